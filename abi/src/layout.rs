@@ -1,0 +1,116 @@
+//! Where things are: guest-physical and guest-virtual memory, selectors and ports.
+//!
+//! Guest-physical memory, as the host lays it out:
+//!
+//! ```text
+//! 0x0000_0000  nothing (catches null)
+//! 0x0000_1000  boot page                       boot::BootPage
+//! 0x0000_2000  clock page                      clock::ClockPage, mapped read-only into programs (vvar)
+//! 0x0000_3000  IDT, one for all vCPUs
+//! 0x0000_4000  report                          report::GuestReport (64 KiB)
+//! 0x0001_4000  vCPU areas: 64 KiB each, first vCPU's here; boot page tables follow it
+//! 0x0010_0000  guest kernel image (text, read-only data, data, bss)
+//!              boot configuration              config::BootConfig
+//!              free memory                     BootPage::free_start ..
+//! 0xc000_0000  end of low RAM; PCI memory windows
+//! 0xe000_0000  ECAM (PCI configuration space, bus 0)
+//! 0xfee0_0000  local APIC
+//! 0x1_0000_0000  high RAM, if any
+//! ```
+//!
+//! Guest-virtual memory (PML4 slots in brackets; slot 256 is not usable on every host):
+//!
+//! ```text
+//! 0x0000_0000_0000_0000 [0..255]  the program
+//! 0xffff_8800_0000_0000 [272]     direct map of guest-physical memory below `MMIO_BASE`'s reach, no execute
+//! 0xffff_9000_0000_0000 [288]     the last GiB below 4 GiB (devices, ECAM, local APIC), uncached
+//! 0xffff_ffff_8010_0000 [511]     the guest kernel image
+//! ```
+
+/// Size of a page and of a frame, in bytes.
+pub const PAGE_SIZE: usize = 4096;
+/// `log2(PAGE_SIZE)`.
+pub const PAGE_SHIFT: u32 = 12;
+
+/// Guest-physical address of the [`crate::boot::BootPage`].
+pub const BOOT_PAGE: u64 = 0x1000;
+/// Guest-physical address of the [`crate::clock::ClockPage`].
+pub const CLOCK_PAGE: u64 = 0x2000;
+/// Guest-physical address of the interrupt descriptor table (256 gates of 16 bytes).
+pub const IDT_PAGE: u64 = 0x3000;
+/// Guest-physical address of the [`crate::report::GuestReport`].
+pub const REPORT: u64 = 0x4000;
+/// Bytes set aside for the report.
+pub const REPORT_SIZE: u64 = 0x1_0000;
+/// Guest-physical address of the first vCPU's [area](VCPU_AREA_SIZE).
+pub const FIRST_VCPU_AREA: u64 = 0x1_4000;
+/// Guest-physical address of the boot page tables.
+pub const BOOT_PAGE_TABLES: u64 = 0x2_4000;
+/// Guest-physical address of the guest kernel image.
+pub const KERNEL_BASE: u64 = 0x10_0000;
+/// End of RAM below 4 GiB, and start of the PCI memory window.
+pub const LOW_RAM_END: u64 = 0xc000_0000;
+/// PCI memory window below 4 GiB (end is exclusive).
+pub const PCI_WINDOW: core::ops::Range<u64> = 0xc000_0000..0xe000_0000;
+/// PCI configuration space of bus 0 (PCI Express ECAM).
+pub const ECAM_BASE: u64 = 0xe000_0000;
+/// Size of the ECAM of one bus.
+pub const ECAM_SIZE: u64 = 0x10_0000;
+/// Local APIC registers.
+pub const LAPIC_BASE: u64 = 0xfee0_0000;
+/// RAM that does not fit below [`LOW_RAM_END`] continues here.
+pub const HIGH_RAM_START: u64 = 0x1_0000_0000;
+
+/// Virtual address of guest-physical 0 in the direct map.
+pub const DIRECT_MAP: u64 = 0xffff_8800_0000_0000;
+/// Virtual address at which the GiB that starts at [`LOW_RAM_END`] is mapped uncached.
+pub const MMIO_MAP: u64 = 0xffff_9000_0000_0000;
+/// Bytes mapped at [`MMIO_MAP`].
+pub const MMIO_SIZE: u64 = 0x4000_0000;
+/// Virtual address of guest-physical 0 in the kernel image's mapping.
+pub const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+/// First address that a program cannot use.
+pub const USER_END: u64 = 0x0000_7fff_ffff_f000;
+
+/// Bytes per vCPU area.
+///
+/// ```text
+/// +0x0000  GDT (VCPU_GDT), TSS (VCPU_TSS)
+/// +0x0200  per-vCPU variables of the guest kernel (VCPU_LOCAL)
+/// +0x1000  IST stack of double faults, NMI and machine checks   top VCPU_FAULT_STACK_TOP
+/// +0x3000  kernel stack                                         top VCPU_KERNEL_STACK_TOP
+/// ```
+pub const VCPU_AREA_SIZE: u64 = 0x1_0000;
+/// Offset of the GDT in a vCPU area.
+pub const VCPU_GDT: u64 = 0x0;
+/// Bytes of the GDT (9 descriptors, the TSS taking two).
+pub const VCPU_GDT_SIZE: u64 = 0x50;
+/// Offset of the TSS in a vCPU area.
+pub const VCPU_TSS: u64 = 0x80;
+/// Bytes of the TSS; the I/O permission map lies past this limit, so there is none.
+pub const VCPU_TSS_SIZE: u64 = 0x68;
+/// Offset of the guest kernel's per-vCPU variables; the base of GS while in the kernel.
+pub const VCPU_LOCAL: u64 = 0x200;
+/// Offset of the top of the IST1 stack.
+pub const VCPU_FAULT_STACK_TOP: u64 = 0x3000;
+/// Offset of the top of the kernel stack.
+pub const VCPU_KERNEL_STACK_TOP: u64 = VCPU_AREA_SIZE;
+
+/// Selectors, laid out as Linux does (some hosts insist on it).
+pub mod selector {
+    /// Kernel code, 64-bit.
+    pub const KERNEL_CODE: u16 = 0x10;
+    /// Kernel data.
+    pub const KERNEL_DATA: u16 = 0x18;
+    /// Base of `sysretq`: 32-bit user code.
+    pub const USER_CODE_32: u16 = 0x23;
+    /// User data.
+    pub const USER_DATA: u16 = 0x2b;
+    /// User code, 64-bit.
+    pub const USER_CODE: u16 = 0x33;
+    /// Task state segment.
+    pub const TSS: u16 = 0x40;
+}
+
+/// I/O port on which the guest kernel gives the worker a [`Command`](crate::control::Command).
+pub const COMMAND_PORT: u16 = 0x5e0;

@@ -1,0 +1,341 @@
+//! What a file system implements.
+//!
+//! An [`Inode`] is a file as the disk sees it, a [`File`] is what `open` makes of it. Names are single path
+//! components, never empty, `.` or `..`; paths, mounts, permissions and positions are the business of the layers above. Every default
+//! body is what Linux answers when the operation makes no sense for that kind of file.
+
+use crate::io::{Destination, Source};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use septum_abi::linux::Errno;
+use septum_guest_hal::frame::Frame;
+
+/// A shared inode.
+pub type InodeRef = Arc<dyn Inode>;
+
+/// The kind of a file; the value is the S_IFMT part of `st_mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum FileKind {
+    /// S_IFIFO
+    Fifo = 0o010_000,
+    /// S_IFCHR
+    CharacterDevice = 0o020_000,
+    /// S_IFDIR
+    Directory = 0o040_000,
+    /// S_IFBLK
+    BlockDevice = 0o060_000,
+    /// S_IFREG
+    Regular = 0o100_000,
+    /// S_IFLNK
+    Symlink = 0o120_000,
+    /// S_IFSOCK
+    Socket = 0o140_000,
+}
+
+impl FileKind {
+    /// From `st_mode`.
+    #[must_use]
+    pub fn from_mode(mode: u32) -> Option<Self> {
+        Some(match mode & 0o170_000 {
+            0o010_000 => Self::Fifo,
+            0o020_000 => Self::CharacterDevice,
+            0o040_000 => Self::Directory,
+            0o060_000 => Self::BlockDevice,
+            0o100_000 => Self::Regular,
+            0o120_000 => Self::Symlink,
+            0o140_000 => Self::Socket,
+            _ => return None,
+        })
+    }
+
+    /// DT_* of `getdents64`.
+    #[must_use]
+    pub fn directory_type(self) -> u8 {
+        ((self as u32) >> 12).to_le_bytes()[0]
+    }
+}
+
+/// Seconds and nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp {
+    /// Seconds.
+    pub seconds: i64,
+    /// 0..1,000,000,000
+    pub nanoseconds: u32,
+}
+
+/// What `stat` tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Metadata {
+    /// Device number of the file system.
+    pub device: u64,
+    /// Inode number.
+    pub inode: u64,
+    /// Kind.
+    pub kind: FileKind,
+    /// Permission bits (07777).
+    pub permissions: u32,
+    /// Number of names.
+    pub links: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device number, if it is a device file.
+    pub represented_device: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Preferred I/O size.
+    pub block_size: u32,
+    /// 512-byte blocks.
+    pub blocks: u64,
+    /// Last access.
+    pub accessed: Timestamp,
+    /// Last change of contents.
+    pub modified: Timestamp,
+    /// Last change of the inode.
+    pub changed: Timestamp,
+}
+
+/// What to change of an inode; `None` stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SetMetadata {
+    /// Permission bits.
+    pub permissions: Option<u32>,
+    /// Owner.
+    pub uid: Option<u32>,
+    /// Group.
+    pub gid: Option<u32>,
+    /// Truncate or extend.
+    pub size: Option<u64>,
+    /// Last access.
+    pub accessed: Option<Timestamp>,
+    /// Last change of contents.
+    pub modified: Option<Timestamp>,
+}
+
+/// What to create.
+#[derive(Clone, Copy, Debug)]
+pub enum Create<'a> {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link to this target.
+    Symlink(&'a [u8]),
+    /// A fifo, socket or device file.
+    Node {
+        /// Which.
+        kind: FileKind,
+        /// Device number.
+        device: u64,
+    },
+}
+
+/// Who owns a new file, and its permissions (umask applied).
+#[derive(Clone, Copy, Debug)]
+pub struct Ownership {
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits (07777).
+    pub permissions: u32,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// For reading.
+    pub read: bool,
+    /// For writing.
+    pub write: bool,
+}
+
+/// `statfs`
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileSystemStatus {
+    /// Magic number (`f_type`).
+    pub magic: u64,
+    /// Bytes a block.
+    pub block_size: u64,
+    /// Blocks.
+    pub blocks: u64,
+    /// Free blocks.
+    pub blocks_free: u64,
+    /// Inodes.
+    pub files: u64,
+    /// Free inodes.
+    pub files_free: u64,
+    /// Longest name, bytes.
+    pub name_max: u64,
+}
+
+/// An entry of a directory.
+#[derive(Clone, Copy, Debug)]
+pub struct DirectoryEntry<'a> {
+    /// Name.
+    pub name: &'a [u8],
+    /// Inode number.
+    pub inode: u64,
+    /// Kind.
+    pub kind: FileKind,
+    /// Position after this entry: where a later read goes on.
+    pub next: u64,
+}
+
+/// A file as the file system has it.
+pub trait Inode: Send + Sync {
+    /// For a file system to recognise its own.
+    fn as_any(&self) -> &dyn Any;
+
+    /// What `stat` tells.
+    fn metadata(&self) -> Result<Metadata, Errno>;
+
+    /// Kind; never changes.
+    fn kind(&self) -> FileKind;
+
+    /// Changes what is `Some`.
+    fn set_metadata(&self, changes: &SetMetadata) -> Result<(), Errno>;
+
+    /// The entry `name` of this directory.
+    fn lookup(&self, name: &[u8]) -> Result<InodeRef, Errno> {
+        let _ = name;
+        Err(Errno::ENOTDIR)
+    }
+
+    /// Makes a new entry; EEXIST if there is one.
+    fn create(&self, name: &[u8], what: Create<'_>, ownership: Ownership) -> Result<InodeRef, Errno> {
+        let _ = (name, what, ownership);
+        Err(Errno::ENOTDIR)
+    }
+
+    /// Gives `target`, of the same file system (else EXDEV), one more name.
+    fn link(&self, name: &[u8], target: &InodeRef) -> Result<(), Errno> {
+        let _ = (name, target);
+        Err(Errno::EPERM)
+    }
+
+    /// Removes a name that is not a directory's (EISDIR).
+    fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
+        let _ = name;
+        Err(Errno::ENOTDIR)
+    }
+
+    /// Removes an empty directory.
+    fn remove_directory(&self, name: &[u8]) -> Result<(), Errno> {
+        let _ = name;
+        Err(Errno::ENOTDIR)
+    }
+
+    /// Moves `name` to `new_name` of `new_parent`, of the same file system (else EXDEV), atomically replacing what is there unless `keep_existing`.
+    fn rename(
+        &self,
+        name: &[u8],
+        new_parent: &InodeRef,
+        new_name: &[u8],
+        keep_existing: bool,
+    ) -> Result<(), Errno> {
+        let _ = (name, new_parent, new_name, keep_existing);
+        Err(Errno::ENOTDIR)
+    }
+
+    /// Target of a symbolic link.
+    fn read_link(&self) -> Result<Vec<u8>, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// A link that leads straight to an inode whatever its text says (`/proc/self/exe`, `/proc/self/fd/N`).
+    fn follow(&self) -> Option<InodeRef> {
+        None
+    }
+
+    /// Opens it. Permissions have been checked.
+    fn open(&self, access: Access) -> Result<Arc<dyn File>, Errno>;
+
+    /// `statfs`
+    fn file_system(&self) -> Result<FileSystemStatus, Errno>;
+}
+
+/// Events for `poll`, with Linux's values.
+pub mod poll {
+    /// Reading does not block.
+    pub const IN: u16 = 1;
+    /// Writing does not block.
+    pub const OUT: u16 = 4;
+    /// Error.
+    pub const ERR: u16 = 8;
+    /// The other end is closed.
+    pub const HUP: u16 = 16;
+}
+
+/// An open file. The position lives above; `offset` is ignored by files that have none.
+pub trait File: Send + Sync {
+    /// For recognition.
+    fn as_any(&self) -> &dyn Any;
+
+    /// Reads at `offset`; 0 at the end of the file. May return less than fits.
+    fn read_at(&self, offset: u64, to: &mut dyn Destination) -> Result<usize, Errno> {
+        let _ = (offset, to);
+        Err(Errno::EINVAL)
+    }
+
+    /// Writes at `offset`.
+    fn write_at(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
+        let _ = (offset, from);
+        Err(Errno::EINVAL)
+    }
+
+    /// Whether the file has positions; if not, seeking is ESPIPE.
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    /// Calls `emit` for the entries from position `from` on (0 is the start) until it returns false. `.` and `..` are not the file system's business.
+    fn read_directory(
+        &self,
+        from: u64,
+        emit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
+    ) -> Result<(), Errno> {
+        let _ = (from, emit);
+        Err(Errno::ENOTDIR)
+    }
+
+    /// The frame that holds page `index` of the file, shared with every other mapping and with `read_at`; `None` if the page
+    /// lies wholly beyond the end. ENODEV if the file cannot be mapped.
+    fn page(&self, index: u64) -> Result<Option<Frame>, Errno> {
+        let _ = index;
+        Err(Errno::ENODEV)
+    }
+
+    /// Tells that pages from [`page`](Self::page) were written through a shared writable mapping and have to reach the file. Called by msync, munmap and exit.
+    fn write_back(&self, index: u64, frame: &Frame) -> Result<(), Errno> {
+        let _ = (index, frame);
+        Ok(())
+    }
+
+    /// [`poll`] events that are true now.
+    fn poll(&self) -> u16 {
+        poll::IN | poll::OUT
+    }
+
+    /// Writes what is cached to where it survives.
+    fn sync(&self, data_only: bool) -> Result<(), Errno> {
+        let _ = data_only;
+        Ok(())
+    }
+
+    /// `fallocate` with the given mode.
+    fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
+        let _ = (mode, offset, len);
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// `ioctl`. The argument is the program's, unchecked.
+    fn ioctl(&self, command: u32, argument: u64) -> Result<usize, Errno> {
+        let _ = (command, argument);
+        Err(Errno::ENOTTY)
+    }
+}

@@ -1,0 +1,20 @@
+//! The guest kernel proper: Linux's system-call interface in safe Rust, for one program in one partition.
+//!
+//! * [`syscall`]: one table from numbers to handlers, a file per family;
+//! * [`process`]: the program: its threads, identity, signals, and how it is started;
+//! * [`memory`]: its address space;
+//! * [`fs`]: files; [`io`]: how bytes move between files and the program.
+//!
+//! It runs on [`septum_guest_hal`] and is handed its devices as trait objects (`File`, `Inode`) by the image, so that all of
+//! it is also compiled and tested on a host.
+#![cfg_attr(target_os = "none", no_std)]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod fs;
+pub mod io;
+pub mod memory;
+pub mod process;
+pub mod syscall;
+pub mod time;

@@ -1,0 +1,39 @@
+//! The hardware abstraction layer: the only part of the guest kernel that may be unsafe or privileged.
+//!
+//! Above it everything is safe Rust that does not know which privilege mode the kernel runs in:
+//!
+//! * [`frame`]: physical memory, as reference-counted frames;
+//! * [`paging`]: page tables of a program;
+//! * [`user`]: running a program until it needs the kernel, and copying its memory;
+//! * [`interrupt`]: lines that devices signal, and halting until one does;
+//! * [`mmio`]: device registers;
+//! * [`sync`]: locks;
+//! * [`boot`]: what the host said, [`report`]: what it is told, [`clock`]: time.
+//!
+//! Compiled for a host (tests), physical memory is an array and there is neither a program nor a device.
+#![cfg_attr(target_os = "none", no_std)]
+#![allow(unsafe_code, reason = "this crate is where the guest kernel's unsafe code lives")]
+#![allow(clippy::cast_possible_truncation, reason = "x86-64 only: usize and u64 are the same")]
+
+extern crate alloc;
+
+pub mod address;
+#[cfg(target_os = "none")]
+pub mod boot;
+pub mod clock;
+#[cfg(target_os = "none")]
+pub mod cpu;
+pub mod dma;
+pub mod frame;
+#[cfg(target_os = "none")]
+mod heap;
+#[cfg(target_os = "none")]
+pub mod interrupt;
+#[cfg(target_os = "none")]
+pub mod mmio;
+pub mod paging;
+pub mod report;
+pub mod sync;
+#[cfg(target_os = "none")]
+mod trap;
+pub mod user;

@@ -1,0 +1,38 @@
+//! The harness behind every test that runs a program.
+//!
+//! A test here is a story about one program: it is compiled (once, cached), run by the host's own Linux and
+//! run again by `septum run`, and what a person could observe — bytes on stdout and stderr, the exit status,
+//! the files left behind — is compared. Nothing looks into a log.
+//!
+//! ```text
+//!   guests/*.c,cc,rs,sh ──compile──► cached binary ──┐
+//!                                                    ├─► native()    ─► Output ─┐
+//!                            Case (args, stdin, env) ┤                          ├─► compare
+//!                                                    └─► partition() ─► Output ─┘
+//! ```
+//!
+//! * [`process`] runs a host process with a deadline, so that nothing hangs a test run;
+//! * [`septum`] turns a description of a partition into a command line of the `septum` binary;
+//! * [`case`] runs one program on both sides and compares;
+//! * [`guests`] and [`compile`] find, build and cache the guest programs;
+//! * [`lane`] says where the tests run, and counts those that could not;
+//! * [`tree`], [`diff`], [`elf`], [`family`] are the small tools they need.
+//!
+//! Environment: `SEPTUM` names the binary under test (else `target/release/septum`), `SEPTUM_LANE` is `direct`
+//! or `nested`, `SEPTUM_GUESTS` names the folder of compiled programs (else `target/guests`).
+
+pub mod case;
+pub mod compile;
+pub mod diff;
+pub mod elf;
+pub mod family;
+pub mod guests;
+pub mod lane;
+pub mod process;
+pub mod septum;
+pub mod tree;
+
+pub use case::{Case, Files};
+pub use guests::{Guest, Link};
+pub use process::{Input, Invocation, Output, Running, Sink, Status};
+pub use septum::{Septum, exit};

@@ -1,0 +1,65 @@
+//! The one entry to the project's tooling: `cargo xtask COMMAND`.
+//!
+//! Each command is a module of its own; this file only turns words into a call. Continuous integration,
+//! the documentation and people all use these commands and nothing else, so whatever a command needs it
+//! sets up itself (`setup`) or says how to get.
+//!
+//! Exit status: 0 on success, the program's own status for `nested`, otherwise 1 with a message.
+
+mod nested;
+mod process;
+mod setup;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Septum's tooling", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the other commands need (Rust target, Debian packages); quick when nothing is missing
+    Setup,
+    /// Build the `septum` binary
+    Build {
+        /// Build the optimized binary, as `test`, `demo` and `bench` use it
+        #[arg(long)]
+        release: bool,
+    },
+    /// Run a command in an emulated host that has its own KVM, IOMMU and PCI devices
+    Nested(nested::Options),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<ExitCode> {
+    let workspace = workspace::Workspace::locate()?;
+    match command {
+        Command::Setup => setup::everything(&workspace)?,
+        Command::Build { release } => {
+            setup::rust_target(&workspace)?;
+            let profile = if release { workspace::Profile::Release } else { workspace::Profile::Dev };
+            println!("{}", workspace.build_septum(profile)?.display());
+        }
+        Command::Nested(options) => {
+            setup::nested_lane()?;
+            return Ok(ExitCode::from(nested::run(&workspace, &options)?));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

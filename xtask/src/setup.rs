@@ -1,0 +1,155 @@
+//! What the other commands need from the machine, and how it gets there.
+//!
+//! Two kinds of things: the guest kernel's compilation target, which `rustup` adds for the pinned
+//! toolchain, and Debian packages. Nothing is asked of the package manager while every needed file is
+//! already there, so a second call costs milliseconds. Without the right to install, the exact command is
+//! printed and the call fails; nothing is ever half installed silently.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The compilation target of the guest kernel.
+const GUEST_TARGET: &str = "x86_64-unknown-none";
+
+/// How a package shows that it is installed.
+enum Proof {
+    /// A program of this name can be found.
+    Program(&'static str),
+    /// One of these files exists.
+    AnyFile(&'static [&'static str]),
+}
+
+/// A Debian package and the reason to want it.
+struct Package {
+    name: &'static str,
+    proof: Proof,
+}
+
+const fn program(name: &'static str, program: &'static str) -> Package {
+    Package { name, proof: Proof::Program(program) }
+}
+
+/// Compilers and tools that the tests, the demonstration and the benchmarks run.
+const TEST_PACKAGES: &[Package] = &[
+    program("gcc", "gcc"),
+    program("g++", "g++"),
+    Package {
+        name: "libc6-dev",
+        proof: Proof::AnyFile(&["/usr/lib/x86_64-linux-gnu/libc.a", "/usr/lib64/libc.a", "/usr/lib/libc.a"]),
+    },
+    program("coreutils", "sha256sum"),
+    program("gawk", "gawk"),
+    program("gzip", "gzip"),
+    program("sqlite3", "sqlite3"),
+    program("python3-minimal", "python3"),
+];
+
+/// What the nested lane boots.
+const NESTED_PACKAGES: &[Package] = &[
+    program("qemu-system-x86", "qemu-system-x86_64"),
+    program("busybox-static", "busybox"),
+    program("util-linux", "setpriv"),
+    program("xz-utils", "xz"),
+];
+
+/// The file server of the nested lane: in Debian 12 a part of `qemu-system-common`, later its own package.
+const FILE_SERVER: Package =
+    Package { name: "virtiofsd", proof: Proof::AnyFile(crate::nested::FILE_SERVER_PROGRAMS) };
+
+/// Everything that any command needs.
+pub fn everything(workspace: &Workspace) -> Result<()> {
+    rust_target(workspace)?;
+    packages(TEST_PACKAGES)?;
+    nested_lane()
+}
+
+/// What the nested lane needs; the kernel itself is fetched by the lane.
+pub fn nested_lane() -> Result<()> {
+    packages(NESTED_PACKAGES)?;
+    packages(&[FILE_SERVER])
+}
+
+/// Adds the guest kernel's target to the pinned toolchain.
+pub fn rust_target(workspace: &Workspace) -> Result<()> {
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(workspace.root()).args(["--print", "sysroot"]);
+    let sysroot = process::capture(&mut rustc)?;
+    if Path::new(sysroot.trim()).join("lib/rustlib").join(GUEST_TARGET).join("lib").is_dir() {
+        return Ok(());
+    }
+    if process::find_program("rustup").is_none() {
+        bail!(
+            "the Rust target {GUEST_TARGET} is missing and there is no rustup to add it; install rustup \
+             (https://rustup.rs) or your distribution's {GUEST_TARGET} standard library"
+        );
+    }
+    eprintln!("setup: rustup target add {GUEST_TARGET}");
+    let mut rustup = Command::new("rustup");
+    rustup.current_dir(workspace.root()).args(["target", "add", GUEST_TARGET]);
+    process::run(&mut rustup)
+}
+
+fn is_present(package: &Package) -> bool {
+    match package.proof {
+        Proof::Program(name) => process::find_program(name).is_some(),
+        Proof::AnyFile(paths) => paths.iter().any(|path| Path::new(path).exists()),
+    }
+}
+
+/// Installs those of the packages that are missing.
+fn packages(wanted: &[Package]) -> Result<()> {
+    let missing: Vec<&str> =
+        wanted.iter().filter(|package| !is_present(package)).map(|package| package.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let list = missing.join(" ");
+    if process::find_program("apt-get").is_none() {
+        bail!(
+            "missing programs; on Debian they come from these packages: {list}. Install your \
+             distribution's equivalents and run this again"
+        );
+    }
+    if !is_root()? {
+        bail!("missing packages; run: sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}");
+    }
+    eprintln!("setup: installing {list}");
+    apt_get(&["update"])?;
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(&missing);
+    apt_get(&install)?;
+    let absent: Vec<&str> =
+        wanted.iter().filter(|package| !is_present(package)).map(|package| package.name).collect();
+    if !absent.is_empty() {
+        bail!("installed {list}, but what they should bring is still missing: {}", absent.join(" "));
+    }
+    Ok(())
+}
+
+/// Runs `apt-get` quietly; what it says goes to standard error, so that a command's own output stays clean.
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
+    command.stdout(std::io::stderr());
+    process::run(&mut command)
+}
+
+/// Refreshes the package lists, where this user may.
+pub fn refresh_package_lists() -> Result<()> {
+    if is_root()? {
+        return apt_get(&["update"]);
+    }
+    bail!("the package lists are too old; run: sudo apt-get update")
+}
+
+/// Whether this process may install packages.
+fn is_root() -> Result<bool> {
+    let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).context("no Uid in /proc/self/status")?;
+    Ok(line.split_whitespace().nth(1) == Some("0"))
+}

@@ -1,0 +1,92 @@
+//! Where the workspace is, where its build outputs are, and how Cargo is called.
+//!
+//! The target directory is whatever Cargo says it is (`CARGO_TARGET_DIR`, a configuration file or the
+//! default), so every other module asks here instead of spelling `target/`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::process;
+
+/// The Cargo profile of a build.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build, slow to run.
+    Dev,
+    /// What users get; tests, the demonstration and the benchmarks run it too.
+    Release,
+}
+
+/// The workspace this tool was built from.
+pub struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+    metadata: Value,
+}
+
+impl Workspace {
+    /// Asks Cargo for the workspace's layout and dependency graph.
+    pub fn locate() -> Result<Self> {
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+        let mut command = Command::new(cargo_program());
+        command.args(["metadata", "--format-version=1", "--manifest-path"]).arg(manifest);
+        let text = process::capture(&mut command)?;
+        let metadata: Value = serde_json::from_str(&text).context("cannot read the output of cargo metadata")?;
+        let path = |key: &str| -> Result<PathBuf> {
+            let value = metadata.get(key).and_then(Value::as_str);
+            Ok(PathBuf::from(value.with_context(|| format!("cargo metadata says no {key}"))?))
+        };
+        Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, metadata })
+    }
+
+    /// The folder that holds the top `Cargo.toml`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Cargo's target directory.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The output of `cargo metadata`, dependencies included.
+    #[allow(dead_code, reason = "read by the layer and licence checks")]
+    pub fn metadata(&self) -> &Value {
+        &self.metadata
+    }
+
+    /// A Cargo command that runs at the top of the workspace.
+    pub fn cargo(&self) -> Command {
+        let mut command = Command::new(cargo_program());
+        command.current_dir(&self.root);
+        command
+    }
+
+    /// Builds `septum` and returns the path of the binary.
+    pub fn build_septum(&self, profile: Profile) -> Result<PathBuf> {
+        let mut command = self.cargo();
+        command.args(["build", "--package", "septum"]);
+        if profile == Profile::Release {
+            command.arg("--release");
+        }
+        process::run(&mut command)?;
+        Ok(self.septum(profile))
+    }
+
+    /// Where the `septum` binary of a profile is built.
+    pub fn septum(&self, profile: Profile) -> PathBuf {
+        let folder = match profile {
+            Profile::Dev => "debug",
+            Profile::Release => "release",
+        };
+        self.target.join(folder).join("septum")
+    }
+}
+
+/// The Cargo that started this tool, else the one in `PATH`.
+fn cargo_program() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
