@@ -22,6 +22,8 @@ enum Proof {
     Program(&'static str),
     /// One of these files exists.
     AnyFile(&'static [&'static str]),
+    /// This function says so.
+    Test(fn() -> bool),
 }
 
 /// A Debian package and the reason to want it.
@@ -46,13 +48,13 @@ const TEST_PACKAGES: &[Package] = &[
     program("gawk", "gawk"),
     program("gzip", "gzip"),
     program("sqlite3", "sqlite3"),
-    program("python3-minimal", "python3"),
+    program("python3", "python3"),
 ];
 
 /// What the nested lane boots.
 const NESTED_PACKAGES: &[Package] = &[
     program("qemu-system-x86", "qemu-system-x86_64"),
-    program("busybox-static", "busybox"),
+    Package { name: "busybox-static", proof: Proof::Test(|| crate::nested::static_busybox().is_some()) },
     program("util-linux", "setpriv"),
     program("xz-utils", "xz"),
 ];
@@ -98,6 +100,7 @@ fn is_present(package: &Package) -> bool {
     match package.proof {
         Proof::Program(name) => process::find_program(name).is_some(),
         Proof::AnyFile(paths) => paths.iter().any(|path| Path::new(path).exists()),
+        Proof::Test(function) => function(),
     }
 }
 
@@ -116,7 +119,9 @@ fn packages(wanted: &[Package]) -> Result<()> {
         );
     }
     if !is_root()? {
-        bail!("missing packages; run: sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}");
+        bail!(
+            "missing packages; run: sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}"
+        );
     }
     eprintln!("setup: installing {list}");
     apt_get(&["update"])?;
@@ -150,6 +155,7 @@ pub fn refresh_package_lists() -> Result<()> {
 /// Whether this process may install packages.
 fn is_root() -> Result<bool> {
     let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:")).context("no Uid in /proc/self/status")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("Uid:")).context("no Uid in /proc/self/status")?;
     Ok(line.split_whitespace().nth(1) == Some("0"))
 }

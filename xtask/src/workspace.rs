@@ -24,22 +24,17 @@ pub enum Profile {
 pub struct Workspace {
     root: PathBuf,
     target: PathBuf,
-    metadata: Value,
 }
 
 impl Workspace {
-    /// Asks Cargo for the workspace's layout and dependency graph.
+    /// Asks Cargo for the workspace's layout.
     pub fn locate() -> Result<Self> {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-        let mut command = Command::new(cargo_program());
-        command.args(["metadata", "--format-version=1", "--manifest-path"]).arg(manifest);
-        let text = process::capture(&mut command)?;
-        let metadata: Value = serde_json::from_str(&text).context("cannot read the output of cargo metadata")?;
+        let metadata = cargo_metadata(&["--no-deps", "--offline"])?;
         let path = |key: &str| -> Result<PathBuf> {
             let value = metadata.get(key).and_then(Value::as_str);
             Ok(PathBuf::from(value.with_context(|| format!("cargo metadata says no {key}"))?))
         };
-        Ok(Self { root: path("workspace_root")?, target: path("target_directory")?, metadata })
+        Ok(Self { root: path("workspace_root")?, target: path("target_directory")? })
     }
 
     /// The folder that holds the top `Cargo.toml`.
@@ -50,12 +45,6 @@ impl Workspace {
     /// Cargo's target directory.
     pub fn target(&self) -> &Path {
         &self.target
-    }
-
-    /// The output of `cargo metadata`, dependencies included.
-    #[allow(dead_code, reason = "read by the layer and licence checks")]
-    pub fn metadata(&self) -> &Value {
-        &self.metadata
     }
 
     /// A Cargo command that runs at the top of the workspace.
@@ -84,6 +73,15 @@ impl Workspace {
         };
         self.target.join(folder).join("septum")
     }
+}
+
+/// The output of `cargo metadata` for this workspace.
+pub fn cargo_metadata(arguments: &[&str]) -> Result<Value> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    let mut command = Command::new(cargo_program());
+    command.args(["metadata", "--format-version=1"]).args(arguments).arg("--manifest-path").arg(manifest);
+    let text = process::capture(&mut command)?;
+    serde_json::from_str(&text).context("cannot read the output of cargo metadata")
 }
 
 /// The Cargo that started this tool, else the one in `PATH`.

@@ -1,0 +1,45 @@
+#!/bin/busybox sh
+# The nested host's first process, in the initramfs. It loads the modules, builds the root file system
+# and moves into it:
+#
+#   /        overlay:  upper = RAM,  lower = the outer host's whole file tree, read-only (virtio-fs "host")
+#   /run /tmp /dev/shm = RAM         /proc /sys /dev = this kernel's own
+#
+# So every path of the outer host names the same file here, and whatever is written disappears at the end.
+/bin/busybox --install -s /bin
+export PATH=/bin
+
+fail() {
+    echo "nested: $1"
+    sync
+    reboot -f
+}
+
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+for module in /modules/*; do
+    insmod "$module" || echo "nested: cannot load $module"
+done
+
+mount -t virtiofs -o ro host /host || fail "cannot mount the outer host's file tree"
+mount -t tmpfs -o mode=755 tmpfs /ram
+mkdir /ram/upper /ram/work
+mount -t overlay -o lowerdir=/host,upperdir=/ram/upper,workdir=/ram/work overlay /root || fail "cannot mount the root"
+chmod 755 /root
+
+for folder in proc sys dev; do
+    mkdir -p "/root/$folder"
+    mount --move "/$folder" "/root/$folder"
+done
+for folder in run tmp; do
+    mkdir -p "/root/$folder"
+done
+mount -t tmpfs -o mode=755 tmpfs /root/run
+mount -t tmpfs -o mode=1777 tmpfs /root/tmp
+mkdir /root/run/nested
+cp /bin/busybox /run/second-stage /run/settings /run/job /root/run/nested/
+for applet in $(busybox --list); do
+    [ "$applet" = busybox ] || ln -s busybox "/root/run/nested/$applet"
+done
+exec switch_root /root /run/nested/sh /run/nested/second-stage

@@ -1,0 +1,224 @@
+//! The emulator and the file servers of one nested host.
+//!
+//! ```text
+//!   this process                                 QEMU (software emulation)
+//!     out, err, control  ◄── Unix sockets ──────  virtio-serial ports
+//!     console.log        ◄── file ──────────────  serial port (the kernel's messages)
+//!   virtiofsd "host"     ◄── vhost-user ────────  virtio-fs  /   (mounted read-only)
+//!   virtiofsd "out"      ◄── vhost-user ────────  virtio-fs  /septum-out
+//! ```
+//!
+//! Nothing outlives this process: the kernel ends the children when their parent dies (`setpriv
+//! --pdeathsig`), the file servers also end when QEMU closes their sockets, and dropping the machine ends
+//! them all and removes the sockets.
+
+use std::fs::{self, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use super::Options;
+use super::output::{Event, Streams};
+
+/// Where distributions keep the vhost-user file server: QEMU's own (Debian 12), then its successor.
+pub const FILE_SERVER_PROGRAMS: &[&str] =
+    &["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/bin/virtiofsd"];
+
+/// A host that is alive says so every second; emulation on a busy machine may pause for a while.
+const SILENCE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Output that is still on its way when the command has ended arrives within this time.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// IOMMU on, and nothing that costs start-up time without being tested here.
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 rdinit=/init intel_iommu=on iommu=pt \
+     mitigations=off nokaslr cryptomgr.notests tsc=reliable";
+
+/// How a run ended.
+pub enum Outcome {
+    /// The command ended with this status.
+    Exited(u8),
+    /// The time given to the run was over.
+    TimedOut,
+    /// The nested host stopped showing signs of life.
+    Silent(Duration),
+    /// The emulator ended before the command did.
+    Ended(String),
+}
+
+/// A running nested host.
+pub struct Machine {
+    sockets: PathBuf,
+    children: Vec<Child>,
+    emulator: Child,
+    streams: Streams,
+    folder: PathBuf,
+}
+
+impl Machine {
+    /// Starts the emulator and its file servers; logs go to `folder`.
+    pub fn start(options: &Options, folder: &Path, kernel: &Path, initramfs: &[u8]) -> Result<Self> {
+        let sockets = socket_folder(folder)?;
+        let initramfs_path = folder.join("initramfs");
+        fs::write(&initramfs_path, initramfs).context("cannot write the initramfs")?;
+        let mut shares = vec![("host", PathBuf::from("/"))];
+        if let Some(out) = &options.write_back {
+            fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+            shares.push(("out", out.canonicalize()?));
+        }
+        let mut children = Vec::new();
+        for (tag, source) in &shares {
+            children.push(start_file_server(&sockets, folder, tag, source)?);
+        }
+        let listen = |name: &str| {
+            UnixListener::bind(sockets.join(name))
+                .with_context(|| format!("cannot listen for the {name} port"))
+        };
+        let streams = Streams::listen(listen("out")?, listen("err")?, listen("control")?);
+        let mut command = emulator(options, &sockets, &shares);
+        command.args([
+            "-kernel".as_ref(),
+            kernel.as_os_str(),
+            "-initrd".as_ref(),
+            initramfs_path.as_os_str(),
+        ]);
+        command.arg("-serial").arg(format!("file:{}", folder.join("console.log").display()));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(folder.join("qemu.log"))?);
+        let emulator = command.spawn().context("cannot start qemu-system-x86_64")?;
+        Ok(Self { sockets, children, emulator, streams, folder: folder.to_owned() })
+    }
+
+    /// Carries the command's output to our streams until it ends, the time is over or the host falls silent.
+    pub fn follow(&mut self, limit: Duration) -> Result<Outcome> {
+        let start = Instant::now();
+        let mut sign_of_life = start;
+        loop {
+            match self.streams.next(Duration::from_millis(200)) {
+                Some(Event::Exit(status)) => {
+                    self.streams.drain(DRAIN_LIMIT);
+                    return Ok(Outcome::Exited(status));
+                }
+                Some(Event::Progress) => sign_of_life = Instant::now(),
+                None => {}
+            }
+            if let Some(status) = self.emulator.try_wait()? {
+                return Ok(Outcome::Ended(self.last_words(&format!("QEMU: {status}"))));
+            }
+            if start.elapsed() > limit {
+                return Ok(Outcome::TimedOut);
+            }
+            if sign_of_life.elapsed() > SILENCE_LIMIT {
+                return Ok(Outcome::Silent(sign_of_life.elapsed()));
+            }
+        }
+    }
+
+    /// What the console and QEMU said last, for an error message.
+    fn last_words(&self, otherwise: &str) -> String {
+        let last = |name: &str, wanted: &str| {
+            let text = fs::read(self.folder.join(name)).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            text.lines().rev().find(|line| line.contains(wanted)).map(|line| line.trim().to_owned())
+        };
+        last("console.log", "nested:")
+            .or_else(|| last("console.log", "Kernel panic"))
+            .or_else(|| last("qemu.log", "qemu-system-x86_64: -"))
+            .unwrap_or_else(|| otherwise.to_owned())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // Each may be gone already, which is what is wanted.
+        for child in std::iter::once(&mut self.emulator).chain(&mut self.children) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.sockets);
+    }
+}
+
+/// A private folder for sockets. Their paths must be short (108 bytes), so they are not below the target.
+fn socket_folder(folder: &Path) -> Result<PathBuf> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let path = std::env::temp_dir().join(format!("septum-nested-{name}"));
+    // What an earlier process with our number left behind.
+    let _ = fs::remove_dir_all(&path);
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(&path)
+        .with_context(|| format!("cannot create {}", path.display()))?;
+    Ok(path)
+}
+
+/// A command that the kernel ends when this process dies.
+fn bound_to_us(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
+}
+
+fn start_file_server(sockets: &Path, logs: &Path, tag: &str, source: &Path) -> Result<Child> {
+    let program =
+        FILE_SERVER_PROGRAMS.iter().find(|path| Path::new(path).exists()).context("no virtiofsd")?;
+    let socket = sockets.join(format!("share-{tag}"));
+    let log = logs.join(format!("share-{tag}.log"));
+    let mut command = bound_to_us(program);
+    command.arg(format!("--socket-path={}", socket.display()));
+    // What the command reads is not expected to change under it; what it writes is read from outside.
+    let cache = if tag == "host" { "always" } else { "auto" };
+    if *program == "/usr/lib/qemu/virtiofsd" {
+        command.args(["-f", "-o", &format!("cache={cache}"), "-o", "sandbox=chroot", "-o", "log_level=warn"]);
+        command.arg("-o").arg(format!("source={}", source.display()));
+    } else {
+        command.arg(format!("--cache={cache}")).args(["--sandbox=chroot", "--log-level=warn"]);
+        command.arg(format!("--shared-dir={}", source.display()));
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
+    let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !socket.exists() {
+        if child.try_wait()?.is_some() || Instant::now() > deadline {
+            let _ = child.kill();
+            let _ = child.wait();
+            let message = fs::read_to_string(&log).unwrap_or_default();
+            bail!("{program} does not serve {}: {}", source.display(), message.trim());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(child)
+}
+
+/// QEMU's command line, without the kernel and the console.
+fn emulator(options: &Options, sockets: &Path, shares: &[(&str, PathBuf)]) -> Command {
+    let memory = options.memory;
+    let mut command = bound_to_us("qemu-system-x86_64");
+    command.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot"]);
+    command.args(["-machine", "q35,kernel-irqchip=split,memory-backend=memory"]);
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt", "-smp", &options.cpus.to_string()]);
+    // The file servers read the emulated memory, so it is shared.
+    command.args(["-m", &format!("{memory}M"), "-object"]);
+    command.arg(format!("memory-backend-memfd,id=memory,size={memory}M,share=on"));
+    command.args(["-device", "intel-iommu,intremap=on,device-iotlb=on"]);
+    for (tag, _) in shares {
+        let socket = sockets.join(format!("share-{tag}"));
+        command.arg("-chardev").arg(format!("socket,id=share-{tag},path={}", socket.display()));
+        command.arg("-device").arg(format!("vhost-user-fs-pci,chardev=share-{tag},tag={tag}"));
+    }
+    command.args(["-device", "virtio-serial-pci"]);
+    for port in ["out", "err", "control"] {
+        command.arg("-chardev").arg(format!("socket,id={port},path={}", sockets.join(port).display()));
+        command.arg("-device").arg(format!("virtserialport,chardev={port},name={port}"));
+    }
+    command.args(["-device", "edu"]);
+    for device in &options.device {
+        command.arg("-device").arg(device);
+    }
+    command.arg("-append").arg(KERNEL_ARGUMENTS);
+    command
+}
