@@ -258,8 +258,9 @@ impl Invocation {
         });
         command.stdout(stdio(&self.stdout)).stderr(stdio(&self.stderr));
         let started = Instant::now();
-        let mut child =
-            command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display()));
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display()));
         // The writer ends with the pipe: the process reads everything, or closes its end, or dies.
         let held = child.stdin.take().and_then(|mut pipe| match &self.stdin {
             Input::Bytes(bytes) => {
@@ -271,7 +272,15 @@ impl Invocation {
         });
         let stdout = child.stdout.take().map(|pipe| collect(pipe, &self.stdout));
         let stderr = child.stderr.take().map(|pipe| collect(pipe, &self.stderr));
-        Running { child, _held: held, stdout, stderr, started, deadline: started + self.deadline, is_over: false }
+        Running {
+            child,
+            _held: held,
+            stdout,
+            stderr,
+            started,
+            deadline: started + self.deadline,
+            is_over: false,
+        }
     }
 
     /// A shell closes the descriptors that must not be there: doing it in this process would need unsafe code.
@@ -296,7 +305,8 @@ impl Invocation {
 }
 
 fn open(path: &Path, is_output: bool) -> File {
-    let opened = OpenOptions::new().read(!is_output).write(is_output).create(is_output).truncate(false).open(path);
+    let opened =
+        OpenOptions::new().read(!is_output).write(is_output).create(is_output).truncate(false).open(path);
     opened.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

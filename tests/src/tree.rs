@@ -75,7 +75,9 @@ pub fn differences(native: &Tree, partition: &Tree) -> Vec<String> {
         match (native.get(path), partition.get(path)) {
             (Some(_), None) => found.push(format!("{name}: the partition did not leave it")),
             (None, Some(_)) => found.push(format!("{name}: only the partition left it")),
-            (Some(ours), Some(theirs)) if ours != theirs => found.push(format!("{name}: {}", change(ours, theirs))),
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                found.push(format!("{name}: {}", change(ours, theirs)))
+            }
             _ => {}
         }
     }
@@ -89,7 +91,9 @@ fn change(ours: &Entry, theirs: &Entry) -> String {
     ) = (ours, theirs)
     {
         if (mode, links) != (their_mode, their_links) {
-            return format!("mode {mode:o} and {links} links natively, {their_mode:o} and {their_links} in the partition");
+            return format!(
+                "mode {mode:o} and {links} links natively, {their_mode:o} and {their_links} in the partition"
+            );
         }
         return diff::difference("content", content, their_content).unwrap_or_default();
     }
