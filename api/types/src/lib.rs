@@ -1,1 +1,20 @@
+//! The types that the command line, the worker and every later interface of Septum share.
+//!
+//! Plain data with one meaning and no behaviour beyond parsing and printing: what a partition is made from
+//! ([`spec`]), how it went ([`stats`]), how failures are told to people ([`failure`]) and to scripts ([`exit`]).
+//! The quantities that people type have a module each ([`size`], [`duration`], [`volume`]); all of them print back
+//! in the form that they are parsed from.
+//!
+//! Neighbours: the command line turns flags into a [`spec::PartitionSpec`], the worker builds a machine from it and
+//! fills in a [`stats::PartitionStats`]. Nothing here touches a file or a process.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
+pub mod bytes;
+pub mod duration;
+pub mod exit;
+pub mod failure;
+pub mod size;
+pub mod spec;
+pub mod stats;
+pub mod volume;

@@ -1,0 +1,61 @@
+//! What a partition is made from.
+//!
+//! A [`PartitionSpec`] is complete: every default has been filled in, every quantity parsed, but nothing has been
+//! looked up. Whether paths exist and the program can run is for the worker to find out, because only the worker
+//! sees the file system as the partition will see it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::ByteString;
+use crate::duration::Span;
+use crate::volume::Volume;
+
+/// Memory of a partition that asks for none, in bytes.
+pub const DEFAULT_MEMORY_BYTES: u64 = 512 << 20;
+/// The least memory that the guest kernel can start a program in, in bytes.
+pub const MINIMUM_MEMORY_BYTES: u64 = 16 << 20;
+/// Host name of a partition that has no name.
+pub const DEFAULT_NAME: &str = "septum";
+/// Where programs are searched when the caller says nothing.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// One partition: the program, what it sees and what it may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionSpec {
+    /// Name of the partition: its host name, and the name of its worker process.
+    pub name: String,
+    /// The program as typed: a name to search in `PATH`, or a path.
+    pub program: ByteString,
+    /// Its arguments, without the zeroth.
+    pub arguments: Vec<ByteString>,
+    /// The caller's current directory: what relative paths start at, and what is shared at its own path.
+    pub current_directory: Option<ByteString>,
+    /// Working directory in the partition; without one, the current directory if the partition has it, else `/`.
+    pub working_directory: Option<ByteString>,
+    /// Variables, `KEY=VALUE` each: they replace or extend the minimal environment.
+    pub environment: Vec<ByteString>,
+    /// The caller's own `PATH`: entries that exist in the partition are searched, and handed on to the program.
+    pub caller_path: Option<ByteString>,
+    /// RAM of the partition, in bytes.
+    pub memory_bytes: u64,
+    /// Processors that the program is told of and may use.
+    pub cpus: u32,
+    /// Directories of the host in the partition.
+    pub volumes: Vec<Volume>,
+    /// Directory of the host that replaces the host's system directories as the partition's root.
+    pub root: Option<ByteString>,
+    /// How long it may run.
+    pub timeout: Option<Span>,
+    /// User id of the program.
+    pub uid: u32,
+    /// Group id of the program.
+    pub gid: u32,
+    /// File mode creation mask of the program.
+    pub umask: u32,
+    /// Whether standard input, output and error are open.
+    pub streams_open: [bool; 3],
+    /// Whether the stages are to be reported, and the guest kernel's log kept.
+    pub verbose: bool,
+    /// Whether the guest kernel is to panic, to test how that is told.
+    pub debug_panic: bool,
+}

@@ -1,0 +1,93 @@
+//! The statistics of one partition: the document that `--json-stats FILE` writes.
+//!
+//! Counters come from the guest, which may write anything into them; they are reports, not facts. Times are
+//! microseconds since the start of the `septum` process that ran the partition; what never happened is absent.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Code;
+
+/// Version of this document.
+pub const VERSION: u32 = 1;
+
+/// Everything that is known of a partition that ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionStats {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Name of the partition.
+    pub name: String,
+    /// How it ended.
+    pub end: EndStats,
+    /// When things happened.
+    pub timings_us: Timings,
+    /// Returns from guest to worker, by reason.
+    pub exits: BTreeMap<String, u64>,
+    /// System calls, by name.
+    pub syscalls: BTreeMap<String, u64>,
+    /// System calls that do not exist (the program got ENOSYS), by name.
+    pub syscalls_missing: BTreeMap<String, u64>,
+    /// Page faults of the program.
+    pub page_faults: u64,
+    /// Interrupts that the guest handled.
+    pub interrupts: u64,
+    /// Memory.
+    pub memory: MemoryStats,
+    /// How the guest kernel is kept apart from the program: `ring0`, …
+    pub privilege: String,
+}
+
+/// Microseconds since the start of the `septum` process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Timings {
+    /// The worker process runs its first own instruction.
+    pub worker_start: Option<u64>,
+    /// The shared directory stands and the program has been found.
+    pub root_ready: Option<u64>,
+    /// The machine has been built.
+    pub machine_ready: Option<u64>,
+    /// The guest kernel runs its first instruction.
+    pub first_guest_instruction: Option<u64>,
+    /// The program runs its first instruction.
+    pub first_user_instruction: Option<u64>,
+    /// The program ended.
+    pub exit: Option<u64>,
+}
+
+/// Bytes of memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStats {
+    /// What the partition was given.
+    pub guest_limit_bytes: u64,
+    /// Most that was in use at once, as the guest kernel counts.
+    pub guest_peak_bytes: u64,
+    /// The guest kernel's own part: image, data and heap.
+    pub kernel_bytes: u64,
+    /// Proportional set size of the worker process without the partition's RAM.
+    pub worker_pss_bytes: u64,
+}
+
+/// How a partition ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndStats {
+    /// `exited`, `signaled`, or the name of one of Septum's own [`Code`]s.
+    pub kind: String,
+    /// Exit status of `septum run`.
+    pub status: u8,
+    /// The signal that killed the program, if one did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub signal: Option<u32>,
+    /// The message, if one was printed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub message: Option<String>,
+}
+
+impl EndStats {
+    /// Septum's own end.
+    #[must_use]
+    pub fn of_code(code: Code, message: String) -> Self {
+        Self { kind: code.name().to_owned(), status: code.number(), signal: None, message: Some(message) }
+    }
+}
