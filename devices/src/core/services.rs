@@ -1,0 +1,54 @@
+//! What the machine does for its devices.
+//!
+//! Two services are enough: sending a message-signalled interrupt, and turning a guest write to an address into an
+//! event. The machine implements them with KVM; tests with recorders. Both may be called from any thread, vCPU
+//! threads included, and must not call back into the bus.
+
+use std::io;
+use std::sync::Arc;
+
+use vmm_sys_util::eventfd::EventFd;
+
+use super::GuestMemory;
+
+/// Delivers message-signalled interrupts.
+pub trait MsiSender: Send + Sync {
+    /// Writes `data` to the interrupt `address`, as the device on the bus would.
+    ///
+    /// Called by device threads after they put something into a used ring, and by vCPU threads when an unmasking
+    /// releases a pending interrupt.
+    ///
+    /// # Errors
+    /// The machine could not deliver it; the caller logs and goes on.
+    fn signal(&self, address: u64, data: u32) -> io::Result<()>;
+}
+
+/// Turns guest writes into events without leaving the kernel.
+pub trait KickRegistrar: Send + Sync {
+    /// From now on a guest write of any width and value to guest-physical `address` signals `fd`, and does not reach
+    /// [`PciBus::mmio_write`](crate::pci::PciBus::mmio_write). An implementation may also do nothing: the bus handles
+    /// a write that does reach it in the same way, only slower.
+    ///
+    /// Called when a virtio device is added, and when the guest moves its BAR.
+    ///
+    /// # Errors
+    /// The address cannot be registered; the device stays usable through `mmio_write`.
+    fn register(&self, fd: &EventFd, address: u64) -> io::Result<()>;
+
+    /// Undoes a successful `register` with the same arguments.
+    ///
+    /// # Errors
+    /// The pair was not registered.
+    fn unregister(&self, fd: &EventFd, address: u64) -> io::Result<()>;
+}
+
+/// Everything that a device bus needs of its machine.
+#[derive(Clone)]
+pub struct HostServices {
+    /// Guest RAM.
+    pub memory: GuestMemory,
+    /// Interrupts.
+    pub msi: Arc<dyn MsiSender>,
+    /// Doorbells.
+    pub kicks: Arc<dyn KickRegistrar>,
+}

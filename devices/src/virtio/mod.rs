@@ -1,0 +1,39 @@
+//! Virtio 1.2 devices behind a PCI transport.
+//!
+//! ```text
+//!  transport  registers: features, status, queue addresses, vectors, doorbells      (vCPU threads)
+//!      │ activate(rings) / reset
+//!      ▼
+//!  VirtioDevice   console · entropy · fs: the part with the lock
+//!      │
+//!  worker         waits for kicks and host descriptors, on a device thread
+//!      │
+//!  ring · chain   one virtqueue; one buffer of it; both treat what they read as hostile
+//!      │
+//!  interrupt      MSI-X vector of a queue, pending bits
+//! ```
+
+pub(crate) mod chain;
+pub mod console;
+mod device;
+pub mod entropy;
+pub mod fs;
+mod interrupt;
+pub(crate) mod ring;
+pub mod transport;
+pub(crate) mod worker;
+
+pub use device::{ActivateError, ActivationContext, Attachment, VirtioDevice, read_config_bytes};
+pub use interrupt::VirtioInterrupt;
+pub use ring::{Chain, Ring, Rings};
+pub use transport::VirtioPciFunction;
+
+/// Device types (virtio 1.2 chapter 5).
+pub mod device_type {
+    /// Console.
+    pub const CONSOLE: u16 = 3;
+    /// Entropy.
+    pub const ENTROPY: u16 = 4;
+    /// File system.
+    pub const FILE_SYSTEM: u16 = 26;
+}

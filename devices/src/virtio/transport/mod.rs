@@ -1,0 +1,18 @@
+//! Virtio over PCI (virtio 1.2 section 4.1), modern only.
+//!
+//! - [`layout`]: where registers are in the BAR; [`capabilities`]: how a driver finds them.
+//! - [`common`]: the registers of device bring-up, a pure model.
+//! - `doorbells`: queue notifications as events, with or without a vCPU exit.
+//! - `function`: the adapter that joins these with a device, its locks and its interrupts.
+//!
+//! A guest brings a device up with about a dozen accesses and four per queue: the identity and the capabilities are
+//! the same for every device of the platform, wide accesses to the common configuration are allowed (see
+//! [`common`]), and vectors may be shared between queues.
+
+pub mod capabilities;
+pub mod common;
+mod doorbells;
+mod function;
+pub mod layout;
+
+pub use function::VirtioPciFunction;
