@@ -50,6 +50,7 @@ pub fn base(cache: &Path, kernel: &Kernel, busybox: &Path) -> Result<Vec<u8>> {
         archive.file(&format!("modules/{position:02}-{name}.ko"), content)?;
     }
     let bytes = archive.finish()?;
+    remove_older(cache);
     write_whole(&path, &bytes)?;
     Ok(bytes)
 }
@@ -66,6 +67,14 @@ fn digest(kernel: &Kernel, busybox: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     (FIRST_STAGE, SECOND_STAGE, MODULES, busybox, kernel.image()).hash(&mut hasher);
     hasher.finish()
+}
+
+/// Removes what earlier inputs made. A run that needs one of them makes it again.
+fn remove_older(cache: &Path) {
+    let entries = fs::read_dir(cache).into_iter().flatten().filter_map(Result::ok);
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("initramfs-")) {
+        let _ = fs::remove_file(entry.path());
+    }
 }
 
 /// Writes a file so that a reader sees either nothing or all of it.

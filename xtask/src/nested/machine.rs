@@ -33,7 +33,10 @@ pub const FILE_SERVER_PROGRAMS: &[&str] =
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
 
 /// Output that is still on its way when the command has ended arrives within this time.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The status of a program that SIGPIPE ended, as a shell reports it.
+const BROKEN_PIPE: u8 = 128 + 13;
 
 /// IOMMU on, and nothing that costs start-up time without being tested here.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 rdinit=/init intel_iommu=on iommu=pt \
@@ -103,6 +106,7 @@ impl Machine {
                     self.streams.drain(DRAIN_LIMIT);
                     return Ok(Outcome::Exited(status));
                 }
+                Some(Event::OutputClosed) => return Ok(Outcome::Exited(BROKEN_PIPE)),
                 Some(Event::Progress) => sign_of_life = Instant::now(),
                 None => {}
             }

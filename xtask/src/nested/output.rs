@@ -19,6 +19,8 @@ pub enum Event {
     Progress,
     /// The command ended with this status.
     Exit(u8),
+    /// Nobody reads one of our own output streams any more.
+    OutputClosed,
 }
 
 enum Message {
@@ -79,9 +81,10 @@ impl Streams {
 
 fn spawn_copy(listener: UnixListener, mut destination: impl Write + Send + 'static, sender: Sender<Message>) {
     thread::spawn(move || {
-        if let Ok((socket, _)) = listener.accept() {
-            // Our own output being closed is no reason to end the command: it may be writing results.
-            let _ = copy_to_marker(socket, &mut destination);
+        if let Ok((socket, _)) = listener.accept()
+            && copy_to_marker(socket, &mut destination).is_err()
+        {
+            let _ = sender.send(Message::Event(Event::OutputClosed));
         }
         let _ = sender.send(Message::StreamEnd);
     });
@@ -92,7 +95,6 @@ fn copy_to_marker(mut source: impl Read, destination: &mut impl Write) -> io::Re
     let marker = END_MARKER.as_bytes();
     let mut buffer = vec![0; 64 * 1024];
     let mut held = Vec::new();
-    let mut is_writable = true;
     loop {
         let length = source.read(&mut buffer)?;
         held.extend_from_slice(buffer.get(..length).unwrap_or_default());
@@ -100,9 +102,8 @@ fn copy_to_marker(mut source: impl Read, destination: &mut impl Write) -> io::Re
         let ready =
             if length == 0 { held.len() } else { end.unwrap_or_else(|| held.len() - marker_start(&held)) };
         let ready: Vec<u8> = held.drain(..ready).collect();
-        if is_writable && destination.write_all(&ready).and_then(|()| destination.flush()).is_err() {
-            is_writable = false;
-        }
+        destination.write_all(&ready)?;
+        destination.flush()?;
         if length == 0 || end.is_some() {
             return Ok(());
         }

@@ -65,8 +65,8 @@ while :; do
 done &
 
 echo start >&3
-# In the background, so that this shell's own remark about a killed job does not join the job's output.
-env -i /bin/sh /run/nested/job >/run/nested/pipe-out 2>/run/nested/pipe-err </dev/null 3>&- &
+# In the background and by exec, so that this shell's remark about a killed job does not join its output.
+(exec env -i /bin/sh /run/nested/job >/run/nested/pipe-out 2>/run/nested/pipe-err </dev/null 3>&-) &
 wait $!
 echo "exit $?" >&3
 # The outer host ends the emulator when it has this line and both end markers.
