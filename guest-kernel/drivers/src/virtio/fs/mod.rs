@@ -1,0 +1,1 @@
+//! The file system device (virtio 1.2 section 5.11). Soon.

@@ -1,0 +1,383 @@
+//! A split virtqueue (virtio 1.2 section 2.7), as its driver uses it.
+//!
+//! ```text
+//! region of one page or more
+//! +0          descriptor table   size x { address u64 | length u32, flags u16, next u16 }
+//! +16 size    available ring     flags u16, index u16, size x head u16
+//! +U          used ring          flags u16, index u16, size x { head u32, length u32 }     U = 4 modulo 8
+//! ```
+//!
+//! A request is a chain of segments: first those the device reads, then those it writes. [`Queue::submit`] puts
+//! it into the ring, [`Queue::wait`] returns how many bytes the device wrote. Several requests may be under way, submitted and
+//! awaited by different CPUs; the lock is held only while indices move.
+//!
+//! What is in flight is remembered in private memory ([`Slot`]), never read back from the ring: the device can
+//! change the ring at will. A used entry that names no request in flight breaks the queue, and everything on
+//! it fails with EIO; one that claims more bytes than fit fails its own request.
+//!
+//! Interrupts are off (`VIRTQ_AVAIL_F_NO_INTERRUPT`) while nobody sleeps. A waiter first looks a few times, then
+//! turns them on, looks once more and halts. They stay on until the last sleeper is awake again, whoever
+//! takes its request from the ring meanwhile, so no sleeper is forgotten.
+
+use crate::platform::{Line, Region, Registers};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use septum_abi::linux::Errno;
+use septum_guest_hal::address::PhysAddr;
+use septum_guest_hal::sync::Mutex;
+
+const DESCRIPTOR_SIZE: usize = 16;
+const NEXT: u64 = 1 << 32;
+const WRITE: u64 = 2 << 32;
+const NO_INTERRUPT: u16 = 1;
+const NO_NOTIFY: u16 = 1;
+/// How often a waiter looks before it halts.
+const LOOKS: u32 = 24;
+/// End of the free list.
+const NONE: u16 = u16::MAX;
+
+/// A piece of memory that a device reads or writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// First byte.
+    pub address: PhysAddr,
+    /// Bytes.
+    pub len: u32,
+}
+
+/// A request under way; to be awaited exactly once.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a request that nobody awaits never gives its descriptors back"]
+pub struct Token(u16);
+
+/// A request could not be submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitError {
+    /// Too few free descriptors until others are done.
+    Full,
+    /// The request is empty or has more segments than the queue has descriptors.
+    Size,
+    /// The device broke the ring.
+    Broken,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Free, or inside of a chain.
+    Idle,
+    /// Head of a chain that the device has; the number is how many bytes it may write.
+    Flying(u32),
+    /// Done, with so many bytes written.
+    Done(u32),
+    /// Done, and the device claims to have written more than fits.
+    Overrun,
+}
+
+/// What the driver knows of a descriptor.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    phase: Phase,
+    /// Next in the chain or in the free list.
+    next: u16,
+    /// Of a head: last of the chain.
+    tail: u16,
+    /// Of a head: descriptors of the chain.
+    count: u16,
+}
+
+struct State {
+    /// Descriptors used so far; those beyond have never been.
+    slots: Vec<Slot>,
+    free: u16,
+    free_count: u16,
+    available: u16,
+    used: u16,
+    sleepers: u16,
+    is_broken: bool,
+}
+
+/// A virtqueue.
+pub struct Queue {
+    region: Region,
+    size: u16,
+    index: u16,
+    doorbell: Registers,
+    line: Line,
+    state: Mutex<State>,
+    /// Written to keep a store before a load (an exchange is a full barrier, and cheap where `mfence` is not available).
+    barrier: AtomicU32,
+}
+
+/// Offsets of the rings in a region, and the region's size, for a queue of `size`.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Offset of the available ring.
+    pub available: usize,
+    /// Offset of the used ring.
+    pub used: usize,
+    /// Bytes of everything.
+    pub len: usize,
+}
+
+impl Layout {
+    /// For a queue of `size` descriptors.
+    #[must_use]
+    pub fn of(size: u16) -> Self {
+        let size = usize::from(size);
+        let available = DESCRIPTOR_SIZE * size;
+        let used = (available + 6 + 2 * size).next_multiple_of(8) + 4;
+        Self { available, used, len: used + 6 + 8 * size }
+    }
+}
+
+impl Queue {
+    /// A queue in `region`, which holds at least [`Layout::of`] its size, a power of two; `doorbell` is the queue's notification register.
+    pub(super) fn new(index: u16, size: u16, region: Region, doorbell: Registers, line: Line) -> Self {
+        let state = State {
+            slots: Vec::with_capacity(usize::from(size)),
+            free: NONE,
+            free_count: size,
+            available: 0,
+            used: 0,
+            sleepers: 0,
+            is_broken: false,
+        };
+        region.write_u16(Layout::of(size).available, NO_INTERRUPT);
+        Self { region, size, index, doorbell, line, state: Mutex::new(state), barrier: AtomicU32::new(0) }
+    }
+
+    /// Descriptors: the most segments that a request may have.
+    #[must_use]
+    pub fn size(&self) -> u16 {
+        self.size
+    }
+
+    /// Hands the device a request: it reads `output`, then writes `input`.
+    ///
+    /// The memory must stay the device's until the request is done.
+    pub fn submit(&self, output: &[Segment], input: &[Segment]) -> Result<Token, SubmitError> {
+        let token = self.submit_quietly(output, input)?;
+        self.notify();
+        Ok(token)
+    }
+
+    /// As [`submit`](Self::submit), waiting for descriptors if there are too few.
+    pub fn submit_blocking(&self, output: &[Segment], input: &[Segment]) -> Result<Token, Errno> {
+        match self.submit(output, input) {
+            Ok(token) => Ok(token),
+            Err(SubmitError::Full) => self.submit_when_free(output, input),
+            Err(SubmitError::Size | SubmitError::Broken) => Err(Errno::EIO),
+        }
+    }
+
+    #[cold]
+    fn submit_when_free(&self, output: &[Segment], input: &[Segment]) -> Result<Token, Errno> {
+        self.set_sleeping(true);
+        let result = self.line.wait_until(|| {
+            self.take_used(&mut self.state.lock());
+            match self.submit(output, input) {
+                Ok(token) => Some(Ok(token)),
+                Err(SubmitError::Full) => None,
+                Err(SubmitError::Size | SubmitError::Broken) => Some(Err(Errno::EIO)),
+            }
+        });
+        self.set_sleeping(false);
+        result
+    }
+
+    /// Puts a request into the ring without telling the device: [`notify`](Self::notify) does, for all of them.
+    pub fn submit_quietly(&self, output: &[Segment], input: &[Segment]) -> Result<Token, SubmitError> {
+        let count = u16::try_from(output.len() + input.len()).unwrap_or(u16::MAX);
+        if count == 0 || count > self.size {
+            return Err(SubmitError::Size);
+        }
+        let mut state = self.state.lock();
+        if state.is_broken {
+            return Err(SubmitError::Broken);
+        }
+        if state.free_count < count {
+            return Err(SubmitError::Full);
+        }
+        state.free_count -= count;
+        let head = state.take_descriptor();
+        let (mut current, mut left, mut capacity) = (head, count, 0u32);
+        for segment in output {
+            current = self.describe(&mut state, current, segment, 0, &mut left);
+        }
+        for segment in input {
+            capacity = capacity.saturating_add(segment.len);
+            current = self.describe(&mut state, current, segment, WRITE, &mut left);
+        }
+        if let Some(slot) = state.slots.get_mut(usize::from(head)) {
+            slot.phase = Phase::Flying(capacity);
+            slot.tail = current;
+            slot.count = count;
+        }
+        let position = state.available;
+        state.available = position.wrapping_add(1);
+        let available = Layout::of(self.size).available;
+        self.region.write_u16(available + 4 + 2 * usize::from(position & (self.size - 1)), head);
+        self.region.write_u16(available + 2, state.available);
+        Ok(Token(head))
+    }
+
+    /// Fills descriptor `current`; returns the one after it, or `current` if it is the last.
+    fn describe(
+        &self,
+        state: &mut State,
+        current: u16,
+        segment: &Segment,
+        flags: u64,
+        left: &mut u16,
+    ) -> u16 {
+        let at = DESCRIPTOR_SIZE * usize::from(current);
+        self.region.write_u64(at, segment.address.0);
+        *left -= 1;
+        if *left == 0 {
+            self.region.write_u64(at + 8, u64::from(segment.len) | flags);
+            return current;
+        }
+        let next = state.take_descriptor();
+        if let Some(slot) = state.slots.get_mut(usize::from(current)) {
+            slot.next = next;
+        }
+        self.region.write_u64(at + 8, u64::from(segment.len) | flags | NEXT | u64::from(next) << 48);
+        next
+    }
+
+    /// Tells the device that there are requests, unless it is looking anyway.
+    pub fn notify(&self) {
+        self.barrier.swap(0, Ordering::SeqCst);
+        if self.region.read_u16(Layout::of(self.size).used) & NO_NOTIFY == 0 {
+            self.doorbell.write_u16(0, self.index);
+        }
+    }
+
+    /// Waits until the device is done with a request. Returns how many bytes it wrote; EIO if it broke the rules.
+    pub fn wait(&self, token: Token) -> Result<u32, Errno> {
+        match self.poll_awhile(&token) {
+            Some(result) => result,
+            None => self.wait_halting(token),
+        }
+    }
+
+    /// As [`poll`](Self::poll), looking for a few microseconds.
+    pub fn poll_awhile(&self, token: &Token) -> Option<Result<u32, Errno>> {
+        for _ in 0..LOOKS {
+            if let Some(result) = self.poll(token) {
+                return Some(result);
+            }
+            core::hint::spin_loop();
+        }
+        None
+    }
+
+    /// As [`wait`](Self::wait), for what may take long: halts at once.
+    #[expect(clippy::needless_pass_by_value, reason = "a token is used up by waiting")]
+    pub fn wait_halting(&self, token: Token) -> Result<u32, Errno> {
+        let mut is_armed = false;
+        let result = self.line.wait_until(|| {
+            if let Some(result) = self.poll(&token) {
+                return Some(result);
+            }
+            if is_armed {
+                return None;
+            }
+            is_armed = true;
+            self.set_sleeping(true);
+            self.poll(&token)
+        });
+        if is_armed {
+            self.set_sleeping(false);
+        }
+        result
+    }
+
+    /// Whether a request is done, and if so, what [`wait`](Self::wait) would return. Must not be asked again after that.
+    pub fn poll(&self, token: &Token) -> Option<Result<u32, Errno>> {
+        let mut state = self.state.lock();
+        self.take_used(&mut state);
+        state.finish(token)
+    }
+
+    /// Whether the device has returned something that nobody has looked at.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let used = self.state.lock().used;
+        self.region.read_u16(Layout::of(self.size).used + 2) != used
+    }
+
+    /// Counts who sleeps: the device interrupts while somebody does.
+    ///
+    /// For those who sleep elsewhere, until something that they [`poll`](Self::poll) for is done.
+    pub fn set_sleeping(&self, is_sleeping: bool) {
+        let mut state = self.state.lock();
+        state.sleepers = if is_sleeping { state.sleepers + 1 } else { state.sleepers.saturating_sub(1) };
+        let flags = if state.sleepers == 0 { NO_INTERRUPT } else { 0 };
+        self.region.write_u16(Layout::of(self.size).available, flags);
+        self.barrier.swap(0, Ordering::SeqCst);
+    }
+
+    /// Takes what the device returned from the used ring.
+    fn take_used(&self, state: &mut State) {
+        let ring = Layout::of(self.size).used;
+        let index = self.region.read_u16(ring + 2);
+        if index == state.used || state.is_broken {
+            return;
+        }
+        if index.wrapping_sub(state.used) > self.size {
+            state.is_broken = true;
+            return;
+        }
+        while state.used != index {
+            let entry = self.region.read_u64(ring + 4 + 8 * usize::from(state.used & (self.size - 1)));
+            state.used = state.used.wrapping_add(1);
+            if state.complete(entry).is_none() {
+                state.is_broken = true;
+                return;
+            }
+        }
+    }
+}
+
+impl State {
+    /// A free descriptor; the caller has made sure that there is one.
+    fn take_descriptor(&mut self) -> u16 {
+        if let Some(slot) = self.slots.get(usize::from(self.free)) {
+            return core::mem::replace(&mut self.free, slot.next);
+        }
+        let fresh = u16::try_from(self.slots.len()).unwrap_or(NONE);
+        self.slots.push(Slot { phase: Phase::Idle, next: NONE, tail: NONE, count: 0 });
+        fresh
+    }
+
+    /// Notes what a used entry says; `None` if it names no request in flight.
+    fn complete(&mut self, entry: u64) -> Option<()> {
+        let head = usize::try_from(entry & 0xffff_ffff).ok()?;
+        let len = u32::try_from(entry >> 32).ok()?;
+        let slot = self.slots.get_mut(head)?;
+        let Phase::Flying(capacity) = slot.phase else { return None };
+        slot.phase = if len <= capacity { Phase::Done(len) } else { Phase::Overrun };
+        Some(())
+    }
+
+    /// The result of a request that is done; its descriptors are free then.
+    fn finish(&mut self, token: &Token) -> Option<Result<u32, Errno>> {
+        let slot = self.slots.get_mut(usize::from(token.0))?;
+        let result = match slot.phase {
+            Phase::Done(len) => Ok(len),
+            Phase::Overrun => Err(Errno::EIO),
+            // Its descriptors stay in use for ever: nobody knows what the device still does with them.
+            _ if self.is_broken => return Some(Err(Errno::EIO)),
+            Phase::Idle | Phase::Flying(_) => return None,
+        };
+        slot.phase = Phase::Idle;
+        let tail = usize::from(slot.tail);
+        self.free_count += slot.count;
+        let free = core::mem::replace(&mut self.free, token.0);
+        if let Some(last) = self.slots.get_mut(tail) {
+            last.next = free;
+        }
+        Some(result)
+    }
+}

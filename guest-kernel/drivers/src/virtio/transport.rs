@@ -1,0 +1,257 @@
+//! The virtio PCI transport (virtio 1.2 section 4.1): finding a device's registers, and bringing it up.
+//!
+//! ```text
+//! probe -> negotiate (ACKNOWLEDGE, DRIVER, features, FEATURES_OK) -> queue, queue, ... -> start (DRIVER_OK)
+//! ```
+//!
+//! All queues of a device share one MSI-X vector: waiters look at their own queue when it fires. Devices are fresh when the kernel
+//! starts, so they are not reset, and registers whose value is zero after reset are not written. Queues that a driver does not
+//! need are not set up.
+
+use super::queue::{Layout, Queue};
+use crate::pci::{Capability, Function};
+use crate::platform::{Line, Region, Registers};
+use septum_guest_hal::address::PhysAddr;
+
+/// Vendor of all virtio devices.
+const VENDOR: u16 = 0x1af4;
+/// Device number of the device with type 0.
+const FIRST_DEVICE: u16 = 0x1040;
+
+/// Features of every kind of device.
+pub mod feature {
+    /// The device follows virtio 1.0 or later (VIRTIO_F_VERSION_1).
+    pub const VERSION_1: u64 = 1 << 32;
+}
+
+/// Device types (virtio 1.2 section 5).
+pub mod device_type {
+    /// Console.
+    pub const CONSOLE: u16 = 3;
+    /// Entropy source.
+    pub const ENTROPY: u16 = 4;
+    /// File system.
+    pub const FILE_SYSTEM: u16 = 26;
+}
+
+mod capability {
+    pub const VENDOR_SPECIFIC: u8 = 0x09;
+    pub const MSIX: u8 = 0x11;
+    pub const COMMON: u8 = 1;
+    pub const NOTIFY: u8 = 2;
+    pub const DEVICE: u8 = 4;
+}
+
+/// Common configuration, section 4.1.4.3.
+mod common {
+    pub const DEVICE_FEATURE_SELECT: usize = 0x00;
+    pub const DEVICE_FEATURE: usize = 0x04;
+    pub const DRIVER_FEATURE_SELECT: usize = 0x08;
+    pub const DRIVER_FEATURE: usize = 0x0c;
+    pub const DEVICE_STATUS: usize = 0x14;
+    pub const QUEUE_SELECT: usize = 0x16;
+    pub const QUEUE_SIZE: usize = 0x18;
+    pub const QUEUE_MSIX_VECTOR: usize = 0x1a;
+    pub const QUEUE_ENABLE: usize = 0x1c;
+    pub const QUEUE_NOTIFY_OFF: usize = 0x1e;
+    pub const QUEUE_DESC: usize = 0x20;
+    pub const QUEUE_DRIVER: usize = 0x28;
+    pub const QUEUE_DEVICE: usize = 0x30;
+    pub const SIZE: usize = 0x38;
+}
+
+mod status {
+    pub const ACKNOWLEDGE: u8 = 1;
+    pub const DRIVER: u8 = 2;
+    pub const DRIVER_OK: u8 = 4;
+    pub const FEATURES_OK: u8 = 8;
+}
+
+mod msix {
+    pub const ENTRY_SIZE: usize = 16;
+    pub const ADDRESS_LOW: usize = 0;
+    pub const ADDRESS_HIGH: usize = 4;
+    pub const DATA: usize = 8;
+    pub const CONTROL: usize = 12;
+    pub const ENABLE: u16 = 1 << 15;
+}
+
+/// Why a device cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportError {
+    /// A structure that every device has is missing, or lies outside of the device memory.
+    Structure,
+    /// It does not do virtio 1.0, or lacks a feature that the driver cannot do without.
+    Features,
+    /// There is no such queue.
+    Queue,
+    /// Memory or interrupt vectors ran out.
+    Resources,
+}
+
+/// A virtio device on the PCI bus.
+pub struct Transport {
+    common: Registers,
+    notify: PhysAddr,
+    notify_multiplier: u32,
+    device: Option<PhysAddr>,
+    line: Line,
+}
+
+/// The virtio device type of a function, if it is a virtio device.
+#[must_use]
+pub fn type_of(function: &Function) -> Option<u16> {
+    if function.vendor != VENDOR { None } else { function.device.checked_sub(FIRST_DEVICE) }
+}
+
+/// The address of BARs, each read once.
+struct Bars<'a> {
+    function: &'a Function,
+    last: Option<(usize, PhysAddr)>,
+}
+
+impl Bars<'_> {
+    fn address(&mut self, index: u32, offset: u32) -> Option<PhysAddr> {
+        let index = usize::try_from(index).ok()?;
+        let base = match self.last {
+            Some((known, base)) if known == index => base,
+            _ => self.function.bar(index)?,
+        };
+        self.last = Some((index, base));
+        Some(PhysAddr(base.0.checked_add(u64::from(offset))?))
+    }
+}
+
+impl Transport {
+    /// Finds the registers of a function that is a virtio device, and sends its interrupts to a line of its own.
+    pub fn probe(function: &Function) -> Result<Self, TransportError> {
+        let line = Line::allocate().ok_or(TransportError::Resources)?;
+        let mut bars = Bars { function, last: None };
+        let (mut common, mut notify, mut device, mut msix) = (None, None, None, None);
+        for capability in function.capabilities() {
+            let at = capability.offset;
+            match (capability.id, capability.extra.to_le_bytes()[1]) {
+                (
+                    capability::VENDOR_SPECIFIC,
+                    kind @ (capability::COMMON | capability::NOTIFY | capability::DEVICE),
+                ) => {
+                    let address = bars.address(function.read(at + 4) & 0xff, function.read(at + 8));
+                    match kind {
+                        capability::COMMON if common.is_none() => common = address,
+                        capability::NOTIFY if notify.is_none() => {
+                            notify = address.zip(Some(function.read(at + 16)))
+                        }
+                        capability::DEVICE if device.is_none() => device = address,
+                        _ => {}
+                    }
+                }
+                (capability::MSIX, _) => msix = Some(capability),
+                _ => {}
+            }
+        }
+        let common = common.and_then(|address| Registers::map(address, common::SIZE));
+        let (notify, notify_multiplier) = notify.ok_or(TransportError::Structure)?;
+        enable_interrupts(&mut bars, &msix.ok_or(TransportError::Structure)?, &line)?;
+        let common = common.ok_or(TransportError::Structure)?;
+        Ok(Self { common, notify, notify_multiplier, device, line })
+    }
+
+    /// Agrees on features: those of `wanted` that the device has. Errs if one of `required` is missing.
+    pub fn negotiate(&self, wanted: u64, required: u64) -> Result<u64, TransportError> {
+        let common = &self.common;
+        common.write_u8(common::DEVICE_STATUS, status::ACKNOWLEDGE | status::DRIVER);
+        common.write_u32(common::DEVICE_FEATURE_SELECT, 0);
+        let low = common.read_u32(common::DEVICE_FEATURE);
+        common.write_u32(common::DEVICE_FEATURE_SELECT, 1);
+        let high = common.read_u32(common::DEVICE_FEATURE);
+        let offered = u64::from(high) << 32 | u64::from(low);
+        let required = required | feature::VERSION_1;
+        let features = offered & (wanted | required);
+        if features & required != required {
+            return Err(TransportError::Features);
+        }
+        let bytes = features.to_le_bytes();
+        for (select, half) in [(0, &bytes[..4]), (1, &bytes[4..])] {
+            common.write_u32(common::DRIVER_FEATURE_SELECT, select);
+            let half = half.try_into().map_or(0, u32::from_le_bytes);
+            common.write_u32(common::DRIVER_FEATURE, half);
+        }
+        let agreed = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK;
+        common.write_u8(common::DEVICE_STATUS, agreed);
+        if common.read_u8(common::DEVICE_STATUS) & status::FEATURES_OK == 0 {
+            return Err(TransportError::Features);
+        }
+        Ok(features)
+    }
+
+    /// Sets queue `index` up with up to `size` descriptors (a power of two).
+    pub fn queue(&self, index: u16, size: u16) -> Result<Queue, TransportError> {
+        let common = &self.common;
+        common.write_u16(common::QUEUE_SELECT, index);
+        let limit = common.read_u16(common::QUEUE_SIZE);
+        if limit == 0 || !size.is_power_of_two() {
+            return Err(TransportError::Queue);
+        }
+        // Without the packed ring, the limit is a power of two as well.
+        let size = if limit.is_power_of_two() { size.min(limit) } else { 1 };
+        if size != limit {
+            common.write_u16(common::QUEUE_SIZE, size);
+        }
+        common.write_u16(common::QUEUE_MSIX_VECTOR, 0);
+        let layout = Layout::of(size);
+        let region = Region::allocate(layout.len).ok_or(TransportError::Resources)?;
+        let start = region.address().0;
+        self.write_address(common::QUEUE_DESC, start);
+        self.write_address(common::QUEUE_DRIVER, start + layout.available as u64);
+        self.write_address(common::QUEUE_DEVICE, start + layout.used as u64);
+        let position =
+            u64::from(common.read_u16(common::QUEUE_NOTIFY_OFF)) * u64::from(self.notify_multiplier);
+        let doorbell =
+            Registers::map(PhysAddr(self.notify.0 + position), 2).ok_or(TransportError::Structure)?;
+        common.write_u16(common::QUEUE_ENABLE, 1);
+        Ok(Queue::new(index, size, region, doorbell, self.line.clone()))
+    }
+
+    /// Writes a 64-bit register, of which the upper half is zero after reset.
+    fn write_address(&self, register: usize, address: u64) {
+        let bytes = address.to_le_bytes();
+        let half = |range: core::ops::Range<usize>| bytes[range].try_into().map_or(0, u32::from_le_bytes);
+        self.common.write_u32(register, half(0..4));
+        let high = half(4..8);
+        if high != 0 {
+            self.common.write_u32(register + 4, high);
+        }
+    }
+
+    /// Lets the device work: its queues are set up.
+    pub fn start(&self) {
+        let all = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK | status::DRIVER_OK;
+        self.common.write_u8(common::DEVICE_STATUS, all);
+    }
+
+    /// The first `len` bytes of the device's own configuration.
+    #[must_use]
+    pub fn device_configuration(&self, len: usize) -> Option<Registers> {
+        Registers::map(self.device?, len)
+    }
+}
+
+/// Sends vector 0 to `line` and turns MSI-X on.
+fn enable_interrupts(
+    bars: &mut Bars<'_>,
+    capability: &Capability,
+    line: &Line,
+) -> Result<(), TransportError> {
+    let place = bars.function.read(capability.offset + 4);
+    let table =
+        bars.address(place & 7, place & !7).and_then(|address| Registers::map(address, msix::ENTRY_SIZE));
+    let table = table.ok_or(TransportError::Structure)?;
+    let (address, data) = line.message();
+    let bytes = address.to_le_bytes();
+    table.write_u32(msix::ADDRESS_LOW, bytes[..4].try_into().map_or(0, u32::from_le_bytes));
+    table.write_u32(msix::ADDRESS_HIGH, bytes[4..].try_into().map_or(0, u32::from_le_bytes));
+    table.write_u32(msix::DATA, data);
+    table.write_u32(msix::CONTROL, 0);
+    bars.function.write_u16(capability.offset + 2, msix::ENABLE);
+    Ok(())
+}
