@@ -77,6 +77,7 @@ pub const USER_END: u64 = 0x0000_7fff_ffff_f000;
 /// ```text
 /// +0x0000  GDT (VCPU_GDT), TSS (VCPU_TSS)
 /// +0x0200  per-vCPU variables of the guest kernel (VCPU_LOCAL)
+/// +0x0400  the program's registers, 176 bytes, up to VCPU_CONTEXT_END
 /// +0x1000  IST stack of double faults, NMI and machine checks   top VCPU_FAULT_STACK_TOP
 /// +0x3000  kernel stack                                         top VCPU_KERNEL_STACK_TOP
 /// ```
@@ -91,6 +92,8 @@ pub const VCPU_TSS: u64 = 0x80;
 pub const VCPU_TSS_SIZE: u64 = 0x68;
 /// Offset of the guest kernel's per-vCPU variables; the base of GS while in the kernel.
 pub const VCPU_LOCAL: u64 = 0x200;
+/// Offset of the end of the program's registers: what the TSS calls the stack of ring 0.
+pub const VCPU_CONTEXT_END: u64 = 0x4b0;
 /// Offset of the top of the IST1 stack.
 pub const VCPU_FAULT_STACK_TOP: u64 = 0x3000;
 /// Offset of the top of the kernel stack.

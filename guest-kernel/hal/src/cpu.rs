@@ -1,1 +1,53 @@
+//! The few privileged instructions that are used outside of traps and paging.
 
+use crate::report;
+use core::arch::asm;
+
+/// Turns interrupts on, sleeps until one was handled, turns them off.
+pub fn halt() {
+    report::counters().halt();
+    // SAFETY: 1. the kernel's handlers for interrupts keep every register; 2. `sti` takes effect after the
+    // following instruction, so no wake-up is lost between the two.
+    unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+}
+
+/// The time-stamp counter.
+#[must_use]
+pub fn timestamp() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reading the counter has no side effect.
+    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Writes a model-specific register.
+///
+/// # Safety
+///
+/// The value must leave the machine in a state that the kernel expects.
+pub(crate) unsafe fn write_msr(register: u32, value: u64) {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    // SAFETY: the caller vouches for the value.
+    unsafe { asm!("wrmsr", in("ecx") register, in("eax") low, in("edx") high, options(nostack, preserves_flags)) };
+}
+
+/// Reads a model-specific register that exists.
+///
+/// # Safety
+///
+/// The register must exist.
+pub(crate) unsafe fn read_msr(register: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: the caller vouches for the register; reading has no side effect.
+    unsafe { asm!("rdmsr", in("ecx") register, out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// Gives the worker a command; it may never let this vCPU go on.
+pub(crate) fn command(command: septum_abi::control::Command) {
+    // SAFETY: the port belongs to the worker; it reads the report and nothing else.
+    unsafe {
+        asm!("out dx, eax", in("dx") septum_abi::layout::COMMAND_PORT, in("eax") command as u32,
+            options(nostack, preserves_flags));
+    }
+}

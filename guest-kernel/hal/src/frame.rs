@@ -226,7 +226,7 @@ impl Drop for Frame {
 }
 
 #[cfg(target_os = "none")]
-pub(crate) use memory::{init, pointer};
+pub(crate) use memory::init;
 
 /// The kernel's pointer to `offset` bytes past `address`, which must be of an allocated frame.
 pub(crate) fn memory_at(address: PhysAddr, offset: usize) -> *mut u8 {
@@ -237,10 +237,12 @@ pub(crate) fn memory_at(address: PhysAddr, offset: usize) -> *mut u8 {
 /// Physical memory itself.
 mod memory {
     use super::{AtomicU32, PAGE_SHIFT, PAGE_SIZE, POOL};
-    use core::sync::atomic::{AtomicPtr, Ordering};
+    use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
     /// Reference counts, indexed by frame number.
     static COUNTS: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+    /// One past the last frame number.
+    static END: AtomicU64 = AtomicU64::new(0);
 
     #[cfg(target_os = "none")]
     mod place {
@@ -270,6 +272,7 @@ mod memory {
                 let counts: &'static mut [u32] =
                     alloc::vec![0u32; usize::try_from(FRAMES).unwrap_or(0)].leak();
                 super::COUNTS.store(counts.as_mut_ptr().cast(), super::Ordering::Release);
+                super::END.store(FRAMES - 1, super::Ordering::Release);
                 let mut pool = super::POOL.lock();
                 (pool.bump, pool.end, pool.total) = (1, FRAMES - 1, FRAMES - 2);
                 ram
@@ -277,11 +280,6 @@ mod memory {
         }
     }
 
-    /// The memory of a frame, for this crate's page-table walker.
-    #[cfg(target_os = "none")]
-    pub fn pointer(number: u64) -> *mut u8 {
-        place::base(number)
-    }
 
     /// Hands the pool the memory from `free_start` on. `ranges` are ascending and at most two.
     #[cfg(target_os = "none")]
@@ -293,6 +291,7 @@ mod memory {
         let counts_frames = (end * 4).div_ceil(page);
         let counts = free_start >> PAGE_SHIFT;
         COUNTS.store(place::base(counts).cast(), Ordering::Release);
+        END.store(end, Ordering::Release);
         let mut pool = POOL.lock();
         pool.bump = counts + counts_frames;
         pool.end = end;
@@ -302,8 +301,7 @@ mod memory {
     }
 
     pub fn is_counted(number: u64) -> bool {
-        let pool = POOL.lock();
-        number != 0 && number < pool.end
+        number != 0 && number < END.load(Ordering::Relaxed)
     }
 
     pub fn count(number: u64) -> &'static AtomicU32 {

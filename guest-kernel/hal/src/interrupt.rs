@@ -1,1 +1,56 @@
+//! Interrupt lines, and waiting for one.
+//!
+//! The kernel runs with interrupts off and turns them on only while it halts, so an interrupt is never taken in
+//! the middle of something: a wait checks its condition, and if it does not hold, `sti; hlt` sleeps until the next interrupt
+//! (one that arrived in between ends the `hlt` at once). Handlers in the kernel only acknowledge; whoever waits looks for
+//! itself.
 
+use crate::cpu;
+use core::sync::atomic::{AtomicU32, Ordering};
+use septum_abi::layout::LAPIC_BASE;
+
+/// First vector for devices; those below belong to exceptions and the timer.
+const FIRST: u32 = 48;
+/// One past the last vector for devices.
+const END: u32 = 240;
+/// Vector of the local APIC timer.
+pub const TIMER: u8 = 32;
+
+static NEXT: AtomicU32 = AtomicU32::new(FIRST);
+
+/// An interrupt vector that a device can be told to signal.
+#[derive(Clone, Debug)]
+pub struct Line {
+    vector: u32,
+}
+
+impl Line {
+    /// A vector of its own; `None` when they are used up.
+    #[must_use]
+    pub fn allocate() -> Option<Self> {
+        let vector = NEXT.fetch_add(1, Ordering::Relaxed);
+        (vector < END).then_some(Self { vector })
+    }
+
+    /// What a device writes where to signal it: address and data of a message-signalled interrupt
+    /// (Intel SDM vol. 3A §11.11), edge-triggered, to the first vCPU.
+    #[must_use]
+    pub fn message(&self) -> (u64, u32) {
+        (LAPIC_BASE, self.vector)
+    }
+
+    /// Waits until `condition` gives something, halting in between.
+    pub fn wait_until<T>(&self, condition: impl FnMut() -> Option<T>) -> T {
+        wait_until(condition)
+    }
+}
+
+/// Waits until `condition` gives something. It is asked again after every interrupt.
+pub fn wait_until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        cpu::halt();
+    }
+}

@@ -35,5 +35,8 @@ pub mod paging;
 pub mod report;
 pub mod sync;
 #[cfg(target_os = "none")]
+mod panic;
+#[cfg(target_os = "none")]
 mod trap;
 pub mod user;
+mod user_copy;

@@ -1,1 +1,417 @@
+//! Page tables of a program: x86-64 four-level paging, 4 KiB pages (Intel SDM vol. 3A §4.5).
+//!
+//! A [`PageTable`] owns its tables and one reference to every frame it maps. The upper half is shared: its
+//! top-level entries are copied from the tables that the host built.
+//!
+//! A change that takes rights away is not seen by a CPU before it flushes what it remembers. Adding rights needs no
+//! flush: the CPU walks again before it faults. Changes are therefore collected in a [`Flush`], which is
+//! carried out once, when the caller is done.
 
+use crate::address::{PhysAddr, UserAddr, to_usize};
+use crate::frame::{self, Frame};
+use core::sync::atomic::{AtomicU64, Ordering};
+use septum_abi::layout::{PAGE_SIZE, USER_END};
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
+const ACCESSED: u64 = 1 << 5;
+const DIRTY: u64 = 1 << 6;
+/// Ours: a last-level entry that holds a frame, present or not (PROT_NONE).
+const HELD: u64 = 1 << 9;
+const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const PAGE: u64 = PAGE_SIZE as u64;
+/// Where the levels' indices begin, top level first.
+const SHIFTS: [u32; 4] = [39, 30, 21, 12];
+
+/// What a program may do with a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Anything at all: x86 cannot take reading away alone.
+    pub read: bool,
+    /// Store.
+    pub write: bool,
+    /// Fetch instructions.
+    pub execute: bool,
+}
+
+impl Rights {
+    fn bits(self) -> u64 {
+        // Accessed and dirty are set from the start: software-emulated walks then have nothing to write back.
+        let mut bits = HELD | USER | ACCESSED | DIRTY;
+        if self.read {
+            bits |= PRESENT;
+        }
+        if self.write {
+            bits |= WRITABLE;
+        }
+        if !self.execute {
+            bits |= NO_EXECUTE;
+        }
+        bits
+    }
+
+    fn from_bits(bits: u64) -> Self {
+        Self { read: bits & PRESENT != 0, write: bits & WRITABLE != 0, execute: bits & NO_EXECUTE == 0 }
+    }
+}
+
+/// No frame for a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+/// Pages that CPUs may remember wrongly. Must be [carried out](Flush::now) before their frames are used for something else.
+#[must_use]
+#[derive(Debug, Default)]
+pub struct Flush {
+    pages: [u64; Self::SINGLE],
+    count: usize,
+    /// Frames that may be freed only after the flush.
+    freed: alloc::vec::Vec<Frame>,
+}
+
+impl Flush {
+    /// Up to so many pages are flushed one by one; more flush everything.
+    const SINGLE: usize = 8;
+
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn add(&mut self, address: u64) {
+        if let Some(slot) = self.pages.get_mut(self.count) {
+            *slot = address;
+        }
+        self.count += 1;
+    }
+
+    /// Makes every CPU forget, then frees the frames that were unmapped.
+    pub fn now(self) {
+        match self.pages.get(..self.count) {
+            Some(pages) => pages.iter().copied().for_each(arch::flush_page),
+            None => arch::flush_all(),
+        }
+    }
+}
+
+/// The page tables of one program.
+#[derive(Debug)]
+pub struct PageTable {
+    root: Frame,
+}
+
+impl PageTable {
+    /// An empty lower half.
+    pub fn new() -> Result<Self, OutOfMemory> {
+        let root = Frame::for_kernel().ok_or(OutOfMemory)?;
+        arch::copy_upper_half(&root);
+        Ok(Self { root })
+    }
+
+    /// Makes this CPU use it.
+    pub fn activate(&self) {
+        arch::activate(self.root.address());
+    }
+
+    fn entry(table: PhysAddr, index: usize) -> &'static AtomicU64 {
+        let pointer = frame::memory_at(table, (index & 511) * 8).cast::<AtomicU64>();
+        // SAFETY: 1. `table` is a table that this page table owns, so its frame is allocated; 2. the index is
+        // in range and the entry aligned; 3. entries are only ever used as atomics, by us and by the CPU.
+        unsafe { &*pointer }
+    }
+
+    fn index(address: u64, level: usize) -> usize {
+        to_usize(address >> SHIFTS[level]) & 511
+    }
+
+    /// The last-level entry for `address`, or the number of bytes that can be skipped because no table is there.
+    fn find(&self, address: u64) -> Result<&'static AtomicU64, u64> {
+        let mut table = self.root.address();
+        for level in 0..3 {
+            let entry = Self::entry(table, Self::index(address, level)).load(Ordering::Relaxed);
+            if entry & PRESENT == 0 {
+                let span = 1u64 << SHIFTS[level];
+                return Err(span - (address & (span - 1)));
+            }
+            table = PhysAddr(entry & ADDRESS);
+        }
+        Ok(Self::entry(table, Self::index(address, 3)))
+    }
+
+    fn find_or_add(&self, address: u64) -> Result<&'static AtomicU64, OutOfMemory> {
+        let mut table = self.root.address();
+        for level in 0..3 {
+            let entry = Self::entry(table, Self::index(address, level));
+            let mut value = entry.load(Ordering::Relaxed);
+            if value & PRESENT == 0 {
+                let frame = Frame::for_kernel().ok_or(OutOfMemory)?;
+                value = frame.into_address().0 | PRESENT | WRITABLE | USER | ACCESSED;
+                entry.store(value, Ordering::Release);
+            }
+            table = PhysAddr(value & ADDRESS);
+        }
+        Ok(Self::entry(table, Self::index(address, 3)))
+    }
+
+    /// Maps `frame` at the page of `address`. What was there goes to `flush`.
+    pub fn map(&mut self, address: UserAddr, frame: Frame, rights: Rights, flush: &mut Flush) -> Result<(), OutOfMemory> {
+        let entry = self.find_or_add(address.get())?;
+        let old = entry.swap(frame.into_address().0 | rights.bits(), Ordering::AcqRel);
+        self.retire(address.page().get(), old, flush);
+        Ok(())
+    }
+
+    /// Maps neighbouring pages from `address` on, as long as `next` gives frames; stops at the end of the last-level
+    /// table and at pages that are mapped already. Returns how many were mapped.
+    pub fn map_run(
+        &mut self,
+        address: UserAddr,
+        rights: Rights,
+        mut next: impl FnMut(usize) -> Option<Frame>,
+    ) -> Result<usize, OutOfMemory> {
+        let first = self.find_or_add(address.get())?;
+        let start = Self::index(address.get(), 3);
+        for step in 0..512 - start {
+            let entry = neighbour(first, step);
+            if entry.load(Ordering::Relaxed) & HELD != 0 {
+                return Ok(step);
+            }
+            let Some(frame) = next(step) else { return Ok(step) };
+            entry.store(frame.into_address().0 | rights.bits(), Ordering::Release);
+        }
+        Ok(512 - start)
+    }
+
+    /// The frame at the page of `address` and the rights.
+    #[must_use]
+    pub fn query(&self, address: UserAddr) -> Option<(Frame, Rights)> {
+        let value = self.find(address.get()).ok()?.load(Ordering::Acquire);
+        if value & HELD == 0 {
+            return None;
+        }
+        let frame = Frame::from_address(PhysAddr(value & ADDRESS))?;
+        let shared = frame.clone();
+        let _ = frame.into_address();
+        Some((shared, Rights::from_bits(value)))
+    }
+
+    /// Unmaps `start..end` (page-aligned).
+    pub fn unmap(&mut self, start: u64, end: u64, flush: &mut Flush) {
+        self.each(start, end, |this, address, entry| {
+            let old = entry.swap(0, Ordering::AcqRel);
+            this.retire(address, old, flush);
+        });
+    }
+
+    /// Sets the rights of what is mapped in `start..end`; `rights` sees each frame, which may be shared.
+    pub fn protect(&mut self, start: u64, end: u64, flush: &mut Flush, rights: impl Fn(&Frame) -> Rights) {
+        self.each(start, end, |_, address, entry| {
+            let old = entry.load(Ordering::Relaxed);
+            let Some(frame) = Frame::from_address(PhysAddr(old & ADDRESS)) else { return };
+            let new = (old & ADDRESS) | rights(&frame).bits();
+            let _ = frame.into_address();
+            entry.store(new, Ordering::Release);
+            let lost = (old & !new & (PRESENT | WRITABLE)) | (new & !old & NO_EXECUTE);
+            if old & PRESENT != 0 && lost != 0 {
+                flush.add(address);
+            }
+        });
+    }
+
+    /// Moves what is mapped at `from..from + len` to `to`, whose pages are not mapped.
+    pub fn relocate(&mut self, from: u64, to: u64, len: u64, flush: &mut Flush) -> Result<(), OutOfMemory> {
+        let mut result = Ok(());
+        self.each(from, from + len, |this, address, entry| {
+            let Ok(target) = this.find_or_add(to + (address - from)) else {
+                result = Err(OutOfMemory);
+                return;
+            };
+            target.store(entry.swap(0, Ordering::AcqRel), Ordering::Release);
+            flush.add(address);
+        });
+        result
+    }
+
+    /// Visits the entries that hold a frame, of `start..end`.
+    fn each(&mut self, start: u64, end: u64, mut visit: impl FnMut(&mut Self, u64, &'static AtomicU64)) {
+        let mut address = start;
+        while address < end {
+            match self.find(address) {
+                Err(skip) => address += skip,
+                Ok(entry) => {
+                    let in_table = (512 - Self::index(address, 3)) as u64 * PAGE;
+                    let stop = end.min(address + in_table);
+                    let first = address;
+                    while address < stop {
+                        let entry = neighbour(entry, to_usize((address - first) / PAGE));
+                        if entry.load(Ordering::Relaxed) & HELD != 0 {
+                            visit(self, address, entry);
+                        }
+                        address += PAGE;
+                    }
+                }
+            }
+        }
+    }
+
+    fn retire(&mut self, address: u64, old: u64, flush: &mut Flush) {
+        if old & HELD != 0 {
+            flush.add(address);
+            flush.freed.extend(Frame::from_address(PhysAddr(old & ADDRESS)));
+        }
+    }
+
+    /// Frees the tables below `table`; the frames they map were unmapped before.
+    fn free_tables(table: PhysAddr, level: usize, entries: usize) {
+        for index in 0..entries {
+            let value = Self::entry(table, index).load(Ordering::Relaxed);
+            if value & PRESENT != 0 {
+                if level < 2 {
+                    Self::free_tables(PhysAddr(value & ADDRESS), level + 1, 512);
+                }
+                drop(Frame::from_address(PhysAddr(value & ADDRESS)));
+            }
+        }
+    }
+}
+
+impl Drop for PageTable {
+    fn drop(&mut self) {
+        let mut flush = Flush::new();
+        self.unmap(0, USER_END, &mut flush);
+        arch::deactivate(self.root.address());
+        flush.now();
+        Self::free_tables(self.root.address(), 0, 256);
+    }
+}
+
+/// The entry `step` after `entry`; the caller stays within the table.
+fn neighbour(entry: &'static AtomicU64, step: usize) -> &'static AtomicU64 {
+    // SAFETY: the callers bound `step` by what is left of the 512-entry table that `entry` lies in.
+    unsafe { &*core::ptr::from_ref(entry).add(step) }
+}
+
+#[cfg(target_os = "none")]
+mod arch {
+    use super::{Frame, PageTable, PhysAddr};
+    use core::arch::asm;
+    use core::sync::atomic::{AtomicU64, Ordering};
+
+    /// The tables the host built; what is active when no program's are.
+    static BOOT_ROOT: AtomicU64 = AtomicU64::new(0);
+
+    fn cr3() -> u64 {
+        let value;
+        // SAFETY: reading CR3 at ring 0 has no side effect.
+        unsafe { asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)) };
+        value
+    }
+
+    fn set_cr3(value: u64) {
+        // SAFETY: 1. every root has the kernel's half, so this code and its stack stay mapped; 2. flushing is
+        // always allowed.
+        unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) };
+    }
+
+    pub fn copy_upper_half(root: &Frame) {
+        if BOOT_ROOT.load(Ordering::Relaxed) == 0 {
+            BOOT_ROOT.store(cr3(), Ordering::Relaxed);
+        }
+        let boot = PhysAddr(BOOT_ROOT.load(Ordering::Relaxed));
+        for index in [272, 288, 511] {
+            let value = PageTable::entry(boot, index).load(Ordering::Relaxed);
+            PageTable::entry(root.address(), index).store(value, Ordering::Relaxed);
+        }
+    }
+
+    pub fn activate(root: PhysAddr) {
+        set_cr3(root.0);
+    }
+
+    pub fn deactivate(root: PhysAddr) {
+        if cr3() == root.0 {
+            set_cr3(BOOT_ROOT.load(Ordering::Relaxed));
+        }
+    }
+
+    pub fn flush_page(address: u64) {
+        // SAFETY: invlpg of any address only forgets a translation.
+        unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
+    }
+
+    pub fn flush_all() {
+        set_cr3(cr3());
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+pub(crate) mod arch {
+    //! Tests: the active table is remembered, for copying "program" memory through it.
+    use super::{Frame, PhysAddr};
+    use std::cell::Cell;
+
+    std::thread_local!(pub static ACTIVE: Cell<u64> = const { Cell::new(0) });
+
+    pub fn copy_upper_half(_root: &Frame) {}
+    pub fn activate(root: PhysAddr) {
+        ACTIVE.set(root.0);
+    }
+    pub fn deactivate(root: PhysAddr) {
+        if ACTIVE.get() == root.0 {
+            ACTIVE.set(0);
+        }
+    }
+    pub fn flush_page(_address: u64) {}
+    pub fn flush_all() {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: u64) -> UserAddr {
+        UserAddr::new(address).unwrap()
+    }
+
+    #[test]
+    fn mapping_unmapping_and_freeing_balance() {
+        let before = frame::usage().used;
+        {
+            let mut table = PageTable::new().unwrap();
+            let mut flush = Flush::new();
+            let rights = Rights { read: true, write: true, execute: false };
+            for page in 0..600u64 {
+                let frame = Frame::zeroed().unwrap();
+                frame.write(0, &page.to_le_bytes());
+                table.map(at(0x4000_0000 + page * PAGE), frame, rights, &mut flush).unwrap();
+            }
+            let (frame, got) = table.query(at(0x4000_0000 + 599 * PAGE + 123)).unwrap();
+            let mut bytes = [0; 8];
+            frame.read(0, &mut bytes);
+            assert_eq!((u64::from_le_bytes(bytes), got), (599, rights));
+            drop(frame);
+            table.unmap(0x4000_0000, 0x4000_0000 + 300 * PAGE, &mut flush);
+            assert!(table.query(at(0x4000_0000)).is_none());
+            assert!(table.query(at(0x4000_0000 + 300 * PAGE)).is_some());
+            flush.now();
+        }
+        assert_eq!(frame::usage().used, before);
+    }
+
+    #[test]
+    fn taking_rights_away_is_flushed_and_giving_is_not() {
+        let mut table = PageTable::new().unwrap();
+        let mut flush = Flush::new();
+        let write = Rights { read: true, write: true, execute: false };
+        let read = Rights { read: true, write: false, execute: false };
+        table.map(at(0x1000), Frame::zeroed().unwrap(), read, &mut flush).unwrap();
+        table.protect(0x1000, 0x2000, &mut flush, |_| write);
+        assert_eq!(flush.count, 0);
+        table.protect(0x1000, 0x2000, &mut flush, |_| read);
+        assert_eq!(flush.count, 1);
+        assert_eq!(table.query(at(0x1000)).unwrap().1, read);
+        flush.now();
+    }
+}

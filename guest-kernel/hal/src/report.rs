@@ -1,1 +1,196 @@
+//! The report to the worker: counters, log, exit status and panics. Plain stores to memory, no exits.
 
+#[cfg(target_os = "none")]
+mod place {
+    use septum_abi::layout::{DIRECT_MAP, REPORT};
+    use septum_abi::report::GuestReport;
+
+    pub fn report() -> *mut GuestReport {
+        (DIRECT_MAP + REPORT) as *mut GuestReport
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod place {
+    use septum_abi::report::GuestReport;
+    use std::sync::OnceLock;
+
+    pub fn report() -> *mut GuestReport {
+        static MEMORY: OnceLock<usize> = OnceLock::new();
+        *MEMORY.get_or_init(|| std::vec![0u64; size_of::<GuestReport>() / 8 + 1].leak().as_mut_ptr() as usize) as *mut GuestReport
+    }
+}
+
+use core::fmt;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use septum_abi::linux::SYSCALL_LIMIT;
+use septum_abi::report::LOG_SIZE;
+#[cfg(target_os = "none")]
+use septum_abi::report::state;
+
+/// The counters, as seen by the kernel.
+#[derive(Clone, Copy)]
+pub struct Counters(());
+
+/// The counters.
+#[must_use]
+pub fn counters() -> Counters {
+    Counters(())
+}
+
+macro_rules! atomic {
+    ($type:ident, $($field:tt)*) => {{
+        // SAFETY: 1. the report is mapped for as long as the kernel runs; 2. fields are naturally aligned integers,
+        // used only as atomics; 3. the worker only reads.
+        unsafe { &*(&raw const (*place::report()).$($field)*).cast::<$type>() }
+    }};
+}
+
+/// Adds without a lock prefix: each counter may miss a count under contention, and costs one instruction.
+fn bump(counter: &AtomicU64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+}
+
+impl Counters {
+    /// A system call was made.
+    pub fn system_call(self, number: usize) {
+        let index = number.min(SYSCALL_LIMIT as usize - 1);
+        bump(atomic!(AtomicU64, syscalls[index]));
+    }
+
+    /// A system call was answered with ENOSYS.
+    pub fn missing_system_call(self, number: usize) {
+        let index = number.min(SYSCALL_LIMIT as usize - 1);
+        atomic!(AtomicU32, syscalls_missing[index]).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The program faulted.
+    pub fn page_fault(self) {
+        bump(atomic!(AtomicU64, page_faults));
+    }
+
+    /// An interrupt came while the program ran.
+    pub fn interrupt(self) {
+        bump(atomic!(AtomicU64, interrupts));
+    }
+
+    /// A CPU is about to halt.
+    pub fn halt(self) {
+        bump(atomic!(AtomicU64, halts));
+    }
+}
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// `exit`.
+    Exited(u8),
+    /// Killed by a signal.
+    Killed(u32),
+    /// Killed because memory ran out.
+    OutOfMemory,
+    /// It could not be started: a [`septum_abi::report::start_error`] and an error number.
+    NotStarted(u32, u32),
+}
+
+/// Writes `text` to the log, which the worker prints when the kernel ends or panics.
+pub fn log(text: &str) {
+    let written = atomic!(AtomicU64, log_written);
+    let mut at = written.load(Ordering::Relaxed);
+    for &byte in text.as_bytes() {
+        let index = (at % LOG_SIZE as u64) as usize;
+        // SAFETY: the index is within the ring, and only the worker, which expects any bytes, reads it.
+        unsafe { (&raw mut (*place::report()).log[index]).write_volatile(byte) };
+        at += 1;
+    }
+    written.store(at, Ordering::Release);
+}
+
+/// For `write!`.
+pub struct Log;
+
+impl fmt::Write for Log {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        log(text);
+        Ok(())
+    }
+}
+
+/// Logs a line.
+#[macro_export]
+macro_rules! log_line {
+    ($($text:tt)*) => {{
+        use core::fmt::Write;
+        let _ = writeln!($crate::report::Log, $($text)*);
+    }};
+}
+
+#[cfg(target_os = "none")]
+pub use target::{end, set_first_user_time, started};
+#[cfg(target_os = "none")]
+pub(crate) use target::{panicked, set_syscall_stays_in_ring3};
+
+#[cfg(target_os = "none")]
+mod target {
+    use super::{AtomicU32, AtomicU64, End, Ordering, place, state};
+    use crate::{cpu, frame};
+    use septum_abi::control::Command;
+    use septum_abi::report::PanicRecord;
+
+    fn update_memory() {
+        let usage = frame::usage();
+        atomic!(AtomicU64, frames_used).store(usage.used, Ordering::Relaxed);
+        atomic!(AtomicU64, frames_peak).store(usage.peak, Ordering::Relaxed);
+        atomic!(AtomicU64, frames_total).store(usage.total, Ordering::Relaxed);
+    }
+
+    /// The kernel runs.
+    pub fn started() {
+        atomic!(AtomicU64, kernel_entry_tsc).store(cpu::timestamp(), Ordering::Relaxed);
+    }
+
+    /// The program is about to run for the first time.
+    pub fn set_first_user_time() {
+        atomic!(AtomicU64, first_user_tsc).store(cpu::timestamp(), Ordering::Relaxed);
+    }
+
+    pub fn set_syscall_stays_in_ring3() {
+        atomic!(AtomicU32, syscall_stays_in_ring3).store(1, Ordering::Relaxed);
+    }
+
+    /// Tells the worker how the program ended. The partition is over.
+    pub fn end(end: End) -> ! {
+        atomic!(AtomicU64, exit_tsc).store(cpu::timestamp(), Ordering::Relaxed);
+        update_memory();
+        let store = |field: &AtomicU32, value| field.store(value, Ordering::Relaxed);
+        let mut now = state::EXITED;
+        match end {
+            End::Exited(code) => store(atomic!(AtomicU32, exit_code), u32::from(code)),
+            End::Killed(signal) => store(atomic!(AtomicU32, exit_signal), signal),
+            End::OutOfMemory => {
+                store(atomic!(AtomicU32, exit_signal), septum_abi::linux::signal::SIGKILL);
+                store(atomic!(AtomicU32, out_of_memory), 1);
+            }
+            End::NotStarted(reason, errno) => {
+                store(atomic!(AtomicU32, start_error), reason);
+                store(atomic!(AtomicU32, start_errno), errno);
+                now = state::NOT_STARTED;
+            }
+        }
+        atomic!(AtomicU32, state).store(now, Ordering::Release);
+        loop {
+            cpu::command(Command::Exit);
+        }
+    }
+
+    /// Tells the worker that the kernel panicked. The partition is over.
+    pub fn panicked(record: &PanicRecord) -> ! {
+        update_memory();
+        // SAFETY: as for the counters; the worker reads the record only once the state says so.
+        unsafe { (&raw mut (*place::report()).panic).write_volatile(*record) };
+        atomic!(AtomicU32, state).store(state::PANICKED, Ordering::Release);
+        loop {
+            cpu::command(Command::Panic);
+        }
+    }
+}

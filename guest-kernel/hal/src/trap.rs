@@ -1,1 +1,361 @@
+//! Traps: the way into the kernel and out of it.
+//!
+//! A program is *called*: [`Program::run`] loads its registers and returns when it traps. The CPU itself stores the
+//! program's RIP, CS, RFLAGS, RSP and SS into the vCPU's [`Registers`], because the TSS names the end of that structure as the
+//! stack of ring 0; the stub pushes the rest below and switches to the kernel stack that `run` left. So
+//! there is no copying of frames, and the kernel's own code runs as plain function calls on one stack a vCPU.
+//!
+//! ```text
+//! GS base (kernel) = vCPU area + VCPU_LOCAL
+//! gs:0   kernel stack pointer saved by `run`
+//! gs:8   the program's RSP, for a moment, in `syscall`
+//! gs:16  end of Registers
+//! ```
+//!
+//! Some software KVMs run `syscall` without leaving ring 3: the CPU then fetches from LSTAR with the program's rights and
+//! faults there. A page fault whose address *and* RIP are LSTAR is therefore a system call, whoever caused it; a program
+//! that jumps there on purpose has made a system call with odd registers, which is its right.
+//!
+//! A trap from the kernel is an interrupt (acknowledged, nothing else: see [`crate::interrupt`]), a fault of the user copy
+//! (which returns early), or a bug (panic).
 
+use crate::cpu::{read_msr, write_msr};
+use crate::report;
+use crate::user::{Event, FORCED_FLAGS, Registers, USER_FLAGS};
+use core::arch::{asm, global_asm};
+use core::sync::atomic::{AtomicBool, Ordering};
+use septum_abi::boot::{HEADER_MAGIC, KernelHeader};
+use septum_abi::layout::{USER_END, VCPU_CONTEXT_END, VCPU_LOCAL, selector};
+use septum_abi::linux::SYSCALL_LIMIT;
+
+const MSR_FS_BASE: u32 = 0xc000_0100;
+const MSR_GS_BASE: u32 = 0xc000_0101;
+const MSR_KERNEL_GS_BASE: u32 = 0xc000_0102;
+const MSR_X2APIC_EOI: u32 = 0x80b;
+/// `Registers::vector` of a system call.
+const SYSTEM_CALL: u64 = 256;
+const PAGE_FAULT: u64 = 14;
+
+global_asm!(
+    // One stub a vector, 16 bytes each: an error code where the CPU gives none, the vector, the common part.
+    ".altmacro",
+    ".macro septum_stub vector",
+    ".balign 16",
+    ".if !(\\vector == 8 || (\\vector >= 10 && \\vector <= 14) || \\vector == 17 || \\vector == 21 || \\vector == 29 || \\vector == 30)",
+    "push 0",
+    ".endif",
+    "push \\vector",
+    ".if \\vector == 2 || \\vector == 8 || \\vector == 18",
+    "jmp septum_fatal_trap",
+    ".else",
+    "jmp septum_trap",
+    ".endif",
+    ".endm",
+    ".balign 16",
+    "septum_stubs:",
+    ".set vector, 0",
+    ".rept 256",
+    "septum_stub %vector",
+    ".set vector, vector + 1",
+    ".endr",
+
+    ".macro septum_push",
+    "push rdi", "push rsi", "push rdx", "push rcx", "push rax", "push r8", "push r9", "push r10", "push r11",
+    "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
+    ".endm",
+    ".macro septum_pop",
+    "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx", "pop r11", "pop r10", "pop r9", "pop r8",
+    "pop rax", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
+    ".endm",
+
+    ".balign 16",
+    "septum_trap:",
+    "test byte ptr [rsp + 24], 3",
+    "jz 2f",
+    "swapgs",
+    "septum_push",
+    "septum_leave_user:",
+    "mov rsp, gs:[0]",
+    "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
+    "ret",
+    // From the kernel.
+    "2: cmp qword ptr [rsp], 32",
+    "jb 3f",
+    "push rax", "push rcx", "push rdx",
+    "mov ecx, {eoi}", "xor eax, eax", "xor edx, edx", "wrmsr",
+    "pop rdx", "pop rcx", "pop rax",
+    "add rsp, 16",
+    "iretq",
+    "3:",
+    "septum_push",
+    "mov rdi, rsp",
+    "call {kernel_exception}",
+    "septum_pop",
+    "add rsp, 16",
+    "iretq",
+
+    "septum_fatal_trap:",
+    "septum_push",
+    "mov rdi, rsp",
+    "call {fatal}",
+    "ud2",
+
+    ".balign 64",
+    ".global septum_syscall_entry",
+    "septum_syscall_entry:",
+    "swapgs",
+    "mov gs:[8], rsp",
+    "mov rsp, gs:[16]",
+    "push {user_data}",
+    "push qword ptr gs:[8]",
+    "push r11",
+    "push {user_code}",
+    "push rcx",
+    "push 0",
+    "push {system_call}",
+    "septum_push",
+    "jmp septum_leave_user",
+
+    // RDI = the program's Registers. Returns when it traps.
+    ".balign 16",
+    "septum_enter_user:",
+    "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
+    "mov gs:[0], rsp",
+    "mov rsp, rdi",
+    "septum_pop",
+    "add rsp, 16",
+    "swapgs",
+    "iretq",
+
+    // The same after a system call whose RCX and R11 are RIP and RFLAGS still.
+    ".balign 16",
+    "septum_return_to_user:",
+    "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
+    "mov gs:[0], rsp",
+    "mov rsp, rdi",
+    "septum_pop",
+    "mov rsp, [rsp + 40]",
+    "swapgs",
+    "sysretq",
+
+    ".global _start",
+    "_start:",
+    "xor ebp, ebp",
+    "call septum_main",
+    "ud2",
+    eoi = const MSR_X2APIC_EOI,
+    kernel_exception = sym kernel_exception,
+    fatal = sym fatal,
+    user_data = const selector::USER_DATA,
+    user_code = const selector::USER_CODE,
+    system_call = const SYSTEM_CALL,
+);
+
+// The header that the host reads, and the table of stubs it builds the IDT from.
+global_asm!(
+    ".pushsection .septum.header, \"a\"",
+    ".balign 8",
+    "septum_header:",
+    ".quad {magic}",
+    ".long {version}",
+    ".long {syscall_limit}",
+    ".quad septum_vector_table",
+    ".quad septum_syscall_entry",
+    ".quad septum_image_end",
+    ".popsection",
+    ".pushsection .rodata, \"a\"",
+    ".balign 8",
+    "septum_vector_table:",
+    ".set vector, 0",
+    ".rept 256",
+    ".quad septum_stubs + vector * 16",
+    ".set vector, vector + 1",
+    ".endr",
+    ".popsection",
+    magic = const HEADER_MAGIC,
+    version = const septum_abi::VERSION,
+    syscall_limit = const SYSCALL_LIMIT,
+);
+
+const _: () = assert!(size_of::<KernelHeader>() == 40);
+
+unsafe extern "C" {
+    fn septum_enter_user(registers: *mut Registers);
+    fn septum_return_to_user(registers: *mut Registers);
+    fn septum_syscall_entry();
+    fn septum_user_copy_words();
+    fn septum_user_copy_bytes();
+    fn septum_user_copy_words_failed();
+    fn septum_user_copy_bytes_failed();
+}
+
+/// Address of a label in the assembly.
+fn label(function: unsafe extern "C" fn()) -> u64 {
+    function as usize as u64
+}
+
+/// The program on this vCPU: its registers, and the right to run it.
+#[derive(Debug)]
+pub struct Program {
+    registers: *mut Registers,
+}
+
+impl Program {
+    /// This vCPU's program, its registers all zero. `None` if somebody has it already.
+    #[must_use]
+    pub fn take() -> Option<Self> {
+        static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+        if IS_TAKEN.swap(true, Ordering::Acquire) {
+            return None;
+        }
+        // SAFETY: the register exists on every x86-64 CPU.
+        let local = unsafe { read_msr(MSR_GS_BASE) };
+        let end = local - VCPU_LOCAL + VCPU_CONTEXT_END;
+        // SAFETY: 1. the area was made by the host for this vCPU; 2. gs:16 is the trap code's.
+        unsafe { asm!("mov gs:[16], {}", in(reg) end, options(nostack, preserves_flags)) };
+        Some(Self { registers: (end - size_of::<Registers>() as u64) as *mut Registers })
+    }
+
+    /// The registers.
+    #[must_use]
+    pub fn registers(&mut self) -> &mut Registers {
+        // SAFETY: 1. the host made room for them in this vCPU's area; 2. the CPU writes them only inside
+        // `run`, which borrows self mutably; 3. any bit pattern is valid.
+        unsafe { &mut *self.registers }
+    }
+
+    /// Runs the program until it needs the kernel.
+    ///
+    /// The registers are the program's to choose, except that it stays in ring 3 with interrupts on: segments and the flags
+    /// that matter are forced, and an address outside of its half becomes the last one inside, which is never mapped.
+    pub fn run(&mut self) -> Event {
+        let registers = self.registers();
+        let is_return = registers.vector == SYSTEM_CALL
+            && registers.rcx == registers.rip
+            && registers.r11 == registers.rflags;
+        registers.rip = registers.rip.min(USER_END);
+        registers.cs = u64::from(selector::USER_CODE);
+        registers.ss = u64::from(selector::USER_DATA);
+        registers.rflags = registers.rflags & USER_FLAGS | FORCED_FLAGS;
+        // SAFETY: 1. the registers lie where the TSS points to; 2. they were made harmless above; 3. the program
+        // can reach only what its page tables give to ring 3; 4. the stubs restore what this function needs.
+        unsafe {
+            if is_return && registers.rip < USER_END {
+                septum_return_to_user(registers);
+            } else {
+                septum_enter_user(registers);
+            }
+        }
+        self.event()
+    }
+
+    fn event(&mut self) -> Event {
+        let registers = self.registers();
+        match registers.vector {
+            SYSTEM_CALL => Event::SystemCall,
+            PAGE_FAULT => {
+                let address = fault_address();
+                if address == registers.rip && address == label(septum_syscall_entry) {
+                    report::set_syscall_stays_in_ring3();
+                    registers.vector = SYSTEM_CALL;
+                    registers.rip = registers.rcx;
+                    registers.rflags = registers.r11;
+                    return Event::SystemCall;
+                }
+                let error = registers.error_code;
+                report::counters().page_fault();
+                Event::PageFault { address, write: error & 2 != 0, execute: error & 16 != 0, present: error & 1 != 0 }
+            }
+            vector @ 0..32 => Event::Exception { vector: vector as u8 },
+            _ => {
+                report::counters().interrupt();
+                acknowledge();
+                Event::Interrupt
+            }
+        }
+    }
+
+    /// Base of FS: the thread pointer.
+    pub fn set_fs_base(&mut self, base: u64) {
+        // SAFETY: any canonical address is allowed (the caller's is in the program's half); the kernel uses no FS.
+        unsafe { write_msr(MSR_FS_BASE, base.min(USER_END)) };
+    }
+
+    /// Base of FS; the program may have changed it itself.
+    #[must_use]
+    pub fn fs_base(&self) -> u64 {
+        // SAFETY: the register exists.
+        unsafe { read_msr(MSR_FS_BASE) }
+    }
+
+    /// Base of the program's GS.
+    pub fn set_gs_base(&mut self, base: u64) {
+        // SAFETY: as for FS; while the kernel runs the program's GS base is in this register.
+        unsafe { write_msr(MSR_KERNEL_GS_BASE, base.min(USER_END)) };
+    }
+
+    /// Base of the program's GS.
+    #[must_use]
+    pub fn gs_base(&self) -> u64 {
+        // SAFETY: the register exists.
+        unsafe { read_msr(MSR_KERNEL_GS_BASE) }
+    }
+}
+
+fn fault_address() -> u64 {
+    let address;
+    // SAFETY: reading CR2 has no side effect.
+    unsafe { asm!("mov {}, cr2", out(reg) address, options(nomem, nostack, preserves_flags)) };
+    address
+}
+
+fn acknowledge() {
+    // SAFETY: zero is the only value that the register takes.
+    unsafe { write_msr(MSR_X2APIC_EOI, 0) };
+}
+
+/// An exception at ring 0.
+extern "C" fn kernel_exception(registers: &mut Registers) {
+    let resume = if registers.vector != PAGE_FAULT {
+        None
+    } else if registers.rip == label(septum_user_copy_words) {
+        Some(septum_user_copy_words_failed as unsafe extern "C" fn())
+    } else if registers.rip == label(septum_user_copy_bytes) {
+        Some(septum_user_copy_bytes_failed as unsafe extern "C" fn())
+    } else {
+        None
+    };
+    match resume {
+        Some(function) => registers.rip = label(function),
+        None => crate::panic::exception(registers, fault_address()),
+    }
+}
+
+/// A double fault, machine check or NMI, on its own stack.
+extern "C" fn fatal(registers: &mut Registers) -> ! {
+    crate::panic::exception(registers, fault_address())
+}
+
+/// The local APIC timer.
+pub mod timer {
+    use crate::boot;
+    use crate::cpu::{timestamp, write_msr};
+
+    const MSR_TSC_DEADLINE: u32 = 0x6e0;
+    const MSR_X2APIC_INITIAL_COUNT: u32 = 0x838;
+
+    /// Interrupts this CPU `ns` from now. The host has set the timer's vector and mode.
+    pub fn arm(ns: u64) {
+        let page = boot::page();
+        let ticks = |khz: u64| u64::try_from(u128::from(ns) * u128::from(khz) / 1_000_000).unwrap_or(u64::MAX);
+        // SAFETY: 1. the timer's vector has a handler that acknowledges; 2. any count is allowed.
+        unsafe {
+            if page.has_tsc_deadline != 0 {
+                write_msr(MSR_TSC_DEADLINE, timestamp().saturating_add(ticks(page.tsc_khz)).max(1));
+            } else {
+                let count = ticks(page.lapic_khz).clamp(1, u64::from(u32::MAX));
+                write_msr(MSR_X2APIC_INITIAL_COUNT, count);
+            }
+        }
+    }
+}

@@ -1,1 +1,25 @@
+//! The machine: one partition's memory, vCPUs and devices, from boot to its end.
+//!
+//! ```text
+//! spec ──► image (guest kernel ELF) ──┐
+//!          boot (tables, boot page) ──┼─► Machine ──run──► vcpu loop ──► bus ──► devices
+//!          cpu (registers, CPUID) ────┘                      │
+//!          outcome ◄── report (what the guest said) ◄────────┘
+//! ```
+#![forbid(unsafe_code)]
 
+mod boot;
+mod bus;
+mod cpu;
+mod guest;
+mod image;
+mod machine;
+mod outcome;
+mod report;
+mod spec;
+mod symbols;
+mod tables;
+
+pub use machine::{Machine, MachineError, StopHandle};
+pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
+pub use spec::{MachineResources, MachineSpec, MountSpec};

@@ -1,1 +1,91 @@
+//! Guest memory: where RAM lies, and the host memory behind it.
+//!
+//! RAM is private anonymous memory that nobody touches before the guest does: `--memory` is a limit, not an
+//! allocation. The first 2 MiB (boot structures, kernel image) keep small pages; the bulk is advised for huge pages, which a memfd
+//! could not have on many hosts.
+#![allow(unsafe_code, reason = "madvise on the mapping that this crate made")]
 
+mod plain;
+
+pub use plain::Plain;
+use septum_abi::layout::{HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
+use std::io;
+use thiserror::Error;
+use vm_memory::{Address, GuestAddress, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
+
+/// Guest RAM.
+pub type GuestRam = GuestMemoryMmap<()>;
+
+/// Small pages up to here.
+const BULK_START: usize = 2 << 20;
+/// What a partition needs at least, for the kernel and a small program.
+pub const MINIMUM: u64 = 16 << 20;
+/// The most that a partition can have: what the direct map and reference counts are laid out for.
+pub const MAXIMUM: u64 = 128 << 30;
+
+/// Why there is no guest memory.
+#[derive(Debug, Error)]
+pub enum MemoryError {
+    /// Outside of [`MINIMUM`]..=[`MAXIMUM`].
+    #[error("{0} bytes of memory is not between {MINIMUM} and {MAXIMUM}")]
+    Size(u64),
+    /// The host refused the address space.
+    #[error("cannot reserve {0} bytes of address space")]
+    Reserve(u64, #[source] vm_memory::mmap::FromRangesError),
+}
+
+/// RAM ranges (start, length) for a partition of `bytes`, rounded up to whole pages.
+#[must_use]
+pub fn ranges(bytes: u64) -> Vec<(u64, u64)> {
+    let bytes = bytes.next_multiple_of(PAGE_SIZE as u64);
+    if bytes <= LOW_RAM_END {
+        return vec![(0, bytes)];
+    }
+    vec![(0, LOW_RAM_END), (HIGH_RAM_START, bytes - LOW_RAM_END)]
+}
+
+/// Reserves RAM of `bytes`; zero, and not yet backed by host memory.
+///
+/// # Errors
+/// The size is out of range, or the host has no address space for it.
+pub fn allocate(bytes: u64) -> Result<GuestRam, MemoryError> {
+    if !(MINIMUM..=MAXIMUM).contains(&bytes) {
+        return Err(MemoryError::Size(bytes));
+    }
+    let ranges: Vec<_> = ranges(bytes)
+        .into_iter()
+        .map(|(start, len)| (GuestAddress(start), usize::try_from(len).unwrap_or(usize::MAX)))
+        .collect();
+    let ram = GuestRam::from_ranges(&ranges).map_err(|error| MemoryError::Reserve(bytes, error))?;
+    for region in ram.iter() {
+        // Huge pages are a wish: a host without them works too.
+        let _ = advise_huge(region);
+    }
+    Ok(ram)
+}
+
+fn advise_huge(region: &vm_memory::GuestRegionMmap<()>) -> io::Result<()> {
+    let skip = if region.start_addr().raw_value() == 0 { BULK_START } else { 0 };
+    let len = usize::try_from(region.len()).unwrap_or(0).saturating_sub(skip);
+    // SAFETY: 1. the range lies in the region's own mapping; 2. the advice changes no contents.
+    let result = unsafe { libc::madvise(region.as_ptr().add(skip).cast(), len, libc::MADV_HUGEPAGE) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ram_leaves_the_device_gib_free() {
+        assert_eq!(ranges(512 << 20), [(0, 512 << 20)]);
+        assert_eq!(ranges(4 << 30), [(0, LOW_RAM_END), (HIGH_RAM_START, 1 << 30)]);
+        assert_eq!(ranges((16 << 20) + 1), [(0, (16 << 20) + 4096)]);
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused() {
+        assert!(matches!(allocate(1), Err(MemoryError::Size(1))));
+        assert!(matches!(allocate(u64::MAX), Err(MemoryError::Size(_))));
+    }
+}

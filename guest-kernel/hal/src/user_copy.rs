@@ -1,0 +1,124 @@
+//! Copying to and from the program, one instruction that may fault and is prepared for it.
+//!
+//! The copy runs with the program's page tables active. If it faults, the trap handler sees that RIP lies in
+//! [`copy`](imp) and lets it return the number of bytes that are missing, instead of panicking.
+
+use crate::address::UserAddr;
+use crate::user::CopyFault;
+use septum_abi::layout::USER_END;
+
+/// Copies `bytes` to the program's `address`.
+pub fn copy_to_user(address: UserAddr, bytes: &[u8]) -> Result<(), CopyFault> {
+    transfer(address, bytes.len(), |user, len| imp::to_user(user, &bytes[..len]))
+}
+
+/// Fills `bytes` from the program's `address`.
+pub fn copy_from_user(address: UserAddr, bytes: &mut [u8]) -> Result<(), CopyFault> {
+    transfer(address, bytes.len(), |user, len| imp::from_user(user, &mut bytes[..len]))
+}
+
+/// Clips to the program's half, so that the instruction itself can only touch what is the program's.
+fn transfer(address: UserAddr, len: usize, copy: impl FnOnce(u64, usize) -> usize) -> Result<(), CopyFault> {
+    let room = crate::address::to_usize(USER_END - address.get());
+    let missing = len.saturating_sub(room);
+    let missing = missing + copy(address.get(), len - missing);
+    if missing == 0 {
+        return Ok(());
+    }
+    let copied = len - missing;
+    let stop = UserAddr::new(address.get() + copied as u64).unwrap_or(address);
+    Err(CopyFault { copied, address: stop })
+}
+
+#[cfg(target_os = "none")]
+mod imp {
+    use core::arch::global_asm;
+
+    // Eight bytes at a time: as fast as any where `rep movs` is microcode, and eight times faster than bytes
+    // where ring 0 is emulated. RDI = to, RSI = from, RDX = length; returns the bytes not copied.
+    global_asm!(
+        ".global septum_user_copy",
+        ".global septum_user_copy_words",
+        ".global septum_user_copy_bytes",
+        ".global septum_user_copy_words_failed",
+        ".global septum_user_copy_bytes_failed",
+        "septum_user_copy:",
+        "mov rcx, rdx",
+        "and edx, 7",
+        "shr rcx, 3",
+        "jz 2f",
+        "septum_user_copy_words:",
+        "rep movsq",
+        "2: mov ecx, edx",
+        "jrcxz 3f",
+        "septum_user_copy_bytes:",
+        "rep movsb",
+        "3: xor eax, eax",
+        "ret",
+        "septum_user_copy_words_failed:",
+        "lea rax, [rcx * 8 + rdx]",
+        "ret",
+        "septum_user_copy_bytes_failed:",
+        "mov rax, rcx",
+        "ret",
+    );
+
+    unsafe extern "C" {
+        fn septum_user_copy(to: *mut u8, from: *const u8, len: usize) -> usize;
+    }
+
+    pub fn to_user(user: u64, bytes: &[u8]) -> usize {
+        // SAFETY: 1. the caller clipped the destination to the program's half, where no Rust object lives;
+        // 2. a fault there is caught; 3. the source is a live slice.
+        unsafe { septum_user_copy(user as *mut u8, bytes.as_ptr(), bytes.len()) }
+    }
+
+    pub fn from_user(user: u64, bytes: &mut [u8]) -> usize {
+        // SAFETY: as in `to_user`, the other way round.
+        unsafe { septum_user_copy(bytes.as_mut_ptr(), user as *const u8, bytes.len()) }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod imp {
+    //! Tests: the active page table is walked by software.
+    use crate::address::PhysAddr;
+    use crate::frame;
+    use crate::paging::arch::ACTIVE;
+    use septum_abi::layout::PAGE_SIZE;
+
+    fn walk(address: u64, write: bool) -> Option<*mut u8> {
+        let mut table = ACTIVE.get();
+        if table == 0 {
+            return None;
+        }
+        for shift in [39, 30, 21, 12] {
+            let index = usize::try_from(address >> shift).ok()? & 511;
+            // SAFETY: tables reachable from the active root are allocated frames.
+            let entry = unsafe { *frame::memory_at(PhysAddr(table), index * 8).cast::<u64>() };
+            if entry & 1 == 0 || (shift == 12 && write && entry & 2 == 0) {
+                return None;
+            }
+            table = entry & 0x000f_ffff_ffff_f000;
+        }
+        Some(frame::memory_at(PhysAddr(table), usize::try_from(address).ok()? % PAGE_SIZE))
+    }
+
+    pub fn to_user(user: u64, bytes: &[u8]) -> usize {
+        for (step, byte) in bytes.iter().enumerate() {
+            let Some(place) = walk(user + step as u64, true) else { return bytes.len() - step };
+            // SAFETY: `walk` found an allocated frame.
+            unsafe { place.write(*byte) };
+        }
+        0
+    }
+
+    pub fn from_user(user: u64, bytes: &mut [u8]) -> usize {
+        for step in 0..bytes.len() {
+            let Some(place) = walk(user + step as u64, false) else { return bytes.len() - step };
+            // SAFETY: `walk` found an allocated frame.
+            bytes[step] = unsafe { place.read() };
+        }
+        0
+    }
+}

@@ -1,0 +1,219 @@
+//! A virtual CPU.
+//!
+//! A vCPU belongs to the thread that runs it. To make that thread come back from the guest, another one calls
+//! [`Kicker::stop`]: it sets a flag that is looked at before every run, and sends a signal, which ends a run
+//! in progress. The handler does nothing.
+
+use crate::system::{KvmError, failed};
+use kvm_bindings::{CpuId, Msrs, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_xcrs};
+use kvm_ioctls::{VcpuExit, VcpuFd};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use vmm_sys_util::signal::{Killable, register_signal_handler};
+
+/// Why the guest stopped.
+#[derive(Debug)]
+pub enum Exit<'a> {
+    /// It wrote to a port.
+    PortWrite(u16, &'a [u8]),
+    /// It reads from a port.
+    PortRead(u16, &'a mut [u8]),
+    /// It wrote to an address that is no memory.
+    MmioWrite(u64, &'a [u8]),
+    /// It reads from an address that is no memory.
+    MmioRead(u64, &'a mut [u8]),
+    /// It halted (only without an in-kernel APIC).
+    Halted,
+    /// It took a triple fault.
+    Shutdown,
+    /// Kicked, or another signal came.
+    Interrupted,
+    /// KVM gave up; the number is `kvm_run`'s hardware reason or suberror.
+    Failed(String),
+    /// Something that no partition uses.
+    Other(&'static str),
+}
+
+/// The state in which a vCPU starts.
+#[derive(Clone, Debug)]
+pub struct VcpuState {
+    /// General registers.
+    pub regs: kvm_regs,
+    /// Segments, control registers.
+    pub sregs: kvm_sregs,
+    /// Model-specific registers, set in order.
+    pub msrs: Vec<kvm_msr_entry>,
+    /// Registers of the local APIC (xAPIC offsets) that differ from reset.
+    pub lapic: Vec<(usize, u32)>,
+    /// Extended control registers.
+    pub xcrs: kvm_xcrs,
+}
+
+/// A virtual CPU.
+#[derive(Debug)]
+pub struct Vcpu {
+    fd: VcpuFd,
+    stop: Arc<AtomicBool>,
+}
+
+/// The signal that kicks.
+fn kick_signal() -> i32 {
+    libc::SIGRTMIN()
+}
+
+impl Vcpu {
+    pub(crate) fn new(fd: VcpuFd) -> Self {
+        Self { fd, stop: Arc::default() }
+    }
+
+    /// The special registers as KVM reset them.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn sregs(&self) -> Result<kvm_sregs, KvmError> {
+        self.fd.get_sregs().map_err(failed("KVM_GET_SREGS"))
+    }
+
+    /// What the CPUID instruction says.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn set_cpuid(&self, cpuid: &CpuId) -> Result<(), KvmError> {
+        self.fd.set_cpuid2(cpuid).map_err(failed("KVM_SET_CPUID2"))
+    }
+
+    /// Frequency of the guest's time-stamp counter, kHz.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn tsc_khz(&self) -> Result<u32, KvmError> {
+        self.fd.get_tsc_khz().map_err(failed("KVM_GET_TSC_KHZ"))
+    }
+
+    /// The guest's time-stamp counter now.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn tsc(&self) -> Result<u64, KvmError> {
+        const MSR_TSC: u32 = 0x10;
+        let entry = kvm_msr_entry { index: MSR_TSC, ..kvm_msr_entry::default() };
+        let refused = |errno| KvmError::Call { call: "KVM_GET_MSRS", source: io::Error::from_raw_os_error(errno) };
+        let mut msrs = Msrs::from_entries(&[entry]).map_err(|_| refused(libc::EINVAL))?;
+        self.fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
+        msrs.as_slice().first().map(|entry| entry.data).ok_or_else(|| refused(libc::EIO))
+    }
+
+    /// Sets everything.
+    ///
+    /// # Errors
+    /// KVM refused a part of it.
+    pub fn set_state(&self, state: &VcpuState) -> Result<(), KvmError> {
+        self.fd.set_sregs(&state.sregs).map_err(failed("KVM_SET_SREGS"))?;
+        self.fd.set_regs(&state.regs).map_err(failed("KVM_SET_REGS"))?;
+        self.fd.set_xcrs(&state.xcrs).map_err(failed("KVM_SET_XCRS"))?;
+        // After the special registers, which switch the APIC's mode.
+        let mut lapic = self.fd.get_lapic().map_err(failed("KVM_GET_LAPIC"))?;
+        for &(offset, value) in &state.lapic {
+            for (register, byte) in lapic.regs.iter_mut().skip(offset).zip(value.to_le_bytes()) {
+                *register = i8::from_le_bytes([byte]);
+            }
+        }
+        self.fd.set_lapic(&lapic).map_err(failed("KVM_SET_LAPIC"))?;
+        for entry in &state.msrs {
+            let refused = || KvmError::Call { call: "KVM_SET_MSRS", source: io::Error::from_raw_os_error(libc::EINVAL) };
+            let msrs = Msrs::from_entries(&[*entry]).map_err(|_| refused())?;
+            if self.fd.set_msrs(&msrs).map_err(failed("KVM_SET_MSRS"))? != 1 {
+                return Err(refused());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes kicks work in this process. Once is enough.
+    ///
+    /// # Errors
+    /// The signal handler could not be installed.
+    pub fn prepare_process() -> io::Result<()> {
+        extern "C" fn ignore(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+        register_signal_handler(kick_signal(), ignore).map_err(|error| io::Error::from_raw_os_error(error.errno()))
+    }
+
+    /// For [`Kicker`].
+    #[must_use]
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+
+    /// The registers, for a person to read.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn regs(&self) -> Result<kvm_regs, KvmError> {
+        self.fd.get_regs().map_err(failed("KVM_GET_REGS"))
+    }
+
+    /// Runs the guest until it needs something.
+    ///
+    /// # Errors
+    /// KVM refused to run.
+    pub fn run(&mut self) -> Result<Exit<'_>, KvmError> {
+        if self.stop.load(Ordering::Acquire) {
+            return Ok(Exit::Interrupted);
+        }
+        match self.fd.run() {
+            Ok(VcpuExit::IoOut(port, data)) => Ok(Exit::PortWrite(port, data)),
+            Ok(VcpuExit::IoIn(port, data)) => Ok(Exit::PortRead(port, data)),
+            Ok(VcpuExit::MmioWrite(address, data)) => Ok(Exit::MmioWrite(address, data)),
+            Ok(VcpuExit::MmioRead(address, data)) => Ok(Exit::MmioRead(address, data)),
+            Ok(VcpuExit::Hlt) => Ok(Exit::Halted),
+            Ok(VcpuExit::Shutdown) => Ok(Exit::Shutdown),
+            Ok(VcpuExit::Intr) => Ok(Exit::Interrupted),
+            Ok(VcpuExit::FailEntry(reason, _)) => Ok(Exit::Failed(format!("entry failed, hardware reason {reason:#x}"))),
+            Ok(VcpuExit::InternalError) => Ok(Exit::Failed("internal error (an instruction it cannot emulate)".into())),
+            Ok(VcpuExit::SystemEvent(_, _)) => Ok(Exit::Other("system event")),
+            Ok(_) => Ok(Exit::Other("an exit that no partition asks for")),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Ok(Exit::Interrupted),
+            Err(error) => Err(failed("KVM_RUN")(error)),
+        }
+    }
+}
+
+/// Makes a vCPU's thread come back from the guest, for good.
+#[derive(Debug)]
+pub struct Kicker<T> {
+    thread: std::thread::JoinHandle<T>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<T> Kicker<T> {
+    /// For the thread that runs the vCPU whose [`Vcpu::stop_flag`] is given.
+    #[must_use]
+    pub fn new(thread: std::thread::JoinHandle<T>, stop: Arc<AtomicBool>) -> Self {
+        Self { thread, stop }
+    }
+
+    /// Whether the thread has ended by itself.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Kicks until the thread ends, and returns what it returned.
+    ///
+    /// A signal that arrives between the thread's look at the flag and its entry into the guest is lost, so the kick is repeated.
+    ///
+    /// # Errors
+    /// The thread panicked.
+    pub fn stop(self) -> std::thread::Result<T> {
+        self.stop.store(true, Ordering::Release);
+        while !self.thread.is_finished() {
+            if self.thread.kill(kick_signal()).is_err() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        self.thread.join()
+    }
+}

@@ -1,0 +1,96 @@
+//! A virtual machine.
+
+use crate::system::{KvmError, failed};
+use crate::vcpu::Vcpu;
+use kvm_bindings::{KVM_MEM_READONLY, kvm_msi, kvm_userspace_memory_region};
+use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
+use std::io;
+use vm_memory::{Address, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
+use vmm_sys_util::eventfd::EventFd;
+
+/// Unused guest-physical pages that VT-x wants for itself; below the ECAM's end and above its first bus.
+const TSS_ADDRESS: usize = 0xe010_0000;
+
+/// A virtual machine. Threads share it.
+#[derive(Debug)]
+pub struct Vm {
+    fd: VmFd,
+    /// Kept mapped for as long as KVM may use it.
+    memory: Vec<GuestMemoryMmap<()>>,
+}
+
+impl Vm {
+    pub(crate) fn new(fd: VmFd) -> Self {
+        Self { fd, memory: Vec::new() }
+    }
+
+    /// Gives the guest `ram` as memory, one slot a region. Before [`create_irqchip`](Self::create_irqchip): slots are much slower to
+    /// change afterwards on some hosts.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn add_ram(&mut self, ram: &GuestMemoryMmap<()>) -> Result<(), KvmError> {
+        self.memory.push(ram.clone());
+        for (slot, region) in (0u32..).zip(ram.iter()) {
+            let region = kvm_userspace_memory_region {
+                slot,
+                flags: 0,
+                guest_phys_addr: region.start_addr().raw_value(),
+                memory_size: region.len(),
+                userspace_addr: region.as_ptr() as u64,
+            };
+            debug_assert_eq!(region.flags & KVM_MEM_READONLY, 0);
+            // SAFETY: 1. the range is a live mapping of that length, kept by `self.memory` for as long as the VM; 2. regions
+            // of one `GuestMemoryMmap` do not overlap.
+            unsafe { self.fd.set_user_memory_region(region) }.map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the local APICs (and the legacy controllers, which stay unused).
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn create_irqchip(&self) -> Result<(), KvmError> {
+        self.fd.set_tss_address(TSS_ADDRESS).map_err(failed("KVM_SET_TSS_ADDR"))?;
+        self.fd.create_irq_chip().map_err(failed("KVM_CREATE_IRQCHIP"))
+    }
+
+    /// A new virtual CPU.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn create_vcpu(&self, id: u32) -> Result<Vcpu, KvmError> {
+        Ok(Vcpu::new(self.fd.create_vcpu(u64::from(id)).map_err(failed("KVM_CREATE_VCPU"))?))
+    }
+
+    /// Delivers a message-signalled interrupt.
+    ///
+    /// # Errors
+    /// KVM refused; a blocked interrupt is none.
+    pub fn signal_msi(&self, address: u64, data: u32) -> io::Result<()> {
+        let [low, high] = [address & 0xffff_ffff, address >> 32].map(|half| u32::try_from(half).unwrap_or(0));
+        let msi = kvm_msi { address_lo: low, address_hi: high, data, ..kvm_msi::default() };
+        self.fd.signal_msi(msi).map(|_| ()).map_err(|error| io::Error::from_raw_os_error(error.errno()))
+    }
+
+    /// A guest write of any width to `address` signals `fd` and does not exit.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn register_doorbell(&self, fd: &EventFd, address: u64) -> io::Result<()> {
+        self.fd
+            .register_ioevent(fd, &IoEventAddress::Mmio(address), NoDatamatch)
+            .map_err(|error| io::Error::from_raw_os_error(error.errno()))
+    }
+
+    /// Undoes [`register_doorbell`](Self::register_doorbell).
+    ///
+    /// # Errors
+    /// There was none.
+    pub fn unregister_doorbell(&self, fd: &EventFd, address: u64) -> io::Result<()> {
+        self.fd
+            .unregister_ioevent(fd, &IoEventAddress::Mmio(address), NoDatamatch)
+            .map_err(|error| io::Error::from_raw_os_error(error.errno()))
+    }
+}

@@ -1,0 +1,133 @@
+//! Everything that is in guest memory before the guest runs.
+
+use crate::guest::write_bytes;
+use crate::image::{self, ImageError, LoadedKernel};
+use crate::spec::MachineSpec;
+use crate::tables;
+use septum_abi::boot::{BOOT_MAGIC, BootPage, MemoryRange};
+use septum_abi::clock::{CLOCK_SHIFT, ClockPage};
+use septum_abi::config::{Mount, Source};
+use septum_abi::layout::{BOOT_PAGE, CLOCK_PAGE, ECAM_BASE, FIRST_VCPU_AREA, PAGE_SIZE};
+use septum_memory::{GuestRam, Plain};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use thiserror::Error;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
+
+/// The host's KVM runs the local APIC timer at 1 GHz.
+const LAPIC_KHZ: u64 = 1_000_000;
+
+/// Why guest memory could not be prepared.
+#[derive(Debug, Error)]
+pub enum BootError {
+    /// The guest kernel.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// Something does not fit.
+    #[error("guest memory is too small for the boot structures")]
+    Memory(#[from] GuestMemoryError),
+    /// No random numbers.
+    #[error("the host gives no random numbers")]
+    Random,
+}
+
+/// Facts that are only known when the vCPU and the devices exist.
+#[derive(Clone, Copy, Debug)]
+pub struct LateFacts {
+    /// Bit N: a device at 00:N.0.
+    pub pci_devices: u32,
+    /// Frequency of the guest's time-stamp counter.
+    pub tsc_khz: u64,
+    /// Whether the local APIC timer has the TSC-deadline mode.
+    pub has_tsc_deadline: bool,
+}
+
+/// Loads the kernel and writes tables and configuration. Returns the kernel and where the configuration lies.
+pub fn prepare(ram: &GuestRam, ranges: &[(u64, u64)], spec: &MachineSpec) -> Result<(LoadedKernel, MemoryRange), BootError> {
+    let kernel = image::load(ram, septum_kernel_image::KERNEL)?;
+    tables::write_page_tables(ram, ranges, &kernel)?;
+    tables::write_idt(ram, &kernel.vectors)?;
+    tables::write_vcpu_area(ram, FIRST_VCPU_AREA)?;
+    let config = configuration(spec);
+    write_bytes(ram, kernel.end, &config)?;
+    let config = MemoryRange { start: kernel.end, len: config.len() as u64 };
+    Ok((kernel, config))
+}
+
+fn configuration(spec: &MachineSpec) -> Vec<u8> {
+    let slices = |list: &[Vec<u8>]| -> Vec<Vec<u8>> { list.to_vec() };
+    let (arguments, environment) = (slices(&spec.arguments), slices(&spec.environment));
+    let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+    let environment: Vec<&[u8]> = environment.iter().map(Vec::as_slice).collect();
+    let mounts: Vec<Mount<'_>> = spec
+        .mounts
+        .iter()
+        .map(|mount| Mount { kind: mount.kind, source: &mount.source, target: &mount.target })
+        .collect();
+    let source = Source {
+        program: &spec.program,
+        workdir: &spec.workdir,
+        hostname: &spec.hostname,
+        arguments: &arguments,
+        environment: &environment,
+        mounts: &mounts,
+        uid: spec.uid,
+        gid: spec.gid,
+        umask: spec.umask,
+    };
+    let mut blob = Vec::new();
+    source.write(|bytes| blob.extend_from_slice(bytes));
+    blob
+}
+
+/// Writes the boot page.
+pub fn write_boot_page(
+    ram: &GuestRam,
+    ranges: &[(u64, u64)],
+    config: MemoryRange,
+    spec: &MachineSpec,
+    facts: LateFacts,
+) -> Result<(), BootError> {
+    let mut page = BootPage {
+        magic: BOOT_MAGIC,
+        version: septum_abi::VERSION,
+        free_start: (config.start + config.len).next_multiple_of(PAGE_SIZE as u64),
+        config_address: config.start,
+        config_len: config.len,
+        ecam_base: ECAM_BASE,
+        pci_devices: facts.pci_devices,
+        cpu_count: spec.cpus,
+        tsc_khz: facts.tsc_khz,
+        lapic_khz: LAPIC_KHZ,
+        has_tsc_deadline: u32::from(facts.has_tsc_deadline),
+        debug_panic: u32::from(spec.debug_panic),
+        ..BootPage::default()
+    };
+    for (slot, &(start, len)) in page.ram.iter_mut().zip(ranges) {
+        *slot = MemoryRange { start, len };
+        page.ram_count += 1;
+    }
+    vmm_sys_util::rand::rand_bytes(page.seed.len()).iter().zip(&mut page.seed).for_each(|(from, to)| *to = *from);
+    ram.write_obj(Plain(page), GuestAddress(BOOT_PAGE))?;
+    Ok(())
+}
+
+/// Writes the clock page: the guest's counter was `tsc` at this moment.
+pub fn write_clock_page(ram: &GuestRam, tsc: u64, khz: u64) -> Result<(), BootError> {
+    let ns = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let page = ClockPage {
+        sequence: 0,
+        shift: CLOCK_SHIFT,
+        multiplier: ClockPage::multiplier_for(khz),
+        base_tsc: tsc,
+        monotonic_ns: monotonic_ns(),
+        realtime_ns: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, ns),
+    };
+    ram.write_obj(Plain(page), GuestAddress(CLOCK_PAGE))?;
+    Ok(())
+}
+
+/// CLOCK_MONOTONIC, ns.
+pub fn monotonic_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}

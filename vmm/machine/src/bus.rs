@@ -1,0 +1,59 @@
+//! From an exit to the device that owns the address.
+
+use septum_abi::layout::{ECAM_BASE, ECAM_SIZE};
+use septum_devices::core::{KickRegistrar, MsiSender};
+use septum_devices::pci::PciBus;
+use septum_hypervisor::Vm;
+use std::io;
+use std::sync::Arc;
+use vmm_sys_util::eventfd::EventFd;
+
+/// Interrupts and doorbells of the devices, by KVM.
+pub struct VmServices(pub Arc<Vm>);
+
+impl MsiSender for VmServices {
+    fn signal(&self, address: u64, data: u32) -> io::Result<()> {
+        self.0.signal_msi(address, data)
+    }
+}
+
+impl KickRegistrar for VmServices {
+    fn register(&self, fd: &EventFd, address: u64) -> io::Result<()> {
+        self.0.register_doorbell(fd, address)
+    }
+
+    fn unregister(&self, fd: &EventFd, address: u64) -> io::Result<()> {
+        self.0.unregister_doorbell(fd, address)
+    }
+}
+
+/// Everything that a vCPU can reach by MMIO.
+pub struct Bus {
+    /// The PCI bus.
+    pub pci: PciBus,
+}
+
+fn ecam_offset(address: u64) -> Option<u64> {
+    address.checked_sub(ECAM_BASE).filter(|offset| *offset < ECAM_SIZE)
+}
+
+impl Bus {
+    /// The guest reads; an address that nobody owns reads as all ones.
+    pub fn read(&self, address: u64, data: &mut [u8]) {
+        match ecam_offset(address) {
+            Some(offset) => self.pci.ecam_read(offset, data),
+            None if self.pci.mmio_read(address, data) => {}
+            None => data.fill(0xff),
+        }
+    }
+
+    /// The guest writes; an address that nobody owns ignores it.
+    pub fn write(&self, address: u64, data: &[u8]) {
+        match ecam_offset(address) {
+            Some(offset) => self.pci.ecam_write(offset, data),
+            None => {
+                let _ = self.pci.mmio_write(address, data);
+            }
+        }
+    }
+}

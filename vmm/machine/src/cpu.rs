@@ -1,0 +1,159 @@
+//! The state in which a vCPU starts: 64-bit mode, ring 0, everything set up.
+
+use crate::image::LoadedKernel;
+use septum_abi::layout::{
+    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, LAPIC_BASE, VCPU_GDT, VCPU_GDT_SIZE, VCPU_KERNEL_STACK_TOP, VCPU_LOCAL,
+    VCPU_TSS, VCPU_TSS_SIZE, selector,
+};
+use septum_hypervisor::{
+    CpuId, KvmError, Vcpu, VcpuState, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcrs,
+};
+
+const CR0_PE_MP_ET_NE_WP_AM_PG: u64 = 0x8005_0033;
+const CR4_PAE_PGE_OSFXSR_OSXMMEXCPT: u64 = 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10;
+const CR4_UMIP: u64 = 1 << 11;
+const CR4_FSGSBASE: u64 = 1 << 16;
+const CR4_OSXSAVE: u64 = 1 << 18;
+const CR4_SMEP: u64 = 1 << 20;
+const EFER_SCE_LME_LMA_NXE: u64 = 0xd01;
+const APIC_BASE_ENABLED_X2APIC_BSP: u64 = 0x800 | 0x400 | 0x100;
+const MSR_STAR: u32 = 0xc000_0081;
+const MSR_LSTAR: u32 = 0xc000_0082;
+const MSR_CSTAR: u32 = 0xc000_0083;
+const MSR_SFMASK: u32 = 0xc000_0084;
+/// TF, IF, DF, IOPL, NT and AC are off when a system call enters the kernel.
+const SFMASK: u64 = 0x4_7700;
+const APIC_SPURIOUS: usize = 0xf0;
+const APIC_LVT_TIMER: usize = 0x320;
+const APIC_TIMER_DIVIDE: usize = 0x3e0;
+const TIMER_VECTOR: u32 = 32;
+const TIMER_TSC_DEADLINE: u32 = 2 << 17;
+/// x87, SSE, AVX, AVX-512: what a program may use.
+const XCR0_ALLOWED: u64 = 0xe7;
+
+/// The CPUID of a partition: what KVM supports, told as one socket of `cpus`.
+#[derive(Clone, Debug)]
+pub struct CpuPolicy {
+    cpuid: CpuId,
+    cr4: u64,
+    xcr0: u64,
+    /// Whether the local APIC timer has the TSC-deadline mode.
+    pub has_tsc_deadline: bool,
+}
+
+impl CpuPolicy {
+    /// From what KVM supports.
+    pub fn new(mut cpuid: CpuId, cpus: u32) -> Self {
+        let mut cr4 = CR4_PAE_PGE_OSFXSR_OSXMMEXCPT;
+        let mut xcr0 = 0;
+        for entry in cpuid.as_mut_slice() {
+            match (entry.function, entry.index) {
+                (1, _) => {
+                    entry.ebx = (entry.ebx & 0x0000_ffff) | (cpus.min(255) << 16);
+                    // x2APIC, TSC-deadline timer, hypervisor present. KVM does not list the timer, but has it.
+                    entry.ecx |= 1 << 21 | 1 << 24 | 1 << 31;
+                    if entry.ecx & 1 << 26 != 0 {
+                        cr4 |= CR4_OSXSAVE;
+                    }
+                }
+                (7, 0) => {
+                    cr4 |= if entry.ebx & 1 != 0 { CR4_FSGSBASE } else { 0 };
+                    cr4 |= if entry.ebx & 1 << 7 != 0 { CR4_SMEP } else { 0 };
+                    cr4 |= if entry.ecx & 1 << 2 != 0 { CR4_UMIP } else { 0 };
+                }
+                (0xb | 0x1f, 0) => (entry.eax, entry.ebx) = (0, 1),
+                (0xb | 0x1f, 1) => {
+                    entry.eax = 32 - cpus.saturating_sub(1).leading_zeros();
+                    entry.ebx = cpus;
+                }
+                (0xd, 0) => xcr0 = u64::from(entry.eax) | u64::from(entry.edx) << 32,
+                // KVM's paravirtual features are not offered: nothing in a partition uses them.
+                (0x4000_0001, _) => (entry.eax, entry.edx) = (0, 0),
+                _ => {}
+            }
+        }
+        let xcr0 = if cr4 & CR4_OSXSAVE != 0 { xcr0 & XCR0_ALLOWED | 1 } else { 1 };
+        Self { cpuid, cr4, xcr0, has_tsc_deadline: true }
+    }
+
+    /// Makes `vcpu` start at the kernel's entry, with the area at guest-physical `area`.
+    pub fn apply(&self, vcpu: &Vcpu, area: u64, kernel: &LoadedKernel) -> Result<(), KvmError> {
+        vcpu.set_cpuid(&self.cpuid)?;
+        vcpu.set_state(&VcpuState {
+            regs: kvm_regs {
+                rip: kernel.entry,
+                rsp: DIRECT_MAP + area + VCPU_KERNEL_STACK_TOP,
+                rflags: 2,
+                ..kvm_regs::default()
+            },
+            sregs: self.special_registers(vcpu.sregs()?, area),
+            msrs: msrs(kernel),
+            lapic: self.lapic(),
+            xcrs: {
+                let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
+                xcrs.xcrs[0].value = self.xcr0;
+                xcrs
+            },
+        })
+    }
+
+    fn special_registers(&self, reset: kvm_sregs, area: u64) -> kvm_sregs {
+        let base = DIRECT_MAP + area;
+        let mut sregs = reset;
+        sregs.cs = segment(selector::KERNEL_CODE, 11, true);
+        let data = segment(selector::KERNEL_DATA, 3, false);
+        (sregs.ds, sregs.es, sregs.ss, sregs.fs, sregs.gs) = (data, data, data, data, data);
+        sregs.gs.base = base + VCPU_LOCAL;
+        sregs.tr = kvm_segment {
+            base: base + VCPU_TSS,
+            limit: u32::try_from(VCPU_TSS_SIZE - 1).unwrap_or(0),
+            selector: selector::TSS,
+            type_: 11,
+            present: 1,
+            ..kvm_segment::default()
+        };
+        sregs.ldt = kvm_segment { unusable: 1, ..kvm_segment::default() };
+        sregs.gdt.base = base + VCPU_GDT;
+        sregs.gdt.limit = u16::try_from(VCPU_GDT_SIZE - 1).unwrap_or(0);
+        sregs.idt.base = DIRECT_MAP + IDT_PAGE;
+        sregs.idt.limit = 0xfff;
+        sregs.cr0 = CR0_PE_MP_ET_NE_WP_AM_PG;
+        sregs.cr3 = BOOT_PAGE_TABLES;
+        sregs.cr4 = self.cr4;
+        sregs.efer = EFER_SCE_LME_LMA_NXE;
+        sregs.apic_base = LAPIC_BASE | APIC_BASE_ENABLED_X2APIC_BSP;
+        sregs
+    }
+
+    fn lapic(&self) -> Vec<(usize, u32)> {
+        let mode = if self.has_tsc_deadline { TIMER_TSC_DEADLINE } else { 0 };
+        vec![(APIC_SPURIOUS, 0x1ff), (APIC_LVT_TIMER, TIMER_VECTOR | mode), (APIC_TIMER_DIVIDE, 0xb)]
+    }
+}
+
+fn msrs(kernel: &LoadedKernel) -> Vec<kvm_msr_entry> {
+    let star = u64::from(selector::USER_CODE_32) << 48 | u64::from(selector::KERNEL_CODE) << 32;
+    let entries = [
+        (MSR_STAR, star),
+        (MSR_LSTAR, kernel.syscall_entry),
+        (MSR_CSTAR, kernel.syscall_entry),
+        (MSR_SFMASK, SFMASK),
+    ];
+    entries.map(|(index, data)| kvm_msr_entry { index, data, ..kvm_msr_entry::default() }).to_vec()
+}
+
+fn segment(selector: u16, type_: u8, is_code: bool) -> kvm_segment {
+    kvm_segment {
+        base: 0,
+        limit: 0xffff_ffff,
+        selector,
+        type_,
+        present: 1,
+        dpl: 0,
+        db: u8::from(!is_code),
+        s: 1,
+        l: u8::from(is_code),
+        g: 1,
+        ..kvm_segment::default()
+    }
+}

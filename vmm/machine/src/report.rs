@@ -1,0 +1,127 @@
+//! What the guest reported, checked and turned into an outcome.
+
+use crate::guest::read;
+use crate::outcome::{End, MachineStats, Outcome, PanicReport, StartError};
+use crate::symbols::Symbols;
+use septum_abi::layout::{PAGE_SIZE, REPORT};
+use septum_abi::linux::{signal, syscall};
+use septum_abi::report::{GuestReport, LOG_SIZE, PanicRecord, start_error, state};
+use septum_memory::{GuestRam, Plain};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The guest's counter and the host's clock at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TscBase {
+    /// Counter.
+    pub tsc: u64,
+    /// CLOCK_MONOTONIC.
+    pub ns: u64,
+    /// Frequency.
+    pub khz: u64,
+}
+
+impl TscBase {
+    /// When the guest's counter was `tsc`; `None` if that cannot be.
+    fn time_of(&self, tsc: u64) -> Option<u64> {
+        let ticks = tsc.checked_sub(self.tsc).filter(|_| tsc != 0)?;
+        let ns = u128::from(ticks) * 1_000_000 / u128::from(self.khz.max(1));
+        self.ns.checked_add(u64::try_from(ns).ok()?)
+    }
+}
+
+/// Reads the report; `known` is how the partition ended if the guest did not say so itself.
+pub fn outcome(ram: &GuestRam, known: Option<End>, mut stats: MachineStats, base: TscBase) -> Outcome {
+    let report = match read::<Plain<GuestReport>>(ram, REPORT) {
+        Ok(Plain(report)) => report,
+        Err(error) => {
+            let end = End::Failed { message: format!("cannot read the guest's report: {error}") };
+            return Outcome { end, stats, log: String::new() };
+        }
+    };
+    fill(&mut stats, &report, base);
+    let end = known.unwrap_or_else(|| end_of(&report, stats.guest_limit_bytes));
+    Outcome { end, stats, log: log_of(&report) }
+}
+
+fn fill(stats: &mut MachineStats, report: &GuestReport, base: TscBase) {
+    stats.first_user_instruction_ns = base.time_of(report.first_user_tsc);
+    stats.syscalls = by_name(report.syscalls.iter().copied());
+    stats.syscalls_missing = by_name(report.syscalls_missing.iter().map(|count| u64::from(*count)));
+    stats.page_faults = report.page_faults;
+    stats.interrupts = report.interrupts;
+    stats.halts = report.halts;
+    stats.guest_peak_bytes = report.frames_peak.saturating_mul(PAGE_SIZE as u64).min(stats.guest_limit_bytes);
+    stats.syscall_stays_in_ring3 = report.syscall_stays_in_ring3 != 0;
+}
+
+fn by_name(counts: impl Iterator<Item = u64>) -> BTreeMap<String, u64> {
+    let name = |number| syscall::name(number).map_or_else(|| format!("syscall_{number}"), str::to_owned);
+    counts.enumerate().filter(|(_, count)| *count > 0).map(|(number, count)| (name(number), count)).collect()
+}
+
+fn end_of(report: &GuestReport, limit_bytes: u64) -> End {
+    match report.state {
+        state::EXITED if report.out_of_memory != 0 => End::OutOfMemory { limit_bytes },
+        state::EXITED if (1..=signal::LAST).contains(&report.exit_signal) => {
+            End::Signaled { signal: report.exit_signal }
+        }
+        state::EXITED => End::Exited { code: report.exit_code.to_le_bytes()[0] },
+        state::PANICKED => End::Panicked(PanicReport { text: panic_text(&report.panic) }),
+        state::NOT_STARTED => {
+            let reason = match report.start_error {
+                start_error::PROGRAM => StartError::Program,
+                start_error::FORMAT => StartError::Format,
+                start_error::INTERPRETER => StartError::Interpreter,
+                start_error::MEMORY => StartError::Memory,
+                start_error::WORKDIR => StartError::Workdir,
+                start_error::ROOT => StartError::Root,
+                _ => StartError::Unknown,
+            };
+            End::NotStarted { reason, errno: report.start_errno }
+        }
+        other => End::Failed { message: format!("the guest ended in state {other}, which does not exist") },
+    }
+}
+
+/// The last bytes of the ring, without control characters.
+fn log_of(report: &GuestReport) -> String {
+    let size = LOG_SIZE as u64;
+    let kept = report.log_written.min(size);
+    let bytes: Vec<u8> = (report.log_written - kept..report.log_written)
+        .filter_map(|at| report.log.get(usize::try_from(at % size).ok()?).copied())
+        .collect();
+    printable(&bytes)
+}
+
+fn printable(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+}
+
+fn panic_text(record: &PanicRecord) -> String {
+    const NAMES: [&str; 18] = [
+        "rip", "rsp", "rflags", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12",
+        "r13", "r14", "r15",
+    ];
+    let message_len = usize::try_from(record.message_len).unwrap_or(0).min(record.message.len());
+    let mut text = printable(&record.message[..message_len]);
+    text.push('\n');
+    if record.vector != u32::MAX {
+        let _ = writeln!(
+            text,
+            "  vCPU {}, vector {}, error code {:#x}, fault address {:#x}",
+            record.vcpu, record.vector, record.error_code, record.fault_address
+        );
+    }
+    for (index, (name, value)) in NAMES.iter().zip(record.registers).enumerate() {
+        let end = if index % 4 == 3 || index == NAMES.len() - 1 { "\n" } else { "" };
+        let _ = write!(text, "  {name:>6} {value:016x}{end}");
+    }
+    let symbols = Symbols::of_kernel();
+    let count = usize::try_from(record.backtrace_len).unwrap_or(0).min(record.backtrace.len());
+    let first = (record.vector != u32::MAX).then_some(record.registers[0]);
+    for address in first.into_iter().chain(record.backtrace[..count].iter().copied()) {
+        let _ = writeln!(text, "  at {}", symbols.describe(address));
+    }
+    text
+}

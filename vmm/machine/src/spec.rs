@@ -1,0 +1,63 @@
+//! What a machine is made of.
+
+use septum_abi::config::MountKind;
+use septum_hypervisor::Kvm;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// A mount of the guest.
+#[derive(Clone, Debug)]
+pub struct MountSpec {
+    /// How.
+    pub kind: MountKind,
+    /// Path inside the shared directory.
+    pub source: Vec<u8>,
+    /// Absolute path in the guest.
+    pub target: Vec<u8>,
+}
+
+/// What to run, and with how much. No string contains a NUL.
+#[derive(Clone, Debug)]
+pub struct MachineSpec {
+    /// Guest RAM, bytes.
+    pub memory_bytes: u64,
+    /// CPUs that the program is told it has.
+    pub cpus: u32,
+    /// Path of the program in the guest.
+    pub program: Vec<u8>,
+    /// Arguments, the zeroth included.
+    pub arguments: Vec<Vec<u8>>,
+    /// Environment, `K=V` each.
+    pub environment: Vec<Vec<u8>>,
+    /// Working directory in the guest.
+    pub workdir: Vec<u8>,
+    /// What `uname` tells.
+    pub hostname: Vec<u8>,
+    /// Mounts, in order.
+    pub mounts: Vec<MountSpec>,
+    /// User id of the program.
+    pub uid: u32,
+    /// Group id of the program.
+    pub gid: u32,
+    /// File mode creation mask.
+    pub umask: u32,
+    /// Panic as soon as the kernel is up.
+    pub debug_panic: bool,
+    /// Keep the guest kernel's log lines.
+    pub verbose: bool,
+}
+
+/// What the machine gets from the host, and nothing else.
+#[derive(Debug)]
+pub struct MachineResources {
+    /// KVM, opened.
+    pub kvm: Kvm,
+    /// The directory that the guest sees as its root's lower layer.
+    pub shared_root: PathBuf,
+    /// The program's standard input.
+    pub stdin: Option<OwnedFd>,
+    /// The program's standard output.
+    pub stdout: Option<OwnedFd>,
+    /// The program's standard error.
+    pub stderr: Option<OwnedFd>,
+}

@@ -1,0 +1,134 @@
+//! Page tables, descriptor tables and task state, written into guest memory before it runs.
+
+use crate::guest::{write_bytes, write_words};
+use crate::image::LoadedKernel;
+use septum_abi::layout::{
+    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, KERNEL_BASE, KERNEL_MAP, LOW_RAM_END, MMIO_MAP, MMIO_SIZE, PAGE_SIZE,
+    VCPU_CONTEXT_END, VCPU_FAULT_STACK_TOP, VCPU_GDT, VCPU_TSS, VCPU_TSS_SIZE, selector,
+};
+use septum_memory::GuestRam;
+use std::collections::BTreeMap;
+use vm_memory::GuestMemoryError;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+const PRESENT: u64 = 1;
+const WRITE: u64 = 1 << 1;
+const UNCACHED: u64 = 1 << 3 | 1 << 4;
+const ACCESSED_DIRTY: u64 = 1 << 5 | 1 << 6;
+const LARGE: u64 = 1 << 7;
+const GLOBAL: u64 = 1 << 8;
+const NO_EXECUTE: u64 = 1 << 63;
+const LARGE_PAGE: u64 = 2 << 20;
+
+/// Page tables under construction: a table is its 512 entries, placed one after the other.
+struct Builder {
+    next: u64,
+    tables: BTreeMap<u64, Vec<u64>>,
+}
+
+impl Builder {
+    fn new() -> Self {
+        let tables = BTreeMap::from([(BOOT_PAGE_TABLES, vec![0; 512])]);
+        Self { next: BOOT_PAGE_TABLES + PAGE, tables }
+    }
+
+    /// Maps one page of the size that belongs to `last_level` (3: 4 KiB, 2: 2 MiB) at `address`.
+    fn map(&mut self, address: u64, entry: u64, last_level: usize) {
+        let index = |level: usize| usize::try_from(address >> (39 - 9 * level)).unwrap_or(0) & 511;
+        let mut table = BOOT_PAGE_TABLES;
+        for level in 0..last_level {
+            let slot = self.tables.get(&table).map_or(0, |entries| entries[index(level)]);
+            table = if slot == 0 {
+                let new = self.next;
+                self.next += PAGE;
+                self.tables.insert(new, vec![0; 512]);
+                if let Some(entries) = self.tables.get_mut(&table) {
+                    entries[index(level)] = new | PRESENT | WRITE | ACCESSED_DIRTY;
+                }
+                new
+            } else {
+                slot & !(PAGE - 1)
+            };
+        }
+        if let Some(entries) = self.tables.get_mut(&table) {
+            entries[index(last_level)] = entry;
+        }
+    }
+}
+
+/// Writes the page tables of `septum_abi::layout` for this RAM and kernel. The root is at `BOOT_PAGE_TABLES`.
+pub fn write_page_tables(
+    ram: &GuestRam,
+    ranges: &[(u64, u64)],
+    kernel: &LoadedKernel,
+) -> Result<(), GuestMemoryError> {
+    let mut builder = Builder::new();
+    let data = PRESENT | WRITE | ACCESSED_DIRTY | NO_EXECUTE;
+    for &(start, len) in ranges {
+        for address in (start..start + len).step_by(usize::try_from(LARGE_PAGE).unwrap_or(0)) {
+            builder.map(DIRECT_MAP + address, address | data | LARGE | GLOBAL, 2);
+        }
+    }
+    for offset in (0..MMIO_SIZE).step_by(usize::try_from(LARGE_PAGE).unwrap_or(0)) {
+        builder.map(MMIO_MAP + offset, (LOW_RAM_END + offset) | data | UNCACHED | LARGE | GLOBAL, 2);
+    }
+    for segment in &kernel.segments {
+        for address in (segment.start..segment.end).step_by(PAGE_SIZE) {
+            let mut entry = address | PRESENT | ACCESSED_DIRTY | GLOBAL;
+            if segment.write {
+                entry |= WRITE;
+            }
+            if !segment.execute {
+                entry |= NO_EXECUTE;
+            }
+            builder.map(KERNEL_MAP + address, entry, 3);
+        }
+    }
+    debug_assert!(builder.next <= KERNEL_BASE, "page tables run into the kernel");
+    builder.tables.iter().try_for_each(|(address, entries)| write_words(ram, *address, entries))
+}
+
+/// Writes the IDT: every vector an interrupt gate, the fatal ones on their own stack (IST1).
+pub fn write_idt(ram: &GuestRam, vectors: &[u64]) -> Result<(), GuestMemoryError> {
+    const FATAL: [usize; 3] = [2, 8, 18];
+    let gate = |(vector, &handler): (usize, &u64)| {
+        let ist = u64::from(FATAL.contains(&vector));
+        // Breakpoint and overflow may be raised by a program.
+        let dpl = if vector == 3 || vector == 4 { 3 } else { 0 };
+        let attributes = 0x8e00 | dpl << 13 | ist;
+        let low = (handler & 0xffff)
+            | u64::from(selector::KERNEL_CODE) << 16
+            | attributes << 32
+            | (handler >> 16 & 0xffff) << 48;
+        [low, handler >> 32]
+    };
+    let gates: Vec<u64> = vectors.iter().enumerate().flat_map(gate).collect();
+    write_words(ram, IDT_PAGE, &gates)
+}
+
+/// Writes GDT and TSS of a vCPU into its area at guest-physical `area`.
+pub fn write_vcpu_area(ram: &GuestRam, area: u64) -> Result<(), GuestMemoryError> {
+    let base = DIRECT_MAP + area;
+    let tss = base + VCPU_TSS;
+    let limit = VCPU_TSS_SIZE - 1;
+    let tss_low =
+        limit | (tss & 0xff_ffff) << 16 | 0x89 << 40 | (tss >> 24 & 0xff) << 56;
+    let gdt = [
+        0,
+        0,
+        0x00af_9b00_0000_ffff, // 0x10 kernel code
+        0x00cf_9300_0000_ffff, // 0x18 kernel data
+        0x00cf_fb00_0000_ffff, // 0x20 user code, 32-bit
+        0x00cf_f300_0000_ffff, // 0x28 user data
+        0x00af_fb00_0000_ffff, // 0x30 user code
+        0,
+        tss_low, // 0x40
+        tss >> 32,
+    ];
+    write_words(ram, area + VCPU_GDT, &gdt)?;
+    let mut task = [0u8; 0x68];
+    task[4..12].copy_from_slice(&(base + VCPU_CONTEXT_END).to_le_bytes());
+    task[36..44].copy_from_slice(&(base + VCPU_FAULT_STACK_TOP).to_le_bytes());
+    task[102..104].copy_from_slice(&0x68u16.to_le_bytes());
+    write_bytes(ram, area + VCPU_TSS, &task)
+}

@@ -1,0 +1,27 @@
+//! The contract's structures as plain bytes, so that they can be copied to and from guest memory.
+
+use septum_abi::boot::BootPage;
+use septum_abi::clock::ClockPage;
+use septum_abi::report::GuestReport;
+use vm_memory::ByteValued;
+
+/// A structure of the contract, copied as a whole.
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<T: Copy>(pub T);
+
+// SAFETY (all three): 1. `repr(C)` structures of integers and arrays of integers; 2. without padding, since every field
+// lies at a multiple of its size, as the assertions below check; 3. any bit pattern is valid.
+unsafe impl ByteValued for Plain<BootPage> {}
+// SAFETY: as above.
+unsafe impl ByteValued for Plain<ClockPage> {}
+// SAFETY: as above.
+unsafe impl ByteValued for Plain<GuestReport> {}
+
+const _: () = {
+    use septum_abi::report::{LOG_SIZE, PanicRecord};
+    assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 8 + 32);
+    assert!(size_of::<ClockPage>() == 40);
+    assert!(size_of::<GuestReport>() == 32 + 80 + 512 * 12 + size_of::<PanicRecord>() + LOG_SIZE);
+    assert!(size_of::<PanicRecord>() == 16 + 16 + 18 * 8 + 32 * 8 + 512);
+};
