@@ -18,6 +18,8 @@ extern crate alloc;
 
 pub mod pci;
 pub mod platform;
+#[cfg(test)]
+mod testing;
 pub mod virtio;
 
 use crate::pci::Function;

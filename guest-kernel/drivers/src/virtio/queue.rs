@@ -358,10 +358,16 @@ impl State {
         let slot = self.slots.get_mut(head)?;
         let Phase::Flying(capacity) = slot.phase else { return None };
         slot.phase = if len <= capacity { Phase::Done(len) } else { Phase::Overrun };
+        let Slot { next, tail, count, .. } = *slot;
+        if count > 1 {
+            self.free_count += count - 1;
+            let free = core::mem::replace(&mut self.free, next);
+            self.slots.get_mut(usize::from(tail))?.next = free;
+        }
         Some(())
     }
 
-    /// The result of a request that is done; its descriptors are free then.
+    /// The result of a request that is done; its head is free then, as the rest of the chain already is.
     fn finish(&mut self, token: &Token) -> Option<Result<u32, Errno>> {
         let slot = self.slots.get_mut(usize::from(token.0))?;
         let result = match slot.phase {
@@ -372,12 +378,11 @@ impl State {
             Phase::Idle | Phase::Flying(_) => return None,
         };
         slot.phase = Phase::Idle;
-        let tail = usize::from(slot.tail);
-        self.free_count += slot.count;
-        let free = core::mem::replace(&mut self.free, token.0);
-        if let Some(last) = self.slots.get_mut(tail) {
-            last.next = free;
-        }
+        slot.next = core::mem::replace(&mut self.free, token.0);
+        self.free_count += 1;
         Some(result)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -255,3 +255,70 @@ fn enable_interrupts(
     bars.function.write_u16(capability.offset + 2, msix::ENABLE);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pci;
+    use crate::testing::{self, Answer, Model};
+    use septum_abi::layout::{ECAM_BASE, LAPIC_BASE};
+
+    struct Nothing;
+
+    impl Model for Nothing {
+        fn device_type(&self) -> u16 {
+            4
+        }
+        fn features(&self) -> u64 {
+            0b1010
+        }
+        fn queue_sizes(&self) -> Vec<u16> {
+            vec![16, 256]
+        }
+        fn request(&mut self, _queue: u16, _output: &[u8], _capacity: usize) -> Answer {
+            Answer::Reply(Vec::new())
+        }
+        fn as_any(&mut self) -> &mut dyn std::any::Any {
+            self
+        }
+    }
+
+    #[test]
+    fn a_device_is_found_and_brought_up_with_few_accesses() {
+        let machine = testing::machine(vec![Box::new(Nothing), Box::new(Nothing)]);
+        let found: Vec<_> = pci::functions(ECAM_BASE, machine.pci_devices()).collect();
+        assert_eq!(found.len(), 2);
+        assert_eq!(type_of(&found[1]), Some(device_type::ENTROPY));
+        let transport = Transport::probe(&found[0]).unwrap();
+        assert_eq!(transport.negotiate(0b0110, 0), Ok(feature::VERSION_1 | 0b0010));
+        let queue = transport.queue(1, 64).unwrap();
+        assert_eq!(queue.size(), 64);
+        assert_eq!(transport.queue(2, 64).err(), Some(TransportError::Queue));
+        transport.start();
+        machine.with_device(0, |device, _| {
+            assert_eq!(device.status, 15);
+            assert_eq!(device.driver_features, feature::VERSION_1 | 0b0010);
+            assert_eq!(device.table[..8], LAPIC_BASE.to_le_bytes());
+            assert_eq!(device.table[8..], [0x40, 0, 0, 0, 0, 0, 0, 0]);
+            assert_eq!((device.queues[1].size, device.queues[1].vector), (64, 0));
+            assert!(device.queues[1].is_enabled && !device.queues[0].is_enabled);
+        });
+        assert!(machine.accesses() < 60, "{}", machine.accesses());
+    }
+
+    #[test]
+    fn a_missing_feature_is_an_error() {
+        let machine = testing::machine(vec![Box::new(Nothing)]);
+        let function = pci::functions(ECAM_BASE, machine.pci_devices()).next().unwrap();
+        let transport = Transport::probe(&function).unwrap();
+        assert_eq!(transport.negotiate(0, 1), Err(TransportError::Features));
+    }
+
+    #[test]
+    fn broken_capabilities_are_an_error() {
+        let machine = testing::machine(vec![Box::new(Nothing)]);
+        machine.with_device(0, |device, _| device.config[0x41] = 0x40);
+        let function = pci::functions(ECAM_BASE, machine.pci_devices()).next().unwrap();
+        assert_eq!(Transport::probe(&function).err(), Some(TransportError::Structure));
+    }
+}

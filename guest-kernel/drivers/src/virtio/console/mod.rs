@@ -17,6 +17,8 @@
 mod inode;
 mod input;
 mod output;
+#[cfg(test)]
+mod tests;
 
 use self::inode::StreamInode;
 use self::input::Input;
