@@ -51,6 +51,7 @@ pub struct Case {
     files: Files,
     code: i32,
     options: Vec<String>,
+    leaves: Vec<PathBuf>,
     deadline: Duration,
 }
 
@@ -82,6 +83,7 @@ impl Case {
             files: Files::None,
             code: 0,
             options: Vec::new(),
+            leaves: Vec::new(),
             deadline: lane::Lane::current().deadline(),
         }
     }
@@ -146,6 +148,13 @@ impl Case {
         self
     }
 
+    /// Names a file that the program makes outside its directory: natively it must be there afterwards and is
+    /// removed, and the partition must not leave one on the host.
+    pub fn leaves(mut self, path: impl AsRef<Path>) -> Self {
+        self.leaves.push(path.as_ref().to_path_buf());
+        self
+    }
+
     /// Sets how long the harness waits for each side.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -171,6 +180,9 @@ impl Case {
         let native_tree = tree::read(&directory);
         let _ = fs::remove_dir_all(&ram);
         self.check_native(&native);
+        for path in &self.leaves {
+            fs::remove_file(path).unwrap_or_else(|error| panic!("natively, {}: {error}", path.display()));
+        }
 
         if let Err(reason) = lane::partitions_available() {
             return lane::skip(&reason);
@@ -178,7 +190,9 @@ impl Case {
         self.prepare(&directory, &source);
         let partition = self.partition(&directory, &ram);
         let partition_tree = tree::read(&directory);
-        assert!(!ram.exists(), "the partition wrote {} on the host", ram.display());
+        for path in self.leaves.iter().chain([&ram]) {
+            assert!(!path.exists(), "the partition wrote {} on the host", path.display());
+        }
 
         let mut found = self.streams(&native, &partition);
         found.extend(tree::differences(&native_tree, &partition_tree));

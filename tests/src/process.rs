@@ -8,7 +8,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -258,8 +258,7 @@ impl Invocation {
         });
         command.stdout(stdio(&self.stdout)).stderr(stdio(&self.stderr));
         let started = Instant::now();
-        let mut child = command
-            .spawn()
+        let mut child = start(&mut command)
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.program.display()));
         // The writer ends with the pipe: the process reads everything, or closes its end, or dies.
         let held = child.stdin.take().and_then(|mut pipe| match &self.stdin {
@@ -302,6 +301,19 @@ impl Invocation {
         command.arg("-c").arg(format!("exec \"$@\"{redirections}")).arg("sh").arg(&self.program);
         command
     }
+}
+
+/// A program that was just written may be busy: another thread's fork holds its descriptor until it execs.
+fn start(command: &mut Command) -> std::io::Result<Child> {
+    for _ in 0..1000 {
+        match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(2))
+            }
+            result => return result,
+        }
+    }
+    command.spawn()
 }
 
 fn open(path: &Path, is_output: bool) -> File {

@@ -1,9 +1,9 @@
 //! The same program, natively and in a partition: stdout, stderr, exit status and files must be equal.
 //!
 //! One test for one program and one way of starting it. The programs are in `tests/guests`; each opens by saying
-//! what it shows. Host tools have a suite of their own, `tools.rs`.
+//! what it shows. What the host's own tools do is compared in `tools.rs`.
 
-use septum_tests::{Case, Link};
+use septum_tests::{Case, Files, Input, Link, lane};
 
 /// `name: program link [arguments] .adjustment(…)…;` makes one test.
 macro_rules! conformance {
@@ -32,6 +32,7 @@ mod starting {
             .environment("STORY_EQUALS", "a=b=c").environment("STORY_SPACES", "  two  ");
         auxiliary_static: "auxiliary" Static [];
         auxiliary_dynamic: "auxiliary" Dynamic [];
+        options: "options" Static ["-v", "--output=x", "operand", "-oy", "--level", "--level=3", "--", "-z"];
     }
 }
 
@@ -44,6 +45,7 @@ mod ending {
         status_42: "exit_status" Dynamic ["42"].code(42);
         status_127: "exit_status" Static ["127"].code(127);
         status_128: "exit_status" Static ["128"].code(128);
+        status_240: "exit_status" Static ["240"].code(240);
         status_255: "exit_status" Static ["255"].code(255);
         status_256_is_0: "exit_status" Static ["256"];
         status_minus_1_is_255: "exit_status" Static ["-1"].code(255);
@@ -94,5 +96,148 @@ mod signals {
         timers: "signal_timers" Static [];
         context: "signal_context" Static [];
         long_jumps: "long_jumps" Static [];
+    }
+}
+
+mod memory {
+    use super::{Case, Files, Link};
+
+    conformance! {
+        heap_static: "heap" Static [];
+        heap_dynamic: "heap" Dynamic [];
+        mapping: "mapping" Static [];
+        sparse_memory: "sparse_memory" Static [];
+        mapped_files_in_a_volume: "mapped_files" Static [].files(Files::Volume);
+        mapped_files_in_ram: "mapped_files" Dynamic [].files(Files::Ram);
+        program_break: "program_break" Static [];
+        stack_growth: "stack_growth" Static [];
+        machine_code: "machine_code" Static [];
+        thread_local: "thread_local" Dynamic [];
+        thread_local_static: "thread_local" Static [];
+    }
+}
+
+mod files {
+    use super::{Case, Files, Link};
+
+    conformance! {
+        reading_writing_in_a_volume: "reading_writing" Static [].files(Files::Volume);
+        reading_writing_in_ram: "reading_writing" Static [].files(Files::Ram);
+        open_errors_in_a_volume: "open_errors" Static [].files(Files::Volume);
+        open_errors_in_ram: "open_errors" Static [].files(Files::Ram);
+        names_in_a_volume: "names" Static [].files(Files::Volume);
+        names_in_ram: "names" Static [].files(Files::Ram);
+        listing_in_a_volume: "listing" Static [].files(Files::Volume);
+        listing_in_ram: "listing" Static [].files(Files::Ram);
+        status_in_a_volume: "status" Static [].files(Files::Volume);
+        status_in_ram: "status" Static [].files(Files::Ram);
+        working_directory_in_a_volume: "working_directory" Static [].files(Files::Volume);
+        working_directory_in_ram: "working_directory" Dynamic [].files(Files::Ram);
+        descriptors: "descriptors" Static [].files(Files::Ram);
+        timestamps_in_a_volume: "timestamps" Static [].files(Files::Volume);
+        timestamps_in_ram: "timestamps" Static [].files(Files::Ram);
+        replacing_in_a_volume: "replacing" Static [].files(Files::Volume);
+        replacing_in_ram: "replacing" Static [].files(Files::Ram);
+        streams_in_a_volume: "streams" Dynamic [].files(Files::Volume);
+        streams_in_ram: "streams" Static [].files(Files::Ram);
+        copying_in_a_volume: "copying" Static [].files(Files::Volume);
+        copying_in_ram: "copying" Static [].files(Files::Ram);
+        pipes: "pipes" Static [];
+        waiting: "waiting" Static [].files(Files::Ram);
+        devices: "devices" Static [];
+        process_files: "process_files" Static ["one", "two words"].environment("STORY_MARK", "here");
+        process_files_dynamic: "process_files" Dynamic [].environment("STORY_MARK", "here");
+    }
+}
+
+mod surroundings {
+    use super::{Case, Link, lane};
+
+    conformance! {
+        clocks: "clocks" Static [&seconds_since_1970()];
+        clocks_dynamic: "clocks" Dynamic [&seconds_since_1970()];
+        sleeping: "sleeping" Static [];
+        identity: "identity" Static [];
+        system_facts: "system_facts" Static [];
+        random_bytes: "random_bytes" Static [];
+        unknown_calls: "unknown_calls" Static [];
+    }
+
+    fn seconds_since_1970() -> String {
+        let since = std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH);
+        since.expect("after 1970").as_secs().to_string()
+    }
+
+    #[test]
+    fn a_file_of_the_current_directory_is_found() {
+        let flowers = std::fs::read(lane::data("iris.csv")).expect("the test data is there");
+        Case::guest("echo_input", Link::Static)
+            .input("flowers", flowers.clone())
+            .stdin_bytes(flowers)
+            .conform();
+    }
+}
+
+mod standard_streams {
+    use super::{Case, Input, Link};
+
+    conformance! {
+        input_empty: "echo_input" Static [];
+        input_text: "echo_input" Static [].stdin_bytes("one\ntwo\nno newline at the end");
+        input_binary: "echo_input" Static ["777"].stdin_bytes(every_byte(40_000));
+        input_byte_by_byte: "echo_input" Static ["1"].stdin_bytes(every_byte(300));
+        input_large: "echo_input" Dynamic [].stdin_bytes(every_byte(3_000_000));
+        output_large: "large_output" Static ["8388608"];
+        output_odd: "large_output" Dynamic ["100003"];
+        two_streams: "two_streams" Static [];
+        no_terminal: "terminal" Static [];
+        without_input: "closed_streams" Static ["input"].stdin(Input::Closed).code(9);
+        its_own_closing: "closed_streams" Static ["z"].code(50);
+    }
+
+    fn every_byte(count: usize) -> Vec<u8> {
+        (0..=255).cycle().take(count).collect()
+    }
+}
+
+mod computing {
+    use super::{Case, Link};
+
+    conformance! {
+        numbers: "numbers" Dynamic [];
+        numbers_static: "numbers" Static [];
+        vectors: "vectors" Static [];
+        sorting: "sorting" Static [];
+        computing: "computing" Static [];
+        text: "text" Dynamic [];
+        libraries: "libraries" Dynamic [];
+    }
+}
+
+mod languages {
+    use super::{Case, Files, Link};
+
+    const WORDS: &str = "the quick brown fox jumps over the lazy dog\nand the dog sleeps\n\nThe End";
+
+    conformance! {
+        cpp_streams: "iostreams" Dynamic [].stdin_bytes(WORDS);
+        cpp_streams_static: "iostreams" Static [].stdin_bytes(WORDS);
+        cpp_exceptions: "exceptions" Dynamic [];
+        cpp_exceptions_static: "exceptions" Static [];
+        cpp_uncaught: "exceptions" Dynamic ["uncaught"].code(134);
+        cpp_terminate: "exceptions" Static ["terminate"].code(134);
+        cpp_static_objects: "static_objects" Dynamic [];
+        cpp_static_objects_with_exit: "static_objects" Static ["exit"].code(3);
+        rust_collections: "collections" Dynamic [].stdin_bytes(WORDS);
+        rust_collections_static: "collections" Static [].stdin_bytes(WORDS);
+        rust_files_in_a_volume: "files" Dynamic [].files(Files::Volume);
+        rust_files_in_ram: "files" Static [].files(Files::Ram);
+        rust_panic: "panics" Dynamic [].code(101);
+        rust_panic_static: "panics" Static [].code(101);
+        rust_abort: "panics" Dynamic ["abort"].code(134);
+        rust_exit: "panics" Dynamic ["exit"].code(7);
+        rust_surroundings: "surroundings" Dynamic ["one", "two"].environment("STORY_MARK", "here").code(5);
+        shell_builtins: "builtins" Script ["argument"].code(6);
+        shell_rewriting_files: "rewriting" Script [].files(Files::Volume).code(2);
     }
 }
