@@ -6,9 +6,11 @@
 //!
 //! Exit status: 0 on success, the program's own status for `nested`, otherwise 1 with a message.
 
+mod check;
 mod nested;
 mod process;
 mod setup;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -33,6 +35,10 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+    /// Judge the source: format, lints, layers between crates, licences, sizes
+    Check,
+    /// Run every test: on this machine, in partitions on its KVM, and in partitions in the nested lane
+    Test(test::Options),
     /// Run a command in an emulated host that has its own KVM, IOMMU and PCI devices
     Nested(nested::Options),
 }
@@ -56,6 +62,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             let profile = if release { workspace::Profile::Release } else { workspace::Profile::Dev };
             println!("{}", workspace.build_septum(profile)?.display());
         }
+        Command::Check => check::run(&workspace)?,
+        Command::Test(options) => return test::run(&workspace, &options),
         Command::Nested(options) => {
             setup::nested_lane()?;
             return Ok(ExitCode::from(nested::run(&workspace, &options)?));

@@ -14,7 +14,7 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// The compilation target of the guest kernel.
-const GUEST_TARGET: &str = "x86_64-unknown-none";
+pub const GUEST_TARGET: &str = "x86_64-unknown-none";
 
 /// How a package shows that it is installed.
 enum Proof {
@@ -65,9 +65,14 @@ const FILE_SERVER: Package =
 
 /// Everything that any command needs.
 pub fn everything(workspace: &Workspace) -> Result<()> {
-    rust_target(workspace)?;
-    packages(TEST_PACKAGES)?;
+    base(workspace)?;
     nested_lane()
+}
+
+/// What building, testing and measuring on this machine needs.
+pub fn base(workspace: &Workspace) -> Result<()> {
+    rust_target(workspace)?;
+    packages(TEST_PACKAGES)
 }
 
 /// What the nested lane needs; the kernel itself is fetched by the lane.

@@ -38,7 +38,7 @@ pub use machine::FILE_SERVER_PROGRAMS;
 /// The status of a command that ran out of time, as `timeout` reports it.
 const TIMED_OUT: u8 = 124;
 
-/// What of the caller's environment reaches the command; everything named `SEPTUM_*` does too.
+/// What of the caller's environment reaches the command; everything named `SEPTUM*` does too.
 const PASSED_VARIABLES: &[&str] = &["PATH", "HOME", "LANG", "TERM", "RUST_BACKTRACE", "RUST_LOG"];
 
 /// What `cargo xtask nested` may be told.
@@ -56,7 +56,7 @@ pub struct Options {
     /// Mount this folder of the outer host writable at /septum-out
     #[arg(long, value_name = "DIR")]
     pub write_back: Option<PathBuf>,
-    /// Set a variable for the command, in addition to PATH, HOME and SEPTUM_*
+    /// Set a variable for the command, in addition to PATH, HOME and SEPTUM*
     #[arg(long, value_name = "KEY=VALUE")]
     pub env: Vec<String>,
     /// Add an emulated device (an argument of QEMU's -device)
@@ -119,7 +119,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
 fn job_script(options: &Options) -> Result<String> {
     let mut script = String::new();
     let passed = std::env::vars()
-        .filter(|(key, _)| PASSED_VARIABLES.contains(&key.as_str()) || key.starts_with("SEPTUM_"));
+        .filter(|(key, _)| PASSED_VARIABLES.contains(&key.as_str()) || key.starts_with("SEPTUM"));
     for (key, value) in passed {
         script += &format!("export {key}={}\n", process::shell_quote(&value));
     }

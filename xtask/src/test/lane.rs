@@ -1,0 +1,112 @@
+//! One lane of the integration tests: the same executables, told where they are by `SEPTUM_LANE`.
+//!
+//! In the nested lane every executable gets a host of its own: they do not disturb each other, and one
+//! that hangs costs only itself. An emulated host that hung is repeated by `nested`; a run that reached its
+//! wall-clock limit is repeated here, once and visibly, because long emulated runs have been seen to stall.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+
+use super::Suite;
+use super::tally::{self, Tally};
+use crate::workspace::Workspace;
+use crate::{process, setup};
+
+/// The wall-clock limit of one executable in the nested lane, in seconds.
+const NESTED_LIMIT: &str = "1500";
+
+/// The nested host's memory: several partitions of the default size at once.
+const NESTED_MEMORY_MIB: &str = "4096";
+
+/// The status of a nested run that reached its limit.
+const TIMED_OUT: i32 = 124;
+
+/// Where partitions run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Lane {
+    /// On this machine's own KVM
+    Direct,
+    /// In an emulated host with its own KVM
+    Nested,
+}
+
+impl Lane {
+    /// The lane's name, as `SEPTUM_LANE` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Nested => "nested",
+        }
+    }
+
+    /// Why this lane cannot be used here, if it cannot.
+    pub fn obstacle(self) -> Option<String> {
+        match self {
+            Self::Direct => OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open("/dev/kvm")
+                .err()
+                .map(|error| format!("/dev/kvm: {error}")),
+            Self::Nested => setup::nested_lane().err().map(|error| format!("{error:#}")),
+        }
+    }
+}
+
+/// Runs the whole suite on one lane.
+pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane) -> Result<Tally> {
+    let mut total = Tally::default();
+    if let Some(reason) = lane.obstacle() {
+        for (name, path) in &suite.executables {
+            total.skip(count(suite, path)?);
+            println!("\n== {} lane, {name}: skipped: {reason}", lane.name());
+        }
+        return Ok(total);
+    }
+    for (name, path) in &suite.executables {
+        if count(suite, path)? == 0 {
+            continue;
+        }
+        println!("\n== {} lane, {name}", lane.name());
+        let label = format!("{} lane, {name}", lane.name());
+        let mut tally = tally::follow(&mut command(workspace, suite, lane, path)?, &label)?;
+        if lane == Lane::Nested && tally.last_status() == Some(TIMED_OUT) {
+            println!("== {label}: reached its limit of {NESTED_LIMIT} s; second try");
+            tally = tally::follow(&mut command(workspace, suite, lane, path)?, &label)?;
+        }
+        total.add(&tally);
+    }
+    Ok(total)
+}
+
+/// How many of an executable's tests the filter selects.
+fn count(suite: &Suite, executable: &Path) -> Result<usize> {
+    let listing = process::capture(Command::new(executable).arg("--list").args(&suite.filter))?;
+    Ok(listing.lines().filter(|line| line.ends_with(": test")).count())
+}
+
+fn command(workspace: &Workspace, suite: &Suite, lane: Lane, executable: &Path) -> Result<Command> {
+    let mut command = match lane {
+        Lane::Direct => Command::new(executable),
+        Lane::Nested => {
+            let xtask = std::env::current_exe().context("cannot find this program's own file")?;
+            // The nested run must not outlive this one.
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "TERM", "--"]).arg(xtask).args([
+                "nested",
+                "--timeout",
+                NESTED_LIMIT,
+            ]);
+            command.args(["--memory", NESTED_MEMORY_MIB, "--"]).arg(executable).arg("--test-threads=2");
+            command
+        }
+    };
+    command.args(&suite.filter).current_dir(workspace.root().join("tests"));
+    command.env("SEPTUM_LANE", lane.name()).env("SEPTUM", &suite.septum);
+    command.env("SEPTUM_GUESTS", &suite.guests).env("SEPTUM_WORKSPACE", workspace.root());
+    Ok(command)
+}

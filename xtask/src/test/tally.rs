@@ -1,0 +1,176 @@
+//! Counting results: a test program's output is shown as it comes and read at the same time.
+//!
+//! Three kinds of lines matter: libtest's own result line, its line for a failed test, and the line by
+//! which a test of ours says that it could not run (libtest would call it passed):
+//!
+//! ```text
+//!   test result: ok. 8 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s
+//!   test conformance::hello_static ... FAILED
+//!   SKIPPED conformance::hello_static: /dev/kvm: No such file or directory (os error 2)
+//! ```
+
+use std::fmt;
+use std::io::{self, BufRead as _, BufReader, Read, Write};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context as _, Result};
+
+use crate::process;
+
+/// Sums over any number of test programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    /// Those of the skipped that libtest counted as passed.
+    skipped_as_passed: usize,
+    failures: Vec<String>,
+    last_status: Option<i32>,
+}
+
+impl Tally {
+    /// Adds another tally's counts.
+    pub fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+        self.skipped_as_passed += other.skipped_as_passed;
+        self.failures.extend(other.failures.iter().cloned());
+        self.last_status = other.last_status;
+    }
+
+    /// Counts tests that were not started.
+    pub fn skip(&mut self, count: usize) {
+        self.skipped += count;
+    }
+
+    /// Whether nothing failed.
+    pub fn is_success(&self) -> bool {
+        self.failed == 0
+    }
+
+    /// The exit status of the last program.
+    pub fn last_status(&self) -> Option<i32> {
+        self.last_status
+    }
+
+    /// Names what failed, once more, where it can be found: at the end.
+    pub fn print_failures(&self) {
+        println!();
+        for failure in &self.failures {
+            println!("FAILED {failure}");
+        }
+    }
+
+    fn read_line(&mut self, line: &str, label: &str) {
+        if let Some(rest) = line.strip_prefix("test result: ") {
+            self.passed += number_before(rest, " passed");
+            self.failed += number_before(rest, " failed");
+            self.skipped += number_before(rest, " ignored");
+        } else if let Some(name) =
+            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        {
+            self.failures.push(format!("{label}: {name}"));
+        } else if line.starts_with("SKIPPED ") {
+            self.skipped += 1;
+            self.skipped_as_passed += 1;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passed = self.passed.saturating_sub(self.skipped_as_passed);
+        write!(f, "{passed} passed, {} failed, {} skipped", self.failed, self.skipped)
+    }
+}
+
+/// Runs a test program, shows its output and counts. A program that ends badly without a failed test of its
+/// own (it crashed, or it did not build) counts as one failure.
+pub fn follow(command: &mut Command, label: &str) -> Result<Tally> {
+    follow_into(command, label, io::stdout(), io::stderr())
+}
+
+fn follow_into(
+    command: &mut Command,
+    label: &str,
+    shown_output: impl Write,
+    shown_errors: impl Write + Send + 'static,
+) -> Result<Tally> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child =
+        command.spawn().with_context(|| format!("cannot start {}", process::describe(command)))?;
+    let errors = child.stderr.take().context("no standard error")?;
+    let output = child.stdout.take().context("no standard output")?;
+    let reader = thread::spawn(move || show(errors, shown_errors));
+    let lines = show(output, shown_output);
+    let error_lines = reader.join().unwrap_or_default();
+    let status = child.wait()?;
+
+    let mut tally = Tally::default();
+    for line in lines.iter().chain(&error_lines) {
+        tally.read_line(line, label);
+    }
+    tally.last_status = status.code();
+    if !status.success() && tally.failed == 0 {
+        tally.failed = 1;
+        tally.failures.push(format!("{label}: ended without a result ({status})"));
+    }
+    Ok(tally)
+}
+
+/// Copies a stream line by line and returns the lines.
+fn show(source: impl Read, mut destination: impl Write) -> Vec<String> {
+    let mut source = BufReader::new(source);
+    let mut lines = Vec::new();
+    let mut line = Vec::new();
+    while source.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        // Nobody may be looking; the counts matter all the same.
+        let _ = destination.write_all(&line).and_then(|()| destination.flush());
+        lines.push(String::from_utf8_lossy(&line).trim_end().to_owned());
+        line.clear();
+    }
+    lines
+}
+
+/// The number that stands before a word, or 0.
+fn number_before(text: &str, word: &str) -> usize {
+    let head = text.split_once(word).map(|(head, _)| head).unwrap_or_default();
+    head.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(script: &str) -> Tally {
+        // Shown to nobody: whoever counts the results of these very tests would count them in.
+        follow_into(Command::new("sh").arg("-c").arg(script), "it", io::sink(), io::sink()).unwrap()
+    }
+
+    #[test]
+    fn result_lines_are_summed_and_skips_are_no_passes() {
+        let tally = of("echo 'test result: ok. 8 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out'
+            echo 'test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 3 filtered out'
+            echo 'SKIPPED a::b: no KVM' >&2");
+        assert_eq!(tally.to_string(), "9 passed, 0 failed, 2 skipped");
+        assert!(tally.is_success());
+    }
+
+    #[test]
+    fn failures_are_named() {
+        let tally = of("echo 'test a::b ... FAILED'
+            echo 'test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out'; exit 101");
+        assert_eq!(tally.to_string(), "1 passed, 1 failed, 0 skipped");
+        assert_eq!(tally.failures, ["it: a::b"]);
+    }
+
+    #[test]
+    fn a_crash_counts_as_a_failure() {
+        let tally = of("echo 'running 3 tests'; kill -9 $$");
+        assert_eq!(tally.to_string(), "0 passed, 1 failed, 0 skipped");
+        assert!(!tally.is_success());
+    }
+}
