@@ -3,7 +3,8 @@
 //! * [`syscall`]: one table from numbers to handlers, a file per family;
 //! * [`process`]: the program: its threads, identity, signals, and how it is started;
 //! * [`memory`]: its address space;
-//! * [`fs`]: files; [`io`]: how bytes move between files and the program.
+//! * [`fs`]: files; [`io`]: how bytes move between files and the program;
+//! * [`wait`]: sleeping until something happens; [`random`]: random numbers.
 //!
 //! It runs on [`septum_guest_hal`] and is handed its devices as trait objects (`File`, `Inode`) by the image, so that all of
 //! it is also compiled and tested on a host.
@@ -16,5 +17,7 @@ pub mod fs;
 pub mod io;
 pub mod memory;
 pub mod process;
+pub mod random;
 pub mod syscall;
 pub mod time;
+pub mod wait;

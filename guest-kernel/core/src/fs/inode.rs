@@ -4,7 +4,10 @@
 //! components, never empty, `.` or `..`; paths, mounts, permissions and positions are the business of the layers above. Every default
 //! body is what Linux answers when the operation makes no sense for that kind of file.
 
+use crate::fs::dentry::Dentry;
+use crate::fs::pipe::Pipe;
 use crate::io::{Destination, Source};
+use crate::wait::WaitQueue;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
@@ -64,6 +67,23 @@ pub struct Timestamp {
     pub seconds: i64,
     /// 0..1,000,000,000
     pub nanoseconds: u32,
+}
+
+impl Timestamp {
+    /// The time now.
+    #[must_use]
+    pub fn now() -> Self {
+        Self::from_ns(septum_guest_hal::clock::realtime_ns())
+    }
+
+    /// From nanoseconds since 1970.
+    #[must_use]
+    pub fn from_ns(ns: u64) -> Self {
+        Self {
+            seconds: i64::try_from(ns / 1_000_000_000).unwrap_or(i64::MAX),
+            nanoseconds: u32::try_from(ns % 1_000_000_000).unwrap_or(0),
+        }
+    }
 }
 
 /// What `stat` tells.
@@ -247,8 +267,26 @@ pub trait Inode: Send + Sync {
         Err(Errno::EINVAL)
     }
 
-    /// A link that leads straight to an inode whatever its text says (`/proc/self/exe`, `/proc/self/fd/N`).
-    fn follow(&self) -> Option<InodeRef> {
+    /// A link that leads straight to a file whatever its text says (`/proc/self/exe`, `/proc/self/fd/N`).
+    fn follow(&self) -> Option<Arc<Dentry>> {
+        None
+    }
+
+    /// Whether entries of this directory appear and vanish behind the kernel's back (a directory that the host
+    /// writes to, `/proc`): then [`lookup`](Self::lookup) is asked every time, and decides itself for how long its
+    /// answers hold. Otherwise answers, ENOENT included, are remembered for ever.
+    fn may_change_outside(&self) -> bool {
+        false
+    }
+
+    /// Makes a regular file without a name in this directory's file system (O_TMPFILE).
+    fn create_unnamed(&self, ownership: Ownership) -> Result<InodeRef, Errno> {
+        let _ = ownership;
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// What opening a fifo connects to.
+    fn pipe(&self) -> Option<Arc<Pipe>> {
         None
     }
 
@@ -272,6 +310,9 @@ pub mod poll {
 }
 
 /// An open file. The position lives above; `offset` is ignored by files that have none.
+///
+/// Nothing here waits for another program or person: what would is EAGAIN, and the layer above sleeps on
+/// [`wait_queue`](Self::wait_queue) until [`poll`](Self::poll) tells something else. (Waiting for a disk is fine.)
 pub trait File: Send + Sync {
     /// For recognition.
     fn as_any(&self) -> &dyn Any;
@@ -316,9 +357,26 @@ pub trait File: Send + Sync {
         Ok(())
     }
 
+    /// Writes at the end, whoever else does too, and returns how much and where the end is then. `None` if the
+    /// file system has nothing better than asking for the size first.
+    fn append(&self, from: &mut dyn Source) -> Option<Result<(usize, u64), Errno>> {
+        let _ = from;
+        None
+    }
+
     /// [`poll`] events that are true now.
     fn poll(&self) -> u16 {
         poll::IN | poll::OUT
+    }
+
+    /// What is woken when [`poll`](Self::poll) changes. `None`: an interrupt of this CPU tells.
+    fn wait_queue(&self) -> Option<&WaitQueue> {
+        None
+    }
+
+    /// Bytes that can be read now (FIONREAD), of files without positions.
+    fn available(&self) -> Result<usize, Errno> {
+        Err(Errno::ENOTTY)
     }
 
     /// Writes what is cached to where it survives.

@@ -1,5 +1,30 @@
 //! Files.
 //!
-//! * [`inode`]: what a file system implements: the two traits [`Inode`](inode::Inode) and [`File`](inode::File).
+//! ```text
+//!  system calls on files            crate::syscall::files
+//!  descriptors → open files         descriptors
+//!  paths, permissions, creation     context, open, path
+//!  names already looked up, mounts  dentry, mount
+//!  ---------- the traits Inode and File (inode) ----------
+//!  ramfs  overlay  devices  proc  pipe   and, elsewhere, virtio-fs and the console
+//! ```
+//!
+//! * [`inode`]: what a file system implements: the two traits [`Inode`](inode::Inode) and [`File`](inode::File);
+//! * [`dentry`]: the tree of names; [`mount`]: what is mounted where; [`path`]: walking; [`context`]: for whom, and what is allowed;
+//! * [`open`]: opening; [`names`]: making and removing names; [`descriptors`]: open files and their numbers;
+//! * [`ramfs`], [`overlay`], [`devices`], [`proc`], [`pipe`], [`event`]: file systems and files.
 
+pub mod anonymous;
+pub mod context;
+pub mod dentry;
+pub mod descriptors;
+pub mod devices;
 pub mod inode;
+pub mod listing;
+pub mod mount;
+pub mod names;
+pub mod open;
+mod pages;
+pub mod path;
+pub mod pipe;
+pub mod ramfs;

@@ -1,0 +1,151 @@
+//! Files without a path: pipes, event counters, and what the host connects to standard input and output.
+//!
+//! Each is an inode all the same, so that `fstat` works, `/proc/self/fd/N` shows what it is
+//! (`pipe:[7]`), and opening that link opens the same file (of a pipe: the end that is asked for).
+
+use super::dentry::Dentry;
+use super::descriptors::OpenFile;
+use super::inode::{
+    Access, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, SetMetadata, Timestamp,
+};
+use super::mount::Mount;
+use super::open::OpenFlags;
+use super::pipe::Pipe;
+use alloc::sync::Arc;
+use core::any::Any;
+use core::sync::atomic::{AtomicU64, Ordering};
+use septum_abi::linux::Errno;
+use septum_guest_hal::sync::{Mutex, Once};
+
+/// Device number of the file system that has these inodes.
+const DEVICE: u64 = 0xff;
+/// PIPEFS_MAGIC
+const PIPE_MAGIC: u64 = 0x5049_5045;
+
+/// The inode of a file that exists only as long as it is open.
+struct AnonymousInode {
+    number: u64,
+    kind: FileKind,
+    file: Arc<dyn File>,
+    created: Timestamp,
+    /// Permissions, user, group.
+    permissions: Mutex<(u32, u32, u32)>,
+    pipe: Option<Arc<Pipe>>,
+}
+
+/// Numbers for inodes that have none.
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Inode for AnonymousInode {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn metadata(&self) -> Result<Metadata, Errno> {
+        let (permissions, uid, gid) = *self.permissions.lock();
+        let is_device = self.kind == FileKind::CharacterDevice;
+        Ok(Metadata {
+            device: DEVICE,
+            inode: self.number,
+            kind: self.kind,
+            permissions,
+            links: 1,
+            uid,
+            gid,
+            // A character device is a terminal: the first of those in /dev/pts.
+            represented_device: if is_device { 136 << 8 } else { 0 },
+            size: 0,
+            block_size: 4096,
+            blocks: 0,
+            accessed: self.created,
+            modified: self.created,
+            changed: self.created,
+        })
+    }
+
+    fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    fn set_metadata(&self, changes: &SetMetadata) -> Result<(), Errno> {
+        let mut current = self.permissions.lock();
+        let (permissions, uid, gid) = *current;
+        *current = (
+            changes.permissions.unwrap_or(permissions),
+            changes.uid.unwrap_or(uid),
+            changes.gid.unwrap_or(gid),
+        );
+        Ok(())
+    }
+
+    fn open(&self, _access: Access) -> Result<Arc<dyn File>, Errno> {
+        Ok(Arc::clone(&self.file))
+    }
+
+    fn pipe(&self) -> Option<Arc<Pipe>> {
+        self.pipe.clone()
+    }
+
+    fn file_system(&self) -> Result<FileSystemStatus, Errno> {
+        Ok(FileSystemStatus {
+            magic: PIPE_MAGIC,
+            block_size: 4096,
+            name_max: 255,
+            ..FileSystemStatus::default()
+        })
+    }
+}
+
+/// The mount of all of them.
+fn mount() -> Arc<Mount> {
+    static MOUNT: Once<Arc<Mount>> = Once::new();
+    Arc::clone(MOUNT.call_once(|| Mount::detached("pipefs")))
+}
+
+/// A dentry for `inode`, which is nowhere; its "path" is `name`.
+#[must_use]
+pub fn dentry(name: &[u8], inode: InodeRef) -> Arc<Dentry> {
+    Dentry::detached(mount(), name, inode)
+}
+
+fn inode(number: u64, kind: FileKind, file: &Arc<dyn File>, pipe: Option<Arc<Pipe>>) -> InodeRef {
+    Arc::new(AnonymousInode {
+        number,
+        kind,
+        file: Arc::clone(file),
+        created: Timestamp::now(),
+        permissions: Mutex::new((0o600, 0, 0)),
+        pipe,
+    })
+}
+
+/// Opens `file` under the name `LABEL:[number]`. `flags` say the access.
+#[must_use]
+pub fn open(label: &[u8], kind: FileKind, file: Arc<dyn File>, flags: OpenFlags) -> Arc<OpenFile> {
+    let number = next_number();
+    let name = [label, alloc::format!(":[{number}]").as_bytes()].concat();
+    OpenFile::new(dentry(&name, inode(number, kind, &file, None)), file, flags)
+}
+
+/// Opens `file` under a name of its own: what the host connects to standard input may be called `/dev/pts/0`.
+#[must_use]
+pub fn open_named(name: &[u8], kind: FileKind, file: Arc<dyn File>, flags: OpenFlags) -> Arc<OpenFile> {
+    OpenFile::new(dentry(name, inode(next_number(), kind, &file, None)), file, flags)
+}
+
+/// The two ends of a new pipe. `flags` are for both.
+#[must_use]
+pub fn open_pipe(flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
+    let pipe = Pipe::new();
+    let number = next_number();
+    let name = alloc::format!("pipe:[{number}]");
+    let (reader, writer) = pipe.ends();
+    let place = dentry(name.as_bytes(), inode(number, FileKind::Fifo, &reader, Some(pipe)));
+    (
+        OpenFile::new(Arc::clone(&place), reader, flags),
+        OpenFile::new(place, writer, flags | OpenFlags::WRITE_ONLY),
+    )
+}

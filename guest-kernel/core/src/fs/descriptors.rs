@@ -1,0 +1,451 @@
+//! Open files and the numbers that a program has for them.
+//!
+//! ```text
+//! descriptor table          open file                      file, inode
+//!   0 ─┐                   ┌ position, status flags ┐
+//!   1 ─┼──────────────────>│ access                 ├────> Arc<dyn File>
+//!   2 ─┘  (dup shares)     └ dentry: where it is    ┘
+//!   3 (close on exec) ────> …
+//! ```
+//!
+//! An [`OpenFile`] adds to a [`File`] what POSIX calls the open file description: the position, O_APPEND, and
+//! waiting when the file has nothing yet (EAGAIN) and the program did not ask not to. Position and contents
+//! move together under the position's lock, of files that have positions; others are never locked here, because
+//! they may wait for long.
+
+use super::dentry::Dentry;
+use super::inode::{Access, File, poll};
+use super::open::OpenFlags;
+use crate::io::{Destination, Source};
+use crate::wait::{WaitQueue, wait_for_any};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use septum_abi::linux::Errno;
+use septum_guest_hal::sync::Mutex;
+
+/// Largest position and size.
+pub const MAX_POSITION: u64 = 0x7fff_ffff_ffff_ffff;
+
+/// An open file description.
+pub struct OpenFile {
+    dentry: Arc<Dentry>,
+    file: Arc<dyn File>,
+    access: Access,
+    is_seekable: bool,
+    flags: AtomicU32,
+    position: Mutex<u64>,
+}
+
+/// What `lseek` counts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whence {
+    /// The start.
+    Start,
+    /// Where it is.
+    Current,
+    /// The end.
+    End,
+    /// The next byte that is not in a hole.
+    Data,
+    /// The next hole.
+    Hole,
+}
+
+impl OpenFile {
+    /// An open file at position 0. `flags` say the access too.
+    #[must_use]
+    pub fn new(dentry: Arc<Dentry>, file: Arc<dyn File>, flags: OpenFlags) -> Arc<Self> {
+        let access = if flags.contains(OpenFlags::PATH) {
+            Access { read: false, write: false }
+        } else {
+            flags.access()
+        };
+        Arc::new(Self {
+            is_seekable: file.is_seekable(),
+            dentry,
+            file,
+            access,
+            flags: AtomicU32::new(flags.bits()),
+            position: Mutex::new(0),
+        })
+    }
+
+    /// Where it was found.
+    #[must_use]
+    pub fn dentry(&self) -> &Arc<Dentry> {
+        &self.dentry
+    }
+
+    /// The file itself.
+    #[must_use]
+    pub fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// For what it is open.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Status flags.
+    #[must_use]
+    pub fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_truncate(self.flags.load(Ordering::Relaxed))
+    }
+
+    /// Changes what F_SETFL may change.
+    pub fn set_flags(&self, flags: OpenFlags) {
+        let kept = self.flags().difference(OpenFlags::CHANGEABLE);
+        self.flags.store((kept | (flags & OpenFlags::CHANGEABLE)).bits(), Ordering::Relaxed);
+    }
+
+    /// Whether it is only a place (O_PATH), on which most operations are EBADF.
+    #[must_use]
+    pub fn is_path_only(&self) -> bool {
+        self.flags().contains(OpenFlags::PATH)
+    }
+
+    /// Whether it has positions.
+    #[must_use]
+    pub fn is_seekable(&self) -> bool {
+        self.is_seekable
+    }
+
+    /// The position; locked, it does not change.
+    #[must_use]
+    pub fn position(&self) -> &Mutex<u64> {
+        &self.position
+    }
+
+    /// `read`
+    pub fn read(&self, to: &mut dyn Destination) -> Result<usize, Errno> {
+        self.check_readable()?;
+        if !self.is_seekable {
+            return self.when_ready(poll::IN, || self.file.read_at(0, to));
+        }
+        let mut position = self.position.lock();
+        let len = self.file.read_at(*position, to)?;
+        *position += wide(len);
+        Ok(len)
+    }
+
+    /// `pread`
+    pub fn read_at(&self, offset: u64, to: &mut dyn Destination) -> Result<usize, Errno> {
+        if !self.is_seekable {
+            return Err(Errno::ESPIPE);
+        }
+        self.check_readable()?;
+        self.file.read_at(offset, to)
+    }
+
+    /// `write`
+    pub fn write(&self, from: &mut dyn Source) -> Result<usize, Errno> {
+        self.check_writable()?;
+        if !self.is_seekable {
+            return self.write_stream(from);
+        }
+        let mut position = self.position.lock();
+        if self.flags().contains(OpenFlags::APPEND) {
+            let (len, end) = self.append(from)?;
+            *position = end;
+            return Ok(len);
+        }
+        let len = self.write_checked(*position, from)?;
+        *position += wide(len);
+        Ok(len)
+    }
+
+    /// `pwrite`. On Linux O_APPEND wins over the offset.
+    pub fn write_at(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
+        if !self.is_seekable {
+            return Err(Errno::ESPIPE);
+        }
+        self.check_writable()?;
+        if self.flags().contains(OpenFlags::APPEND) {
+            return Ok(self.append(from)?.0);
+        }
+        self.write_checked(offset, from)
+    }
+
+    /// `lseek`
+    pub fn seek(&self, offset: i64, whence: Whence) -> Result<u64, Errno> {
+        if self.is_path_only() {
+            return Err(Errno::EBADF);
+        }
+        if !self.is_seekable {
+            return Err(Errno::ESPIPE);
+        }
+        let size = || self.dentry.inode().metadata().map(|metadata| metadata.size);
+        let mut position = self.position.lock();
+        let from = match whence {
+            Whence::Start => 0,
+            Whence::Current => *position,
+            Whence::End => size()?,
+            // Holes are not told apart: all is data up to the end, where the one hole is.
+            Whence::Data | Whence::Hole => {
+                let size = size()?;
+                let start = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+                if start >= size {
+                    return Err(Errno::ENXIO);
+                }
+                *position = if whence == Whence::Data { start } else { size };
+                return Ok(*position);
+            }
+        };
+        let to = from.checked_add_signed(offset).filter(|&to| to <= MAX_POSITION).ok_or(Errno::EINVAL)?;
+        *position = to;
+        Ok(to)
+    }
+
+    /// EBADF unless open for reading, EISDIR if a directory.
+    pub fn check_readable(&self) -> Result<(), Errno> {
+        if !self.access.read {
+            return Err(Errno::EBADF);
+        }
+        if self.dentry.is_directory() { Err(Errno::EISDIR) } else { Ok(()) }
+    }
+
+    /// EBADF unless open for writing.
+    pub fn check_writable(&self) -> Result<(), Errno> {
+        if self.access.write { Ok(()) } else { Err(Errno::EBADF) }
+    }
+
+    fn is_non_blocking(&self) -> bool {
+        self.flags().contains(OpenFlags::NON_BLOCKING)
+    }
+
+    fn write_checked(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
+        if offset.checked_add(wide(from.remaining())).is_none_or(|end| end > MAX_POSITION) {
+            return Err(Errno::EFBIG);
+        }
+        self.file.write_at(offset, from)
+    }
+
+    fn append(&self, from: &mut dyn Source) -> Result<(usize, u64), Errno> {
+        if let Some(result) = self.file.append(from) {
+            return result;
+        }
+        let end = self.dentry.inode().metadata()?.size;
+        let len = self.write_checked(end, from)?;
+        Ok((len, end + wide(len)))
+    }
+
+    /// Writes all, waiting in between; what a signal or an error cuts short is what was written until then.
+    fn write_stream(&self, from: &mut dyn Source) -> Result<usize, Errno> {
+        let mut total = 0;
+        loop {
+            match self.when_ready(poll::OUT, || self.file.write_at(0, from)) {
+                Ok(len) => {
+                    total += len;
+                    if len == 0 || from.remaining() == 0 || self.is_non_blocking() {
+                        return Ok(total);
+                    }
+                }
+                Err(_) if total > 0 => return Ok(total),
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+
+    /// Runs `operation`, and while it says EAGAIN waits for one of `events`.
+    fn when_ready(
+        &self,
+        events: u16,
+        mut operation: impl FnMut() -> Result<usize, Errno>,
+    ) -> Result<usize, Errno> {
+        let events = events | poll::ERR | poll::HUP;
+        let is_ready = || (self.file.poll() & events != 0).then_some(());
+        if self.is_non_blocking() {
+            is_ready().ok_or(Errno::EAGAIN)?;
+            return operation();
+        }
+        loop {
+            match operation() {
+                Err(Errno::EAGAIN) => {
+                    let queue = self.file.wait_queue();
+                    let queues: &[&WaitQueue] = queue.as_ref().map_or(&[], core::slice::from_ref);
+                    wait_for_any(queues, None, is_ready)?;
+                }
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Lossless on x86-64.
+fn wide(len: usize) -> u64 {
+    len as u64
+}
+
+/// One number of a program.
+#[derive(Clone)]
+struct Descriptor {
+    file: Arc<OpenFile>,
+    is_close_on_exec: bool,
+}
+
+/// The descriptors of a process.
+#[derive(Clone)]
+pub struct DescriptorTable {
+    entries: Vec<Option<Descriptor>>,
+    /// No number below this is free.
+    lowest_free: usize,
+    /// RLIMIT_NOFILE: one past the highest number.
+    pub limit: u32,
+}
+
+impl DescriptorTable {
+    /// No descriptors.
+    #[must_use]
+    pub const fn new(limit: u32) -> Self {
+        Self { entries: Vec::new(), lowest_free: 0, limit }
+    }
+
+    /// What `fd` stands for; EBADF if nothing.
+    pub fn get(&self, fd: i32) -> Result<Arc<OpenFile>, Errno> {
+        self.entry(fd).map(|entry| Arc::clone(&entry.file))
+    }
+
+    /// Gives `file` the lowest free number of at least `minimum`. EMFILE if there is none below the limit.
+    pub fn insert(
+        &mut self,
+        file: Arc<OpenFile>,
+        is_close_on_exec: bool,
+        minimum: usize,
+    ) -> Result<usize, Errno> {
+        let start = self.lowest_free.max(minimum);
+        let used = self.entries.iter().skip(start).take_while(|entry| entry.is_some()).count();
+        let number = start + used;
+        self.check_limit(number)?;
+        self.put(number, Descriptor { file, is_close_on_exec });
+        if start == self.lowest_free {
+            self.lowest_free = number + 1;
+        }
+        Ok(number)
+    }
+
+    /// Makes `fd` stand for `file`, whatever it stood for before (which is returned, to be dropped without the table's lock).
+    pub fn replace(
+        &mut self,
+        fd: i32,
+        file: Arc<OpenFile>,
+        is_close_on_exec: bool,
+    ) -> Result<Option<Arc<OpenFile>>, Errno> {
+        let number = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        self.check_limit(number).map_err(|_| Errno::EBADF)?;
+        Ok(self.put(number, Descriptor { file, is_close_on_exec }).map(|old| old.file))
+    }
+
+    /// Frees `fd`. What is returned is to be dropped without the table's lock: that may take long.
+    pub fn remove(&mut self, fd: i32) -> Result<Arc<OpenFile>, Errno> {
+        let number = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        let entry = self.entries.get_mut(number).and_then(Option::take).ok_or(Errno::EBADF)?;
+        self.lowest_free = self.lowest_free.min(number);
+        Ok(entry.file)
+    }
+
+    /// Whether `fd` is closed by exec.
+    pub fn is_close_on_exec(&self, fd: i32) -> Result<bool, Errno> {
+        self.entry(fd).map(|entry| entry.is_close_on_exec)
+    }
+
+    /// Says whether `fd` is closed by exec.
+    pub fn set_close_on_exec(&mut self, fd: i32, value: bool) -> Result<(), Errno> {
+        let number = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        let entry = self.entries.get_mut(number).and_then(Option::as_mut).ok_or(Errno::EBADF)?;
+        entry.is_close_on_exec = value;
+        Ok(())
+    }
+
+    /// Removes what exec closes.
+    #[must_use]
+    pub fn take_close_on_exec(&mut self) -> Vec<Arc<OpenFile>> {
+        let closing = |entry: &Descriptor| entry.is_close_on_exec;
+        let numbers = self.numbers_where(closing);
+        numbers.into_iter().filter_map(|number| self.remove(number).ok()).collect()
+    }
+
+    /// The numbers in use, ascending.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<i32> {
+        self.numbers_where(|_| true)
+    }
+
+    fn numbers_where(&self, condition: impl Fn(&Descriptor) -> bool) -> Vec<i32> {
+        let is_wanted = |entry: &Option<Descriptor>| entry.as_ref().is_some_and(&condition);
+        (0..).zip(&self.entries).filter(|(_, entry)| is_wanted(entry)).map(|(number, _)| number).collect()
+    }
+
+    fn entry(&self, fd: i32) -> Result<&Descriptor, Errno> {
+        let number = usize::try_from(fd).map_err(|_| Errno::EBADF)?;
+        self.entries.get(number).and_then(Option::as_ref).ok_or(Errno::EBADF)
+    }
+
+    fn check_limit(&self, number: usize) -> Result<(), Errno> {
+        match u32::try_from(number) {
+            Ok(number) if number < self.limit => Ok(()),
+            _ => Err(Errno::EMFILE),
+        }
+    }
+
+    fn put(&mut self, number: usize, entry: Descriptor) -> Option<Descriptor> {
+        if number >= self.entries.len() {
+            self.entries.resize(number + 1, None);
+        }
+        self.entries[number].replace(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::anonymous;
+    use crate::fs::inode::FileKind;
+    use crate::fs::open::PathOnly;
+
+    fn file() -> Arc<OpenFile> {
+        anonymous::open(b"test", FileKind::Fifo, Arc::new(PathOnly), OpenFlags::READ_WRITE)
+    }
+
+    #[test]
+    fn the_lowest_free_number_is_given() {
+        let mut table = DescriptorTable::new(8);
+        for expected in 0..4 {
+            assert_eq!(table.insert(file(), false, 0), Ok(expected));
+        }
+        table.remove(1).unwrap();
+        table.remove(2).unwrap();
+        assert_eq!(table.insert(file(), false, 2), Ok(2));
+        assert_eq!(table.insert(file(), false, 0), Ok(1));
+        assert_eq!(table.insert(file(), false, 0), Ok(4));
+        assert_eq!(table.insert(file(), true, 7), Ok(7));
+        assert_eq!(table.insert(file(), false, 7), Err(Errno::EMFILE));
+        assert_eq!(table.numbers(), [0, 1, 2, 3, 4, 7]);
+        assert_eq!(table.remove(5).err(), Some(Errno::EBADF));
+        assert_eq!(table.get(-1).err(), Some(Errno::EBADF));
+    }
+
+    #[test]
+    fn exec_closes_what_is_marked() {
+        let mut table = DescriptorTable::new(8);
+        table.insert(file(), false, 0).unwrap();
+        table.insert(file(), true, 0).unwrap();
+        table.set_close_on_exec(0, true).unwrap();
+        table.set_close_on_exec(0, false).unwrap();
+        assert_eq!(table.take_close_on_exec().len(), 1);
+        assert_eq!(table.numbers(), [0]);
+        assert_eq!(table.insert(file(), false, 0), Ok(1));
+    }
+
+    #[test]
+    fn replacing_returns_what_was_there() {
+        let mut table = DescriptorTable::new(8);
+        assert!(table.replace(3, file(), false).unwrap().is_none());
+        assert!(table.replace(3, file(), true).unwrap().is_some());
+        assert_eq!(table.is_close_on_exec(3), Ok(true));
+        assert_eq!(table.replace(8, file(), false).err(), Some(Errno::EBADF));
+        assert_eq!(table.insert(file(), false, 0), Ok(0));
+    }
+}

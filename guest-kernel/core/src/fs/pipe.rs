@@ -1,0 +1,314 @@
+//! Pipes and fifos.
+//!
+//! A [`Pipe`] is a ring of bytes in at most [`CAPACITY`] bytes of frames, with counts of its open ends. The frames
+//! come when they are first needed and stay until the pipe goes.
+//!
+//! ```text
+//! frame 0     frame 1     …     frame 15
+//! ........xxx|xxxxxxxxxxx| … |..........       x: bytes that were written and not yet read
+//!         ^read                             write = (read + len) mod CAPACITY
+//! ```
+//!
+//! Nothing waits here (see [`File`]): empty with a writer left is EAGAIN, empty without one is the end; full is EAGAIN,
+//! without a reader EPIPE (the system call makes the signal of it). A write of at most [`ATOMIC`] bytes goes in as a whole or not at all.
+
+use super::inode::{Access, File, poll};
+use crate::io::{Destination, Source};
+use crate::wait::WaitQueue;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::{AtomicU32, Ordering};
+use septum_abi::layout::PAGE_SIZE;
+use septum_abi::linux::Errno;
+use septum_guest_hal::frame::Frame;
+use septum_guest_hal::sync::Mutex;
+
+/// Bytes that fit.
+pub const CAPACITY: usize = 16 * PAGE_SIZE;
+/// PIPE_BUF
+pub const ATOMIC: usize = PAGE_SIZE;
+
+/// A pipe.
+#[derive(Debug, Default)]
+pub struct Pipe {
+    ring: Mutex<Ring>,
+    readers: AtomicU32,
+    writers: AtomicU32,
+    /// Ends ever opened, for those who wait for the other end of a fifo.
+    readers_ever: AtomicU32,
+    writers_ever: AtomicU32,
+    queue: WaitQueue,
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    frames: Vec<Frame>,
+    read: usize,
+    len: usize,
+}
+
+impl Ring {
+    /// Moves bytes out; each piece lies in one frame.
+    fn take(&mut self, to: &mut dyn Destination) -> Result<usize, Errno> {
+        let mut total = 0;
+        while self.len > 0 && to.remaining() > 0 {
+            let offset = self.read % PAGE_SIZE;
+            let len = self.len.min(PAGE_SIZE - offset).min(to.remaining());
+            let Some(frame) = self.frames.get(self.read / PAGE_SIZE) else { break };
+            match to.put_frame(frame, offset, len) {
+                Ok(0) => break,
+                Ok(len) => {
+                    self.read = (self.read + len) % CAPACITY;
+                    self.len -= len;
+                    total += len;
+                }
+                Err(_) if total > 0 => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        if self.len == 0 {
+            // Small traffic keeps to the first frame.
+            self.read = 0;
+        }
+        Ok(total)
+    }
+
+    fn put(&mut self, from: &mut dyn Source) -> Result<usize, Errno> {
+        let mut total = 0;
+        while self.len < CAPACITY && from.remaining() > 0 {
+            let write = (self.read + self.len) % CAPACITY;
+            let offset = write % PAGE_SIZE;
+            let len = (CAPACITY - self.len).min(PAGE_SIZE - offset).min(from.remaining());
+            match self.frame(write / PAGE_SIZE).and_then(|frame| from.take_to_frame(&frame, offset, len)) {
+                Ok(0) => break,
+                Ok(len) => {
+                    self.len += len;
+                    total += len;
+                }
+                Err(_) if total > 0 => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(total)
+    }
+
+    fn frame(&mut self, index: usize) -> Result<Frame, Errno> {
+        while self.frames.len() <= index {
+            self.frames.push(Frame::uninit().ok_or(Errno::ENOMEM)?);
+        }
+        Ok(self.frames[index].clone())
+    }
+}
+
+impl Pipe {
+    /// A pipe without ends.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::default())
+    }
+
+    /// One end for reading and one for writing.
+    #[must_use]
+    pub fn ends(self: &Arc<Self>) -> (Arc<dyn File>, Arc<dyn File>) {
+        let reader = self.end(Access { read: true, write: false });
+        let writer = self.end(Access { read: false, write: true });
+        (reader, writer)
+    }
+
+    /// Opens a fifo: waits for the other end, unless `is_non_blocking`, which for writing is ENXIO.
+    pub fn open(self: &Arc<Self>, access: Access, is_non_blocking: bool) -> Result<Arc<dyn File>, Errno> {
+        if access.write && !access.read && is_non_blocking && self.readers.load(Ordering::SeqCst) == 0 {
+            return Err(Errno::ENXIO);
+        }
+        let (others, ever) = match (access.read, access.write) {
+            (true, false) => (&self.writers, &self.writers_ever),
+            (false, true) => (&self.readers, &self.readers_ever),
+            _ => return Ok(self.end(access)),
+        };
+        let before = ever.load(Ordering::SeqCst);
+        let end = self.end(access);
+        if !is_non_blocking {
+            // Another end that came and went in between counts.
+            let has_come = || others.load(Ordering::SeqCst) > 0 || ever.load(Ordering::SeqCst) != before;
+            self.queue.wait_until(|| has_come().then_some(()))?;
+        }
+        Ok(end)
+    }
+
+    fn end(self: &Arc<Self>, access: Access) -> Arc<dyn File> {
+        let open = |present: &AtomicU32, ever: &AtomicU32| {
+            present.fetch_add(1, Ordering::SeqCst);
+            ever.fetch_add(1, Ordering::SeqCst);
+        };
+        if access.read {
+            open(&self.readers, &self.readers_ever);
+        }
+        if access.write {
+            open(&self.writers, &self.writers_ever);
+        }
+        self.queue.wake_all();
+        Arc::new(PipeEnd { pipe: Arc::clone(self), access })
+    }
+}
+
+/// An end of a pipe.
+#[derive(Debug)]
+struct PipeEnd {
+    pipe: Arc<Pipe>,
+    access: Access,
+}
+
+impl File for PipeEnd {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn read_at(&self, _offset: u64, to: &mut dyn Destination) -> Result<usize, Errno> {
+        if to.remaining() == 0 {
+            return Ok(0);
+        }
+        let mut ring = self.pipe.ring.lock();
+        if ring.len == 0 {
+            let has_writer = self.pipe.writers.load(Ordering::SeqCst) > 0;
+            return if has_writer { Err(Errno::EAGAIN) } else { Ok(0) };
+        }
+        let len = ring.take(to)?;
+        drop(ring);
+        self.pipe.queue.wake_all();
+        Ok(len)
+    }
+
+    fn write_at(&self, _offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
+        if self.pipe.readers.load(Ordering::SeqCst) == 0 {
+            return Err(Errno::EPIPE);
+        }
+        let wanted = from.remaining();
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let mut ring = self.pipe.ring.lock();
+        let room = CAPACITY - ring.len;
+        if room == 0 || (wanted <= ATOMIC && room < wanted) {
+            return Err(Errno::EAGAIN);
+        }
+        let len = ring.put(from)?;
+        drop(ring);
+        self.pipe.queue.wake_all();
+        Ok(len)
+    }
+
+    fn poll(&self) -> u16 {
+        let len = self.pipe.ring.lock().len;
+        let mut events = 0;
+        if self.access.read {
+            events |= if len > 0 { poll::IN } else { 0 };
+            events |= if self.pipe.writers.load(Ordering::SeqCst) == 0 { poll::HUP } else { 0 };
+        }
+        if self.access.write {
+            events |= if CAPACITY - len >= ATOMIC { poll::OUT } else { 0 };
+            events |= if self.pipe.readers.load(Ordering::SeqCst) == 0 { poll::ERR } else { 0 };
+        }
+        events
+    }
+
+    fn wait_queue(&self) -> Option<&WaitQueue> {
+        Some(&self.pipe.queue)
+    }
+
+    fn available(&self) -> Result<usize, Errno> {
+        Ok(self.pipe.ring.lock().len)
+    }
+}
+
+impl Drop for PipeEnd {
+    fn drop(&mut self) {
+        if self.access.read {
+            self.pipe.readers.fetch_sub(1, Ordering::SeqCst);
+        }
+        if self.access.write {
+            self.pipe.writers.fetch_sub(1, Ordering::SeqCst);
+        }
+        self.pipe.queue.wake_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::{KernelDestination, KernelSource};
+
+    fn write(file: &Arc<dyn File>, bytes: &[u8]) -> Result<usize, Errno> {
+        file.write_at(0, &mut KernelSource(bytes))
+    }
+
+    fn read(file: &Arc<dyn File>, len: usize) -> Result<Vec<u8>, Errno> {
+        let mut bytes = alloc::vec![0; len];
+        let len = file.read_at(0, &mut KernelDestination(&mut bytes))?;
+        bytes.truncate(len);
+        Ok(bytes)
+    }
+
+    #[test]
+    fn bytes_come_out_in_order_around_the_ring() {
+        let (reader, writer) = Pipe::new().ends();
+        let mut expected = 0u8;
+        for round in 0..200usize {
+            let bytes: Vec<u8> =
+                (0..3000usize).map(|i| ((round * 3000 + i) % 251).to_le_bytes()[0]).collect();
+            assert_eq!(write(&writer, &bytes), Ok(3000));
+            if round % 2 == 0 {
+                continue;
+            }
+            for byte in read(&reader, 6000).unwrap() {
+                assert_eq!(byte, expected);
+                expected = (expected + 1) % 251;
+            }
+        }
+    }
+
+    #[test]
+    fn empty_is_would_block_until_the_writer_goes() {
+        let (reader, writer) = Pipe::new().ends();
+        assert_eq!(read(&reader, 1), Err(Errno::EAGAIN));
+        assert_eq!(reader.poll(), 0);
+        write(&writer, b"x").unwrap();
+        drop(writer);
+        assert_eq!(reader.poll(), poll::IN | poll::HUP);
+        assert_eq!(read(&reader, 10).unwrap(), b"x");
+        assert_eq!(read(&reader, 10).unwrap(), b"");
+    }
+
+    #[test]
+    fn full_is_would_block_and_small_writes_are_whole() {
+        let (reader, writer) = Pipe::new().ends();
+        let most = alloc::vec![1; CAPACITY + 5];
+        assert_eq!(write(&writer, &most), Ok(CAPACITY));
+        assert_eq!(write(&writer, b"x"), Err(Errno::EAGAIN));
+        assert_eq!(read(&reader, 100).unwrap().len(), 100);
+        assert_eq!(write(&writer, &most[..101]), Err(Errno::EAGAIN));
+        assert_eq!(write(&writer, &most[..100]), Ok(100));
+        drop(reader);
+        assert_eq!(write(&writer, b"x"), Err(Errno::EPIPE));
+        assert_eq!(writer.poll() & poll::ERR, poll::ERR);
+    }
+
+    #[test]
+    fn a_fifo_opens_when_both_ends_are_there() {
+        let fifo = Pipe::new();
+        let (read_only, write_only) =
+            (Access { read: true, write: false }, Access { read: false, write: true });
+        assert_eq!(fifo.open(write_only, true).err(), Some(Errno::ENXIO));
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(|| fifo.open(write_only, false).unwrap());
+            let reader = fifo.open(read_only, false).unwrap();
+            let writer = writer.join().unwrap();
+            write(&writer, b"hello").unwrap();
+            assert_eq!(read(&reader, 10).unwrap(), b"hello");
+        });
+    }
+}

@@ -1,0 +1,140 @@
+//! Sleeping until something happens.
+//!
+//! A thread is a vCPU, so a thread that waits halts its vCPU. It looks at what it waits for, and if that has not come about
+//! it halts until the next interrupt and looks again. Two things interrupt it: a device, and another vCPU that changed something
+//! and went through the [`WaitQueue`] on which the sleeper is listed.
+//!
+//! No wake-up is lost: the sleeper lists itself *before* it looks, the waker changes *before* it reads the list, and an interrupt that
+//! arrives between looking and halting ends the halt at once (the kernel runs with interrupts off; see `septum_guest_hal::interrupt`).
+//!
+//! How a vCPU halts and is woken is bound once, at start ([`bind`]). Unbound (tests on a host), waiting is spinning.
+
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use septum_abi::linux::Errno;
+use septum_guest_hal::clock::monotonic_ns;
+use septum_guest_hal::sync::{Mutex, Once};
+
+/// How vCPUs halt and wake each other.
+pub trait Halter: Sync {
+    /// The vCPU this runs on.
+    fn cpu(&self) -> u32;
+
+    /// Halts until an interrupt, at the latest until `deadline_ns` (monotonic clock). Returns at once if one has arrived since the last
+    /// halt. EINTR if the thread has a signal to take.
+    fn halt(&self, deadline_ns: Option<u64>) -> Result<(), Errno>;
+
+    /// Interrupts vCPU `cpu`.
+    fn wake(&self, cpu: u32);
+}
+
+static HALTER: Once<&'static dyn Halter> = Once::new();
+
+/// Says how to halt; the first call counts.
+pub fn bind(halter: &'static dyn Halter) {
+    HALTER.call_once(|| halter);
+}
+
+/// Threads that wait for one thing.
+#[derive(Debug, Default)]
+pub struct WaitQueue {
+    /// Length of `sleepers`, so that waking nobody costs one load.
+    count: AtomicUsize,
+    sleepers: Mutex<Vec<u32>>,
+}
+
+impl WaitQueue {
+    /// Nobody waits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { count: AtomicUsize::new(0), sleepers: Mutex::new(Vec::new()) }
+    }
+
+    /// Waits until `condition` gives something. EINTR if a signal came first.
+    pub fn wait_until<T>(&self, condition: impl FnMut() -> Option<T>) -> Result<T, Errno> {
+        wait_for_any(&[self], None, condition).and_then(|found| found.ok_or(Errno::EINTR))
+    }
+
+    /// Makes everyone who waits look again.
+    pub fn wake_all(&self) {
+        if self.count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let Some(halter) = HALTER.get() else { return };
+        for &cpu in self.sleepers.lock().iter() {
+            halter.wake(cpu);
+        }
+    }
+
+    fn enter(&self, cpu: u32) {
+        let mut sleepers = self.sleepers.lock();
+        sleepers.push(cpu);
+        self.count.store(sleepers.len(), Ordering::SeqCst);
+    }
+
+    fn leave(&self, cpu: u32) {
+        let mut sleepers = self.sleepers.lock();
+        if let Some(index) = sleepers.iter().position(|&sleeper| sleeper == cpu) {
+            sleepers.swap_remove(index);
+        }
+        self.count.store(sleepers.len(), Ordering::SeqCst);
+    }
+}
+
+/// Waits on several queues (and for any interrupt of this vCPU) until `condition` gives something. `Ok(None)` when the deadline
+/// (monotonic clock, ns) has passed, EINTR if a signal came first. The condition is asked before either.
+pub fn wait_for_any<T>(
+    queues: &[&WaitQueue],
+    deadline_ns: Option<u64>,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Result<Option<T>, Errno> {
+    if let Some(value) = condition() {
+        return Ok(Some(value));
+    }
+    let halter = HALTER.get();
+    let cpu = halter.map_or(0, |halter| halter.cpu());
+    queues.iter().for_each(|queue| queue.enter(cpu));
+    let result = loop {
+        if let Some(value) = condition() {
+            break Ok(Some(value));
+        }
+        if deadline_ns.is_some_and(|deadline| monotonic_ns() >= deadline) {
+            break Ok(None);
+        }
+        match halter {
+            Some(halter) => {
+                if let Err(errno) = halter.halt(deadline_ns) {
+                    break Err(errno);
+                }
+            }
+            None => core::hint::spin_loop(),
+        }
+    };
+    queues.iter().for_each(|queue| queue.leave(cpu));
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicBool;
+
+    #[test]
+    fn a_waiter_sees_what_another_thread_did() {
+        let (queue, flag) = (WaitQueue::new(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| queue.wait_until(|| flag.load(Ordering::SeqCst).then_some(7)));
+            flag.store(true, Ordering::SeqCst);
+            queue.wake_all();
+            assert_eq!(waiter.join().unwrap(), Ok(7));
+        });
+        assert_eq!(queue.count.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_deadline_ends_a_wait() {
+        let deadline = monotonic_ns() + 1_000_000;
+        assert_eq!(wait_for_any::<()>(&[], Some(deadline), || None), Ok(None));
+        assert!(monotonic_ns() >= deadline);
+    }
+}
