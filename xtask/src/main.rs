@@ -7,6 +7,7 @@
 //! Exit status: 0 on success, the program's own status for `nested`, otherwise 1 with a message.
 
 mod check;
+mod demo;
 mod nested;
 mod process;
 mod setup;
@@ -35,6 +36,8 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+    /// Build Septum and run real jobs in partitions
+    Demo,
     /// Judge the source: format, lints, layers between crates, licences, sizes
     Check,
     /// Run every test: on this machine, in partitions on its KVM, and in partitions in the nested lane
@@ -62,6 +65,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             let profile = if release { workspace::Profile::Release } else { workspace::Profile::Dev };
             println!("{}", workspace.build_septum(profile)?.display());
         }
+        Command::Demo => return demo::run(&workspace),
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),
         Command::Nested(options) => {

@@ -1,11 +1,9 @@
 //! The files themselves: none too long to be one idea, none that says it is not finished.
 
-use std::path::Path;
-use std::process::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
-
-use crate::process;
+use anyhow::{Context as _, Result, bail};
 
 /// A source file is discussed at 500 lines and split by this many.
 const LINE_LIMIT: usize = 800;
@@ -17,28 +15,44 @@ const TEXT_EXTENSIONS: &[&str] = &["md", "yml", "yaml"];
 const MARKERS: &[(&str, &str)] =
     &[("TO", "DO"), ("FIX", "ME"), ("XX", "X:"), ("unimple", "mented!("), ("to", "do!("), ("H", "ACK:")];
 
-/// Checks every file that is, or could be, in the repository.
+/// Checks every file below the top, except build outputs and hidden folders.
 pub fn check(root: &Path) -> Result<()> {
-    let mut command = Command::new("git");
-    command.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
-    let listing = process::capture(&mut command)?;
+    let mut paths = Vec::new();
+    collect(root, &mut paths)?;
     let mut faults = Vec::new();
-    for name in listing.split('\0').filter(|name| !name.is_empty()) {
-        let path = Path::new(name);
+    for path in paths {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let is_source = SOURCE_EXTENSIONS.contains(&extension);
         if !is_source && !TEXT_EXTENSIONS.contains(&extension) {
             continue;
         }
-        // A file that was deleted and not yet committed is still listed.
-        let Ok(text) = std::fs::read_to_string(root.join(path)) else { continue };
+        let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+        let text = fs::read(&path).with_context(|| format!("cannot read {name}"))?;
+        let text = String::from_utf8_lossy(&text);
         if is_source {
-            faults.extend(length_fault(name, &text));
+            faults.extend(length_fault(&name, &text));
         }
-        faults.extend(marker_faults(name, &text));
+        faults.extend(marker_faults(&name, &text));
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));
+    }
+    Ok(())
+}
+
+fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == "target" || name.to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            collect(&entry.path(), paths)?;
+        } else if kind.is_file() {
+            paths.push(entry.path());
+        }
     }
     Ok(())
 }

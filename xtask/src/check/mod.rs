@@ -51,7 +51,7 @@ pub fn run(workspace: &Workspace) -> Result<()> {
 }
 
 fn lints(workspace: &Workspace) -> Result<()> {
-    cargo(workspace, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
+    cargo(workspace, &["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"], &[])
 }
 
 /// The kernel's crates once more, for the processor they run on: much of them exists only there.

@@ -24,6 +24,7 @@ mod output;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -113,6 +114,15 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         }
     }
     bail!("the nested host did not run")
+}
+
+/// A call of `cargo xtask nested` with these options, to which the command to run is added. For other
+/// commands of this tool, which want to read what it prints; it ends when they do.
+pub fn command(options: &[&str]) -> Result<Command> {
+    let xtask = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(xtask).arg("nested").args(options).arg("--");
+    Ok(command)
 }
 
 /// A shell script that becomes the command, in the caller's folder, with the variables that pass.

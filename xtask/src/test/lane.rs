@@ -8,13 +8,13 @@ use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::ValueEnum;
 
 use super::Suite;
 use super::tally::{self, Tally};
 use crate::workspace::Workspace;
-use crate::{process, setup};
+use crate::{nested, process, setup};
 
 /// The wall-clock limit of one executable in the nested lane, in seconds.
 const NESTED_LIMIT: &str = "1500";
@@ -93,15 +93,8 @@ fn command(workspace: &Workspace, suite: &Suite, lane: Lane, executable: &Path) 
     let mut command = match lane {
         Lane::Direct => Command::new(executable),
         Lane::Nested => {
-            let xtask = std::env::current_exe().context("cannot find this program's own file")?;
-            // The nested run must not outlive this one.
-            let mut command = Command::new("setpriv");
-            command.args(["--pdeathsig", "TERM", "--"]).arg(xtask).args([
-                "nested",
-                "--timeout",
-                NESTED_LIMIT,
-            ]);
-            command.args(["--memory", NESTED_MEMORY_MIB, "--"]).arg(executable).arg("--test-threads=2");
+            let mut command = nested::command(&["--timeout", NESTED_LIMIT, "--memory", NESTED_MEMORY_MIB])?;
+            command.arg(executable).arg("--test-threads=2");
             command
         }
     };

@@ -22,8 +22,9 @@ use serde_json::Value;
 
 use crate::workspace::{Profile, Workspace};
 use crate::{process, setup};
-use lane::Lane;
 use tally::Tally;
+
+pub use lane::Lane;
 
 /// The crate of the integration tests.
 const INTEGRATION: &str = "septum-tests";
