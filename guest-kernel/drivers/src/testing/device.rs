@@ -142,7 +142,7 @@ impl FakeDevice {
             _ => {
                 let limit =
                     usize::try_from(self.queue_select).ok().and_then(|at| self.sizes.get(at)).copied();
-                let Some(queue) = self.queue() else { return None };
+                let queue = self.queue()?;
                 match offset {
                     0x18 => {
                         assert!(limit.is_some_and(|limit| half <= limit) && half.is_power_of_two());

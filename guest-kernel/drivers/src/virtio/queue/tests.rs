@@ -100,10 +100,10 @@ fn requests_may_be_awaited_in_any_order() {
 fn a_request_waits_for_descriptors() {
     let (machine, queue, region) = queue();
     machine.is_prompt.store(false, Ordering::Relaxed);
-    let first = queue.submit(&vec![part(&region, 0, 1); 7], &[]).unwrap();
-    let second = queue.submit_blocking(&vec![part(&region, 0, 1); 7], &[]).unwrap();
+    let first = queue.submit(&[part(&region, 0, 1); 7], &[]).unwrap();
+    let second = queue.submit_blocking(&[part(&region, 0, 1); 7], &[]).unwrap();
     assert_eq!((queue.wait(second), queue.wait(first)), (Ok(0), Ok(0)));
-    let all = queue.submit_blocking(&vec![part(&region, 0, 1); 8], &[]).unwrap();
+    let all = queue.submit_blocking(&[part(&region, 0, 1); 8], &[]).unwrap();
     assert_eq!(queue.wait(all), Ok(0));
 }
 
