@@ -16,7 +16,7 @@
 //! * [`case`] runs one program on both sides and compares;
 //! * [`guests`] and [`compile`] find, build and cache the guest programs;
 //! * [`lane`] says where the tests run, and counts those that could not;
-//! * [`tree`], [`diff`], [`elf`], [`family`] are the small tools they need.
+//! * [`place`], [`tree`], [`diff`], [`elf`], [`family`] are the small tools they need.
 //!
 //! Environment: `SEPTUM` names the binary under test (else `target/release/septum`), `SEPTUM_LANE` is `direct`
 //! or `nested`, `SEPTUM_GUESTS` names the folder of compiled programs (else `target/guests`).
@@ -28,11 +28,14 @@ pub mod elf;
 pub mod family;
 pub mod guests;
 pub mod lane;
+pub mod place;
 pub mod process;
 pub mod septum;
+pub mod stream;
 pub mod tree;
 
 pub use case::{Case, Files};
 pub use guests::{Guest, Link};
+pub use place::Place;
 pub use process::{Input, Invocation, Output, Running, Sink, Status};
 pub use septum::{Septum, exit};

@@ -8,17 +8,17 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
 use crate::lane::Lane;
+use crate::stream::Stream;
 
 /// What a process finds on its standard input.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub enum Input {
     Bytes(Vec<u8>),
     /// This file, opened for reading.
     File(PathBuf),
-    /// A pipe that stays open and silent until the process has ended.
+    /// A pipe that the test holds: [`Running::write`] and [`Running::close_stdin`], else silent until the end.
     Held,
     /// No descriptor 0 at all.
     Closed,
@@ -269,11 +269,11 @@ impl Invocation {
             }
             _ => Some(pipe),
         });
-        let stdout = child.stdout.take().map(|pipe| collect(pipe, &self.stdout));
-        let stderr = child.stderr.take().map(|pipe| collect(pipe, &self.stderr));
+        let stdout = child.stdout.take().map(|pipe| Stream::collect(pipe, most(&self.stdout)));
+        let stderr = child.stderr.take().map(|pipe| Stream::collect(pipe, most(&self.stderr)));
         Running {
             child,
-            _held: held,
+            stdin: held,
             stdout,
             stderr,
             started,
@@ -322,6 +322,10 @@ fn open(path: &Path, is_output: bool) -> File {
     opened.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+fn most(sink: &Sink) -> usize {
+    if let Sink::CloseAfter(most) = sink { *most } else { usize::MAX }
+}
+
 fn stdio(sink: &Sink) -> Stdio {
     match sink {
         Sink::Capture | Sink::CloseAfter(_) => Stdio::piped(),
@@ -330,32 +334,13 @@ fn stdio(sink: &Sink) -> Stdio {
     }
 }
 
-fn collect(mut pipe: impl Read + Send + 'static, sink: &Sink) -> Receiver<Vec<u8>> {
-    let (sender, receiver) = channel();
-    let most = if let Sink::CloseAfter(most) = sink { *most } else { usize::MAX };
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let mut piece = vec![0; 64 * 1024];
-        while bytes.len() < most {
-            let room = piece.len().min(most - bytes.len());
-            match pipe.read(&mut piece[..room]) {
-                Ok(0) | Err(_) => break,
-                Ok(count) => bytes.extend_from_slice(&piece[..count]),
-            }
-        }
-        drop(pipe);
-        let _ = sender.send(bytes);
-    });
-    receiver
-}
-
 /// A started process. Dropped before its end, it is killed together with its process group.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    _held: Option<std::process::ChildStdin>,
-    stdout: Option<Receiver<Vec<u8>>>,
-    stderr: Option<Receiver<Vec<u8>>>,
+    stdin: Option<ChildStdin>,
+    stdout: Option<Stream>,
+    stderr: Option<Stream>,
     started: Instant,
     deadline: Instant,
     is_over: bool,
@@ -385,6 +370,36 @@ impl Running {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
+    /// Gives the process more input; only with [`Input::Held`]. A process that reads no more is no error.
+    ///
+    /// # Panics
+    ///
+    /// When standard input is not held.
+    pub fn write(&mut self, bytes: &[u8]) {
+        let pipe = self.stdin.as_mut().expect("standard input is held");
+        let _ = pipe.write_all(bytes);
+    }
+
+    /// Ends the input.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits until standard output contains `text`.
+    ///
+    /// # Panics
+    ///
+    /// When it ends without, or the deadline passes.
+    #[track_caller]
+    pub fn wait_for_stdout(&self, text: &str) {
+        let stream = self.stdout.as_ref().expect("standard output is captured");
+        if !stream.wait_for(text.as_bytes(), self.deadline) {
+            let got = String::from_utf8_lossy(&stream.bytes()).into_owned();
+            let errors = self.stderr.as_ref().map(Stream::bytes).unwrap_or_default();
+            panic!("waited for {text:?}, got {got:?}; stderr: {}", String::from_utf8_lossy(&errors));
+        }
+    }
+
     /// Waits for the end of the process and of its streams, or for the deadline.
     ///
     /// # Panics
@@ -409,14 +424,14 @@ impl Running {
             self.kill();
         }
         // A stream outlives the process only if another process holds it.
+        drop(self.stdin.take());
         let last = self.deadline.max(Instant::now() + Duration::from_secs(1));
-        let mut take = |stream: Option<Receiver<Vec<u8>>>| -> Vec<u8> {
+        let mut take = |stream: Option<Stream>| -> Vec<u8> {
             let Some(stream) = stream else { return Vec::new() };
-            let left = last.saturating_duration_since(Instant::now());
-            stream.recv_timeout(left).unwrap_or_else(|_| {
+            if !stream.wait_for_end(last) {
                 status = Status::TimedOut;
-                b"(the stream never ended: another process holds it)".to_vec()
-            })
+            }
+            stream.bytes()
         };
         let stdout = take(self.stdout.take());
         let stderr = take(self.stderr.take());

@@ -1,0 +1,109 @@
+//! Memory that is too small, memory that runs out, and a kernel that gives up: told, never a hang.
+
+use std::time::Duration;
+
+use septum_tests::{Link, Output, Place, exit, needs_partitions};
+
+/// The program was told that there is no more memory, or was killed for it by name.
+#[track_caller]
+fn expect_out_of_memory(output: &Output, limit: &str) {
+    match output.code() {
+        12 => assert!(output.stdout_text().starts_with("ENOMEM after "), "{}", output.stdout_text()),
+        exit::OUT_OF_MEMORY => {
+            output.expect_stderr(limit).expect_stderr("memory");
+        }
+        other => panic!("exit status {other}: {}\n{}", output.stdout_text(), output.stderr_text()),
+    }
+}
+
+#[test]
+fn a_partition_too_small_to_start_says_so() {
+    needs_partitions!();
+    let place = Place::new();
+    for size in ["1M", "4096", "64K"] {
+        let output = place.septum("hello").option("--memory", size).output();
+        output.expect_code(exit::MEMORY).expect_stderr("--memory");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_program_larger_than_the_partition_says_so() {
+    needs_partitions!();
+    let place = Place::new();
+    place.guest("hello", Link::Static);
+    let mut program = std::fs::read(place.join("hello")).expect("a program");
+    // The first writable segment gets a terabyte of memory: p_memsz is at 40 of a program header of 56 bytes.
+    let count = usize::from(u16::from_le_bytes([program[56], program[57]]));
+    let header =
+        (0..count).map(|index| 64 + index * 56).find(|at| program[*at] == 1 && program[*at + 4] & 2 != 0);
+    let header = header.expect("a writable segment");
+    program[header + 40..header + 48].copy_from_slice(&(1_u64 << 40).to_le_bytes());
+    place.executable("vast", &program);
+    let output = place.septum_tool("./vast").output();
+    // Linux maps what it does not have to give: the program may well start.
+    assert!(
+        matches!(output.code(), 0 | exit::MEMORY | exit::OUT_OF_MEMORY | exit::PROGRAM | 137 | 139),
+        "{:?}: {}",
+        output.status,
+        output.stderr_text()
+    );
+}
+
+#[test]
+fn allocating_without_end_ends() {
+    needs_partitions!();
+    let place = Place::new();
+    let output =
+        place.septum("exhaustion").argument("refused").argument("4096").option("--memory", "64M").output();
+    expect_out_of_memory(&output, "64M");
+    output.expect_stderr("8 MiB");
+}
+
+#[test]
+fn touching_without_end_ends() {
+    needs_partitions!();
+    let place = Place::new();
+    let output =
+        place.septum("exhaustion").argument("touched").argument("4096").option("--memory", "64M").output();
+    expect_out_of_memory(&output, "64M");
+    output.expect_stderr("8 MiB");
+}
+
+#[test]
+fn what_fits_is_given() {
+    needs_partitions!();
+    let place = Place::new();
+    let output =
+        place.septum("exhaustion").argument("touched").argument("160").option("--memory", "256M").output();
+    output.expect_code(0).expect_stdout("160 MiB\n");
+}
+
+#[test]
+fn files_in_ram_are_part_of_the_memory() {
+    needs_partitions!();
+    let place = Place::new();
+    let run = place.septum_tool("dd").arguments([
+        "if=/dev/zero",
+        "of=/tmp/large",
+        "bs=1M",
+        "count=500",
+        "status=none",
+    ]);
+    let output = run.option("--memory", "64M").output();
+    let is_told = output.code() == 1 && output.stderr_text().contains("No space left on device");
+    let is_killed = output.code() == exit::OUT_OF_MEMORY && output.stderr_text().contains("64M");
+    assert!(is_told || is_killed, "{:?}: {}", output.status, output.stderr_text());
+}
+
+#[test]
+fn a_panic_of_the_kernel_is_told_with_all_that_is_known() {
+    needs_partitions!();
+    let place = Place::new();
+    let output = place.septum("hello").flag("--debug-panic").output();
+    output.expect_code(exit::PANIC).expect_stderr("panic").expect_stderr("rip").expect_stderr("backtrace");
+    assert!(output.duration < Duration::from_secs(20), "{:?}", output.duration);
+    assert!(output.stdout.is_empty(), "{}", output.stdout_text());
+    // Functions have names, not only addresses.
+    assert!(output.stderr_text().contains("septum_guest"), "{}", output.stderr_text());
+}
