@@ -6,6 +6,7 @@
 //!
 //! Exit status: 0 on success, the program's own status for `nested`, otherwise 1 with a message.
 
+mod bench;
 mod check;
 mod demo;
 mod nested;
@@ -42,6 +43,11 @@ enum Command {
     Check,
     /// Run every test: on this machine, in partitions on its KVM, and in partitions in the nested lane
     Test(test::Options),
+    /// Measure times and memory on each lane
+    Bench(bench::Options),
+    /// The measuring run of one lane, which `bench` starts
+    #[command(hide = true)]
+    Measure(bench::MeasureOptions),
     /// Run a command in an emulated host that has its own KVM, IOMMU and PCI devices
     Nested(nested::Options),
 }
@@ -57,6 +63,11 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> Result<ExitCode> {
+    if let Command::Measure(options) = &command {
+        // Runs in the nested host too, where there is no Cargo to ask about the workspace.
+        bench::measure(options)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let workspace = workspace::Workspace::locate()?;
     match command {
         Command::Setup => setup::everything(&workspace)?,
@@ -68,6 +79,8 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Demo => return demo::run(&workspace),
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),
+        Command::Bench(options) => bench::run(&workspace, &options)?,
+        Command::Measure(_) => {}
         Command::Nested(options) => {
             setup::nested_lane()?;
             return Ok(ExitCode::from(nested::run(&workspace, &options)?));

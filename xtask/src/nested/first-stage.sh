@@ -3,7 +3,7 @@
 # and moves into it:
 #
 #   /        overlay:  upper = RAM,  lower = the outer host's whole file tree, read-only (virtio-fs "host")
-#   /run /tmp /dev/shm = RAM         /proc /sys /dev = this kernel's own
+#   /run /dev/shm = RAM              /proc /sys /dev = this kernel's own
 #
 # So every path of the outer host names the same file here, and whatever is written disappears at the end.
 /bin/busybox --install -s /bin
@@ -32,11 +32,9 @@ for folder in proc sys dev; do
     mkdir -p "/root/$folder"
     mount --move "/$folder" "/root/$folder"
 done
-for folder in run tmp; do
-    mkdir -p "/root/$folder"
-done
+mkdir -p /root/run /root/tmp
+chmod 1777 /root/tmp
 mount -t tmpfs -o mode=755 tmpfs /root/run
-mount -t tmpfs -o mode=1777 tmpfs /root/tmp
 mkdir /root/run/nested
 cp /bin/busybox /run/second-stage /run/settings /run/job /root/run/nested/
 for applet in $(busybox --list); do
