@@ -8,6 +8,7 @@
 
 mod bench;
 mod check;
+mod conformance;
 mod demo;
 mod nested;
 mod process;
@@ -43,6 +44,8 @@ enum Command {
     Check,
     /// Run every test: on this machine, in partitions on its KVM, and in partitions in the nested lane
     Test(test::Options),
+    /// Run the conformance tests on each lane and write docs/conformance.md
+    Conformance,
     /// Measure times and memory on each lane
     Bench(bench::Options),
     /// The measuring run of one lane, which `bench` starts
@@ -79,6 +82,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Demo => return demo::run(&workspace),
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),
+        Command::Conformance => return conformance::run(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options)?,
         Command::Measure(_) => {}
         Command::Nested(options) => {

@@ -22,9 +22,10 @@ use serde_json::Value;
 
 use crate::workspace::{Profile, Workspace};
 use crate::{process, setup};
-use tally::Tally;
 
 pub use lane::Lane;
+pub use lane::run as run_on_lane;
+pub use tally::{Tally, Verdict};
 
 /// The crate of the integration tests.
 const INTEGRATION: &str = "septum-tests";
@@ -86,7 +87,8 @@ pub struct Suite {
 }
 
 impl Suite {
-    fn build(workspace: &Workspace, septum: PathBuf, filter: Option<String>) -> Result<Self> {
+    /// Builds the tests, and compiles every program that they run in partitions.
+    pub fn build(workspace: &Workspace, septum: PathBuf, filter: Option<String>) -> Result<Self> {
         let guests = workspace.target().join("guests");
         let mut executables = Vec::new();
         // `--tests` would bring unit tests of the library too; they ran before.

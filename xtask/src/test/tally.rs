@@ -9,6 +9,7 @@
 //!   SKIPPED conformance::hello_static: /dev/kvm: No such file or directory (os error 2)
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::process::{Command, Stdio};
@@ -17,6 +18,17 @@ use std::thread;
 use anyhow::{Context as _, Result};
 
 use crate::process;
+
+/// How one test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It held.
+    Passed,
+    /// It did not.
+    Failed,
+    /// It did not run.
+    Skipped,
+}
 
 /// Sums over any number of test programs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +39,7 @@ pub struct Tally {
     /// Those of the skipped that libtest counted as passed.
     skipped_as_passed: usize,
     failures: Vec<String>,
+    verdicts: BTreeMap<String, Verdict>,
     last_status: Option<i32>,
 }
 
@@ -38,6 +51,7 @@ impl Tally {
         self.skipped += other.skipped;
         self.skipped_as_passed += other.skipped_as_passed;
         self.failures.extend(other.failures.iter().cloned());
+        self.verdicts.extend(other.verdicts.iter().map(|(name, verdict)| (name.clone(), *verdict)));
         self.last_status = other.last_status;
     }
 
@@ -49,6 +63,11 @@ impl Tally {
     /// Whether nothing failed.
     pub fn is_success(&self) -> bool {
         self.failed == 0
+    }
+
+    /// Each test of the programs by its name, which should be different in all of them.
+    pub fn verdicts(&self) -> &BTreeMap<String, Verdict> {
+        &self.verdicts
     }
 
     /// The exit status of the last program.
@@ -69,13 +88,23 @@ impl Tally {
             self.passed += number_before(rest, " passed");
             self.failed += number_before(rest, " failed");
             self.skipped += number_before(rest, " ignored");
-        } else if let Some(name) =
-            line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED"))
+        } else if let Some((name, result)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
         {
-            self.failures.push(format!("{label}: {name}"));
-        } else if line.starts_with("SKIPPED ") {
+            let verdict = match result {
+                "FAILED" => Verdict::Failed,
+                "ok" => Verdict::Passed,
+                _ => Verdict::Skipped,
+            };
+            if verdict == Verdict::Failed {
+                self.failures.push(format!("{label}: {name}"));
+            }
+            self.verdicts.insert(name.to_owned(), verdict);
+        } else if let Some(rest) = line.strip_prefix("SKIPPED ") {
             self.skipped += 1;
             self.skipped_as_passed += 1;
+            let name = rest.split_once(": ").map_or(rest, |(name, _)| name);
+            self.verdicts.insert(name.to_owned(), Verdict::Skipped);
         }
     }
 }
@@ -157,6 +186,7 @@ mod tests {
             echo 'SKIPPED a::b: no KVM' >&2");
         assert_eq!(tally.to_string(), "9 passed, 0 failed, 2 skipped");
         assert!(tally.is_success());
+        assert_eq!(tally.verdicts()["a::b"], Verdict::Skipped);
     }
 
     #[test]
