@@ -1,0 +1,255 @@
+//! What was typed.
+//!
+//! Flags become typed values here and nothing else happens: no file is looked at, no default depends on the host.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{Args, Parser, Subcommand};
+use septum_api_types::duration::Span;
+use septum_api_types::exit::Code;
+use septum_api_types::size::Size;
+use septum_api_types::spec::DEFAULT_MEMORY_BYTES;
+use septum_api_types::volume::Volume;
+
+use crate::message;
+
+/// Run unmodified Linux programs in KVM virtual machines that start like processes.
+#[derive(Debug, Parser)]
+#[command(name = "septum", version, args_override_self = true, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  septum run -- sha256sum README.md         an unmodified program of the host, reading a host file
+  septum run ./program arg1 < in > out      streams are the caller's
+  septum doctor                             what this host can do, and what is missing";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program in a partition of its own
+    Run(Run),
+    /// Tell what this host can do, what is missing, and how to get it
+    Doctor(Doctor),
+    /// Print the version
+    Version,
+}
+
+/// Run a program in a partition of its own: a virtual machine that sees the host's system directories and the current
+/// directory, read-only, and writes into RAM.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES, after_long_help = run_long_help(), args_override_self = true)]
+pub struct Run {
+    /// RAM of the partition, such as 512M, 4G or 1.5G
+    #[arg(long, value_name = "SIZE", default_value_t = Size(DEFAULT_MEMORY_BYTES))]
+    pub memory: Size,
+
+    /// Processors that the program may use
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
+    pub cpus: u32,
+
+    /// Set a variable of the program's environment; KEY alone takes the caller's value
+    #[arg(long, value_name = "KEY=VALUE", value_parser = OsStringValueParser::new().try_map(environment_variable))]
+    pub env: Vec<OsString>,
+
+    /// Start the program in this directory of the partition
+    #[arg(long, value_name = "DIR")]
+    pub workdir: Option<OsString>,
+
+    /// Share a directory of the host, writable unless ':ro' is added
+    #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = OsStringValueParser::new().try_map(volume))]
+    pub volume: Vec<Volume>,
+
+    /// Use this directory as the partition's root instead of the host's system directories
+    #[arg(long, value_name = "DIR")]
+    pub rootfs: Option<OsString>,
+
+    /// Stop the partition after this time, such as 500ms, 10s or 5m
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<Span>,
+
+    /// Name of the partition: its host name, and the name of its worker process
+    #[arg(long, value_name = "NAME", value_parser = partition_name)]
+    pub name: Option<String>,
+
+    /// Write timings and counters as JSON into this file
+    #[arg(long, value_name = "FILE")]
+    pub json_stats: Option<PathBuf>,
+
+    /// Tell the stages, the guest kernel's log, and system calls that are missing
+    #[arg(short, long)]
+    pub verbose: bool,
+
+    /// Make the guest kernel panic, to see how that is told
+    #[arg(long, hide = true)]
+    pub debug_panic: bool,
+
+    /// The program and its arguments; everything after the program is the program's
+    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM [ARGS]")]
+    pub program: Vec<OsString>,
+}
+
+const RUN_EXAMPLES: &str = "Examples:
+  septum run -- sha256sum README.md
+  septum run --memory 2G --volume ./out:/out -- python3 train.py
+  septum run --timeout 10s ./untrusted-program < input.txt > output.txt
+
+'septum run --help' tells what the partition sees, and the exit statuses.";
+
+/// The long help: the promises that do not fit into a flag's line.
+fn run_long_help() -> String {
+    let mut text = "\
+What the partition sees:
+  /usr /lib* /bin /sbin /opt    the host's, read-only, and a chosen part of /etc
+  the current directory         at its own path, read-only unless given as a volume;
+                                never the whole of /, /home, /root, /tmp, /run, /var, /etc, /proc, /sys or /dev
+  the program                   if it is in none of these: that file alone, at its own path
+  /tmp /home /var /run /root    in RAM
+  /dev /proc                    the partition's own
+  anything else that is written goes into RAM too, and is gone when the program ends
+
+Environment of the program:
+  PATH            the caller's, without directories that the partition lacks
+  HOME, USER, LOGNAME           of the caller's account; HOME is /root or /home/NAME, and empty
+  TERM, COLORTERM, NO_COLOR, LANG, LC_*, TZ    the caller's, if set
+  and what --env adds or replaces
+
+Signals:
+  SIGINT, SIGTERM and SIGHUP stop the partition; the second one kills it, SIGQUIT kills it at once
+
+Exit status:
+  the program's own; 128 + N if signal N killed the program or stopped the partition; or
+"
+    .to_owned();
+    for code in Code::ALL {
+        text.push_str(&format!("  {}  {}\n", code.number(), code.meaning()));
+    }
+    text.push_str(
+        "\nExamples:
+  septum run -- sha256sum README.md
+  septum run --memory 2G --volume ./out:/out -- python3 train.py
+  septum run --timeout 10s ./untrusted-program < input.txt > output.txt",
+    );
+    text
+}
+
+/// Tell what this host can do, what is missing, and how to get it
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Parses the process's command line. Help, version and errors are printed here.
+pub fn parse() -> Result<Command, ExitCode> {
+    match Arguments::try_parse() {
+        Ok(arguments) => Ok(arguments.command),
+        Err(error) => Err(message::command_line(&error)),
+    }
+}
+
+fn volume(text: OsString) -> Result<Volume, septum_api_types::volume::VolumeError> {
+    Volume::parse(text.as_encoded_bytes())
+}
+
+fn environment_variable(text: OsString) -> Result<OsString, &'static str> {
+    match text.as_encoded_bytes().first() {
+        None => Err("is empty; expected KEY=VALUE"),
+        Some(b'=') => Err("has no key; expected KEY=VALUE"),
+        Some(_) => Ok(text),
+    }
+}
+
+/// As host names are: it ends up as one.
+fn partition_name(text: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.len() > 63 {
+        Err("must have 1 to 63 characters")
+    } else if !text.chars().all(is_plain) || text.starts_with(['-', '.']) {
+        Err("may hold letters, digits, '-', '_' and '.', and must start with a letter, a digit or '_'")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn run(line: &[&str]) -> Result<Run, clap::Error> {
+        let line = ["septum", "run"].iter().chain(line);
+        Arguments::try_parse_from(line).map(|arguments| match arguments.command {
+            Command::Run(run) => run,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_after_the_program_is_the_programs() {
+        for line in [&["ls", "-v", "--memory", "--", "x"][..], &["--", "ls", "-v", "--memory", "--", "x"]] {
+            let run = run(line).unwrap();
+            assert_eq!(run.program, ["ls", "-v", "--memory", "--", "x"]);
+            assert!(!run.verbose);
+        }
+        let run = run(&["-v", "--memory", "1G", "./a", "--help"]).unwrap();
+        assert!(run.verbose);
+        assert_eq!(run.memory, Size(1 << 30));
+        assert_eq!(run.program, ["./a", "--help"]);
+    }
+
+    #[test]
+    fn the_last_one_counts_and_lists_grow() {
+        let run =
+            run(&["--cpus", "1", "--cpus=2", "--env", "A=1", "--env", "B", "--volume", ".:/a", "x"]).unwrap();
+        assert_eq!(run.cpus, 2);
+        assert_eq!(run.env, ["A=1", "B"]);
+        assert_eq!(run.volume.len(), 1);
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        let lines: [&[&str]; 12] = [
+            &[],
+            &["--memory", "lots", "x"],
+            &["--memory"],
+            &["--cpus", "0", "x"],
+            &["--cpus", "many", "x"],
+            &["--timeout", "soon", "x"],
+            &["--volume", "/data", "x"],
+            &["--env", "=1", "x"],
+            &["--name", "a b", "x"],
+            &["--name", "", "x"],
+            &["--memroy", "1G", "x"],
+            &["-x", "x"],
+        ];
+        for line in lines {
+            assert!(run(line).is_err(), "{line:?}");
+        }
+    }
+}
+
+/// For tests of other modules.
+#[cfg(test)]
+pub mod tests_support {
+    use super::{Arguments, Command, Parser as _};
+    use septum_api_types::spec::PartitionSpec;
+
+    /// The spec of a whole command line.
+    pub fn spec_of(line: &[&str]) -> PartitionSpec {
+        match Arguments::try_parse_from(line).map(|arguments| arguments.command) {
+            Ok(Command::Run(run)) => crate::resolve::resolve(run),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The KVM device and the processor behind it.
+
+use std::fs;
+
+use septum_hypervisor::{Capability, HostReport, KvmError, probe};
+
+use super::Finding;
+
+/// Everything about KVM.
+pub(super) fn findings() -> Vec<Finding> {
+    match probe() {
+        Ok(report) => {
+            let mut findings = vec![
+                Finding::ok("kvm", "/dev/kvm can be opened and has every needed capability"),
+                ring0(&report),
+                capabilities(&report),
+                Finding::ok("vcpus", format!("{} recommended, {} at most", report.vcpus.0, report.vcpus.1)),
+            ];
+            findings.extend(nested());
+            findings
+        }
+        Err(error) => vec![unusable(&error)],
+    }
+}
+
+fn unusable(error: &KvmError) -> Finding {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let module = if cpuinfo.contains("AuthenticAMD") { "kvm_amd" } else { "kvm_intel" };
+    let fix = match error {
+        KvmError::Missing => format!(
+            "turn on virtualization (VT-x or AMD-V) in the firmware and run 'sudo modprobe {module}'; in a virtual \
+             machine ask its host for nested virtualization; in a container pass --device /dev/kvm"
+        ),
+        KvmError::Permission => {
+            "join the group that owns /dev/kvm: 'sudo usermod -aG kvm $USER', then log in again".to_owned()
+        }
+        KvmError::TooOld { .. } | KvmError::MissingCapability(_) => "use a newer Linux kernel".to_owned(),
+        _ => "see the kernel's log ('dmesg')".to_owned(),
+    };
+    let mut found = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        found = format!("{found}: {source}");
+    }
+    Finding::missing("kvm", found, fix)
+}
+
+/// Not a defect, but the reason why kernels are slow there, and why other virtual machine monitors may not start.
+fn ring0(report: &HostReport) -> Finding {
+    if report.emulates_ring0 {
+        Finding::warning(
+            "virtualization",
+            "in software: this KVM emulates the guest's ring 0 and runs programs natively",
+            "for faster system calls use a host with VT-x or AMD-V",
+        )
+    } else {
+        Finding::ok("virtualization", "by the processor (VT-x or AMD-V)")
+    }
+}
+
+fn capabilities(report: &HostReport) -> Finding {
+    let (present, absent): (Vec<&Capability>, Vec<&Capability>) =
+        report.optional.iter().partition(|capability| capability.present);
+    if absent.is_empty() {
+        let names: Vec<&str> = present.iter().map(|capability| capability.name).collect();
+        return Finding::ok("kvm-capabilities", format!("all optional ones: {}", names.join(", ")));
+    }
+    let list: Vec<String> =
+        absent.iter().map(|capability| format!("{} ({})", capability.name, capability.purpose)).collect();
+    Finding::warning("kvm-capabilities", format!("without {}", list.join(", ")), "use a newer Linux kernel")
+}
+
+/// Whether virtual machines on this host can have KVM themselves.
+fn nested() -> Option<Finding> {
+    let (module, value) = ["kvm_intel", "kvm_amd"].iter().find_map(|module| {
+        fs::read_to_string(format!("/sys/module/{module}/parameters/nested"))
+            .ok()
+            .map(|value| (module, value))
+    })?;
+    Some(if matches!(value.trim(), "1" | "Y") {
+        Finding::ok("nested", format!("{module} offers virtualization to virtual machines"))
+    } else {
+        Finding::warning(
+            "nested",
+            format!("{module} offers no virtualization to virtual machines"),
+            format!(
+                "only to run Septum inside a virtual machine: 'options {module} nested=1' in /etc/modprobe.d"
+            ),
+        )
+    })
+}

@@ -1,0 +1,133 @@
+//! What a person reads: `septum: what failed: why`, then `hint: what to do next`.
+//!
+//! Messages go to standard error in one write each. If nobody reads them, that is no reason to fail.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+use septum_worker::Stage;
+
+/// Prints to standard output, as a command's result.
+pub fn print(text: &str) {
+    let mut output = std::io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
+/// Tells a failure.
+pub fn failure(failure: &Failure) {
+    tell(&failure.to_string());
+}
+
+/// Tells one thing.
+pub fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+}
+
+/// Tells a stage, with milliseconds since the start of the process.
+pub fn stage(stage: &Stage) {
+    tell(&format!("septum: {:>9.3} ms  {}", milliseconds(stage.at_us), stage.what));
+}
+
+/// Milliseconds of microseconds, to print.
+fn milliseconds(us: u64) -> f64 {
+    // Exact for 285 years.
+    let whole = u32::try_from(us / 1000).unwrap_or(u32::MAX);
+    let rest = u32::try_from(us % 1000).unwrap_or(0);
+    f64::from(whole) + f64::from(rest) / 1000.0
+}
+
+/// Prints help and version, or tells what is wrong with a command line. Returns the exit status.
+pub fn command_line(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+    } else {
+        failure(&usage(error));
+    }
+    ExitCode::from(Code::Usage.number())
+}
+
+/// A wrong command line as a failure.
+fn usage(error: &clap::Error) -> Failure {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let argument = text(ContextKind::InvalidArg);
+    let suggested = text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedSubcommand));
+    let wrong = |what: String, why: String| Failure::new(Code::Usage, what, why);
+    let did_you_mean = |failure: Failure| match &suggested {
+        Some(suggestion) => {
+            failure.hint(format!("did you mean '{suggestion}'? 'septum run --help' tells all"))
+        }
+        None => failure.hint("'septum run --help' tells all options; a program's own follow the program"),
+    };
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let option = argument.unwrap_or_default();
+            did_you_mean(wrong("wrong command line".to_owned(), format!("there is no option '{option}'")))
+        }
+        ErrorKind::InvalidSubcommand => {
+            let command = text(ContextKind::InvalidSubcommand).unwrap_or_default();
+            let failure = wrong("wrong command line".to_owned(), format!("there is no command '{command}'"));
+            match &suggested {
+                Some(suggestion) => failure.hint(format!("did you mean '{suggestion}'?")),
+                None => failure.hint(format!(
+                    "the commands are run, doctor and version; did you mean 'septum run {command}'?"
+                )),
+            }
+        }
+        ErrorKind::MissingRequiredArgument => {
+            wrong("wrong command line".to_owned(), "no program is given".to_owned())
+                .hint("septum run [OPTIONS] [--] PROGRAM [ARGS]")
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let option = argument.unwrap_or_default();
+            let value = text(ContextKind::InvalidValue).unwrap_or_default();
+            let why = match std::error::Error::source(error) {
+                Some(source) => format!("'{value}' {}", sentence(&source.to_string())),
+                None if value.is_empty() => "it needs a value".to_owned(),
+                None => format!("'{value}' is not possible"),
+            };
+            wrong(format!("wrong option '{option}'"), why)
+        }
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            let line = line.strip_prefix("error: ").unwrap_or(line);
+            wrong("wrong command line".to_owned(), line.to_owned())
+        }
+    }
+}
+
+/// Lets a reason follow the quoted value: some are predicates already, others are not.
+fn sentence(reason: &str) -> String {
+    if ["is ", "has ", "must ", "may ", "names ", "cannot "].iter().any(|start| reason.starts_with(start)) {
+        reason.to_owned()
+    } else {
+        format!("is not possible: {reason}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_milliseconds() {
+        assert!((milliseconds(1_234_567) - 1234.567).abs() < 1e-9);
+    }
+
+    #[test]
+    fn reasons_follow_the_value() {
+        assert_eq!(sentence("is empty"), "is empty");
+        assert_eq!(sentence("invalid digit"), "is not possible: invalid digit");
+    }
+}

@@ -1,0 +1,89 @@
+//! From what was typed to what it means: flags, and the process's own surroundings, become a partition's spec.
+
+use std::ffi::{OsStr, OsString};
+
+use rustix::fs::Mode;
+use septum_api_types::bytes::ByteString;
+use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
+
+use crate::args::Run;
+
+/// Variables of the caller that the program gets: how to talk to the person in front of the terminal.
+const PASSED_ON: [&str; 5] = ["TERM", "COLORTERM", "NO_COLOR", "LANG", "TZ"];
+
+/// The whole spec; nothing is looked up yet.
+pub fn resolve(run: Run) -> PartitionSpec {
+    let mut program = run.program.into_iter();
+    PartitionSpec {
+        name: run.name.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+        program: program.next().unwrap_or_default().into(),
+        arguments: program.map(ByteString::from).collect(),
+        current_directory: std::env::current_dir().ok().map(|directory| directory.into_os_string().into()),
+        working_directory: run.workdir.map(ByteString::from),
+        environment: environment(&run.env, std::env::vars_os()),
+        caller_path: std::env::var_os("PATH").map(ByteString::from),
+        memory_bytes: run.memory.0,
+        cpus: run.cpus,
+        volumes: run.volume,
+        root: run.rootfs.map(ByteString::from),
+        timeout: run.timeout,
+        uid: rustix::process::getuid().as_raw(),
+        gid: rustix::process::getgid().as_raw(),
+        umask: umask(),
+        streams_open: septum_worker::standard_streams_open(),
+        verbose: run.verbose,
+        debug_panic: run.debug_panic,
+    }
+}
+
+/// Variables that are passed on, then those of `--env` in their order.
+fn environment(given: &[OsString], callers: impl Iterator<Item = (OsString, OsString)>) -> Vec<ByteString> {
+    let callers: Vec<(OsString, OsString)> = callers.collect();
+    let join = |key: &OsStr, value: &OsStr| {
+        ByteString([key.as_encoded_bytes(), value.as_encoded_bytes()].join(&b'='))
+    };
+    let is_passed_on = |key: &OsStr| {
+        PASSED_ON.iter().any(|name| key == OsStr::new(name)) || key.as_encoded_bytes().starts_with(b"LC_")
+    };
+    let mut variables: Vec<ByteString> =
+        callers.iter().filter(|(key, _)| is_passed_on(key)).map(|(key, value)| join(key, value)).collect();
+    for variable in given {
+        if variable.as_encoded_bytes().contains(&b'=') {
+            variables.push(variable.as_os_str().into());
+        } else if let Some((key, value)) = callers.iter().find(|(key, _)| key == variable) {
+            variables.push(join(key, value));
+        }
+    }
+    variables
+}
+
+/// The process's file mode creation mask, which can only be read by setting it.
+fn umask() -> u32 {
+    let mask = rustix::process::umask(Mode::empty());
+    rustix::process::umask(mask);
+    mask.bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(given: &[&str], callers: &[(&str, &str)]) -> Vec<String> {
+        let given: Vec<OsString> = given.iter().map(OsString::from).collect();
+        let callers = callers.iter().map(|(key, value)| (key.into(), value.into()));
+        environment(&given, callers).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn little_of_the_callers_environment_is_passed_on() {
+        let callers =
+            [("TERM", "xterm"), ("AWS_SECRET_ACCESS_KEY", "x"), ("LC_ALL", "C"), ("LANGUAGE", "de")];
+        assert_eq!(names(&[], &callers), ["TERM=xterm", "LC_ALL=C"]);
+    }
+
+    #[test]
+    fn a_key_alone_takes_the_callers_value() {
+        let callers = [("TOKEN", "a=b")];
+        assert_eq!(names(&["TOKEN", "NONE", "X=", "Y=1=2"], &callers), ["TOKEN=a=b", "X=", "Y=1=2"]);
+    }
+}

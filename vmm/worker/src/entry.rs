@@ -1,0 +1,231 @@
+//! The worker's own `main`: from being executed to the last word.
+//!
+//! The order of steps is the order of trust: first what ties this process to its supervisor, then what needs the host
+//! (KVM, the shared directories), then leaving the host behind, and only then anything that looks at files of the
+//! partition or runs the partition itself.
+#![allow(unsafe_code, reason = "taking over the inherited descriptors")]
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+use septum_api_types::spec::PartitionSpec;
+use septum_api_types::stats::{PartitionStats, Timings};
+use septum_hypervisor::Kvm;
+use septum_machine::{Machine, MachineResources, MachineSpec, StopHandle, StopReason};
+
+use crate::environment;
+use crate::jail;
+use crate::outcome;
+use crate::program;
+use crate::protocol::{End, Ended, FromWorker, Order, Stage, StopCause, ToWorker, receive, send};
+use crate::rootfs;
+use crate::stages::{now_ns, since_us};
+use crate::usage::Usage;
+
+/// What the worker is called when it is executed; the first argument is the number of the socket.
+pub const PROCESS_NAME: &str = "septum-worker";
+
+/// Instead of a number: only try whether this host lets a worker isolate itself, and say so on standard output.
+pub(crate) const TRIAL: &str = "try-isolation";
+
+/// The worker's whole life. `arguments` are those of the process, without the zeroth.
+pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let started_ns = now_ns();
+    let first = arguments.next();
+    if first.as_deref() == Some(OsStr::new(TRIAL)) {
+        return trial();
+    }
+    let number = first.and_then(|text| text.to_str()?.parse::<RawFd>().ok());
+    let Some(number) = number.filter(|&number| number > 2) else {
+        eprintln!("septum: {PROCESS_NAME} is started by 'septum run' only");
+        return ExitCode::from(Code::Usage.number());
+    };
+    tie_to_supervisor();
+    close_all_but(number);
+    // SAFETY:
+    // 1. The supervisor left this one descriptor open for us, and nothing in this process has taken it.
+    // 2. If it lied, the descriptor is closed or no socket: the first receive fails, and nothing else is touched.
+    let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(number) });
+    // Without a supervisor there is nobody to tell.
+    let Ok(ToWorker::Start(order)) = receive(&socket) else {
+        return ExitCode::FAILURE;
+    };
+    let mut worker = Worker { socket, order: *order, timings: Timings::default() };
+    worker.timings.worker_start = Some(since_us(worker.order.epoch_ns, started_ns));
+    let last_word = worker.run().unwrap_or_else(|failure| Ended {
+        end: End::Failed(failure),
+        stats: PartitionStats::default(),
+        log: String::new(),
+    });
+    match send(&worker.socket, &FromWorker::Ended(Box::new(last_word))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Isolates this process as a worker does, and writes the failure, if any, as JSON.
+fn trial() -> ExitCode {
+    match rootfs::try_to_enter().and_then(|()| jail::drop_privileges()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            println!("{}", serde_json::to_string(&failure).unwrap_or_default());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// If the supervisor goes, however it goes, so does this process.
+fn tie_to_supervisor() {
+    // Fails for invalid signals only. A supervisor that went before this line has closed the socket.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+}
+
+/// Closes what the caller of `septum` left open, except standard input, output and error.
+fn close_all_but(kept: RawFd) {
+    let kept = u32::try_from(kept).unwrap_or(3);
+    for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
+        if first <= last {
+            // SAFETY:
+            // 1. Only descriptors that were inherited are open in this range: this process has opened none.
+            // 2. No pointer is passed. Without this call (before Linux 5.9) they stay open, and unused.
+            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        }
+    }
+}
+
+struct Worker {
+    socket: UnixStream,
+    order: Order,
+    timings: Timings,
+}
+
+impl Worker {
+    fn run(&mut self) -> Result<Ended, Failure> {
+        let spec = self.order.spec.clone();
+        check_amounts(&spec)?;
+        name_process(&spec.name);
+        let kvm = Kvm::open().map_err(outcome::kvm_failure)?;
+        let usage = Usage::open();
+        self.stage("KVM is open");
+
+        let plan = rootfs::plan(&spec)?;
+        let view = rootfs::enter(&plan)?;
+        tie_to_supervisor();
+        jail::drop_privileges()?;
+        self.stage("the shared directory stands");
+
+        let workdir = rootfs::workdir(&spec, &view)?;
+        let environment = environment::build(&spec, &plan.user, &view);
+        let invocation = program::resolve(&spec, &plan, &view, &environment, &workdir)?;
+        self.timings.root_ready = Some(self.now_us());
+        self.stage(&format!("the program is {}", invocation.program));
+
+        let machine_spec = MachineSpec {
+            memory_bytes: spec.memory_bytes,
+            cpus: spec.cpus,
+            program: invocation.program.0,
+            arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
+            environment: environment.into_iter().map(|variable| variable.0).collect(),
+            workdir: workdir.into_os_string().into_vec(),
+            hostname: spec.name.clone().into_bytes(),
+            mounts: plan.mounts.clone(),
+            uid: spec.uid,
+            gid: spec.gid,
+            umask: spec.umask,
+            debug_panic: spec.debug_panic,
+            verbose: spec.verbose,
+        };
+        let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
+        let resources =
+            MachineResources { kvm, shared_root: rootfs::SHARED_ROOT.into(), stdin, stdout, stderr };
+        let machine = Machine::new(machine_spec, resources).map_err(outcome::machine_failure)?;
+        self.timings.machine_ready = Some(self.now_us());
+        self.stage("the machine is built");
+
+        self.listen_for_stop(machine.stop_handle())?;
+        let result = machine.run();
+        let mut last_word = outcome::translate(result, &spec, self.order.epoch_ns, &self.timings);
+        if self.order.wants_stats {
+            last_word.stats.memory.worker_pss_bytes = usage.pss_without_guest_bytes(spec.memory_bytes);
+        }
+        Ok(last_word)
+    }
+
+    fn now_us(&self) -> u64 {
+        since_us(self.order.epoch_ns, now_ns())
+    }
+
+    fn stage(&self, what: &str) {
+        if self.order.spec.verbose {
+            let stage = Stage { what: what.to_owned(), at_us: self.now_us() };
+            // If the supervisor is gone, this process is about to be killed.
+            let _ = send(&self.socket, &FromWorker::Stage(stage));
+        }
+    }
+
+    /// A thread of its own waits for the supervisor to say stop.
+    fn listen_for_stop(&self, handle: StopHandle) -> Result<(), Failure> {
+        let internal = |error: std::io::Error| {
+            Failure::new(Code::Internal, "cannot listen to the supervisor", error.to_string())
+        };
+        let socket = self.socket.try_clone().map_err(internal)?;
+        let listen = move || {
+            while let Ok(ToWorker::Stop(cause)) = receive(&socket) {
+                handle.stop(match cause {
+                    StopCause::Timeout => StopReason::Timeout,
+                    StopCause::Signal(signal) => StopReason::Signal(signal),
+                });
+            }
+        };
+        let thread = std::thread::Builder::new().name("supervision".to_owned()).stack_size(256 << 10);
+        thread.spawn(listen).map_err(internal)?;
+        Ok(())
+    }
+}
+
+fn check_amounts(spec: &PartitionSpec) -> Result<(), Failure> {
+    use septum_api_types::size::Size;
+    use septum_api_types::spec::MINIMUM_MEMORY_BYTES;
+    if spec.memory_bytes < MINIMUM_MEMORY_BYTES {
+        let what = format!("cannot make a partition with {} of memory", Size(spec.memory_bytes));
+        let why = format!("the least is {}", Size(MINIMUM_MEMORY_BYTES));
+        return Err(Failure::new(Code::Memory, what, why));
+    }
+    Ok(())
+}
+
+/// So that `ps` and `top` show which partition it is.
+fn name_process(name: &str) {
+    let mut short: Vec<u8> = name.bytes().filter(|&byte| byte != 0).take(15).collect();
+    if short.is_empty() {
+        short = PROCESS_NAME.into();
+    }
+    if let Ok(name) = CString::new(short) {
+        let _ = rustix::thread::set_name(&name);
+    }
+}
+
+/// The caller's streams as descriptors to give away; `None` for those that were closed.
+fn standard_streams(open: [bool; 3]) -> Result<[Option<OwnedFd>; 3], Failure> {
+    let duplicate = |index: usize| -> Result<Option<OwnedFd>, Failure> {
+        if !open[index] {
+            return Ok(None);
+        }
+        let copy = match index {
+            0 => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3),
+            1 => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdout(), 3),
+            _ => rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stderr(), 3),
+        };
+        let failure = |error| {
+            Failure::new(Code::Internal, "cannot hand on the standard streams", outcome::reason(error))
+        };
+        copy.map(Some).map_err(failure)
+    };
+    Ok([duplicate(0)?, duplicate(1)?, duplicate(2)?])
+}

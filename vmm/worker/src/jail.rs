@@ -1,0 +1,29 @@
+//! Giving up privileges.
+//!
+//! What is left is what a file server for one partition needs: to create files of the partition's users, in the
+//! volumes that the partition may write. In a user namespace even these are worth no more than the caller's own rights.
+
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+
+/// Drops all other capabilities for good, from this thread and all that it starts.
+pub(crate) fn drop_privileges() -> Result<(), Failure> {
+    let failure = |error| {
+        Failure::new(Code::Internal, "cannot give up the worker's privileges", crate::outcome::reason(error))
+    };
+    set_no_new_privs(true).map_err(failure)?;
+    let held = rustix::thread::capabilities(None).map_err(failure)?;
+    let kept = held.permitted
+        & (CapabilitySet::CHOWN
+            | CapabilitySet::DAC_OVERRIDE
+            | CapabilitySet::FOWNER
+            | CapabilitySet::FSETID
+            | CapabilitySet::SETGID
+            | CapabilitySet::SETUID);
+    set_capabilities(
+        None,
+        CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },
+    )
+    .map_err(failure)
+}

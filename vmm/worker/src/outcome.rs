@@ -1,0 +1,152 @@
+//! What the machine says, in the terms of those who asked for a partition.
+
+use rustix::io::Errno;
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+use septum_api_types::size::Size;
+use septum_api_types::spec::PartitionSpec;
+use septum_api_types::stats::{self, PartitionStats, Timings};
+use septum_hypervisor::KvmError;
+use septum_machine::{End as MachineEnd, MachineError, MachineStats, Outcome, StartError, StopReason};
+
+use crate::protocol::{End, Ended, StopCause};
+
+/// What a system call's error means, without its number.
+pub(crate) fn reason(error: Errno) -> String {
+    without_number(&std::io::Error::from(error))
+}
+
+/// The text of an error of the operating system, without `(os error N)`, starting in lower case.
+pub(crate) fn without_number(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
+    first + characters.as_str()
+}
+
+/// An error with all its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+/// KVM cannot be used.
+pub(crate) fn kvm_failure(error: KvmError) -> Failure {
+    let failure = Failure::new(Code::Host, "cannot use KVM", chain(&error));
+    match error {
+        KvmError::Missing => failure.hint(
+            "turn on virtualization in the firmware and load the module ('modprobe kvm_intel' or 'modprobe kvm_amd'); \
+             'septum doctor' tells more",
+        ),
+        KvmError::Permission => failure.hint(
+            "join the group that owns /dev/kvm: 'sudo usermod -aG kvm $USER', then log in again",
+        ),
+        KvmError::TooOld { .. } | KvmError::MissingCapability(_) => {
+            failure.hint("this needs a newer Linux kernel; 'septum doctor' tells more")
+        }
+        _ => failure,
+    }
+}
+
+/// The machine could not be built.
+pub(crate) fn machine_failure(error: MachineError) -> Failure {
+    Failure::new(Code::Internal, "cannot build the virtual machine", chain(&error))
+}
+
+/// The machine's outcome as the worker's last word.
+pub(crate) fn translate(outcome: Outcome, spec: &PartitionSpec, epoch_ns: u64, timings: &Timings) -> Ended {
+    let Outcome { end, stats, log } = outcome;
+    Ended { end: translate_end(end, spec), stats: translate_stats(stats, spec, epoch_ns, timings), log }
+}
+
+fn translate_end(end: MachineEnd, spec: &PartitionSpec) -> End {
+    match end {
+        MachineEnd::Exited { code } => End::Exited { code },
+        MachineEnd::Signaled { signal } => End::Signaled { signal },
+        MachineEnd::Stopped(StopReason::Timeout) => End::Stopped(StopCause::Timeout),
+        MachineEnd::Stopped(StopReason::Signal(signal)) => End::Stopped(StopCause::Signal(signal)),
+        MachineEnd::NotStarted { reason, errno } => End::Failed(not_started(reason, errno, spec)),
+        MachineEnd::Panicked(report) => {
+            End::Failed(Failure::new(Code::Panic, "the guest kernel panicked", report.text))
+        }
+        MachineEnd::OutOfMemory { limit_bytes } => {
+            let why = format!("the partition's {} are used up", Size(limit_bytes));
+            End::Failed(Failure::new(Code::OutOfMemory, "the program was killed", why))
+        }
+        MachineEnd::Failed { message } => {
+            End::Failed(Failure::new(Code::Internal, "the partition failed", message))
+        }
+    }
+}
+
+fn not_started(reason: StartError, errno: u32, spec: &PartitionSpec) -> Failure {
+    let errno = i32::try_from(errno).unwrap_or(0);
+    let why = reason_of_number(errno);
+    let what = format!("cannot start '{}'", spec.program);
+    match reason {
+        StartError::Memory => {
+            let why = format!("it does not fit into {} of memory", Size(spec.memory_bytes));
+            Failure::new(Code::Memory, what, why)
+        }
+        StartError::Workdir => Failure::new(Code::Path, "cannot enter the working directory", why),
+        StartError::Root => Failure::new(Code::Internal, "cannot mount the partition's root", why),
+        StartError::Interpreter => {
+            Failure::new(Code::Program, what, format!("its interpreter cannot be loaded: {why}"))
+        }
+        StartError::Format => Failure::new(Code::Program, what, format!("it cannot be loaded: {why}")),
+        _ => Failure::new(Code::Program, what, why),
+    }
+}
+
+fn reason_of_number(errno: i32) -> String {
+    without_number(&std::io::Error::from_raw_os_error(errno))
+}
+
+fn translate_stats(
+    machine: MachineStats,
+    spec: &PartitionSpec,
+    epoch_ns: u64,
+    timings: &Timings,
+) -> PartitionStats {
+    let at = |time: Option<u64>| time.map(|ns| crate::stages::since_us(epoch_ns, ns));
+    PartitionStats {
+        version: stats::VERSION,
+        name: spec.name.clone(),
+        end: stats::EndStats::default(),
+        timings_us: Timings {
+            first_guest_instruction: at(machine.first_guest_instruction_ns),
+            first_user_instruction: at(machine.first_user_instruction_ns),
+            exit: at(machine.exit_ns),
+            ..timings.clone()
+        },
+        exits: machine.exits,
+        syscalls: machine.syscalls,
+        syscalls_missing: machine.syscalls_missing,
+        page_faults: machine.page_faults,
+        interrupts: machine.interrupts,
+        memory: stats::MemoryStats {
+            guest_limit_bytes: spec.memory_bytes,
+            guest_peak_bytes: machine.guest_peak_bytes,
+            kernel_bytes: machine.kernel_bytes,
+            worker_pss_bytes: 0,
+        },
+        privilege: machine.privilege,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_read_as_part_of_a_sentence() {
+        assert_eq!(reason(Errno::NOENT), "no such file or directory");
+        assert_eq!(reason_of_number(libc::EACCES), "permission denied");
+    }
+}

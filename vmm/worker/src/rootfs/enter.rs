@@ -1,0 +1,117 @@
+//! Composing the shared directory and making it the worker's whole world.
+//!
+//! ```text
+//!   private mount namespace ─► detached copies of everything shared ─► RAM file system at STAGE
+//!   ─► copies attached inside it ─► pivot_root into it ─► old root let go ─► RAM file system read-only
+//! ```
+//!
+//! The copies are taken first because the RAM file system hides what is below its mount point, and a share may be there.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+
+use super::namespace::{leave_host, refused};
+use super::plan::{Plan, Root, Share};
+use super::system::{self, incomplete, make_directory};
+use super::tree::{Access, Tree, seal};
+use super::{View, etc};
+use crate::outcome::reason;
+
+/// Where the tree is composed: a directory that every host has.
+const STAGE: &str = "/tmp";
+/// Options of the worker's RAM file system: it holds a few small files and mount points.
+const STAGE_OPTIONS: &std::ffi::CStr = c"mode=755,size=16m";
+
+/// Leaves the host. Returns the partition's view of what is shared.
+pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
+    // Permissions of what is made here, and by the file server later, are meant as they are written.
+    rustix::process::umask(rustix::fs::Mode::empty());
+    leave_host()?;
+    let system = match &plan.root {
+        Root::Host => Lower::Host(system::collect()?),
+        Root::Directory(directory) => Lower::Directory(copy(directory, Access::ReadOnly)?),
+    };
+    let shares =
+        plan.shares.iter().map(|share| copy(&share.host, share.access)).collect::<Result<Vec<_>, _>>()?;
+    let descriptors = copy(Path::new("/proc/self/fd"), Access::ReadOnly)?;
+
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    mount("septum", STAGE, "tmpfs", flags, STAGE_OPTIONS)
+        .map_err(|error| refused(error, &format!("mount a RAM file system on {STAGE}")))?;
+    let stage = Path::new(STAGE);
+    for directory in ["proc", "proc/self", "proc/self/fd", "share", "share/system"] {
+        make_directory(&stage.join(directory), 0o755)?;
+    }
+    attach(descriptors, &stage.join("proc/self/fd"))?;
+    let share_root = stage.join("share");
+    place_system(system, plan, &share_root.join("system"))?;
+    for (number, (share, tree)) in plan.shares.iter().zip(shares).enumerate() {
+        place_share(share, tree, &share_root.join(number.to_string()), plan)?;
+    }
+    pivot(stage)?;
+    Ok(View::new(super::SHARED_ROOT.into(), plan.mounts.clone()))
+}
+
+/// Enters a tree with nothing in it, to see whether this host allows it.
+pub(crate) fn try_to_enter() -> Result<(), Failure> {
+    let plan = Plan::empty();
+    enter(&plan).map(|_| ())
+}
+
+enum Lower {
+    Host(Vec<(&'static str, system::Entry)>),
+    Directory(Tree),
+}
+
+fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure> {
+    match system {
+        Lower::Host(entries) => {
+            system::place(entries, target)?;
+            etc::compose(Path::new("/etc"), &target.join("etc"), &plan.user, &plan.hostname)
+        }
+        Lower::Directory(tree) => attach(tree, target),
+    }
+}
+
+/// A whole directory, or a directory that holds one file and the mount points of the shares inside it.
+fn place_share(share: &Share, tree: Tree, target: &Path, plan: &Plan) -> Result<(), Failure> {
+    make_directory(target, 0o755)?;
+    let Some(name) = &share.only_file else { return attach(tree, target) };
+    let file = target.join(name);
+    fs::write(&file, []).map_err(|error| incomplete(&file, &error))?;
+    attach(tree, &file)?;
+    for other in &plan.shares {
+        match other.guest.strip_prefix(&share.guest) {
+            Ok(inside) if inside != OsStr::new("") => {
+                let path: PathBuf = target.join(inside);
+                fs::create_dir_all(&path).map_err(|error| incomplete(&path, &error))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn copy(path: &Path, access: Access) -> Result<Tree, Failure> {
+    Tree::copy(path, access).map_err(|error| refused(error, &format!("share {}", path.display())))
+}
+
+fn attach(tree: Tree, target: &Path) -> Result<(), Failure> {
+    tree.attach(target).map_err(|error| refused(error, &format!("mount {}", target.display())))
+}
+
+/// Makes `stage` the root and lets go of everything else.
+fn pivot(stage: &Path) -> Result<(), Failure> {
+    let failure = |error| Failure::new(Code::Internal, "cannot leave the host's file system", reason(error));
+    rustix::process::chdir(stage).map_err(failure)?;
+    // The old root is stacked on the new one, at the same place, and so can be unmounted without a directory for it.
+    rustix::process::pivot_root(".", ".").map_err(failure)?;
+    unmount(".", UnmountFlags::DETACH).map_err(failure)?;
+    rustix::process::chdir("/").map_err(failure)?;
+    seal(Path::new("/")).map_err(failure)
+}

@@ -1,0 +1,234 @@
+//! The partition's `/etc`.
+//!
+//! Nothing is shared because it is there: everything is on one of the lists below, because programs ask for it and
+//! because it tells nothing about the host's users, network or secrets. What describes identity (accounts, host name,
+//! name resolution) is made up.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::symlink;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::io::Errno;
+use septum_api_types::failure::Failure;
+
+use super::namespace::refused;
+use super::plan::User;
+use super::system::{incomplete, make_directory};
+use super::tree::{Access, Tree};
+
+/// Directories shared whole.
+const DIRECTORIES: [&str; 16] = [
+    "OpenCL",
+    "R",
+    "alternatives",
+    "ca-certificates/extracted",
+    "fonts",
+    "glvnd",
+    "julia",
+    "ld.so.conf.d",
+    "perl",
+    "pki/ca-trust/extracted",
+    "pki/tls/certs",
+    "profile.d",
+    "python3",
+    "ssl/certs",
+    "terminfo",
+    "vulkan",
+];
+
+/// Directories shared whole whose names go on with a version.
+const VERSIONED: [&str; 4] = ["python3.", "java-", "ImageMagick-", "php"];
+
+/// Files that are copied, or recreated as the symbolic links that they are.
+const FILES: [&str; 29] = [
+    "bash.bashrc",
+    "bindresvport.blacklist",
+    "debian_version",
+    "environment",
+    "ethertypes",
+    "fedora-release",
+    "gai.conf",
+    "host.conf",
+    "inputrc",
+    "ld.so.cache",
+    "ld.so.conf",
+    "locale.alias",
+    "locale.conf",
+    "localtime",
+    "lsb-release",
+    "magic",
+    "magic.mime",
+    "mime.types",
+    "netconfig",
+    "networks",
+    "os-release",
+    "profile",
+    "protocols",
+    "redhat-release",
+    "rpc",
+    "services",
+    "shells",
+    "ssl/openssl.cnf",
+    "timezone",
+];
+
+/// Files of more bytes than this are mounted instead of copied.
+const COPY_LIMIT: u64 = 32 << 10;
+
+/// Composes `etc` below `base`. `source` is the host's `/etc`.
+pub(super) fn compose(source: &Path, base: &Path, user: &User, hostname: &str) -> Result<(), Failure> {
+    for name in DIRECTORIES {
+        share_directory(source, base, OsStr::new(name))?;
+    }
+    for entry in fs::read_dir(source).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if VERSIONED.iter().any(|prefix| name.as_encoded_bytes().starts_with(prefix.as_bytes())) {
+            share_directory(source, base, &name)?;
+        }
+    }
+    for name in FILES {
+        share_file(source, base, name)?;
+    }
+    for (name, text) in made_up(user, hostname) {
+        let path = base.join(name);
+        fs::write(&path, text).map_err(|error| incomplete(&path, &error))?;
+    }
+    let mtab = base.join("mtab");
+    symlink("/proc/self/mounts", &mtab).map_err(|error| incomplete(&mtab, &error))
+}
+
+/// What is not the host's business to tell, or not the partition's to know.
+fn made_up(user: &User, hostname: &str) -> [(&'static str, String); 6] {
+    let User { name, home, uid, gid, group } = user;
+    let home = home.display();
+    let mut passwd = "root:x:0:0:root:/root:/bin/sh\n\
+                      daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
+                      bin:x:2:2:bin:/bin:/usr/sbin/nologin\n"
+        .to_owned();
+    if ![0, 1, 2, 65534].contains(uid) {
+        passwd.push_str(&format!("{name}:x:{uid}:{gid}::{home}:/bin/sh\n"));
+    }
+    passwd.push_str("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    let mut groups = "root:x:0:\ndaemon:x:1:\nbin:x:2:\ntty:x:5:\n".to_owned();
+    if ![0, 1, 2, 5, 65534].contains(gid) {
+        groups.push_str(&format!("{group}:x:{gid}:\n"));
+    }
+    groups.push_str("nogroup:x:65534:\n");
+    [
+        ("passwd", passwd),
+        ("group", groups),
+        ("hostname", format!("{hostname}\n")),
+        ("hosts", format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{hostname}\n")),
+        ("resolv.conf", "# partitions resolve names through their worker\n".to_owned()),
+        (
+            "nsswitch.conf",
+            "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n\
+             protocols: files\nservices: files\nethers: files\nrpc: files\n"
+                .to_owned(),
+        ),
+    ]
+}
+
+fn share_directory(source: &Path, base: &Path, name: &OsStr) -> Result<(), Failure> {
+    let from = source.join(name);
+    if !from.is_dir() {
+        return Ok(());
+    }
+    let to = base.join(name);
+    make_parents(base, Path::new(name))?;
+    make_directory(&to, 0o755)?;
+    let attached = Tree::copy(&from, Access::ReadOnly).and_then(|tree| tree.attach(&to));
+    attached.map_err(|error| refused(error, &format!("share {}", from.display())))
+}
+
+fn share_file(source: &Path, base: &Path, name: &str) -> Result<(), Failure> {
+    let (from, to) = (source.join(name), base.join(name));
+    if let Ok(target) = fs::read_link(&from)
+        && points_into_shared(&target)
+    {
+        make_parents(base, Path::new(name))?;
+        return symlink(&target, &to).map_err(|error| incomplete(&to, &error));
+    }
+    // A file that is absent, or that the caller may not read, is absent in the partition.
+    let Ok(mut file) = fs::File::open(&from) else { return Ok(()) };
+    let Ok(metadata) = file.metadata() else { return Ok(()) };
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    make_parents(base, Path::new(name))?;
+    if metadata.len() > COPY_LIMIT {
+        fs::write(&to, []).map_err(|error| incomplete(&to, &error))?;
+        return match Tree::copy(&from, Access::ReadOnly).and_then(|tree| tree.attach(&to)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(refused(error, &format!("share {}", from.display()))),
+        };
+    }
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    if file.by_ref().take(COPY_LIMIT).read_to_end(&mut content).is_err() {
+        return Ok(());
+    }
+    fs::write(&to, content).map_err(|error| incomplete(&to, &error))
+}
+
+/// Makes the directories between `base` and the last part of `name`.
+fn make_parents(base: &Path, name: &Path) -> Result<(), Failure> {
+    let parents: Vec<&Path> =
+        name.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty()).collect();
+    for parent in parents.into_iter().rev() {
+        let path = base.join(parent);
+        if !path.is_dir() {
+            make_directory(&path, 0o755)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a symbolic link in `/etc` leads to something that the partition has.
+fn points_into_shared(target: &Path) -> bool {
+    let mut absolute = PathBuf::from("/etc");
+    for component in target.components() {
+        match component {
+            Component::RootDir => absolute = PathBuf::from("/"),
+            Component::ParentDir => {
+                absolute.pop();
+            }
+            Component::Normal(name) => absolute.push(name),
+            Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    ["/usr", "/lib", "/opt", "/etc/alternatives"].iter().any(|shared| absolute.starts_with(shared))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_kept_only_where_they_lead_somewhere() {
+        assert!(points_into_shared(Path::new("/usr/share/zoneinfo/Etc/UTC")));
+        assert!(points_into_shared(Path::new("../usr/lib/os-release")));
+        assert!(!points_into_shared(Path::new("/run/systemd/resolve/stub-resolv.conf")));
+        assert!(!points_into_shared(Path::new("../usr/../var/x")));
+    }
+
+    #[test]
+    fn nothing_secret_is_on_a_list() {
+        let secret = ["shadow", "gshadow", "sudoers", "ssh", "ssl/private", "pki/tls/private", "machine-id"];
+        for name in DIRECTORIES.iter().chain(&FILES) {
+            assert!(!secret.iter().any(|secret| Path::new(secret).starts_with(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn accounts_hold_the_caller_and_nobody_else() {
+        let user =
+            User { name: "ada".into(), home: "/home/ada".into(), uid: 1000, gid: 100, group: "users".into() };
+        let files = made_up(&user, "box");
+        assert!(files[0].1.contains("ada:x:1000:100::/home/ada:/bin/sh\n"));
+        assert_eq!(files[0].1.lines().count(), 5);
+        assert!(files[1].1.contains("users:x:100:\n"));
+        assert_eq!(files[2].1, "box\n");
+    }
+}

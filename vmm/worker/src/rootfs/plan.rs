@@ -1,0 +1,354 @@
+//! Deciding what is shared, and where the partition finds it.
+//!
+//! Looks at the host's files, changes nothing. The result has two halves that belong together: shares, which
+//! [`enter`](super::enter) mounts below `/share`, and mounts, by which the guest kernel puts the shares where programs
+//! look for them. Mounts are in the order in which the guest makes them: parents before what is inside them.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use septum_abi::config::MountKind;
+use septum_api_types::bytes::ByteString;
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+use septum_api_types::spec::PartitionSpec;
+use septum_api_types::volume::Volume;
+use septum_machine::MountSpec;
+
+use super::system;
+use super::tree::Access;
+use crate::outcome::without_number;
+
+/// Everything that is decided.
+pub(crate) struct Plan {
+    /// What the guest kernel mounts, in this order.
+    pub(crate) mounts: Vec<MountSpec>,
+    /// The program: a name without a slash, or an absolute path in the partition.
+    pub(crate) program: ByteString,
+    /// Whether [`program`](Self::program) is where the caller said, only made absolute.
+    pub(crate) is_program_literal: bool,
+    /// Where the caller's own `PATH` has the program, if that is a directory that the partition lacks.
+    pub(crate) found_outside: Option<PathBuf>,
+    /// Who runs the program.
+    pub(crate) user: User,
+    /// Host name.
+    pub(super) hostname: String,
+    pub(super) root: Root,
+    pub(super) shares: Vec<Share>,
+}
+
+/// Lower layer of the partition's root.
+pub(super) enum Root {
+    /// The host's system directories.
+    Host,
+    /// A directory of the host.
+    Directory(PathBuf),
+}
+
+/// One directory of the host that is not a system directory.
+pub(super) struct Share {
+    /// Canonical path on the host.
+    pub(super) host: PathBuf,
+    /// Where the partition finds it.
+    pub(super) guest: PathBuf,
+    pub(super) access: Access,
+    /// If not the whole directory: the one file of it that is shared.
+    pub(super) only_file: Option<OsString>,
+}
+
+/// The account that the program runs under.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct User {
+    pub(crate) name: String,
+    pub(crate) home: PathBuf,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) group: String,
+}
+
+/// Held in RAM in a partition that runs on the host's directories; `/var` is, too, as a part of the root's upper layer.
+const RAM: [&str; 4] = ["/tmp", "/home", "/root", "/run"];
+/// Not shared as current directories; what is in them is.
+const NEVER_WHOLE: [&str; 8] = ["/tmp", "/home", "/root", "/run", "/var", "/dev/shm", "/var/tmp", "/etc"];
+/// Not shared, nor anything in them, unless named as a volume.
+const NEVER: [&str; 4] = ["/proc", "/sys", "/dev", "/etc"];
+
+/// Decides.
+pub(crate) fn plan(spec: &PartitionSpec) -> Result<Plan, Failure> {
+    let root = match &spec.root {
+        None => Root::Host,
+        Some(directory) => Root::Directory(root_directory(spec, directory)?),
+    };
+    let mut shares = Vec::new();
+    for volume in &spec.volumes {
+        let share = volume_share(spec, volume)?;
+        if shares.iter().any(|other: &Share| other.guest == share.guest) {
+            let why = format!("another volume is already at '{}'", volume.guest);
+            return Err(volume_failure(volume, why, "give each volume a place of its own"));
+        }
+        shares.push(share);
+    }
+    if let Some(directory) = &spec.current_directory {
+        shares.extend(current_directory_share(directory.as_path(), &shares));
+    }
+    check_mount_points(spec, &shares)?;
+    let user = User::of(spec, Path::new("/etc"));
+    let mut program = Program::locate(spec, &root, &shares)?;
+    shares.extend(program.share.take());
+    let mounts = mounts(&root, &mut shares, &user);
+    Ok(Plan {
+        mounts,
+        program: program.path,
+        is_program_literal: program.is_literal,
+        found_outside: program.found_outside,
+        user,
+        hostname: spec.name.clone(),
+        root,
+        shares,
+    })
+}
+
+impl Plan {
+    /// The host's system directories and nothing else.
+    pub(super) fn empty() -> Self {
+        Self {
+            mounts: Vec::new(),
+            program: ByteString::default(),
+            is_program_literal: true,
+            found_outside: None,
+            user: User { name: "root".into(), home: "/root".into(), uid: 0, gid: 0, group: "root".into() },
+            hostname: String::new(),
+            root: Root::Host,
+            shares: Vec::new(),
+        }
+    }
+}
+
+/// A path that the caller typed, from their current directory.
+fn absolute(spec: &PartitionSpec, path: &Path) -> PathBuf {
+    let start = spec.current_directory.as_ref().map_or(Path::new("/"), |directory| directory.as_path());
+    // Components never yield `.` in the middle; `..` stays, since it depends on symbolic links.
+    start.join(path).components().collect()
+}
+
+fn root_directory(spec: &PartitionSpec, path: &ByteString) -> Result<PathBuf, Failure> {
+    let what = format!("cannot use root '{path}'");
+    let hint = "give a directory that holds a Linux root: bin, lib, usr and so on";
+    let canonical = absolute(spec, path.as_path())
+        .canonicalize()
+        .map_err(|error| Failure::new(Code::Path, what.clone(), without_number(&error)).hint(hint))?;
+    if !canonical.is_dir() {
+        return Err(Failure::new(Code::Path, what, "it is not a directory").hint(hint));
+    }
+    Ok(canonical)
+}
+
+fn volume_failure(volume: &Volume, why: impl Into<String>, hint: &str) -> Failure {
+    Failure::new(Code::Path, format!("cannot use volume '{volume}'"), why).hint(hint)
+}
+
+fn volume_share(spec: &PartitionSpec, volume: &Volume) -> Result<Share, Failure> {
+    let host = absolute(spec, volume.host.as_path()).canonicalize().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => volume_failure(
+            volume,
+            format!("there is no '{}' on this host", volume.host),
+            &format!("create it: mkdir -p '{}'", volume.host),
+        ),
+        _ => volume_failure(volume, without_number(&error), Code::Path.advice()),
+    })?;
+    if !host.is_dir() {
+        let why = format!("'{}' is not a directory", volume.host);
+        return Err(volume_failure(volume, why, "give the directory that the file is in"));
+    }
+    let guest = volume.guest.as_path().to_owned();
+    if let Some(taken) = ["/proc", "/sys", "/dev"].iter().find(|taken| guest.starts_with(taken)) {
+        let why = format!("{taken} of a partition is its own");
+        return Err(volume_failure(volume, why, "choose another place, such as /data"));
+    }
+    let access = if volume.read_only { Access::ReadOnly } else { Access::ReadWrite };
+    Ok(Share { host, guest, access, only_file: None })
+}
+
+/// The current directory at its own path, unless the partition has it anyway, a volume is in its place, or it is one
+/// of those that are never shared.
+fn current_directory_share(directory: &Path, volumes: &[Share]) -> Option<Share> {
+    let is_never =
+        NEVER.iter().any(|never| directory.starts_with(never)) && !directory.starts_with("/dev/shm");
+    let is_whole = NEVER_WHOLE.iter().any(|whole| directory == Path::new(whole));
+    let is_replaced = volumes.iter().any(|volume| directory.starts_with(&volume.guest));
+    if directory == Path::new("/") || is_system(directory) || is_never || is_whole || is_replaced {
+        return None;
+    }
+    Some(Share {
+        host: directory.to_owned(),
+        guest: directory.to_owned(),
+        access: Access::ReadOnly,
+        only_file: None,
+    })
+}
+
+/// Whether an absolute path is in one of the host's system directories.
+fn is_system(path: &Path) -> bool {
+    system::DIRECTORIES.iter().any(|name| path.starts_with(Path::new("/").join(name)))
+}
+
+/// A volume inside a read-only share needs a directory there to be mounted on: the guest cannot make one.
+fn check_mount_points(spec: &PartitionSpec, shares: &[Share]) -> Result<(), Failure> {
+    for volume in &spec.volumes {
+        let guest = volume.guest.as_path();
+        let outer = shares
+            .iter()
+            .filter(|share| guest != share.guest && guest.starts_with(&share.guest))
+            .max_by_key(|share| share.guest.components().count());
+        let Some(outer) = outer.filter(|outer| outer.access == Access::ReadOnly) else { continue };
+        let inside = guest.strip_prefix(&outer.guest).unwrap_or(guest);
+        if !outer.host.join(inside).is_dir() {
+            let why = format!(
+                "'{}' is read-only in the partition and has no directory '{}'",
+                outer.guest.display(),
+                inside.display()
+            );
+            let hint = format!("create it: mkdir -p '{}'", outer.host.join(inside).display());
+            return Err(volume_failure(volume, why, &hint));
+        }
+    }
+    Ok(())
+}
+
+/// Where the program is.
+struct Program {
+    path: ByteString,
+    is_literal: bool,
+    share: Option<Share>,
+    found_outside: Option<PathBuf>,
+}
+
+impl Program {
+    fn locate(spec: &PartitionSpec, root: &Root, shares: &[Share]) -> Result<Self, Failure> {
+        let typed = spec.program.as_path();
+        if !spec.program.as_bytes().contains(&b'/') {
+            let found_outside = find_outside(spec, root, shares);
+            return Ok(Self { path: spec.program.clone(), is_literal: true, share: None, found_outside });
+        }
+        let literal = absolute(spec, typed);
+        let as_typed = |literal: &Path| Self {
+            path: literal.into(),
+            is_literal: true,
+            share: None,
+            found_outside: None,
+        };
+        if matches!(root, Root::Directory(_)) && !is_shared(&literal, shares) {
+            return Ok(as_typed(&literal));
+        }
+        // A volume shows other files under this path than the host does.
+        let is_in_volume =
+            shares.iter().any(|share| literal.starts_with(&share.guest) && share.guest != share.host);
+        let Ok(canonical) = literal.canonicalize() else { return Ok(as_typed(&literal)) };
+        let is_visible = |path: &Path| is_system(path) || is_shared(path, shares);
+        if is_in_volume || (is_visible(&literal) && is_visible(&canonical)) {
+            return Ok(as_typed(&literal));
+        }
+        let is_file = canonical.is_file() && !NEVER.iter().any(|never| canonical.starts_with(never));
+        let share = (is_file && !is_visible(&canonical)).then(|| single_file(&canonical)).flatten();
+        if canonical.is_dir() {
+            let what = format!("cannot start '{}'", spec.program);
+            return Err(Failure::new(Code::Program, what, "it is a directory").hint("name a program in it"));
+        }
+        Ok(Self { path: canonical.as_path().into(), is_literal: false, share, found_outside: None })
+    }
+}
+
+/// Whether a share shows this host path under the same name.
+fn is_shared(path: &Path, shares: &[Share]) -> bool {
+    shares.iter().any(|share| share.guest == share.host && path.starts_with(&share.guest))
+}
+
+/// A program that is in no shared directory is shared alone.
+fn single_file(canonical: &Path) -> Option<Share> {
+    let directory = canonical.parent()?;
+    Some(Share {
+        host: canonical.to_owned(),
+        guest: directory.to_owned(),
+        access: Access::ReadOnly,
+        only_file: Some(canonical.file_name()?.to_owned()),
+    })
+}
+
+/// Looks in the caller's `PATH` for a program in a directory that the partition will not have.
+fn find_outside(spec: &PartitionSpec, root: &Root, shares: &[Share]) -> Option<PathBuf> {
+    let path = spec.caller_path.as_ref().filter(|_| matches!(root, Root::Host))?;
+    std::env::split_paths(path.as_os_str())
+        .filter(|folder| folder.is_absolute() && !is_system(folder) && !is_shared(folder, shares))
+        .map(|folder| folder.join(spec.program.as_path()))
+        .find(|candidate| candidate.is_file())
+}
+
+/// The guest's mounts; sorts the shares so that share N is mounted before those inside it.
+fn mounts(root: &Root, shares: &mut [Share], user: &User) -> Vec<MountSpec> {
+    let make = |kind, source: &str, target: &Path| MountSpec {
+        kind,
+        source: source.as_bytes().to_vec(),
+        target: target.as_os_str().as_bytes().to_vec(),
+    };
+    let mut mounts = vec![make(MountKind::Overlay, "/system", Path::new("/"))];
+    match root {
+        Root::Host => {
+            mounts.extend(RAM.map(|directory| make(MountKind::Ram, "", Path::new(directory))));
+            if !RAM.iter().any(|directory| user.home == Path::new(directory)) {
+                mounts.push(make(MountKind::Ram, "", &user.home));
+            }
+        }
+        Root::Directory(_) => mounts.push(make(MountKind::Ram, "", Path::new("/tmp"))),
+    }
+    mounts.push(make(MountKind::Device, "", Path::new("/dev")));
+    mounts.push(make(MountKind::Ram, "", Path::new("/dev/shm")));
+    mounts.push(make(MountKind::Process, "", Path::new("/proc")));
+    shares.sort_by_key(|share| share.guest.components().count());
+    for (number, share) in shares.iter().enumerate() {
+        let kind = match share.access {
+            Access::ReadOnly => MountKind::ReadOnly,
+            Access::ReadWrite => MountKind::ReadWrite,
+        };
+        mounts.push(make(kind, &format!("/{number}"), &share.guest));
+    }
+    mounts
+}
+
+impl User {
+    /// The caller's account, with the name that the host gives it; `etc` is the host's `/etc`.
+    fn of(spec: &PartitionSpec, etc: &Path) -> Self {
+        let (uid, gid) = (spec.uid, spec.gid);
+        let find =
+            |file: &str, id: u32| find_name(&fs::read_to_string(etc.join(file)).unwrap_or_default(), id);
+        let (name, home) = match uid {
+            0 => ("root".to_owned(), PathBuf::from("/root")),
+            _ => {
+                let name = find("passwd", uid).unwrap_or_else(|| "user".to_owned());
+                let home = Path::new("/home").join(&name);
+                (name, home)
+            }
+        };
+        let group = match gid {
+            0 => "root".to_owned(),
+            _ => find("group", gid).unwrap_or_else(|| name.clone()),
+        };
+        Self { name, home, uid, gid, group }
+    }
+}
+
+/// The name of a numbered line of `passwd` or `group`, if it is one that can stand in a path.
+fn find_name(table: &str, id: u32) -> Option<String> {
+    table.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let number: u32 = fields.nth(1)?.parse().ok()?;
+        let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
+        (number == id && is_plain).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,140 @@
+//! What is shared in which situation.
+
+use super::*;
+use septum_api_types::spec::DEFAULT_MEMORY_BYTES;
+
+fn spec(program: &str, current: &Path) -> PartitionSpec {
+    PartitionSpec {
+        name: "test".to_owned(),
+        program: program.into(),
+        arguments: Vec::new(),
+        current_directory: Some(current.into()),
+        working_directory: None,
+        environment: Vec::new(),
+        caller_path: None,
+        memory_bytes: DEFAULT_MEMORY_BYTES,
+        cpus: 1,
+        volumes: Vec::new(),
+        root: None,
+        timeout: None,
+        uid: 1000,
+        gid: 1000,
+        umask: 0o22,
+        streams_open: [true; 3],
+        verbose: false,
+        debug_panic: false,
+    }
+}
+
+fn volume(text: &str) -> Volume {
+    Volume::parse(text.as_bytes()).unwrap()
+}
+
+fn targets(plan: &Plan) -> Vec<String> {
+    plan.mounts.iter().map(|mount| String::from_utf8_lossy(&mount.target).into_owned()).collect()
+}
+
+#[test]
+fn the_current_directory_is_shared_read_only_at_its_own_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = plan(&spec("true", folder.path())).unwrap();
+    let last = plan.mounts.last().unwrap();
+    assert_eq!((last.kind, &last.source[..]), (MountKind::ReadOnly, &b"/0"[..]));
+    assert_eq!(last.target, folder.path().as_os_str().as_bytes());
+}
+
+#[test]
+fn directories_that_hold_other_peoples_things_are_never_shared() {
+    for directory in
+        ["/", "/home", "/root", "/proc", "/proc/1", "/sys/kernel", "/etc", "/etc/ssh", "/tmp", "/usr/lib"]
+    {
+        assert!(current_directory_share(Path::new(directory), &[]).is_none(), "{directory}");
+    }
+    for directory in ["/home/ada", "/root/project", "/srv", "/dev/shm/x", "/usrlocal", "/var/lib/project"] {
+        assert!(current_directory_share(Path::new(directory), &[]).is_some(), "{directory}");
+    }
+}
+
+#[test]
+fn a_volume_replaces_the_current_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = spec("true", folder.path());
+    spec.volumes = vec![volume(&format!(".:{}", folder.path().display()))];
+    let plan = plan(&spec).unwrap();
+    assert_eq!(plan.shares.len(), 1);
+    assert_eq!(plan.mounts.last().unwrap().kind, MountKind::ReadWrite);
+}
+
+#[test]
+fn outer_mounts_come_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spec = spec("true", folder.path());
+    spec.volumes = vec![volume(".:/a/b/c/d/e/f"), volume(".:/a:ro"), volume(".:/home:ro")];
+    fs::create_dir_all(folder.path().join("b/c/d/e/f")).unwrap();
+    let targets = targets(&plan(&spec).unwrap());
+    let place = |target: &str| targets.iter().rposition(|known| known == target).unwrap();
+    assert!(place("/a") < place("/a/b/c/d/e/f"));
+    assert!(place("/tmp") < place(&folder.path().to_string_lossy()));
+    assert!(place("/dev") < place("/dev/shm"));
+}
+
+#[test]
+fn bad_volumes_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let failure = |volumes: &[&str]| {
+        let mut spec = spec("true", folder.path());
+        spec.volumes = volumes.iter().map(|text| volume(text)).collect();
+        let failure = plan(&spec).map(|_| ()).unwrap_err();
+        assert_eq!(failure.code, Code::Path);
+        failure.to_string()
+    };
+    assert!(failure(&["./none:/data"]).contains("there is no './none' on this host"));
+    assert!(failure(&["./file:/data"]).contains("'./file' is not a directory"));
+    assert!(failure(&[".:/proc/x"]).contains("/proc of a partition is its own"));
+    assert!(failure(&[".:/data", ".:/data:ro"]).contains("another volume is already at '/data'"));
+    let inside = format!(".:{}/missing", folder.path().display());
+    assert!(failure(&[&inside]).contains("has no directory 'missing'"));
+}
+
+#[test]
+fn a_program_outside_what_is_shared_is_shared_alone() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let program = there.path().join("tool");
+    fs::write(&program, "").unwrap();
+    let plan = plan(&spec(program.to_str().unwrap(), here.path())).unwrap();
+    assert_eq!(plan.program.as_path(), program);
+    let share = plan.shares.iter().find(|share| share.host == program).unwrap();
+    assert_eq!(share.guest, there.path());
+    assert_eq!(share.only_file.as_deref(), Some(std::ffi::OsStr::new("tool")));
+}
+
+#[test]
+fn a_link_out_of_the_current_directory_leads_to_the_file_itself() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let program = there.path().join("tool");
+    fs::write(&program, "").unwrap();
+    std::os::unix::fs::symlink(&program, here.path().join("link")).unwrap();
+    let plan = plan(&spec("./link", here.path())).unwrap();
+    assert_eq!(plan.program.as_path(), program);
+    assert!(!plan.is_program_literal);
+}
+
+#[test]
+fn relative_programs_start_at_the_current_directory() {
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("tool"), "").unwrap();
+    let plan = plan(&spec("./tool", here.path())).unwrap();
+    assert_eq!(plan.program.as_path(), here.path().join("tool"));
+    assert!(plan.is_program_literal);
+    assert_eq!(plan.shares.len(), 1);
+}
+
+#[test]
+fn names_of_accounts() {
+    let table =
+        "root:x:0:0:root:/root:/bin/bash\n../x:x:7:7::/:\nada:x:1000:1000:Ada,,,:/home/ada:/bin/zsh\nbad\n";
+    assert_eq!(find_name(table, 1000).as_deref(), Some("ada"));
+    assert_eq!(find_name(table, 7), None);
+    assert_eq!(find_name(table, 8), None);
+}

@@ -1,0 +1,221 @@
+//! Looking up paths as the partition will see them.
+//!
+//! The worker holds the shares side by side; the guest kernel puts them together. This is the same composition, for
+//! lookups only: a path is walked component by component, every step goes through the innermost mount that covers it,
+//! and symbolic links are followed inside the partition, never on the host.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use septum_machine::MountSpec;
+use thiserror::Error;
+
+/// Symbolic links followed in one lookup, as on Linux.
+const LINK_LIMIT: u32 = 40;
+
+/// The partition's files.
+pub(crate) struct View {
+    base: PathBuf,
+    mounts: Vec<MountSpec>,
+}
+
+/// What kind of file a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Directory,
+    Regular,
+    Other,
+}
+
+/// What a path leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) kind: Kind,
+    /// Where the worker finds it; `None` for directories that only exist in the guest.
+    pub(crate) host: Option<PathBuf>,
+}
+
+/// Why a path leads nowhere.
+#[derive(Debug, Error)]
+pub(crate) enum LookupError {
+    #[error("there is no '{}' in the partition", .0.display())]
+    Missing(PathBuf),
+    #[error("'{}' is not a directory", .0.display())]
+    NotDirectory(PathBuf),
+    #[error("too many symbolic links")]
+    Loop,
+    #[error("'{}' cannot be read", .0.display())]
+    Io(PathBuf, #[source] io::Error),
+}
+
+/// One step of a walk.
+enum Step {
+    Link(PathBuf),
+    File(Found),
+}
+
+impl View {
+    /// The view through these mounts, whose sources are below `base`.
+    pub(crate) fn new(base: PathBuf, mounts: Vec<MountSpec>) -> Self {
+        Self { base, mounts }
+    }
+
+    /// Follows an absolute path to its end.
+    pub(crate) fn lookup(&self, path: &Path) -> Result<Found, LookupError> {
+        let mut pending: Vec<Vec<u8>> = Vec::new();
+        push_components(&mut pending, path);
+        let mut current = PathBuf::from("/");
+        let mut found = Found { kind: Kind::Directory, host: None };
+        let mut links = 0;
+        while let Some(name) = pending.pop() {
+            if found.kind != Kind::Directory {
+                return Err(LookupError::NotDirectory(current));
+            }
+            if name == b".." {
+                current.pop();
+                continue;
+            }
+            let candidate = current.join(OsStr::from_bytes(&name));
+            match self.step(&candidate)? {
+                Step::Link(target) => {
+                    links += 1;
+                    if links > LINK_LIMIT {
+                        return Err(LookupError::Loop);
+                    }
+                    if target.is_absolute() {
+                        current = PathBuf::from("/");
+                    }
+                    push_components(&mut pending, &target);
+                }
+                Step::File(next) => {
+                    current = candidate;
+                    found = next;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What is at an absolute path of which all but the last component is a directory without links.
+    fn step(&self, path: &Path) -> Result<Step, LookupError> {
+        let directory = Step::File(Found { kind: Kind::Directory, host: None });
+        // Mounts are in order: of those at the same place the last one counts.
+        let covering = self
+            .mounts
+            .iter()
+            .filter(|mount| path.starts_with(target(mount)))
+            .max_by_key(|mount| target(mount).components().count());
+        let is_on_the_way = self.mounts.iter().any(|mount| target(mount).starts_with(path));
+        let source = covering.filter(|mount| !mount.source.is_empty());
+        let Some(mount) = source else {
+            // In RAM there are only the places where something is mounted.
+            return if is_on_the_way { Ok(directory) } else { Err(LookupError::Missing(path.to_owned())) };
+        };
+        let inside = path.strip_prefix(target(mount)).unwrap_or(Path::new(""));
+        let source = Path::new(OsStr::from_bytes(&mount.source));
+        let host = self.base.join(source.strip_prefix("/").unwrap_or(source)).join(inside);
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound => LookupError::Missing(path.to_owned()),
+            io::ErrorKind::NotADirectory => LookupError::NotDirectory(path.to_owned()),
+            _ => LookupError::Io(path.to_owned(), error),
+        };
+        let kind = match fs::symlink_metadata(&host) {
+            Ok(metadata) => metadata.file_type(),
+            Err(_) if is_on_the_way => return Ok(directory),
+            Err(error) => return Err(failed(error)),
+        };
+        if kind.is_symlink() {
+            let link = fs::read_link(&host).map_err(failed)?;
+            return Ok(Step::Link(link));
+        }
+        let kind = if kind.is_dir() {
+            Kind::Directory
+        } else if kind.is_file() {
+            Kind::Regular
+        } else {
+            Kind::Other
+        };
+        Ok(Step::File(Found { kind, host: Some(host) }))
+    }
+}
+
+fn target(mount: &MountSpec) -> &Path {
+    Path::new(OsStr::from_bytes(&mount.target))
+}
+
+/// Puts the components on the stack, the first on top.
+fn push_components(stack: &mut Vec<Vec<u8>>, path: &Path) {
+    let components = path.as_os_str().as_bytes().split(|&byte| byte == b'/');
+    let named = components.filter(|name| !name.is_empty() && *name != b".");
+    let mut named: Vec<Vec<u8>> = named.map(|name| OsStr::from_bytes(name).to_owned().into_vec()).collect();
+    named.reverse();
+    stack.append(&mut named);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use septum_abi::config::MountKind;
+    use std::os::unix::fs::symlink;
+
+    fn mount(kind: MountKind, source: &str, target: &str) -> MountSpec {
+        MountSpec { kind, source: source.into(), target: target.into() }
+    }
+
+    fn view(base: &Path) -> View {
+        for directory in ["system/usr/bin", "system/tmp", "0/sub"] {
+            fs::create_dir_all(base.join(directory)).unwrap();
+        }
+        fs::write(base.join("system/usr/bin/tool"), "tool").unwrap();
+        fs::write(base.join("system/tmp/hidden"), "").unwrap();
+        fs::write(base.join("0/file"), "file").unwrap();
+        symlink("usr/bin", base.join("system/bin")).unwrap();
+        symlink("/bin/../bin/tool", base.join("0/sub/link")).unwrap();
+        symlink("loop", base.join("0/loop")).unwrap();
+        symlink("/etc/passwd", base.join("0/escape")).unwrap();
+        symlink("../../../../../../../file", base.join("0/up")).unwrap();
+        View::new(
+            base.to_owned(),
+            vec![
+                mount(MountKind::Overlay, "/system", "/"),
+                mount(MountKind::Ram, "", "/tmp"),
+                mount(MountKind::ReadOnly, "/0", "/tmp/work/here"),
+            ],
+        )
+    }
+
+    #[test]
+    fn paths_lead_where_the_partition_finds_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path();
+        let view = view(base);
+        let host = |path: &str| view.lookup(Path::new(path)).unwrap().host;
+        assert_eq!(host("/bin/tool"), Some(base.join("system/usr/bin/tool")));
+        assert_eq!(host("/usr/bin/../../bin/./tool"), Some(base.join("system/usr/bin/tool")));
+        assert_eq!(host("/tmp/work/here/file"), Some(base.join("0/file")));
+        assert_eq!(host("/tmp/work/here/sub/link"), Some(base.join("system/usr/bin/tool")));
+        for path in ["/", "/tmp", "/tmp/work", "/tmp/work/here", "/usr"] {
+            assert_eq!(view.lookup(Path::new(path)).unwrap().kind, Kind::Directory, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_the_partition_lacks_is_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let view = view(folder.path());
+        let error = |path: &str| view.lookup(Path::new(path)).unwrap_err();
+        assert!(
+            matches!(error("/usr/bin/none"), LookupError::Missing(at) if at == Path::new("/usr/bin/none"))
+        );
+        assert!(matches!(error("/tmp/hidden"), LookupError::Missing(_)));
+        assert!(
+            matches!(error("/tmp/work/here/escape"), LookupError::Missing(at) if at == Path::new("/etc"))
+        );
+        assert!(matches!(error("/tmp/work/here/up"), LookupError::Missing(at) if at == Path::new("/file")));
+        assert!(matches!(error("/bin/tool/x"), LookupError::NotDirectory(_)));
+        assert!(matches!(error("/tmp/work/here/loop"), LookupError::Loop));
+    }
+}

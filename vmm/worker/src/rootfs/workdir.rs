@@ -1,0 +1,35 @@
+//! Where the program starts.
+
+use std::path::{Path, PathBuf};
+
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+use septum_api_types::spec::PartitionSpec;
+
+use super::view::{Kind, View};
+
+/// The working directory: the one asked for, which must exist; else the current directory if the partition has it;
+/// else `/`.
+pub(crate) fn workdir(spec: &PartitionSpec, view: &View) -> Result<PathBuf, Failure> {
+    let current = spec.current_directory.as_ref().map_or(Path::new("/"), |directory| directory.as_path());
+    match &spec.working_directory {
+        Some(directory) => {
+            let path: PathBuf = current.join(directory.as_path()).components().collect();
+            let why = match view.lookup(&path) {
+                Ok(found) if found.kind == Kind::Directory => None,
+                Ok(_) => Some("it is not a directory".to_owned()),
+                Err(error) => Some(error.to_string()),
+            };
+            if let Some(why) = why {
+                let what = format!("cannot work in '{directory}'");
+                let hint = "name a directory that the partition has, or share one with --volume";
+                return Err(Failure::new(Code::Path, what, why).hint(hint));
+            }
+            Ok(path)
+        }
+        None => match view.lookup(current) {
+            Ok(found) if found.kind == Kind::Directory => Ok(current.to_owned()),
+            _ => Ok(PathBuf::from("/")),
+        },
+    }
+}

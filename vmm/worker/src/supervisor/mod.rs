@@ -1,0 +1,241 @@
+//! The supervisor's side: start a worker, pass on what the caller's user wants, learn how it ended.
+//!
+//! ```text
+//!              spawn                 Ended                  worker gone
+//!   (nothing) ───────► running ──────────────► leaving ───────────────► result
+//!                        │ signal, timeout        ▲
+//!                        ▼                        │ Ended
+//!                     stopping ───────────────────┘
+//!                        │ second signal, or GRACE passed
+//!                        ▼
+//!                     killed ──────────────────────────────────────────► result
+//! ```
+//!
+//! From every state the end of the socket leads on: a worker that closed it without having said `Ended` has died, and
+//! its wait status tells of what. The function returns only after the worker has been waited for.
+
+mod signals;
+mod wait;
+
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+use septum_api_types::stats::PartitionStats;
+
+use crate::PROCESS_NAME;
+use crate::protocol::{
+    End, Ended, FromWorker, Order, ProtocolError, Stage, StopCause, ToWorker, receive, send,
+};
+use signals::Signals;
+
+/// How long a worker may take to stop, and to leave after it has said how its partition ended.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs a partition to its end. `stage` is called for every stage, if the order is verbose.
+///
+/// From this call on, SIGINT, SIGTERM, SIGHUP and SIGQUIT stop the partition instead of the calling process. Must be
+/// called by a process with a single thread, which then has nothing else to do.
+pub fn run(order: Order, stage: &mut dyn FnMut(&Stage)) -> Ended {
+    match start(order) {
+        Ok(mut supervision) => supervision.watch(stage),
+        Err(failure) => ended(End::Failed(failure)),
+    }
+}
+
+/// Whether this host lets a worker isolate itself: tries it in a process of its own.
+///
+/// # Errors
+/// What failed, and what to change on the host.
+pub fn try_isolation() -> Result<(), Failure> {
+    let internal = |why: String| Failure::new(Code::Internal, "cannot start the worker process", why);
+    let output = Command::new("/proc/self/exe")
+        .arg0(PROCESS_NAME)
+        .arg(crate::entry::TRIAL)
+        .env_clear()
+        .output()
+        .map_err(|error| internal(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(serde_json::from_slice(&output.stdout).unwrap_or_else(|_| internal(wait::describe(output.status))))
+}
+
+/// One running worker.
+struct Supervision {
+    child: Child,
+    socket: UnixStream,
+    signals: Signals,
+    /// When the time limit passes.
+    timeout_at: Option<Instant>,
+    /// Why it is to stop, and when to stop asking.
+    stopping: Option<(StopCause, Instant)>,
+    /// Whether it was killed here.
+    killed: bool,
+}
+
+fn start(order: Order) -> Result<Supervision, Failure> {
+    let internal = |why: String| Failure::new(Code::Internal, "cannot start the worker process", why);
+    // Held before the worker exists, so that it is born ignoring what the terminal sends to both.
+    let signals = Signals::hold().map_err(|error| internal(reason(error)))?;
+    let (socket, theirs) = UnixStream::pair().map_err(|error| internal(error.to_string()))?;
+    fcntl_setfd(&theirs, FdFlags::empty()).map_err(|error| internal(reason(error)))?;
+    let child = Command::new("/proc/self/exe")
+        .arg0(PROCESS_NAME)
+        .arg(std::os::fd::AsRawFd::as_raw_fd(&theirs).to_string())
+        .env_clear()
+        .spawn()
+        .map_err(|error| internal(format!("executing /proc/self/exe failed: {error}")))?;
+    drop(theirs);
+    let timeout = order.spec.timeout.map(|span| span.as_duration());
+    let supervision = Supervision {
+        child,
+        socket,
+        signals,
+        timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+        stopping: None,
+        killed: false,
+    };
+    match send(&supervision.socket, &ToWorker::Start(Box::new(order))) {
+        // A worker that is already gone is noticed, and named, by the watch.
+        Ok(()) | Err(ProtocolError::Closed) => Ok(supervision),
+        Err(error) => {
+            let mut supervision = supervision;
+            supervision.kill();
+            let _ = supervision.child.wait();
+            Err(internal(error.to_string()))
+        }
+    }
+}
+
+/// What the watch woke up for.
+#[derive(Default)]
+struct Wake {
+    worker: bool,
+    signal: Option<i32>,
+}
+
+impl Supervision {
+    fn watch(&mut self, stage: &mut dyn FnMut(&Stage)) -> Ended {
+        loop {
+            let wake = self.sleep();
+            if wake.worker {
+                match receive(&self.socket) {
+                    Ok(FromWorker::Stage(completed)) => stage(&completed),
+                    Ok(FromWorker::Ended(last_word)) => {
+                        self.reap();
+                        return *last_word;
+                    }
+                    Err(ProtocolError::Closed) => return self.worker_died(),
+                    Err(error) => return self.worker_babbled(&error),
+                }
+            }
+            if let Some(signal) = wake.signal {
+                self.signal_came(signal);
+            }
+            let now = Instant::now();
+            if self.timeout_at.is_some_and(|at| now >= at) {
+                self.timeout_at = None;
+                self.stop(StopCause::Timeout);
+            }
+            if self.stopping.is_some_and(|(_, until)| now >= until) {
+                self.kill();
+            }
+        }
+    }
+
+    /// Until the worker says something, a signal comes, or a deadline passes.
+    fn sleep(&self) -> Wake {
+        let deadline = match (self.timeout_at, self.stopping.map(|(_, until)| until)) {
+            _ if self.killed => None,
+            (Some(timeout), Some(until)) => Some(timeout.min(until)),
+            (timeout, until) => timeout.or(until),
+        };
+        let timeout =
+            deadline.and_then(|at| Timespec::try_from(at.saturating_duration_since(Instant::now())).ok());
+        let mut fds = [
+            PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
+        ];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            // Cannot fail otherwise; if it does, the worker's own word is awaited.
+            Err(_) => return Wake { worker: true, signal: None },
+        }
+        Wake {
+            worker: !fds[0].revents().is_empty(),
+            signal: if fds[1].revents().is_empty() { None } else { self.signals.take() },
+        }
+    }
+
+    /// The first signal asks, the second kills; SIGQUIT kills at once.
+    fn signal_came(&mut self, signal: i32) {
+        let asked_before = matches!(self.stopping, Some((StopCause::Signal(_), _)));
+        self.stop(StopCause::Signal(signal));
+        if asked_before || signal == libc::SIGQUIT {
+            self.kill();
+        }
+    }
+
+    fn stop(&mut self, cause: StopCause) {
+        let until = self.stopping.map_or_else(|| Instant::now() + GRACE, |(_, until)| until);
+        // A signal after the timeout, or the other way round, does not change what the caller is told.
+        let first_cause = self.stopping.map_or(cause, |(first, _)| first);
+        self.stopping = Some((first_cause, until));
+        // A worker that is gone is noticed by the watch.
+        let _ = send(&self.socket, &ToWorker::Stop(cause));
+    }
+
+    fn kill(&mut self) {
+        self.killed = true;
+        let _ = self.child.kill();
+    }
+
+    /// Waits until the worker is gone; makes sure that it goes. Returns how it went.
+    fn reap(&mut self) -> Option<std::process::ExitStatus> {
+        if !wait::wait_at_most(&self.child, GRACE) {
+            self.kill();
+        }
+        self.child.wait().ok()
+    }
+
+    fn worker_died(&mut self) -> Ended {
+        let status = self.reap();
+        if let (true, Some((cause, _))) = (self.killed, self.stopping) {
+            return ended(End::Stopped(cause));
+        }
+        let why = status.map_or_else(|| "its status is unknown".to_owned(), wait::describe);
+        let hint = match status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)) {
+            Some(libc::SIGKILL) => {
+                "somebody killed it, or the host ran out of memory ('dmesg' says so): use less with --memory"
+            }
+            _ => Code::Worker.advice(),
+        };
+        ended(End::Failed(Failure::new(Code::Worker, "the worker process died", why).hint(hint)))
+    }
+
+    fn worker_babbled(&mut self, error: &ProtocolError) -> Ended {
+        self.kill();
+        self.reap();
+        ended(End::Failed(Failure::new(
+            Code::Internal,
+            "cannot understand the worker process",
+            error.to_string(),
+        )))
+    }
+}
+
+/// An end of which nothing else is known.
+fn ended(end: End) -> Ended {
+    Ended { end, stats: PartitionStats::default(), log: String::new() }
+}
+
+fn reason(error: Errno) -> String {
+    crate::outcome::reason(error)
+}

@@ -1,0 +1,76 @@
+//! Signals as something to read, instead of something that interrupts.
+//!
+//! SIGINT, SIGTERM, SIGHUP and SIGQUIT are blocked, so that they queue up in a descriptor, and *also* ignored. The
+//! second is for the worker: a blocked signal is queued whatever its disposition, but an executed process starts with
+//! nothing blocked and with what was ignored still ignored. So Ctrl-C, which the terminal sends to both processes, never
+//! kills a worker that the supervisor wants to stop in good order.
+#![allow(unsafe_code, reason = "signal masks and signal descriptors have no safe wrapper")]
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd};
+
+use rustix::io::Errno;
+
+const HELD: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+/// The held signals.
+pub(super) struct Signals {
+    descriptor: OwnedFd,
+}
+
+impl Signals {
+    /// Holds the signals for the rest of this process's life.
+    pub(super) fn hold() -> Result<Self, Errno> {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY:
+        // 1. `sigemptyset` initializes the whole set, so `assume_init_mut` follows its only precondition.
+        // 2. `sigaddset` gets that set and valid signal numbers.
+        let set = unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            let set = set.assume_init_mut();
+            for signal in HELD {
+                libc::sigaddset(set, signal);
+            }
+            set
+        };
+        // SAFETY:
+        // 1. `set` is initialized and outlives the call; no old set is asked for.
+        // 2. The mask is the calling thread's; the caller is the only thread.
+        if unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set, std::ptr::null_mut()) } != 0 {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: 1. `set` is initialized; -1 asks for a new descriptor.
+        let raw = unsafe { libc::signalfd(-1, set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        if raw < 0 {
+            return Err(last_error());
+        }
+        // SAFETY: 1. The descriptor was just made and nobody else knows it.
+        let descriptor = unsafe { OwnedFd::from_raw_fd(raw) };
+        for signal in HELD {
+            // SAFETY: 1. SIG_IGN installs no code; the number is a valid signal that may be ignored.
+            if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
+                return Err(last_error());
+            }
+        }
+        Ok(Self { descriptor })
+    }
+
+    /// The next signal that came.
+    pub(super) fn take(&self) -> Option<i32> {
+        let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
+        let length = rustix::io::read(&self.descriptor, &mut record).ok()?;
+        // The signal's number is the first field.
+        let number: [u8; 4] = record.get(..length)?.get(..4)?.try_into().ok()?;
+        i32::try_from(u32::from_ne_bytes(number)).ok()
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+fn last_error() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}

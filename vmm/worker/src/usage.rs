@@ -1,0 +1,78 @@
+//! What the worker itself costs: its memory, without the partition's.
+//!
+//! `/proc/self/smaps` is opened before the worker leaves the host's file system and read at the end. The proportional
+//! set size counts a page shared by N processes as 1/N of a page, so the numbers of many workers add up.
+
+use std::fs::File;
+use std::io::Read as _;
+
+/// The opened statistics; `None` if the host does not have them.
+pub(crate) struct Usage {
+    maps: Option<File>,
+}
+
+impl Usage {
+    /// Opens the statistics of the calling process.
+    pub(crate) fn open() -> Self {
+        Self { maps: File::open("/proc/self/smaps").ok() }
+    }
+
+    /// Bytes of the worker without the partition's RAM; 0 if unknown. Mappings at least as large as a quarter of
+    /// the RAM that have no file behind them are taken to be RAM: the worker has no other large ones.
+    pub(crate) fn pss_without_guest_bytes(self, memory_bytes: u64) -> u64 {
+        let mut text = String::new();
+        match self.maps.map(|mut maps| maps.read_to_string(&mut text)) {
+            Some(Ok(_)) => sum_pss_kib(&text, memory_bytes / 1024 / 4) * 1024,
+            _ => 0,
+        }
+    }
+}
+
+/// Sums `Pss:` over the mappings that are smaller than `limit_kib` or have a file behind them.
+fn sum_pss_kib(smaps: &str, limit_kib: u64) -> u64 {
+    let mut total = 0;
+    let mut has_file = false;
+    let mut is_counted = true;
+    for line in smaps.lines() {
+        let mut words = line.split_ascii_whitespace();
+        match words.next() {
+            Some("Size:") => is_counted = has_file || number(words.next()) < limit_kib,
+            Some("Pss:") if is_counted => total += number(words.next()),
+            // `start-end permissions offset device inode [path]`
+            Some(word) if word.contains('-') && !word.ends_with(':') => {
+                has_file = words.nth(4).is_some_and(|path| path.starts_with('/'));
+            }
+            _ => {}
+        }
+    }
+    total
+}
+
+fn number(word: Option<&str>) -> u64 {
+    word.and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMAPS: &str = "\
+55d0-55d1 r-xp 00000000 fe:00 123 /usr/bin/septum
+Size:               4096 kB
+Pss:                1000 kB
+Pss_Dirty:             4 kB
+7f00-7f01 rw-p 00000000 00:00 0
+Size:             524288 kB
+Pss:              262144 kB
+7fff-7fff rw-p 00000000 00:00 0 [stack]
+Size:                132 kB
+Pss:                  12 kB
+";
+
+    #[test]
+    fn the_partition_is_not_counted() {
+        assert_eq!(sum_pss_kib(SMAPS, 524_288 / 4), 1012);
+        assert_eq!(sum_pss_kib(SMAPS, 1 << 30), 263_156);
+        assert_eq!(sum_pss_kib("", 1), 0);
+    }
+}
