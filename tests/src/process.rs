@@ -20,6 +20,9 @@ use rustix::process::{Pid, Signal};
 use crate::lane::Lane;
 use crate::stream::Stream;
 
+/// How long a stream may stay open after its process has ended.
+const STREAM_GRACE: Duration = Duration::from_secs(5);
+
 /// What a process finds on its standard input.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -425,7 +428,7 @@ impl Running {
         }
         // A stream outlives the process only if another process holds it.
         drop(self.stdin.take());
-        let last = self.deadline.max(Instant::now() + Duration::from_secs(1));
+        let last = Instant::now() + STREAM_GRACE;
         let mut take = |stream: Option<Stream>| -> Vec<u8> {
             let Some(stream) = stream else { return Vec::new() };
             if !stream.wait_for_end(last) {

@@ -20,7 +20,7 @@ fn expect_out_of_memory(output: &Output, limit: &str) {
 fn a_partition_too_small_to_start_says_so() {
     needs_partitions!();
     let place = Place::new();
-    for size in ["1M", "4096", "64K"] {
+    for size in ["1M", "4096", "64K", "0"] {
         let output = place.septum("hello").option("--memory", size).output();
         output.expect_code(exit::MEMORY).expect_stderr("--memory");
         assert!(output.stdout.is_empty());

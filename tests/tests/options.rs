@@ -42,7 +42,6 @@ mod command_line {
             &["run", "--memory", "many", "--", "true"],
             &["run", "--memory", "12Q", "--", "true"],
             &["run", "--memory", "-5M", "--", "true"],
-            &["run", "--memory", "0", "--", "true"],
             &["run", "--cpus", "0", "--", "true"],
             &["run", "--cpus", "two", "--", "true"],
             &["run", "--cpus", "1000000", "--", "true"],
