@@ -78,7 +78,11 @@ pub fn base(workspace: &Workspace) -> Result<()> {
 /// What the nested lane needs; the kernel itself is fetched by the lane.
 pub fn nested_lane() -> Result<()> {
     packages(NESTED_PACKAGES)?;
-    packages(&[FILE_SERVER])
+    packages(&[FILE_SERVER])?;
+    if !is_root()? {
+        packages(&[program("uidmap", "newuidmap")])?;
+    }
+    Ok(())
 }
 
 /// Adds the guest kernel's target to the pinned toolchain.
@@ -158,7 +162,7 @@ pub fn refresh_package_lists() -> Result<()> {
 }
 
 /// Whether this process may install packages.
-fn is_root() -> Result<bool> {
+pub fn is_root() -> Result<bool> {
     let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     let line =
         status.lines().find_map(|line| line.strip_prefix("Uid:")).context("no Uid in /proc/self/status")?;

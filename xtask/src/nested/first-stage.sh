@@ -6,6 +6,10 @@
 #   /run /dev/shm = RAM              /proc /sys /dev = this kernel's own
 #
 # So every path of the outer host names the same file here, and whatever is written disappears at the end.
+#
+# An overlay reads its lower files in a way that the outer host allows only to their owner. Where the file
+# server does not run as root, the outer host's folders are therefore mounted as they are: read-only, with /tmp
+# in RAM.
 /bin/busybox --install -s /bin
 export PATH=/bin
 
@@ -23,10 +27,31 @@ for module in /modules/*; do
 done
 
 mount -t virtiofs -o ro host /host || fail "cannot mount the outer host's file tree"
-mount -t tmpfs -o mode=755 tmpfs /ram
-mkdir /ram/upper /ram/work
-mount -t overlay -o lowerdir=/host,upperdir=/ram/upper,workdir=/ram/work overlay /root || fail "cannot mount the root"
-chmod 755 /root
+. /run/settings # sets overlay
+
+if [ -n "$overlay" ]; then
+    mount -t tmpfs -o mode=755 tmpfs /ram
+    mkdir /ram/upper /ram/work
+    layers=lowerdir=/host,upperdir=/ram/upper,workdir=/ram/work
+    mount -t overlay -o "$layers" overlay /root || fail "cannot mount the root"
+    chmod 755 /root
+else
+    mount -t tmpfs -o mode=755 tmpfs /root
+    for path in /host/*; do
+        name=${path##*/}
+        case $name in
+        proc | sys | dev | run | tmp) ;;
+        *)
+            if [ -L "$path" ]; then
+                cp -P "$path" "/root/$name"
+            elif [ -d "$path" ]; then
+                mkdir "/root/$name"
+                mount --bind "$path" "/root/$name"
+            fi
+            ;;
+        esac
+    done
+fi
 
 for folder in proc sys dev; do
     mkdir -p "/root/$folder"

@@ -13,21 +13,24 @@
 //! them all and removes the sockets.
 
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::Options;
 use super::output::{Event, Streams};
+use crate::setup;
+
+const QEMUS_FILE_SERVER: &str = "/usr/lib/qemu/virtiofsd";
 
 /// Where distributions keep the vhost-user file server: QEMU's own (Debian 12), then its successor.
 pub const FILE_SERVER_PROGRAMS: &[&str] =
-    &["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/bin/virtiofsd"];
+    &[QEMUS_FILE_SERVER, "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/bin/virtiofsd"];
 
 /// A host that is alive says so every second; emulation on a busy machine may pause for a while.
 const SILENCE_LIMIT: Duration = Duration::from_secs(60);
@@ -110,6 +113,11 @@ impl Machine {
                 Some(Event::Progress) => sign_of_life = Instant::now(),
                 None => {}
             }
+            for child in &mut self.children {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(Outcome::Ended(self.last_words(&format!("a file server: {status}"))));
+                }
+            }
             if let Some(status) = self.emulator.try_wait()? {
                 return Ok(Outcome::Ended(self.last_words(&format!("QEMU: {status}"))));
             }
@@ -132,6 +140,7 @@ impl Machine {
         last("console.log", "nested:")
             .or_else(|| last("console.log", "Kernel panic"))
             .or_else(|| last("qemu.log", "qemu-system-x86_64: -"))
+            .or_else(|| last("share-host.log", " "))
             .unwrap_or_else(|| otherwise.to_owned())
     }
 }
@@ -167,35 +176,38 @@ fn bound_to_us(program: &str) -> Command {
     command
 }
 
+/// Starts the file server of one share; it listens on a socket that it is given as its standard input.
 fn start_file_server(sockets: &Path, logs: &Path, tag: &str, source: &Path) -> Result<Child> {
     let program =
         FILE_SERVER_PROGRAMS.iter().find(|path| Path::new(path).exists()).context("no virtiofsd")?;
-    let socket = sockets.join(format!("share-{tag}"));
-    let log = logs.join(format!("share-{tag}.log"));
-    let mut command = bound_to_us(program);
-    command.arg(format!("--socket-path={}", socket.display()));
+    let is_qemus_own = *program == QEMUS_FILE_SERVER;
+    let is_root = setup::is_root()?;
+    let mut command = if is_qemus_own && !is_root {
+        // It insists on dropping groups, which takes a user namespace with more than one user in it.
+        let mut command = bound_to_us("unshare");
+        command.args(["--user", "--map-root-user", "--map-auto", "--", program]);
+        command
+    } else {
+        bound_to_us(program)
+    };
     // What the command reads is not expected to change under it; what it writes is read from outside.
     let cache = if tag == "host" { "always" } else { "auto" };
-    if *program == "/usr/lib/qemu/virtiofsd" {
+    command.arg("--fd=0");
+    if is_qemus_own {
         command.args(["-f", "-o", &format!("cache={cache}"), "-o", "sandbox=chroot", "-o", "log_level=warn"]);
         command.arg("-o").arg(format!("source={}", source.display()));
     } else {
-        command.arg(format!("--cache={cache}")).args(["--sandbox=chroot", "--log-level=warn"]);
-        command.arg(format!("--shared-dir={}", source.display()));
+        command.arg(format!("--cache={cache}")).args(["--log-level=warn", "--shared-dir"]).arg(source);
+        command.arg(if is_root { "--sandbox=chroot" } else { "--sandbox=namespace" });
     }
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(&log)?);
-    let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !socket.exists() {
-        if child.try_wait()?.is_some() || Instant::now() > deadline {
-            let _ = child.kill();
-            let _ = child.wait();
-            let message = fs::read_to_string(&log).unwrap_or_default();
-            bail!("{program} does not serve {}: {}", source.display(), message.trim());
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    Ok(child)
+    let socket = UnixListener::bind(share_socket(sockets, tag)).context("cannot listen for a file server")?;
+    command.stdin(OwnedFd::from(socket)).stdout(Stdio::null());
+    command.stderr(File::create(logs.join(format!("share-{tag}.log")))?);
+    command.spawn().with_context(|| format!("cannot start {program}"))
+}
+
+fn share_socket(sockets: &Path, tag: &str) -> PathBuf {
+    sockets.join(format!("share-{tag}"))
 }
 
 /// QEMU's command line, without the kernel and the console.
@@ -210,7 +222,7 @@ fn emulator(options: &Options, sockets: &Path, shares: &[(&str, PathBuf)]) -> Co
     command.arg(format!("memory-backend-memfd,id=memory,size={memory}M,share=on"));
     command.args(["-device", "intel-iommu,intremap=on,device-iotlb=on"]);
     for (tag, _) in shares {
-        let socket = sockets.join(format!("share-{tag}"));
+        let socket = share_socket(sockets, tag);
         command.arg("-chardev").arg(format!("socket,id=share-{tag},path={}", socket.display()));
         command.arg("-device").arg(format!("vhost-user-fs-pci,chardev=share-{tag},tag={tag}"));
     }

@@ -30,8 +30,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
-use crate::process;
 use crate::workspace::Workspace;
+use crate::{process, setup};
 use machine::{Machine, Outcome};
 
 pub use machine::FILE_SERVER_PROGRAMS;
@@ -80,10 +80,12 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
 
     for attempt in ["first", "second"] {
         let folder = RunFolder::create(&cache)?;
+        let yes = |condition: bool| if condition { "yes" } else { "" };
         let settings = format!(
-            "end_marker={}\nwrite_back={}\n",
+            "end_marker={}\nwrite_back={}\noverlay={}\n",
             process::shell_quote(output::END_MARKER),
-            if options.write_back.is_some() { "yes" } else { "" },
+            yes(options.write_back.is_some()),
+            yes(setup::is_root()?),
         );
         let mut initramfs = base.clone();
         initramfs.extend(initramfs::job(&settings, &script)?);
