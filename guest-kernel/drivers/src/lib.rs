@@ -25,6 +25,7 @@ pub mod virtio;
 use crate::pci::Function;
 use crate::virtio::console::Console;
 use crate::virtio::entropy::Entropy;
+use crate::virtio::fs::FuseFileSystem;
 use crate::virtio::transport::{self, Transport, TransportError, device_type};
 use alloc::sync::Arc;
 
@@ -34,6 +35,8 @@ use alloc::sync::Arc;
 pub struct Devices {
     /// The standard streams.
     pub console: Option<Arc<Console>>,
+    /// Directories of the host.
+    pub file_system: Option<Arc<FuseFileSystem>>,
     entropy: Option<Function>,
 }
 
@@ -46,6 +49,9 @@ pub fn discover(ecam_base: u64, pci_devices: u32, mut failed: impl FnMut(u16, Tr
         let Some(kind) = transport::type_of(&function) else { continue };
         let result = match kind {
             device_type::CONSOLE => start(&function, Console::start).map(|it| devices.console = Some(it)),
+            device_type::FILE_SYSTEM => {
+                start(&function, FuseFileSystem::start).map(|it| devices.file_system = Some(it))
+            }
             device_type::ENTROPY => {
                 devices.entropy = Some(function);
                 Ok(())

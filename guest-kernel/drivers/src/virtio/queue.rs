@@ -230,18 +230,15 @@ impl Queue {
         flags: u64,
         left: &mut u16,
     ) -> u16 {
-        let at = DESCRIPTOR_SIZE * usize::from(current);
-        self.region.write_u64(at, segment.address.0);
         *left -= 1;
-        if *left == 0 {
-            self.region.write_u64(at + 8, u64::from(segment.len) | flags);
-            return current;
-        }
-        let next = state.take_descriptor();
+        let next = if *left == 0 { None } else { Some(state.take_descriptor()) };
+        let link = next.map_or(0, |next| NEXT | u64::from(next) << 48);
+        let descriptor = [segment.address.0, u64::from(segment.len) | flags | link].map(u64::to_le_bytes);
+        self.region.write(DESCRIPTOR_SIZE * usize::from(current), descriptor.as_flattened());
+        let Some(next) = next else { return current };
         if let Some(slot) = state.slots.get_mut(usize::from(current)) {
             slot.next = next;
         }
-        self.region.write_u64(at + 8, u64::from(segment.len) | flags | NEXT | u64::from(next) << 48);
         next
     }
 

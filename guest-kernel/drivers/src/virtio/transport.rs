@@ -11,6 +11,7 @@
 use super::queue::{Layout, Queue};
 use crate::pci::{Capability, Function};
 use crate::platform::{Line, Region, Registers};
+use septum_abi::linux::Errno;
 use septum_guest_hal::address::PhysAddr;
 
 /// Vendor of all virtio devices.
@@ -87,6 +88,8 @@ pub enum TransportError {
     Queue,
     /// Memory or interrupt vectors ran out.
     Resources,
+    /// The device answers what it should not.
+    Protocol(Errno),
 }
 
 /// A virtio device on the PCI bus.

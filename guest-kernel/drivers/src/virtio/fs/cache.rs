@@ -1,0 +1,185 @@
+//! The pages of a file that are in memory.
+//!
+//! ```text
+//! chunks, ascending       pages of a chunk
+//! 0                       [frame, frame, -, - ... ] 16
+//! 3                       [ ... ]
+//! ```
+//!
+//! A frame here may be mapped by programs at the same time; then the cache is not its only owner. Files are
+//! mostly read from the front, so a chunk is mostly the last one or the one asked for before.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use septum_guest_hal::frame::Frame;
+
+/// Pages of a chunk.
+pub const CHUNK: u64 = 16;
+const CHUNK_PAGES: usize = 16;
+
+type Pages = [Option<Frame>; CHUNK_PAGES];
+
+struct Chunk {
+    number: u64,
+    pages: Box<Pages>,
+}
+
+/// The cached pages of one file.
+#[derive(Default)]
+pub struct PageCache {
+    chunks: Vec<Chunk>,
+    /// Where the last search ended.
+    hint: usize,
+}
+
+fn split(page: u64) -> (u64, usize) {
+    (page / CHUNK, usize::try_from(page % CHUNK).unwrap_or(0))
+}
+
+impl PageCache {
+    /// Whether no page is cached.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    fn position(&mut self, number: u64) -> Result<usize, usize> {
+        if self.chunks.get(self.hint).is_some_and(|chunk| chunk.number == number) {
+            return Ok(self.hint);
+        }
+        let found = match self.chunks.last() {
+            Some(last) if last.number < number => Err(self.chunks.len()),
+            _ => self.chunks.binary_search_by_key(&number, |chunk| chunk.number),
+        };
+        self.hint = found.unwrap_or(self.hint);
+        found
+    }
+
+    /// The frame of a page.
+    pub fn get(&mut self, page: u64) -> Option<&Frame> {
+        let (number, index) = split(page);
+        let position = self.position(number).ok()?;
+        self.chunks.get(position)?.pages.get(index)?.as_ref()
+    }
+
+    /// Caches `frames` as the pages from `first` on, except those that somebody was faster with.
+    pub fn insert(&mut self, first: u64, frames: impl IntoIterator<Item = Frame>) {
+        let mut known = None;
+        for (page, frame) in (first..).zip(frames) {
+            let (number, index) = split(page);
+            let position = match known {
+                Some((known, position)) if known == number => position,
+                _ => self.chunk(number),
+            };
+            known = Some((number, position));
+            if let Some(place) = self.chunks.get_mut(position).and_then(|chunk| chunk.pages.get_mut(index)) {
+                place.get_or_insert(frame);
+            }
+        }
+    }
+
+    /// Where chunk `number` is; makes it if need be.
+    fn chunk(&mut self, number: u64) -> usize {
+        match self.position(number) {
+            Ok(position) => position,
+            Err(position) => {
+                self.chunks.insert(position, Chunk { number, pages: Box::default() });
+                self.hint = position;
+                position
+            }
+        }
+    }
+
+    /// The pages around `page`, which is not cached, that are not cached either, within `limits`.
+    pub fn missing_around(&mut self, page: u64, limits: core::ops::Range<u64>) -> core::ops::Range<u64> {
+        let (mut start, mut end) = (page, page + 1);
+        while start > limits.start && self.get(start - 1).is_none() {
+            start -= 1;
+        }
+        while end < limits.end && self.get(end).is_none() {
+            end += 1;
+        }
+        start..end
+    }
+
+    /// Takes all pages from `first` on out.
+    pub fn truncate(&mut self, first: u64) {
+        let (number, index) = split(first);
+        self.chunks.retain_mut(|chunk| {
+            if chunk.number == number {
+                chunk.pages.iter_mut().skip(index).for_each(|page| *page = None);
+            }
+            chunk.number < number || chunk.number == number && index > 0
+        });
+        self.hint = 0;
+    }
+
+    /// Takes the pages of a range out for which `is_unwanted`.
+    pub fn remove_if(
+        &mut self,
+        range: core::ops::Range<u64>,
+        mut is_unwanted: impl FnMut(u64, &Frame) -> bool,
+    ) {
+        for chunk in &mut self.chunks {
+            let first = chunk.number * CHUNK;
+            if first >= range.end || first + CHUNK <= range.start {
+                continue;
+            }
+            for (page, place) in (first..).zip(chunk.pages.iter_mut()) {
+                if range.contains(&page) && place.as_ref().is_some_and(|frame| is_unwanted(page, frame)) {
+                    *place = None;
+                }
+            }
+        }
+        self.chunks.retain(|chunk| chunk.pages.iter().any(Option::is_some));
+        self.hint = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PageCache;
+    use septum_guest_hal::frame::Frame;
+
+    fn cache(pages: &[u64]) -> PageCache {
+        let mut cache = PageCache::default();
+        for &page in pages {
+            cache.insert(page, [Frame::uninit().unwrap()]);
+        }
+        cache
+    }
+
+    #[test]
+    fn pages_are_found_wherever_they_were_put() {
+        let pages = [0, 5, 1 << 40, 15, 16, 31, 17, 1000, 999];
+        let mut cache = cache(&pages);
+        for page in pages {
+            assert!(cache.get(page).is_some());
+            assert_eq!(cache.get(page + 2).is_some(), page == 15);
+        }
+        let first = cache.get(5).unwrap().clone();
+        cache.insert(4, [Frame::uninit().unwrap(), Frame::uninit().unwrap()]);
+        assert_eq!(cache.get(5), Some(&first));
+        assert!(cache.get(4).is_some());
+        assert_eq!(cache.missing_around(8, 0..100), 6..15);
+        assert_eq!(cache.missing_around(8, 7..10), 7..10);
+    }
+
+    #[test]
+    fn truncation_drops_what_lies_beyond() {
+        let mut cache = cache(&[0, 15, 16, 17, 40]);
+        cache.truncate(17);
+        let left: Vec<_> = (0..50).filter(|&page| cache.get(page).is_some()).collect();
+        assert_eq!(left, [0, 15, 16]);
+        cache.truncate(0);
+        assert!(cache.is_empty());
+    }
+
+    #[test]
+    fn a_range_is_dropped_selectively() {
+        let mut cache = cache(&[0, 15, 16, 17, 40]);
+        cache.remove_if(15..40, |page, _| page != 16);
+        let left: Vec<_> = (0..50).filter(|&page| cache.get(page).is_some()).collect();
+        assert_eq!(left, [0, 16, 40]);
+    }
+}

@@ -1,0 +1,156 @@
+//! The kernel's view of a node.
+
+use super::directory::Directory;
+use super::file::RegularFile;
+use super::fuse::{self, Opcode, set};
+use super::node::Node;
+use super::session::{Data, RESULTS_LIMIT};
+use super::volume::Volume;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::any::Any;
+use septum_abi::linux::Errno;
+use septum_guest_core::fs::inode::{
+    Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
+    Timestamp,
+};
+
+impl Inode for Node {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn metadata(&self) -> Result<Metadata, Errno> {
+        Ok(self.attributes()?.metadata(self.tree.device, self.kind))
+    }
+
+    fn kind(&self) -> FileKind {
+        self.kind
+    }
+
+    fn set_metadata(&self, changes: &SetMetadata) -> Result<(), Errno> {
+        // valid, 0 | handle | size | lock owner | atime | mtime | ctime | atime ns, mtime ns | ctime ns, mode | 0, uid | gid, 0
+        let SetMetadata { permissions, uid, gid, size, accessed, modified } = *changes;
+        let mask = [
+            (permissions.is_some(), set::MODE),
+            (uid.is_some(), set::UID),
+            (gid.is_some(), set::GID),
+            (size.is_some(), set::SIZE),
+            (accessed.is_some(), set::ACCESSED),
+            (modified.is_some(), set::MODIFIED),
+        ];
+        let valid = mask.into_iter().filter(|(is_set, _)| *is_set).fold(0, |valid, (_, bit)| valid | bit);
+        if valid == 0 {
+            return Ok(());
+        }
+        let (accessed, modified) = (accessed.unwrap_or_default(), modified.unwrap_or_default());
+        let seconds = |time: Timestamp| time.seconds.cast_unsigned();
+        let mode = permissions.map_or(0, |permissions| self.kind as u32 | permissions & 0o7777);
+        let mut exchange = self.volume.session.begin(Opcode::SetAttributes, self.id)?;
+        exchange.words([
+            fuse::pair(valid, 0),
+            0,
+            size.unwrap_or(0),
+            0,
+            seconds(accessed),
+            seconds(modified),
+            0,
+            fuse::pair(accessed.nanoseconds, modified.nanoseconds),
+            fuse::pair(0, mode),
+            fuse::pair(0, uid.unwrap_or(0)),
+            fuse::pair(gid.unwrap_or(0), 0),
+        ]);
+        exchange.call(fuse::ATTRIBUTES_REPLY, Data::None)?;
+        let (attributes, deadline) = Volume::attributes_of_reply(&self.tree, &exchange);
+        drop(exchange);
+        self.outdate();
+        self.accept(attributes, deadline)?;
+        if let Some(size) = size {
+            self.truncate_pages(size);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, name: &[u8]) -> Result<InodeRef, Errno> {
+        Ok(self.find(name)?)
+    }
+
+    fn create(&self, name: &[u8], what: Create<'_>, ownership: Ownership) -> Result<InodeRef, Errno> {
+        Ok(self.make(name, what, ownership)?)
+    }
+
+    fn link(&self, name: &[u8], target: &InodeRef) -> Result<(), Errno> {
+        self.make_link(name, self.sibling(target)?)
+    }
+
+    fn unlink(&self, name: &[u8]) -> Result<(), Errno> {
+        self.remove(Opcode::Unlink, name)
+    }
+
+    fn remove_directory(&self, name: &[u8]) -> Result<(), Errno> {
+        self.remove(Opcode::RemoveDirectory, name)
+    }
+
+    fn rename(
+        &self,
+        name: &[u8],
+        new_parent: &InodeRef,
+        new_name: &[u8],
+        keep_existing: bool,
+    ) -> Result<(), Errno> {
+        self.move_entry(name, self.sibling(new_parent)?, new_name, keep_existing)
+    }
+
+    fn read_link(&self) -> Result<Vec<u8>, Errno> {
+        if self.kind != FileKind::Symlink {
+            return Err(Errno::EINVAL);
+        }
+        let known = self.state.lock().target.clone();
+        if let Some(target) = known {
+            return Ok(target.to_vec());
+        }
+        let mut exchange = self.volume.session.begin(Opcode::ReadLink, self.id)?;
+        let len = exchange.call(0, Data::Text)?;
+        let mut target = alloc::vec![0; len.min(RESULTS_LIMIT)];
+        exchange.result_bytes(&mut target);
+        drop(exchange);
+        if self.tree.is_immutable() {
+            self.state.lock().target = Some(Arc::from(&*target));
+        }
+        Ok(target)
+    }
+
+    fn may_change_outside(&self) -> bool {
+        !self.tree.is_immutable()
+    }
+
+    fn open(&self, access: Access) -> Result<Arc<dyn File>, Errno> {
+        match self.kind {
+            FileKind::Regular => Ok(Arc::new(RegularFile::new(self.shared()?, self.handle(access)?, access))),
+            FileKind::Directory if access.write => Err(Errno::EISDIR),
+            FileKind::Directory => Ok(Arc::new(Directory::new(self.shared()?, self.handle(access)?))),
+            FileKind::Symlink => Err(Errno::ELOOP),
+            // The host must not be made to wait for, or to talk to, whatever is behind these.
+            FileKind::Fifo | FileKind::Socket | FileKind::CharacterDevice | FileKind::BlockDevice => {
+                Err(Errno::ENXIO)
+            }
+        }
+    }
+
+    fn file_system(&self) -> Result<FileSystemStatus, Errno> {
+        let mut exchange = self.volume.session.begin(Opcode::StatFs, self.id)?;
+        exchange.call(fuse::STATUS, Data::None)?;
+        // blocks | free | available | files | free files | block size, name length | fragment size
+        let [blocks, _free, blocks_free, files, files_free, block, fragment] = exchange.results();
+        let fragment = fuse::low(fragment);
+        Ok(FileSystemStatus {
+            magic: fuse::SUPER_MAGIC,
+            block_size: u64::from(if fragment == 0 { fuse::low(block) } else { fragment }),
+            blocks,
+            blocks_free,
+            files,
+            files_free,
+            name_max: u64::from(fuse::high(block)),
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! Looking up, making, moving and removing names in a directory.
+
+use super::fuse::{self, Opcode, open};
+use super::handle::Handle;
+use super::node::Node;
+use super::session::{ARGUMENTS_LIMIT, Data, Exchange};
+use crate::platform;
+use crate::virtio::segment;
+use alloc::sync::Arc;
+use septum_abi::layout::PAGE_SIZE;
+use septum_abi::linux::Errno;
+use septum_guest_core::fs::inode::{Access, Create, FileKind, InodeRef, Ownership};
+
+impl Node {
+    fn need_directory(&self) -> Result<(), Errno> {
+        if self.kind == FileKind::Directory { Ok(()) } else { Err(Errno::ENOTDIR) }
+    }
+
+    fn begin_in_directory(&self, opcode: Opcode) -> Result<Exchange<'_>, Errno> {
+        self.need_directory()?;
+        self.volume.session.begin(opcode, self.id)
+    }
+
+    /// The node that the reply to a request about `name` tells of.
+    fn adopt(&self, name: &[u8], reply: &Exchange<'_>) -> Result<Arc<Self>, Errno> {
+        let (node, deadline) = self.volume.node_of_entry(&self.tree, reply)?;
+        if !self.tree.is_immutable() {
+            self.entries.lock().set(name, &node, deadline);
+        }
+        Ok(node)
+    }
+
+    /// The entry `name`.
+    pub(super) fn find(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
+        self.need_directory()?;
+        if !self.tree.is_immutable()
+            && let Some(known) = self.entries.lock().get(name)
+        {
+            return Ok(known);
+        }
+        let mut exchange = self.begin_in_directory(Opcode::Lookup)?;
+        exchange.name(name)?;
+        exchange.call(fuse::ENTRY, Data::None)?;
+        self.adopt(name, &exchange)
+    }
+
+    /// Makes the entry `name`.
+    pub(super) fn make(
+        &self,
+        name: &[u8],
+        what: Create<'_>,
+        ownership: Ownership,
+    ) -> Result<Arc<Self>, Errno> {
+        self.entries.lock().remove(name);
+        let node = match what {
+            Create::File => self.make_file(name, ownership.permissions),
+            Create::Directory => {
+                let mut exchange = self.begin_in_directory(Opcode::MakeDirectory)?;
+                exchange.words([fuse::pair(ownership.permissions, 0)]);
+                exchange.name(name)?;
+                exchange.call(fuse::ENTRY, Data::None)?;
+                self.adopt(name, &exchange)
+            }
+            Create::Symlink(target) => self.make_symlink(name, target),
+            Create::Node { kind, device } => self.make_node(
+                name,
+                kind as u32 | ownership.permissions,
+                u32::try_from(device).map_err(|_| Errno::EINVAL)?,
+            ),
+        }?;
+        self.outdate();
+        Ok(node)
+    }
+
+    /// Makes and opens a file in one go: its permissions may forbid to open it later.
+    fn make_file(&self, name: &[u8], permissions: u32) -> Result<Arc<Self>, Errno> {
+        let mode = FileKind::Regular as u32 | permissions;
+        if self.volume.limits.no_open {
+            return self.make_node(name, mode, 0);
+        }
+        let mut exchange = self.begin_in_directory(Opcode::Create)?;
+        exchange.words([fuse::pair(open::READ_WRITE | open::CREATE | open::EXCLUSIVE, mode), 0]);
+        exchange.name(name)?;
+        match exchange.call(fuse::ENTRY + fuse::OPENED, Data::None) {
+            Err(Errno::ENOSYS) => {
+                drop(exchange);
+                return self.make_node(name, mode, 0);
+            }
+            result => result?,
+        };
+        let node = self.adopt(name, &exchange)?;
+        let [.., number, _flags]: [u64; fuse::ENTRY_WORDS + 2] = exchange.results();
+        let access = Access { read: true, write: true };
+        node.state.lock().created = Some(Arc::new(Handle::new(&node, number, access, false, false)));
+        Ok(node)
+    }
+
+    fn make_node(&self, name: &[u8], mode: u32, device: u32) -> Result<Arc<Self>, Errno> {
+        let mut exchange = self.begin_in_directory(Opcode::MakeNode)?;
+        exchange.words([fuse::pair(mode, device), 0]);
+        exchange.name(name)?;
+        exchange.call(fuse::ENTRY, Data::None)?;
+        self.adopt(name, &exchange)
+    }
+
+    fn make_symlink(&self, name: &[u8], target: &[u8]) -> Result<Arc<Self>, Errno> {
+        let mut exchange = self.begin_in_directory(Opcode::Symlink)?;
+        exchange.name(name)?;
+        if name.len() + target.len() + 2 <= ARGUMENTS_LIMIT {
+            exchange.name(target)?;
+            exchange.call(fuse::ENTRY, Data::None)?;
+        } else {
+            if target.len() >= PAGE_SIZE {
+                return Err(Errno::ENAMETOOLONG);
+            }
+            let frame = platform::zeroed_frame().ok_or(Errno::ENOMEM)?;
+            frame.write(0, target);
+            let text = [segment::of_frame(&frame, 0, target.len() + 1)];
+            exchange.call(fuse::ENTRY, Data::Out(&text))?;
+        }
+        self.adopt(name, &exchange)
+    }
+
+    /// Gives `target` the name `name`.
+    pub(super) fn make_link(&self, name: &[u8], target: &Self) -> Result<(), Errno> {
+        let mut exchange = self.begin_in_directory(Opcode::Link)?;
+        exchange.words([target.id]);
+        exchange.name(name)?;
+        exchange.call(fuse::ENTRY, Data::None)?;
+        self.adopt(name, &exchange)?;
+        self.outdate();
+        Ok(())
+    }
+
+    /// Removes a name by UNLINK or RMDIR.
+    pub(super) fn remove(&self, opcode: Opcode, name: &[u8]) -> Result<(), Errno> {
+        let mut exchange = self.begin_in_directory(opcode)?;
+        exchange.name(name)?;
+        exchange.call(0, Data::None)?;
+        self.forget_entry(name);
+        self.outdate();
+        Ok(())
+    }
+
+    /// Moves `name` to `new_name` of `new_parent`.
+    pub(super) fn move_entry(
+        &self,
+        name: &[u8],
+        new_parent: &Self,
+        new_name: &[u8],
+        keep_existing: bool,
+    ) -> Result<(), Errno> {
+        let opcode = if keep_existing { Opcode::Rename2 } else { Opcode::Rename };
+        let mut exchange = self.begin_in_directory(opcode)?;
+        exchange.words([new_parent.id]);
+        if keep_existing {
+            exchange.words([fuse::pair(fuse::RENAME_NO_REPLACE, 0)]);
+        }
+        exchange.name(name)?;
+        exchange.name(new_name)?;
+        exchange.call(0, Data::None)?;
+        self.forget_entry(name);
+        new_parent.forget_entry(new_name);
+        self.outdate();
+        new_parent.outdate();
+        Ok(())
+    }
+
+    /// Forgets an entry that was changed; the file it named has fewer links now.
+    fn forget_entry(&self, name: &[u8]) {
+        let node = self.entries.lock().remove(name);
+        if let Some(node) = node {
+            node.outdate();
+        }
+    }
+
+    /// The node behind an inode, if it is of the same file system and tree.
+    pub(super) fn sibling<'a>(&self, inode: &'a InodeRef) -> Result<&'a Self, Errno> {
+        let node = inode.as_any().downcast_ref::<Self>().ok_or(Errno::EXDEV)?;
+        if Arc::ptr_eq(&node.volume, &self.volume) && node.tree.index == self.tree.index {
+            Ok(node)
+        } else {
+            Err(Errno::EXDEV)
+        }
+    }
+}

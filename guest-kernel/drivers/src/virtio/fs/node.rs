@@ -1,0 +1,185 @@
+//! A file of the host, as far as the guest knows it.
+//!
+//! What is known of a file's attributes holds until a deadline that the host sets: for ever in trees that
+//! nobody changes. When new attributes tell of other contents than those cached, cached pages follow. Writes
+//! of our own change attributes too; after one, the next attributes are taken without suspicion.
+//!
+//! Locks: `state`, `pages` and `entries` are held for a few instructions each, never two at a time and never while the host works.
+
+use super::Tree;
+use super::cache::PageCache;
+use super::entries::Entries;
+use super::fuse::{self, Attributes, Opcode};
+use super::handle::Handle;
+use super::session::Data;
+use super::volume::{Volume, deadline, has_passed};
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use septum_abi::linux::Errno;
+use septum_guest_core::fs::inode::{Access, FileKind};
+use septum_guest_hal::sync::Mutex;
+
+/// A file, directory or link of the host.
+pub struct Node {
+    this: Weak<Self>,
+    /// The connection.
+    pub volume: Arc<Volume>,
+    /// The tree it was found in.
+    pub tree: Arc<Tree>,
+    /// The host's number.
+    pub id: u64,
+    /// Its kind.
+    pub kind: FileKind,
+    lookups: AtomicU64,
+    pub(super) state: Mutex<State>,
+    pub(super) pages: Mutex<PageCache>,
+    pub(super) entries: Mutex<Entries>,
+    /// Programs may change cached pages through mappings: then they are newer than the host's.
+    pub(super) is_mapped_writable: AtomicBool,
+}
+
+pub(super) struct State {
+    attributes: Attributes,
+    deadline: u64,
+    /// We have written since.
+    is_written: bool,
+    /// Target of a link that never changes.
+    pub(super) target: Option<Arc<[u8]>>,
+    /// The handle that came with the file's creation, until it is first opened.
+    pub(super) created: Option<Arc<Handle>>,
+    /// Open handles: for reading, writing, both.
+    handles: [Weak<Handle>; 3],
+}
+
+impl Node {
+    pub(super) fn new(
+        volume: Arc<Volume>,
+        tree: Arc<Tree>,
+        id: u64,
+        kind: FileKind,
+        lookups: u64,
+        attributes: Attributes,
+        deadline: u64,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            volume,
+            tree,
+            id,
+            kind,
+            lookups: AtomicU64::new(lookups),
+            state: Mutex::new(State {
+                attributes,
+                deadline,
+                is_written: false,
+                target: None,
+                created: None,
+                handles: [Weak::new(), Weak::new(), Weak::new()],
+            }),
+            pages: Mutex::default(),
+            entries: Mutex::default(),
+            is_mapped_writable: AtomicBool::new(false),
+        })
+    }
+
+    /// Itself, counted.
+    pub(super) fn shared(&self) -> Result<Arc<Self>, Errno> {
+        self.this.upgrade().ok_or(Errno::EIO)
+    }
+
+    pub(super) fn add_lookups(&self, count: u64) {
+        self.lookups.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// The attributes, if they are not out of date.
+    #[must_use]
+    pub fn known_attributes(&self) -> Option<Attributes> {
+        let state = self.state.lock();
+        if has_passed(state.deadline) { None } else { Some(state.attributes) }
+    }
+
+    /// The attributes, from the host if what is known is out of date.
+    pub fn attributes(&self) -> Result<Attributes, Errno> {
+        if let Some(attributes) = self.known_attributes() {
+            return Ok(attributes);
+        }
+        let mut exchange = self.volume.session.begin(Opcode::GetAttributes, self.id)?;
+        exchange.words([0, 0]);
+        exchange.call(fuse::ATTRIBUTES_REPLY, Data::None)?;
+        let (attributes, deadline) = Volume::attributes_of_reply(&self.tree, &exchange);
+        drop(exchange);
+        self.accept(attributes, deadline)
+    }
+
+    /// Takes in attributes that the host sent about this node.
+    pub(super) fn accept(&self, attributes: Attributes, deadline: u64) -> Result<Attributes, Errno> {
+        if FileKind::from_mode(attributes.mode()) != Some(self.kind) {
+            return Err(Errno::ESTALE);
+        }
+        self.learn(attributes, deadline);
+        Ok(attributes)
+    }
+
+    /// As [`accept`](Self::accept), of the same kind.
+    pub(super) fn learn(&self, attributes: Attributes, deadline: u64) {
+        let has_changed = {
+            let mut state = self.state.lock();
+            let has_changed = !state.is_written && state.attributes.version() != attributes.version();
+            state.is_written = false;
+            state.attributes = attributes;
+            state.deadline = deadline;
+            has_changed
+        };
+        if has_changed && !self.tree.is_immutable() {
+            self.refresh_pages();
+        }
+    }
+
+    /// Notes that attributes changed with something that we did.
+    pub(super) fn outdate(&self) {
+        let mut state = self.state.lock();
+        state.deadline = deadline::PAST;
+        state.is_written = true;
+    }
+
+    /// Notes that we have written up to `end`.
+    pub(super) fn extend(&self, end: u64) {
+        let mut state = self.state.lock();
+        let size = state.attributes.size().max(end);
+        state.attributes.set_size(size);
+        state.deadline = deadline::PAST;
+        state.is_written = true;
+    }
+
+    /// A handle for `access`: an open one that allows it, or a new one.
+    pub(super) fn handle(&self, access: Access) -> Result<Arc<Handle>, Errno> {
+        let place = match (access.read, access.write) {
+            (_, false) => 0,
+            (false, true) => 1,
+            (true, true) => 2,
+        };
+        {
+            let mut state = self.state.lock();
+            if let Some(created) = state.created.take_if(|created| created.allows(access)) {
+                let [.., both] = &mut state.handles;
+                *both = Arc::downgrade(&created);
+                return Ok(created);
+            }
+            let open = [place, 2].into_iter().find_map(|place| state.handles.get(place)?.upgrade());
+            if let Some(open) = open {
+                return Ok(open);
+            }
+        }
+        let handle = Handle::open(self, access, self.kind == FileKind::Directory)?;
+        if let Some(place) = self.state.lock().handles.get_mut(place) {
+            *place = Arc::downgrade(&handle);
+        }
+        Ok(handle)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.volume.remove(self, self.lookups.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,169 @@
+//! What all nodes of a file system share: the connection, what the host can do, and the nodes by number.
+
+use super::Tree;
+use super::fuse::{self, Attributes, Opcode, init};
+use super::node::Node;
+use super::session::{Data, Exchange, Session};
+use super::table::{Key, Table};
+use alloc::sync::{Arc, Weak};
+use septum_abi::layout::PAGE_SIZE;
+use septum_abi::linux::Errno;
+use septum_guest_core::fs::inode::FileKind;
+use septum_guest_hal::clock::monotonic_ns;
+use septum_guest_hal::sync::Mutex;
+
+/// Most bytes of data in a request, whatever the host would take.
+const DATA_LIMIT: usize = 256 * 1024;
+/// Bytes of data in a request that every host takes.
+const DATA_LEAST: usize = PAGE_SIZE;
+
+/// What the host can do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most bytes that a READ or WRITE may move.
+    pub data: usize,
+    /// Files need not be opened.
+    pub no_open: bool,
+    /// Directories need not be opened.
+    pub no_open_directory: bool,
+}
+
+/// A connection and its nodes.
+pub struct Volume {
+    /// The connection.
+    pub session: Session,
+    /// What the host can do.
+    pub limits: Limits,
+    nodes: Mutex<Table<Weak<Node>>>,
+}
+
+/// A time by which something known from the host is out of date, on the monotonic clock, ns.
+pub mod deadline {
+    /// It already is.
+    pub const PAST: u64 = 0;
+    /// It never will be.
+    pub const NEVER: u64 = u64::MAX;
+}
+
+/// When what the host says is valid for so long is out of date.
+fn deadline_after(tree: &Tree, seconds: u64, nanoseconds: u32) -> u64 {
+    if tree.is_immutable() {
+        return deadline::NEVER;
+    }
+    let ns = seconds.saturating_mul(1_000_000_000).saturating_add(u64::from(nanoseconds));
+    if ns == 0 { deadline::PAST } else { monotonic_ns().saturating_add(ns) }
+}
+
+/// Whether a deadline has passed.
+#[must_use]
+pub fn has_passed(deadline: u64) -> bool {
+    deadline != deadline::NEVER && (deadline == deadline::PAST || deadline <= monotonic_ns())
+}
+
+impl Volume {
+    /// Greets the host.
+    pub fn connect(session: Session) -> Result<Self, Errno> {
+        let limits = {
+            let mut exchange = session.begin(Opcode::Init, 0)?;
+            let wanted = init::ASYNC_READ
+                | init::BIG_WRITES
+                | init::NO_OPEN
+                | init::NO_OPEN_DIRECTORY
+                | init::PARALLEL_DIRECTORY_OPERATIONS
+                | init::MAX_PAGES;
+            let readahead = u32::try_from(DATA_LIMIT).map_err(|_| Errno::EIO)?;
+            exchange.words([fuse::pair(fuse::MAJOR, fuse::MINOR), fuse::pair(readahead, wanted)]);
+            exchange.call(fuse::INITIALIZED, Data::None)?;
+            // major, minor | readahead, flags | background u16 x 2, max_write | granularity, max_pages u16, alignment u16
+            let [version, flags, write, pages] = exchange.results();
+            if fuse::low(version) != fuse::MAJOR {
+                return Err(Errno::EPROTO);
+            }
+            let flags = fuse::high(flags);
+            let write = usize::try_from(fuse::high(write)).map_err(|_| Errno::EIO)?;
+            let pages = usize::try_from(fuse::high(pages) & 0xffff).map_err(|_| Errno::EIO)?;
+            let pages = if flags & init::MAX_PAGES == 0 { 32 } else { pages };
+            // However memory is scattered and misaligned, its segments have to fit the queue.
+            let fits = session.segment_limit().saturating_sub(1) * PAGE_SIZE;
+            Limits {
+                data: DATA_LIMIT.min(write).min(pages * PAGE_SIZE).min(fits).max(DATA_LEAST),
+                no_open: flags & init::NO_OPEN != 0,
+                no_open_directory: flags & init::NO_OPEN_DIRECTORY != 0,
+            }
+        };
+        Ok(Self { session, limits, nodes: Mutex::default() })
+    }
+
+    /// The node that a reply with a `fuse_entry_out` names, and when the entry is out of date.
+    pub fn node_of_entry(
+        self: &Arc<Self>,
+        tree: &Arc<Tree>,
+        reply: &Exchange<'_>,
+    ) -> Result<(Arc<Node>, u64), Errno> {
+        let [node, _generation, entry_seconds, seconds, nanoseconds, attributes @ ..]: [u64;
+            fuse::ENTRY_WORDS] = reply.results();
+        if node == 0 {
+            return Err(Errno::ENOENT);
+        }
+        let entry_deadline = deadline_after(tree, entry_seconds, fuse::low(nanoseconds));
+        let deadline = deadline_after(tree, seconds, fuse::high(nanoseconds));
+        Ok((self.node(tree, node, 1, Attributes(attributes), deadline)?, entry_deadline))
+    }
+
+    /// The attributes in a reply with a `fuse_attr_out`, and when they are out of date.
+    pub fn attributes_of_reply(tree: &Tree, reply: &Exchange<'_>) -> (Attributes, u64) {
+        let [seconds, nanoseconds, attributes @ ..]: [u64; fuse::ATTRIBUTES_REPLY_WORDS] = reply.results();
+        (Attributes(attributes), deadline_after(tree, seconds, fuse::low(nanoseconds)))
+    }
+
+    /// The node with this number, which the host has told of `lookups` more times.
+    pub fn node(
+        self: &Arc<Self>,
+        tree: &Arc<Tree>,
+        id: u64,
+        lookups: u64,
+        attributes: Attributes,
+        deadline: u64,
+    ) -> Result<Arc<Node>, Errno> {
+        let Some(kind) = FileKind::from_mode(attributes.mode()) else {
+            self.session.forget(id, lookups);
+            return Err(Errno::EIO);
+        };
+        let key = Key { node: id, tree: tree.index };
+        let mut nodes = self.nodes.lock();
+        let known = nodes.get(key).and_then(Weak::upgrade);
+        if let Some(node) = known.as_ref().filter(|node| node.kind == kind) {
+            node.add_lookups(lookups);
+            drop(nodes);
+            node.learn(attributes, deadline);
+        } else {
+            let node = Node::new(Arc::clone(self), Arc::clone(tree), id, kind, lookups, attributes, deadline);
+            nodes.insert(key, Arc::downgrade(&node));
+            drop(nodes);
+            return Ok(node);
+        }
+        known.ok_or(Errno::EIO)
+    }
+
+    /// Forgets a node that nobody refers to.
+    pub(super) fn remove(&self, node: &Node, lookups: u64) {
+        let key = Key { node: node.id, tree: node.tree.index };
+        self.nodes.lock().remove_if(key, |known| core::ptr::eq(known.as_ptr(), node));
+        if node.id != fuse::ROOT {
+            self.session.forget(node.id, lookups);
+        }
+    }
+
+    /// Gives up cached pages that nobody maps until `wanted` frames are free, or there are no more. Returns how many are.
+    pub fn reclaim(&self, wanted: usize) -> usize {
+        let nodes: alloc::vec::Vec<_> = self.nodes.lock().values().filter_map(Weak::upgrade).collect();
+        let mut freed = 0;
+        for node in nodes {
+            if freed >= wanted {
+                break;
+            }
+            freed += node.drop_pages();
+        }
+        freed
+    }
+}
