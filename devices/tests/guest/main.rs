@@ -7,6 +7,7 @@
 mod console;
 mod driver;
 mod entropy;
+mod fs;
 mod garbage;
 mod machine;
 mod transport;

@@ -1,1 +1,210 @@
-//! soon
+//! File system device (virtio 1.2 section 5.11): a host directory tree for the guest, spoken to in FUSE.
+//!
+//! ```text
+//! queue 0  high priority: forget, interrupt        (section 5.11.2)
+//! queue 1  requests
+//!
+//!   chain ──► session ──► fuse_backend_rs Server ──► tree ──► PassthroughFs ──► host system calls
+//!             reply to     parses requests          identity, inode
+//!             everything                            numbers, limits
+//! ```
+//!
+//! The device shares what the host process can see below a root directory, mounts inside included: the machine puts
+//! together a mount namespace that holds exactly what the partition may touch, and that is the boundary. This device
+//! keeps the guest from leaving the tree, from making files that are not files, and from using other identities than
+//! the process's own.
+//!
+//! File data moves between page cache and guest memory without another copy. Requests are served one at a time, on
+//! a device thread that should belong to this device alone: a host file operation takes as long as it takes. After a
+//! request the thread watches the queue for a moment before it sleeps, because the next request usually follows soon.
+//!
+//! Needs: `/proc` while it is made and, for extended attributes, while it runs; a descriptor for each inode that the
+//! guest remembers, so a high `RLIMIT_NOFILE`. It clears the process's umask: the guest's applies.
+
+mod inode_numbers;
+mod session;
+mod tree;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use event_manager::EventOps;
+use fuse_backend_rs::passthrough;
+
+use self::session::Session;
+use self::tree::Tree;
+use super::device::{ActivateError, ActivationContext, Attachment, VirtioDevice, read_config_bytes};
+use super::device_type;
+use super::ring::Rings;
+use super::worker::{Backend, Turn, Worker};
+use crate::core::DeviceThreadHandle;
+
+/// Name under which the guest finds the file system.
+pub const TAG: &str = "septum";
+
+/// Queue of forget and interrupt requests.
+const HIGH_PRIORITY: usize = 0;
+/// Queue of all other requests.
+const REQUESTS: usize = 1;
+/// Request queues.
+const REQUEST_QUEUES: u32 = 1;
+/// The largest request, a megabyte in pages with its headers, fits the request queue.
+const QUEUE_SIZES: [u16; 2] = [128, 512];
+/// Requests served in one turn.
+const TURN: usize = 256;
+
+/// What the guest may remember of file contents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cache {
+    /// Nothing.
+    Never,
+    /// What it read since it opened the file: close-to-open consistency.
+    #[default]
+    Auto,
+    /// Everything, for ever: nobody else changes the files.
+    Always,
+}
+
+/// How to share a directory tree.
+#[derive(Clone, Debug)]
+pub struct FsConfig {
+    /// The tree's root on the host.
+    pub root: PathBuf,
+    /// What the guest may remember of file contents.
+    pub cache: Cache,
+    /// How long the guest may remember that a name leads to a file.
+    pub entry_timeout: Duration,
+    /// How long the guest may remember a file's attributes.
+    pub attribute_timeout: Duration,
+    /// How long to watch for the next request before sleeping. Zero on a host without idle processors.
+    pub spin: Duration,
+}
+
+impl FsConfig {
+    /// Shares `root` with settings that stay correct when the host changes files.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            cache: Cache::Auto,
+            entry_timeout: Duration::from_secs(1),
+            attribute_timeout: Duration::from_secs(1),
+            spin: Duration::from_micros(20),
+        }
+    }
+
+    fn passthrough(&self) -> io::Result<passthrough::Config> {
+        let root_dir = self.root.to_str().filter(|root| !root.contains('\0'));
+        let root_dir = root_dir.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "the root of a shared tree must be a UTF-8 path")
+        })?;
+        Ok(passthrough::Config {
+            root_dir: root_dir.to_owned(),
+            cache_policy: match self.cache {
+                Cache::Never => passthrough::CachePolicy::Never,
+                Cache::Auto => passthrough::CachePolicy::Auto,
+                Cache::Always => passthrough::CachePolicy::Always,
+            },
+            entry_timeout: self.entry_timeout,
+            attr_timeout: self.attribute_timeout,
+            writeback: false,
+            xattr: true,
+            do_import: true,
+            no_open: false,
+            no_opendir: false,
+            killpriv_v2: false,
+            inode_file_handles: false,
+            // Names inodes by mount and number, so the table of inodes shrinks when the guest forgets.
+            use_host_ino: true,
+            ..passthrough::Config::default()
+        })
+    }
+}
+
+/// The file system device.
+pub struct FileSystem {
+    worker: Worker<FsBackend>,
+}
+
+impl FileSystem {
+    /// A device that shares a tree, working on `thread`.
+    ///
+    /// # Errors
+    /// The root cannot be opened, or `/proc` is not there.
+    pub fn new(config: FsConfig, thread: DeviceThreadHandle) -> io::Result<Self> {
+        let session = Session::new(Tree::new(config.passthrough()?)?);
+        Ok(Self { worker: Worker::new(FsBackend { session, spin: config.spin }, thread)? })
+    }
+}
+
+impl VirtioDevice for FileSystem {
+    fn device_type(&self) -> u16 {
+        device_type::FILE_SYSTEM
+    }
+
+    fn name(&self) -> &'static str {
+        "virtio-fs"
+    }
+
+    fn queue_max_sizes(&self) -> &[u16] {
+        &QUEUE_SIZES
+    }
+
+    fn read_config(&self, offset: u64, data: &mut [u8]) {
+        // tag: 36 bytes, padded with zeros; number of request queues: 32 bits.
+        let mut config = [0; 40];
+        config[..TAG.len()].copy_from_slice(TAG.as_bytes());
+        config[36..].copy_from_slice(&REQUEST_QUEUES.to_le_bytes());
+        read_config_bytes(&config, offset, data);
+    }
+
+    fn attach(&mut self, attachment: Attachment) -> io::Result<()> {
+        self.worker.attach(attachment.kicks)
+    }
+
+    fn activate(&mut self, context: ActivationContext) -> Result<(), ActivateError> {
+        Ok(self.worker.start(context.rings)?)
+    }
+
+    fn reset(&mut self) {
+        self.worker.stop();
+    }
+}
+
+struct FsBackend {
+    session: Session,
+    spin: Duration,
+}
+
+impl Backend for FsBackend {
+    fn kicked(&mut self, queue: usize, rings: &mut Rings, _operations: &mut EventOps) -> Turn {
+        let Some(ring) = rings.get(queue) else { return Turn::Done };
+        let spin = if queue == REQUESTS { self.spin } else { Duration::ZERO };
+        ring.disarm();
+        for _ in 0..TURN {
+            let Some(chain) = ring.pop() else {
+                if ring.spin(spin) {
+                    continue;
+                }
+                return if ring.arm() { Turn::More } else { Turn::Done };
+            };
+            let head = chain.head_index();
+            match self.session.serve(&chain, ring.misbehaviour()) {
+                Ok(written) => ring.push(head, written),
+                Err(error) => ring.reject(head, error.describe()),
+            }
+            ring.notify();
+        }
+        Turn::More
+    }
+
+    fn woken(&mut self, rings: &mut Rings, operations: &mut EventOps) -> Turn {
+        let urgent = self.kicked(HIGH_PRIORITY, rings, operations);
+        let usual = self.kicked(REQUESTS, rings, operations);
+        if urgent == Turn::More { urgent } else { usual }
+    }
+
+    fn stopped(&mut self) {
+        self.session.reset();
+    }
+}

@@ -1,0 +1,125 @@
+//! From a descriptor chain to a reply, whatever the chain holds.
+//!
+//! The FUSE server answers well-formed requests. This module takes care of the rest: requests too short to be one,
+//! operations that the server should not see, requests that it refuses without a reply, and, should it panic, that
+//! too. A request that expects a reply gets one: if nothing else, `EIO`.
+
+use std::io::{Read as _, Write as _};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use fuse_backend_rs::abi::fuse_abi::{InHeader, OutHeader};
+use fuse_backend_rs::api::filesystem::FileSystem as _;
+use fuse_backend_rs::api::server::Server;
+use fuse_backend_rs::transport::{Reader, VirtioFsWriter};
+use vm_memory::ByteValued;
+
+use super::super::chain::{ChainError, with_reader, with_writer};
+use super::super::ring::Chain;
+use super::tree::Tree;
+use crate::core::{Fault, Misbehaviour};
+
+/// Bytes of a request's header.
+const IN_HEADER: usize = 40;
+/// Bytes of a reply's header.
+const OUT_HEADER: u32 = 16;
+
+/// What the guest and the tree have agreed on.
+pub(super) struct Session {
+    server: Server<Tree>,
+    tree: Tree,
+}
+
+impl Session {
+    pub(super) fn new(tree: Tree) -> Self {
+        Self { server: Server::new(tree.clone()), tree }
+    }
+
+    /// Forgets every inode and open file of the guest.
+    pub(super) fn reset(&self) {
+        if catch_unwind(AssertUnwindSafe(|| self.tree.destroy())).is_err() {
+            log::error!("the file system could not be reset");
+        }
+    }
+
+    /// Serves one request; returns the length of the reply.
+    pub(super) fn serve(&self, chain: &Chain, misbehaviour: &Misbehaviour) -> Result<u32, ChainError> {
+        let header = with_reader(chain, 0, |reader| {
+            let mut bytes = [0; IN_HEADER];
+            reader.read_exact(&mut bytes).map_err(|_| ChainError::TooShort)?;
+            InHeader::from_slice(&bytes).copied().ok_or(ChainError::TooShort)
+        })??;
+        match policy(header.opcode) {
+            Policy::Refuse => return reply_error(chain, header.unique, libc::ENOSYS),
+            Policy::Ignore => return Ok(0),
+            Policy::Serve | Policy::ServeWithoutReply => {}
+        }
+        let reader =
+            Reader::from_descriptor_chain(chain.memory(), chain.clone()).map_err(|_| ChainError::Outside)?;
+        let writer = VirtioFsWriter::new(chain.memory(), chain.clone()).map_err(|_| ChainError::Outside)?;
+        let served =
+            catch_unwind(AssertUnwindSafe(|| self.server.handle_message(reader, writer.into(), None, None)));
+        match served {
+            Ok(Ok(length)) => {
+                let is_silent = length == 0 && header.opcode == opcode::DESTROY;
+                Ok(if is_silent { OUT_HEADER } else { u32::try_from(length).unwrap_or(u32::MAX) })
+            }
+            Ok(Err(error)) => {
+                misbehaviour.count(Fault::Request, "malformed FUSE request");
+                log::debug!("FUSE request {}: {error}", header.opcode);
+                refuse(chain, &header)
+            }
+            Err(_) => {
+                log::error!("the file system server panicked in FUSE request {}", header.opcode);
+                refuse(chain, &header)
+            }
+        }
+    }
+}
+
+/// What to do with an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    Serve,
+    ServeWithoutReply,
+    Refuse,
+    Ignore,
+}
+
+/// Numbers of the FUSE protocol.
+mod opcode {
+    pub const FIRST: u32 = 1;
+    pub const FORGET: u32 = 2;
+    pub const CREATE: u32 = 35;
+    pub const INTERRUPT: u32 = 36;
+    pub const DESTROY: u32 = 38;
+    pub const BATCH_FORGET: u32 = 42;
+    pub const FALLOCATE: u32 = 43;
+    pub const LSEEK: u32 = 46;
+    /// Numbers in the range that name no operation.
+    pub const UNUSED: [u32; 2] = [7, 19];
+}
+
+fn policy(opcode: u32) -> Policy {
+    match opcode {
+        opcode::FORGET | opcode::BATCH_FORGET => Policy::ServeWithoutReply,
+        // Requests are served one at a time: whatever is to be interrupted is done.
+        opcode::INTERRUPT => Policy::Ignore,
+        unused if opcode::UNUSED.contains(&unused) => Policy::Refuse,
+        opcode::FIRST..=opcode::CREATE | opcode::DESTROY | opcode::FALLOCATE..=opcode::LSEEK => Policy::Serve,
+        // Needs of swap files, devices and direct mappings, and what is not an operation at all.
+        _ => Policy::Refuse,
+    }
+}
+
+fn refuse(chain: &Chain, header: &InHeader) -> Result<u32, ChainError> {
+    if policy(header.opcode) == Policy::ServeWithoutReply {
+        return Ok(0);
+    }
+    reply_error(chain, header.unique, libc::EIO)
+}
+
+fn reply_error(chain: &Chain, unique: u64, errno: i32) -> Result<u32, ChainError> {
+    let header = OutHeader { len: OUT_HEADER, error: -errno, unique };
+    with_writer(chain, |writer| writer.write_all(header.as_slice()).map_err(|_| ChainError::TooShort))??;
+    Ok(OUT_HEADER)
+}

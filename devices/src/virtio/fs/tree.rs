@@ -1,0 +1,278 @@
+//! The shared tree: the passthrough file system with what an untrusted guest must not decide taken out of its hands.
+//!
+//! - Identity: every operation runs as the host process, whatever user the guest names. (The guest kernel checks its
+//!   own permissions; the host's apply to the process.)
+//! - Names: `.` and `..` are not looked up. The guest walks paths itself, and `..` could climb out of a directory
+//!   that was moved out of the tree.
+//! - Special files: devices cannot be made.
+//! - Sizes: buffers that the guest asks for are bounded before they are allocated.
+//! - Inode numbers are made unique over all mounts below the root.
+
+use std::ffi::{CStr, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fuse_backend_rs::abi::fuse_abi::{
+    CreateIn, FsOptions, OpenOptions, ROOT_ID, SetattrValid, stat64, statvfs64,
+};
+use fuse_backend_rs::api::filesystem::{
+    Context, DirEntry, Entry, FileSystem, GetxattrReply, ListxattrReply, ZeroCopyReader, ZeroCopyWriter,
+};
+use fuse_backend_rs::passthrough::{Config, PassthroughFs};
+
+use super::inode_numbers::InodeNumbers;
+
+/// Largest directory read.
+const LARGEST_DIRECTORY_READ: u32 = 1 << 20;
+/// Largest extended attribute, and list of them (`XATTR_SIZE_MAX`).
+const LARGEST_ATTRIBUTE: u32 = 1 << 16;
+
+/// What the guest may do beyond what the passthrough file system asks for: requests of a megabyte, several at a
+/// time, and truncation as part of opening.
+const OPTIONS: FsOptions = FsOptions::ASYNC_READ
+    .union(FsOptions::BIG_WRITES)
+    .union(FsOptions::MAX_PAGES)
+    .union(FsOptions::PARALLEL_DIROPS)
+    .union(FsOptions::ATOMIC_O_TRUNC);
+
+struct Shared {
+    files: PassthroughFs<()>,
+    numbers: InodeNumbers,
+}
+
+/// A directory tree of the host.
+#[derive(Clone)]
+pub(super) struct Tree {
+    shared: Arc<Shared>,
+}
+
+impl Tree {
+    /// The tree that `config` describes.
+    pub(super) fn new(config: Config) -> io::Result<Self> {
+        let files = PassthroughFs::new(config)?;
+        files.import()?;
+        let tree = Self { shared: Arc::new(Shared { files, numbers: InodeNumbers::default() }) };
+        // Meet the root's device first.
+        tree.getattr(&Context::default(), ROOT_ID, None)?;
+        Ok(tree)
+    }
+
+    fn files(&self) -> &PassthroughFs<()> {
+        &self.shared.files
+    }
+
+    fn numbered(&self, mut attributes: stat64) -> stat64 {
+        attributes.st_ino = self.shared.numbers.number(attributes.st_dev, attributes.st_ino);
+        attributes
+    }
+
+    fn entry(&self, entry: Entry) -> Entry {
+        Entry { attr: self.numbered(entry.attr), ..entry }
+    }
+
+    /// A hard link where the host does not let this process link an open file: by the names that the kernel knows
+    /// for both. Nothing of the guest's runs in between, since requests are served one at a time.
+    fn link_by_name(&self, inode: u64, parent: u64, name: &CStr) -> io::Result<()> {
+        let existing = self.files().readlinkat_proc_file(inode)?;
+        let parent = self.files().readlinkat_proc_file(parent)?;
+        std::fs::hard_link(existing, parent.join(OsStr::from_bytes(name.to_bytes())))
+    }
+}
+
+fn error(errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}
+
+/// Operations that the passthrough file system serves as they are.
+macro_rules! pass {
+    ($(fn $name:ident(&self $(, $argument:ident: $type:ty)*) $(-> $result:ty)?;)*) => {
+        $(fn $name(&self $(, $argument: $type)*) $(-> $result)? {
+            self.files().$name($($argument),*)
+        })*
+    };
+}
+
+/// Operations whose answer holds a new entry.
+macro_rules! pass_entry {
+    ($(fn $name:ident(&self $(, $argument:ident: $type:ty)*);)*) => {
+        $(fn $name(&self $(, $argument: $type)*) -> io::Result<Entry> {
+            self.files().$name($($argument),*).map(|entry| self.entry(entry))
+        })*
+    };
+}
+
+impl FileSystem for Tree {
+    type Inode = u64;
+    type Handle = u64;
+
+    fn id_remap(&self, context: &mut Context) -> io::Result<()> {
+        // Zero means: as the process itself.
+        context.uid = 0;
+        context.gid = 0;
+        Ok(())
+    }
+
+    fn init(&self, capable: FsOptions) -> io::Result<FsOptions> {
+        Ok(self.files().init(capable)? | OPTIONS)
+    }
+
+    fn lookup(&self, context: &Context, parent: u64, name: &CStr) -> io::Result<Entry> {
+        if matches!(name.to_bytes(), b"." | b"..") {
+            return Err(error(libc::EINVAL));
+        }
+        self.files().lookup(context, parent, name).map(|entry| self.entry(entry))
+    }
+
+    fn getattr(&self, context: &Context, inode: u64, handle: Option<u64>) -> io::Result<(stat64, Duration)> {
+        let (attributes, timeout) = self.files().getattr(context, inode, handle)?;
+        Ok((self.numbered(attributes), timeout))
+    }
+
+    fn setattr(
+        &self,
+        context: &Context,
+        inode: u64,
+        attributes: stat64,
+        handle: Option<u64>,
+        valid: SetattrValid,
+    ) -> io::Result<(stat64, Duration)> {
+        let (attributes, timeout) = self.files().setattr(context, inode, attributes, handle, valid)?;
+        Ok((self.numbered(attributes), timeout))
+    }
+
+    fn mknod(
+        &self,
+        context: &Context,
+        parent: u64,
+        name: &CStr,
+        mode: u32,
+        rdev: u32,
+        umask: u32,
+    ) -> io::Result<Entry> {
+        if matches!(mode & libc::S_IFMT, libc::S_IFCHR | libc::S_IFBLK) {
+            return Err(error(libc::EPERM));
+        }
+        self.files().mknod(context, parent, name, mode, rdev, umask).map(|entry| self.entry(entry))
+    }
+
+    fn link(&self, context: &Context, inode: u64, parent: u64, name: &CStr) -> io::Result<Entry> {
+        match self.files().link(context, inode, parent, name) {
+            // What an unprivileged process gets for linking an open file. The name was found valid before that.
+            Err(refused) if refused.raw_os_error() == Some(libc::ENOENT) => {
+                self.link_by_name(inode, parent, name)?;
+                self.lookup(context, parent, name)
+            }
+            other => other.map(|entry| self.entry(entry)),
+        }
+    }
+
+    fn create(
+        &self,
+        context: &Context,
+        parent: u64,
+        name: &CStr,
+        arguments: CreateIn,
+    ) -> io::Result<(Entry, Option<u64>, OpenOptions, Option<u32>)> {
+        let (entry, handle, options, backing) = self.files().create(context, parent, name, arguments)?;
+        Ok((self.entry(entry), handle, options, backing))
+    }
+
+    fn readdir(
+        &self,
+        context: &Context,
+        inode: u64,
+        handle: u64,
+        size: u32,
+        offset: u64,
+        add_entry: &mut dyn FnMut(DirEntry) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        let size = size.min(LARGEST_DIRECTORY_READ);
+        self.files().readdirplus(context, inode, handle, size, offset, &mut |mut name, entry| {
+            name.ino = self.numbered(entry.attr).st_ino;
+            let added = add_entry(name);
+            // Entries that do not fit are forgotten by the caller; the others were only needed for their number.
+            if !matches!(added, Ok(0)) {
+                self.files().forget(context, entry.inode, 1);
+            }
+            added
+        })
+    }
+
+    fn readdirplus(
+        &self,
+        context: &Context,
+        inode: u64,
+        handle: u64,
+        size: u32,
+        offset: u64,
+        add_entry: &mut dyn FnMut(DirEntry, Entry) -> io::Result<usize>,
+    ) -> io::Result<()> {
+        let size = size.min(LARGEST_DIRECTORY_READ);
+        self.files().readdirplus(context, inode, handle, size, offset, &mut |mut name, entry| {
+            let entry = self.entry(entry);
+            name.ino = entry.attr.st_ino;
+            add_entry(name, entry)
+        })
+    }
+
+    fn getxattr(&self, context: &Context, inode: u64, name: &CStr, size: u32) -> io::Result<GetxattrReply> {
+        self.files().getxattr(context, inode, name, size.min(LARGEST_ATTRIBUTE))
+    }
+
+    fn listxattr(&self, context: &Context, inode: u64, size: u32) -> io::Result<ListxattrReply> {
+        self.files().listxattr(context, inode, size.min(LARGEST_ATTRIBUTE))
+    }
+
+    pass_entry! {
+        fn symlink(&self, context: &Context, target: &CStr, parent: u64, name: &CStr);
+        fn mkdir(&self, context: &Context, parent: u64, name: &CStr, mode: u32, umask: u32);
+    }
+
+    pass! {
+        fn destroy(&self);
+        fn forget(&self, context: &Context, inode: u64, count: u64);
+        fn batch_forget(&self, context: &Context, requests: Vec<(u64, u64)>);
+        fn readlink(&self, context: &Context, inode: u64) -> io::Result<Vec<u8>>;
+        fn unlink(&self, context: &Context, parent: u64, name: &CStr) -> io::Result<()>;
+        fn rmdir(&self, context: &Context, parent: u64, name: &CStr) -> io::Result<()>;
+        fn rename(
+            &self, context: &Context, old_parent: u64, old_name: &CStr, new_parent: u64, new_name: &CStr, flags: u32
+        ) -> io::Result<()>;
+        fn open(
+            &self, context: &Context, inode: u64, flags: u32, fuse_flags: u32
+        ) -> io::Result<(Option<u64>, OpenOptions, Option<u32>)>;
+        fn read(
+            &self, context: &Context, inode: u64, handle: u64, target: &mut dyn ZeroCopyWriter, size: u32,
+            offset: u64, lock_owner: Option<u64>, flags: u32
+        ) -> io::Result<usize>;
+        fn write(
+            &self, context: &Context, inode: u64, handle: u64, source: &mut dyn ZeroCopyReader, size: u32,
+            offset: u64, lock_owner: Option<u64>, is_delayed: bool, flags: u32, fuse_flags: u32
+        ) -> io::Result<usize>;
+        fn flush(&self, context: &Context, inode: u64, handle: u64, lock_owner: u64) -> io::Result<()>;
+        fn fsync(&self, context: &Context, inode: u64, is_data_only: bool, handle: u64) -> io::Result<()>;
+        fn fallocate(
+            &self, context: &Context, inode: u64, handle: u64, mode: u32, offset: u64, length: u64
+        ) -> io::Result<()>;
+        fn release(
+            &self, context: &Context, inode: u64, flags: u32, handle: u64, flush: bool, unlock: bool,
+            lock_owner: Option<u64>
+        ) -> io::Result<()>;
+        fn statfs(&self, context: &Context, inode: u64) -> io::Result<statvfs64>;
+        fn setxattr(
+            &self, context: &Context, inode: u64, name: &CStr, value: &[u8], flags: u32
+        ) -> io::Result<()>;
+        fn removexattr(&self, context: &Context, inode: u64, name: &CStr) -> io::Result<()>;
+        fn opendir(
+            &self, context: &Context, inode: u64, flags: u32
+        ) -> io::Result<(Option<u64>, OpenOptions)>;
+        fn fsyncdir(&self, context: &Context, inode: u64, is_data_only: bool, handle: u64) -> io::Result<()>;
+        fn releasedir(&self, context: &Context, inode: u64, flags: u32, handle: u64) -> io::Result<()>;
+        fn access(&self, context: &Context, inode: u64, mask: u32) -> io::Result<()>;
+        fn lseek(
+            &self, context: &Context, inode: u64, handle: u64, offset: u64, whence: u32
+        ) -> io::Result<u64>;
+    }
+}

@@ -1,0 +1,392 @@
+//! The file system device, through FUSE requests on its queues.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use septum_devices::core::Fault;
+use septum_devices::virtio::fs::{FileSystem, FsConfig};
+
+use crate::driver::{Driver, EVENT_INDEX};
+use crate::machine::Machine;
+use crate::virtqueue::{Range, Virtqueue, readable, writable};
+
+pub const TYPE: u32 = 26;
+
+const ROOT: u64 = 1;
+
+const LOOKUP: u32 = 1;
+const FORGET: u32 = 2;
+const GETATTR: u32 = 3;
+const SETATTR: u32 = 4;
+const READLINK: u32 = 5;
+const SYMLINK: u32 = 6;
+const MKNOD: u32 = 8;
+const MKDIR: u32 = 9;
+const UNLINK: u32 = 10;
+const LINK: u32 = 13;
+const OPEN: u32 = 14;
+const READ: u32 = 15;
+const WRITE: u32 = 16;
+const STATFS: u32 = 17;
+const RELEASE: u32 = 18;
+const INIT: u32 = 26;
+const OPENDIR: u32 = 27;
+const READDIR: u32 = 28;
+const CREATE: u32 = 35;
+const INTERRUPT: u32 = 36;
+const DESTROY: u32 = 38;
+const READDIRPLUS: u32 = 44;
+
+const ENTRY_SIZE: usize = 128;
+const ATTRIBUTES_AT: usize = 40;
+
+fn machine_sharing(root: &Path) -> Machine {
+    let machine = Machine::new();
+    let device = FileSystem::new(FsConfig::new(root), machine.thread.handle()).unwrap();
+    machine.bus.add_virtio(Box::new(device)).unwrap();
+    machine
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
+}
+
+fn words(words: &[u32]) -> Vec<u8> {
+    words.iter().copied().flat_map(u32::to_le_bytes).collect()
+}
+
+fn name(name: &str) -> Vec<u8> {
+    [name.as_bytes(), &[0]].concat()
+}
+
+/// A FUSE client.
+struct Client<'a> {
+    machine: &'a Machine,
+    requests: Virtqueue<'a>,
+    urgent: Virtqueue<'a>,
+    driver: Driver<'a>,
+    unique: u64,
+}
+
+impl<'a> Client<'a> {
+    fn new(machine: &'a Machine) -> Self {
+        let mut driver = Driver::probe(machine, TYPE);
+        driver.begin(EVENT_INDEX);
+        let urgent = driver.queue(0, 16);
+        let requests = driver.queue(1, 64);
+        driver.finish();
+        let mut client = Self { machine, requests, urgent, driver, unique: 0 };
+        // 7.31, readahead, BIG_WRITES | MAX_PAGES | ATOMIC_O_TRUNC.
+        let reply = client.call(INIT, 0, &words(&[7, 31, 0, 1 << 5 | 1 << 22 | 1 << 3]), 64).unwrap();
+        assert_eq!(u32_at(&reply, 0), 7);
+        assert_eq!(u32_at(&reply, 20), 1 << 20, "max_write");
+        client
+    }
+
+    fn header(&mut self, opcode: u32, node: u64, body: &[u8]) -> Vec<u8> {
+        self.unique += 1;
+        let mut request = words(&[u32::try_from(40 + body.len()).unwrap(), opcode]);
+        request.extend(self.unique.to_le_bytes());
+        request.extend(node.to_le_bytes());
+        request.extend(words(&[1000, 1000, 1, 0]));
+        request.extend(body);
+        request
+    }
+
+    /// Sends a request with room for `size` bytes of reply; returns the reply's body or the error number.
+    fn call(&mut self, opcode: u32, node: u64, body: &[u8], size: usize) -> Result<Vec<u8>, i32> {
+        let request = self.header(opcode, node, body);
+        let reply = self.machine.allocate(16 + size);
+        let request_at = self.machine.place(&request);
+        let ranges = [readable(request_at, request.len()), writable(reply, 16), writable(reply + 16, size)];
+        let length = self.requests.request(&ranges) as usize;
+        let bytes = self.machine.load(reply, length);
+        assert_eq!(u32_at(&bytes, 0) as usize, length, "length in the header and in the ring");
+        assert_eq!(u64_at(&bytes, 8), self.unique);
+        match u32_at(&bytes, 4).cast_signed() {
+            0 => Ok(bytes[16..].to_vec()),
+            error => Err(-error),
+        }
+    }
+
+    fn lookup(&mut self, parent: u64, path: &str) -> Result<(u64, Vec<u8>), i32> {
+        let entry = self.call(LOOKUP, parent, &name(path), ENTRY_SIZE)?;
+        Ok((u64_at(&entry, 0), entry[ATTRIBUTES_AT..].to_vec()))
+    }
+
+    fn open(&mut self, node: u64, flags: i32) -> Result<u64, i32> {
+        let opcode = if flags & libc::O_DIRECTORY == 0 { OPEN } else { OPENDIR };
+        let reply = self.call(opcode, node, &words(&[flags.cast_unsigned(), 0]), 16)?;
+        Ok(u64_at(&reply, 0))
+    }
+
+    fn read(&mut self, node: u64, handle: u64, offset: u64, size: u32) -> Result<Vec<u8>, i32> {
+        let opcode = READ;
+        self.read_with(opcode, node, handle, offset, size)
+    }
+
+    fn read_with(
+        &mut self,
+        opcode: u32,
+        node: u64,
+        handle: u64,
+        offset: u64,
+        size: u32,
+    ) -> Result<Vec<u8>, i32> {
+        let mut body = handle.to_le_bytes().to_vec();
+        body.extend(offset.to_le_bytes());
+        body.extend(words(&[size, 0, 0, 0, 0, 0]));
+        self.call(opcode, node, &body, size as usize)
+    }
+
+    fn create(&mut self, parent: u64, path: &str, flags: i32, mode: u32) -> Result<(u64, u64), i32> {
+        let mut body = words(&[flags.cast_unsigned(), mode, 0, 0]);
+        body.extend(name(path));
+        let reply = self.call(CREATE, parent, &body, ENTRY_SIZE + 16)?;
+        Ok((u64_at(&reply, 0), u64_at(&reply, ENTRY_SIZE)))
+    }
+
+    fn write(&mut self, node: u64, handle: u64, offset: u64, data: &[u8]) -> Result<u32, i32> {
+        let mut body = handle.to_le_bytes().to_vec();
+        body.extend(offset.to_le_bytes());
+        body.extend(words(&[u32::try_from(data.len()).unwrap(), 0, 0, 0, 0, 0]));
+        body.extend(data);
+        Ok(u32_at(&self.call(WRITE, node, &body, 8)?, 0))
+    }
+
+    /// Names, inode numbers and, with `is_plus`, node numbers of a directory.
+    fn list(&mut self, node: u64, is_plus: bool) -> Vec<(String, u64, u64)> {
+        let handle = self.open(node, libc::O_DIRECTORY).unwrap();
+        let opcode = if is_plus { READDIRPLUS } else { READDIR };
+        let (mut offset, mut found) = (0, Vec::new());
+        loop {
+            let bytes = self.read_with(opcode, node, handle, offset, 1024).unwrap();
+            if bytes.is_empty() {
+                break found;
+            }
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let mut child = 0;
+                if is_plus {
+                    child = u64_at(rest, 0);
+                    rest = &rest[ENTRY_SIZE..];
+                }
+                let length = u32_at(rest, 16) as usize;
+                offset = u64_at(rest, 8);
+                let file = String::from_utf8(rest[24..24 + length].to_vec()).unwrap();
+                found.push((file, u64_at(rest, 0), child));
+                rest = &rest[(24 + length).next_multiple_of(8)..];
+            }
+        }
+    }
+}
+
+#[test]
+fn the_tag_and_the_queues_are_announced() {
+    let root = tempfile::tempdir().unwrap();
+    let machine = machine_sharing(root.path());
+    let driver = Driver::probe(&machine, TYPE);
+    assert_eq!(&machine.read::<8>(driver.config), b"septum\0\0");
+    assert_eq!(machine.read::<4>(driver.config + 36), 1_u32.to_le_bytes());
+}
+
+#[test]
+fn files_are_found_read_written_and_removed() {
+    let root = tempfile::tempdir().unwrap();
+    let content: Vec<u8> = (0..300_000_u32).map(|number| (number % 251) as u8).collect();
+    fs::write(root.path().join("data"), &content).unwrap();
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    assert_eq!(client.lookup(ROOT, "missing").unwrap_err(), libc::ENOENT);
+    let (node, attributes) = client.lookup(ROOT, "data").unwrap();
+    assert_eq!(u64_at(&attributes, 8), 300_000);
+    let handle = client.open(node, libc::O_RDONLY).unwrap();
+    assert_eq!(client.read(node, handle, 0, 300_000).unwrap(), content);
+    assert_eq!(client.read(node, handle, 299_990, 4096).unwrap(), content[299_990..]);
+    assert_eq!(client.read(node, handle, 300_000, 4096).unwrap(), []);
+    assert_eq!(client.write(node, handle, 0, b"no"), Err(libc::EBADF));
+
+    let (node, handle) = client.create(ROOT, "new", libc::O_RDWR, 0o640).unwrap();
+    assert_eq!(client.write(node, handle, 5, &content[..100_000]), Ok(100_000));
+    client.call(RELEASE, node, &[&handle.to_le_bytes()[..], &[0; 16]].concat(), 0).unwrap();
+    let written = fs::read(root.path().join("new")).unwrap();
+    assert_eq!(written[..5], [0; 5]);
+    assert_eq!(written[5..], content[..100_000]);
+    let metadata = fs::metadata(root.path().join("new")).unwrap();
+    assert_eq!(metadata.permissions().mode() & 0o777, 0o640);
+    assert_eq!(metadata.uid(), rustix::process::geteuid().as_raw(), "files belong to the host process");
+
+    client.call(UNLINK, ROOT, &name("new"), 0).unwrap();
+    assert!(!root.path().join("new").exists());
+    client.call(STATFS, ROOT, &[], 80).unwrap();
+    assert_eq!(machine.bus.misbehaviour()[0].total(), 0);
+}
+
+#[test]
+fn directories_links_and_attributes_work() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), "x").unwrap();
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    client.call(MKDIR, ROOT, &[words(&[0o755, 0o022]), name("directory")].concat(), ENTRY_SIZE).unwrap();
+    client.call(SYMLINK, ROOT, &[name("link"), name("/somewhere")].concat(), ENTRY_SIZE).unwrap();
+    let (link, _) = client.lookup(ROOT, "link").unwrap();
+    assert_eq!(client.call(READLINK, link, &[], 100).unwrap(), b"/somewhere");
+    let (directory, _) = client.lookup(ROOT, "directory").unwrap();
+    let (file, _) = client.lookup(ROOT, "file").unwrap();
+    let hard = client.call(LINK, directory, &[&file.to_le_bytes()[..], &name("hard")].concat(), ENTRY_SIZE);
+    assert_eq!(u64_at(&hard.unwrap(), 0), file, "a hard link is the same file");
+    assert_eq!(fs::metadata(root.path().join("directory/hard")).unwrap().nlink(), 2);
+    // FATTR_SIZE, size 10.
+    let mut body = vec![0; 88];
+    body[0] = 8;
+    body[16] = 10;
+    let reply = client.call(SETATTR, file, &body, 104).unwrap();
+    assert_eq!(u64_at(&reply, 16 + 8), 10);
+    assert_eq!(fs::metadata(root.path().join("file")).unwrap().len(), 10);
+}
+
+#[test]
+fn both_ways_of_listing_agree_with_lookup() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..100 {
+        fs::write(root.path().join(format!("file-{number}")), "").unwrap();
+    }
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    let mut plain = client.list(ROOT, false);
+    let mut plus = client.list(ROOT, true);
+    plain.sort();
+    plus.sort();
+    assert_eq!(plain.len(), 100);
+    for ((plain_name, plain_number, _), (plus_name, plus_number, node)) in plain.iter().zip(&plus) {
+        assert_eq!((plain_name, plain_number), (plus_name, plus_number));
+        let (found, attributes) = client.lookup(ROOT, plain_name).unwrap();
+        assert_eq!(found, *node);
+        assert_eq!(u64_at(&attributes, 0), *plain_number);
+        assert_eq!(*plain_number, fs::metadata(root.path().join(plain_name)).unwrap().ino());
+    }
+}
+
+#[test]
+fn mounts_inside_the_tree_have_numbers_of_their_own() {
+    let machine = machine_sharing(Path::new("/"));
+    let mut client = Client::new(&machine);
+    let root = client.call(GETATTR, ROOT, &[0; 16], 104).unwrap();
+    assert_eq!(u64_at(&root, 16), fs::metadata("/").unwrap().ino());
+    let (proc, attributes) = client.lookup(ROOT, "proc").unwrap();
+    let host = fs::metadata("/proc").unwrap();
+    assert_ne!(host.dev(), fs::metadata("/").unwrap().dev());
+    assert_ne!(u64_at(&attributes, 0), host.ino());
+    assert_eq!(u64_at(&attributes, 0) & 0xffff_ffff, host.ino() & 0xffff_ffff);
+    let (version, _) = client.lookup(proc, "version").unwrap();
+    let handle = client.open(version, libc::O_RDONLY).unwrap();
+    assert_eq!(client.read(version, handle, 0, 4096).unwrap(), fs::read("/proc/version").unwrap());
+}
+
+#[test]
+fn the_guest_cannot_climb_out_or_make_devices() {
+    let outer = tempfile::tempdir().unwrap();
+    let root = outer.path().join("root");
+    fs::create_dir_all(root.join("inside")).unwrap();
+    fs::write(outer.path().join("secret"), "").unwrap();
+    std::os::unix::fs::symlink("../secret", root.join("way-out")).unwrap();
+    let machine = machine_sharing(&root);
+    let mut client = Client::new(&machine);
+    let (inside, _) = client.lookup(ROOT, "inside").unwrap();
+    for path in ["..", ".", "../secret", "inside/../../secret", "/etc/passwd"] {
+        assert_eq!(client.lookup(ROOT, path).unwrap_err(), libc::EINVAL);
+        assert_eq!(client.lookup(inside, path).unwrap_err(), libc::EINVAL);
+        assert_eq!(client.create(inside, path, libc::O_RDWR, 0o600), Err(libc::EINVAL));
+    }
+    let (way_out, _) = client.lookup(ROOT, "way-out").unwrap();
+    assert!(client.open(way_out, libc::O_RDONLY).is_err(), "links are for the guest to follow");
+    let device = [words(&[libc::S_IFCHR | 0o666, 0x0103, 0, 0]), name("null")].concat();
+    assert_eq!(client.call(MKNOD, ROOT, &device, ENTRY_SIZE), Err(libc::EPERM));
+    // A pipe can be made, but opening it would stop the device: the guest has pipes of its own.
+    let pipe = [words(&[libc::S_IFIFO | 0o666, 0, 0, 0]), name("pipe")].concat();
+    let node = u64_at(&client.call(MKNOD, ROOT, &pipe, ENTRY_SIZE).unwrap(), 0);
+    assert_eq!(client.open(node, libc::O_RDONLY), Err(libc::EBADF));
+}
+
+#[test]
+fn requests_that_make_no_sense_are_answered() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), "content").unwrap();
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    for opcode in [0, 7, 19, 37, 39, 40, 47, 48, 49, 50, 1000, u32::MAX] {
+        assert_eq!(client.call(opcode, ROOT, &[0; 64], 128), Err(libc::ENOSYS));
+    }
+    // Bodies that are missing, nodes and handles that do not exist.
+    for opcode in (1..=46).filter(|opcode| ![2, 7, 19, 26, 36, 37, 38, 39, 40, 41, 42].contains(opcode)) {
+        let _ = client.call(opcode, ROOT, &[], 128);
+        assert!(client.call(opcode, 0xdead_beef, &[0xff; 80], 128).is_err(), "operation {opcode}");
+    }
+    let faults = machine.bus.misbehaviour()[0].of(Fault::Request);
+    assert!(faults > 10, "{faults}");
+    // No room for the reply, no header, nothing at all.
+    let request = client.header(GETATTR, ROOT, &[0; 16]);
+    let at = machine.place(&request);
+    let before = machine.bus.misbehaviour()[0].of(Fault::Chain);
+    let broken: [&[Range]; 4] = [
+        &[readable(at, request.len())],
+        &[readable(at, 39), writable(at, 64)],
+        &[writable(at, 64)],
+        &[readable(at, request.len()), writable(0x8000_0000, 64)],
+    ];
+    for ranges in broken {
+        assert_eq!(client.requests.request(ranges), 0);
+    }
+    assert!(machine.bus.misbehaviour()[0].of(Fault::Chain) >= before + 3);
+    let (node, _) = client.lookup(ROOT, "file").unwrap();
+    let handle = client.open(node, libc::O_RDONLY).unwrap();
+    assert_eq!(client.read(node, handle, 0, 100).unwrap(), b"content");
+}
+
+#[test]
+fn forgets_interrupts_and_the_end_need_no_reply() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), "content").unwrap();
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    let (node, _) = client.lookup(ROOT, "file").unwrap();
+    let forget = client.header(FORGET, node, &1_u64.to_le_bytes());
+    let at = machine.place(&forget);
+    assert_eq!(client.urgent.request(&[readable(at, forget.len())]), 0);
+    assert_eq!(client.call(GETATTR, node, &[0; 16], 104), Err(libc::EBADF));
+    let interrupt = client.header(INTERRUPT, 0, &1_u64.to_le_bytes());
+    let at = machine.place(&interrupt);
+    assert_eq!(client.urgent.request(&[readable(at, interrupt.len())]), 0);
+    client.call(DESTROY, 0, &[], 0).unwrap();
+    assert_eq!(machine.bus.misbehaviour()[0].total(), 0);
+}
+
+#[test]
+fn a_reset_closes_what_the_guest_had_open() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), "content").unwrap();
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    let (node, _) = client.lookup(ROOT, "file").unwrap();
+    let handle = client.open(node, libc::O_RDONLY).unwrap();
+    client.driver.write8(0x14, 0);
+    let mut client = Client::new(&machine);
+    assert_eq!(client.read(node, handle, 0, 7), Err(libc::EBADF));
+    let (node, _) = client.lookup(ROOT, "file").unwrap();
+    let handle = client.open(node, libc::O_RDONLY).unwrap();
+    assert_eq!(client.read(node, handle, 0, 7).unwrap(), b"content");
+}
+
+#[test]
+fn a_root_that_cannot_be_shared_is_an_error() {
+    let machine = Machine::new();
+    for root in ["/does/not/exist", "/\0"] {
+        assert!(FileSystem::new(FsConfig::new(root), machine.thread.handle()).is_err());
+    }
+}
