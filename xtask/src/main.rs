@@ -10,6 +10,7 @@ mod bench;
 mod check;
 mod conformance;
 mod demo;
+mod docs;
 mod nested;
 mod process;
 mod setup;
@@ -46,6 +47,12 @@ enum Command {
     Test(test::Options),
     /// Run the conformance tests on each lane and write docs/conformance.md
     Conformance,
+    /// Write the documents that are made from the source (docs/syscalls.md)
+    Docs {
+        /// Only compare, and fail if one differs
+        #[arg(long)]
+        check: bool,
+    },
     /// Measure times and memory on each lane
     Bench(bench::Options),
     /// The measuring run of one lane, which `bench` starts
@@ -83,6 +90,9 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),
         Command::Conformance => return conformance::run(&workspace),
+        Command::Docs { check } => {
+            docs::run(&workspace, if check { docs::Mode::Check } else { docs::Mode::Write })?;
+        }
         Command::Bench(options) => bench::run(&workspace, &options)?,
         Command::Measure(_) => {}
         Command::Nested(options) => {

@@ -1,7 +1,7 @@
 //! `cargo xtask check`: everything about the source that can be judged without running it.
 //!
-//! Format and lints (Cargo's own tools), the layers between crates, the licences of what is linked in, and
-//! the size of files and the absence of unfinished work.
+//! Format and lints (Cargo's own tools), the layers between crates, the licences of what is linked in, the
+//! size of files and the absence of unfinished work, and generated documents that must match their source.
 //! Every check runs even if an earlier one failed, so one call shows all there is to repair.
 
 mod files;
@@ -14,7 +14,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::workspace::{Workspace, cargo_metadata};
-use crate::{process, setup};
+use crate::{docs, process, setup};
 
 /// The guest kernel's crate, which is linted for its own target.
 const GUEST_IMAGE: &str = "septum-guest-image";
@@ -26,13 +26,14 @@ pub fn run(workspace: &Workspace) -> Result<()> {
     setup::rust_target(workspace)?;
     let platform = "x86_64-unknown-linux-gnu";
     let metadata = cargo_metadata(&["--locked", "--filter-platform", platform])?;
-    let checks: [(&str, Check); 6] = [
+    let checks: [(&str, Check); 7] = [
         ("format", Box::new(|| cargo(workspace, &["fmt", "--all", "--", "--check"], &[]))),
         ("lints", Box::new(|| lints(workspace))),
         ("lints of the guest kernel", Box::new(|| guest_lints(workspace))),
         ("layers", Box::new(|| layers::check(&metadata))),
         ("licences", Box::new(|| licences::check(&metadata))),
         ("files", Box::new(|| files::check(workspace.root()))),
+        ("generated documents", Box::new(|| docs::run(workspace, docs::Mode::Check))),
     ];
     let mut failed = Vec::new();
     for (name, check) in checks {
