@@ -5,10 +5,12 @@
 //! ```
 
 mod device;
+mod fuse_host;
 mod machine;
 mod memory;
 
 pub use device::{Answer, Model};
+pub use fuse_host::FuseHost;
 pub use machine::FakeMachine;
 
 use septum_abi::layout::PAGE_SIZE;
