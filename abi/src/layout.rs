@@ -72,6 +72,15 @@ pub const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
 /// First address that a program cannot use.
 pub const USER_END: u64 = 0x0000_7fff_ffff_f000;
 
+/// Bytes set aside for the vDSO.
+pub const VDSO_LEN: u64 = 0x1000;
+/// Offset in the vDSO of the code that saves the extended state and goes on to a signal handler.
+pub const VDSO_SIGNAL_ENTRY: u64 = 0xa00;
+/// Offset in the vDSO of the code that restores the extended state after a signal handler.
+pub const VDSO_SIGNAL_RETURN: u64 = 0xa40;
+/// System-call number with which the latter ends a signal: not one of Linux's.
+pub const SIGNAL_END_CALL: u64 = 0x5e9;
+
 /// Bytes per vCPU area.
 ///
 /// ```text

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
 const TARGET: &str = "x86_64-unknown-none";
-const VDSO_SYMBOLS: [&str; 5] = [
+const VDSO_SYMBOLS: [&str; 7] = [
     "__vdso_clock_gettime",
     "__vdso_clock_getres",
     "__vdso_gettimeofday",
     "__vdso_time",
     "__vdso_getcpu",
+    "septum_signal_entry",
+    "septum_signal_return",
 ];
 
 fn main() {
@@ -50,7 +52,7 @@ fn link_vdso(top: &Path, out: &Path) -> PathBuf {
         .arg(&archive)
         .arg(folder.join("src/lib.rs")));
     run(Command::new(lld())
-        .args(["-flavor", "gnu", "-shared", "-soname=linux-vdso.so.1", "--hash-style=both", "--gc-sections"])
+        .args(["-flavor", "gnu", "-shared", "-soname=linux-vdso.so.1", "--hash-style=both", "--gc-sections", "--strip-all"])
         .args(["-z", "max-page-size=4096", "--build-id=none", "--no-undefined"])
         .args(VDSO_SYMBOLS.map(|name| format!("--undefined={name}")))
         .arg(format!("--version-script={}", folder.join("versions.map").display()))

@@ -19,5 +19,4 @@ pub mod memory;
 pub mod process;
 pub mod random;
 pub mod syscall;
-pub mod time;
 pub mod wait;

@@ -1,10 +1,12 @@
 //! What the host said at the start.
 
-use crate::frame;
+use crate::address::PhysAddr;
+use crate::frame::{self, Frame};
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use septum_abi::boot::{BOOT_MAGIC, BootPage};
 use septum_abi::config::BootConfig;
-use septum_abi::layout::{BOOT_PAGE, DIRECT_MAP};
+use septum_abi::layout::{BOOT_PAGE, CLOCK_PAGE, DIRECT_MAP, KERNEL_MAP, PAGE_SIZE};
 
 static IS_STARTED: AtomicBool = AtomicBool::new(false);
 
@@ -37,6 +39,19 @@ pub fn start() {
     assert!(page.magic == BOOT_MAGIC && page.version == septum_abi::VERSION, "boot page of another version");
     let count = (page.ram_count as usize).min(page.ram.len());
     frame::init(page.free_start, &page.ram[..count]);
+}
+
+/// The frames of the kernel's own image that hold `bytes`, which start on a page, for mapping into programs. They are never freed.
+#[must_use]
+pub fn image_frames(bytes: &'static [u8]) -> Vec<Frame> {
+    let start = (bytes.as_ptr() as u64).wrapping_sub(KERNEL_MAP);
+    (start..start + bytes.len() as u64).step_by(PAGE_SIZE).map(|at| Frame::of_kernel(PhysAddr(at))).collect()
+}
+
+/// The frame of the clock page.
+#[must_use]
+pub fn clock_frame() -> Frame {
+    Frame::of_kernel(PhysAddr(CLOCK_PAGE))
 }
 
 /// Defines the kernel's entry point: `entry!(main)` with `fn main() -> !`.

@@ -20,6 +20,15 @@ pub fn timestamp() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
+/// What AT_HWCAP (CPUID.1:EDX) and AT_HWCAP2 (bit 1: FSGSBASE may be used) tell programs.
+#[must_use]
+pub fn hardware_capabilities() -> (u64, u64) {
+    let cr4: u64;
+    // SAFETY: reading CR4 at ring 0 has no side effect.
+    unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) };
+    (u64::from(core::arch::x86_64::__cpuid(1).edx), (cr4 >> 16 & 1) << 1)
+}
+
 /// Writes a model-specific register.
 ///
 /// # Safety

@@ -168,12 +168,32 @@ impl Frame {
         memory::count(self.0).load(Ordering::Acquire) == 1
     }
 
+    /// Whether there are exactly `count` references.
+    #[must_use]
+    pub fn is_held_by(&self, count: u32) -> bool {
+        memory::count(self.0).load(Ordering::Acquire) == count
+    }
+
+    /// Where `len` bytes at `offset` are, clipped to the frame.
+    pub(crate) fn span(&self, offset: usize, len: usize) -> (*mut u8, usize) {
+        let offset = offset.min(PAGE_SIZE);
+        (memory::at(self.0, offset), len.min(PAGE_SIZE - offset))
+    }
+
     /// Gives the reference up to whoever keeps the address (a page-table entry).
     #[must_use]
     pub fn into_address(self) -> PhysAddr {
         let address = self.address();
         core::mem::forget(self);
         address
+    }
+
+    /// A frame that the host filled and the pool does not manage. One reference is kept back, so it is never freed.
+    #[cfg(target_os = "none")]
+    pub(crate) fn of_kernel(address: PhysAddr) -> Self {
+        let number = address.0 >> PAGE_SHIFT;
+        memory::count(number).fetch_add(2, Ordering::Relaxed);
+        Self(number)
     }
 
     /// Takes back what [`into_address`](Self::into_address) gave up; `None` if no reference is out there.

@@ -1,7 +1,7 @@
 //! Running the program, and reaching its memory.
 
 use crate::address::UserAddr;
-pub use crate::user_copy::{copy_from_user, copy_to_user};
+pub use crate::user_copy::{copy_frame_from_user, copy_frame_to_user, copy_from_user, copy_to_user};
 
 /// Copying stopped at this address, which is not mapped with the rights needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,3 +82,59 @@ pub const FORCED_FLAGS: u64 = 0x202;
 
 #[cfg(target_os = "none")]
 pub use crate::trap::Program;
+
+#[cfg(not(target_os = "none"))]
+pub use stand_in::Program;
+
+#[cfg(not(target_os = "none"))]
+mod stand_in {
+    use super::{Event, Registers};
+
+    /// Tests: registers without a CPU; running it only ever interrupts.
+    #[derive(Debug, Default)]
+    pub struct Program {
+        registers: Registers,
+        bases: [u64; 2],
+    }
+
+    impl Program {
+        /// A new one.
+        #[must_use]
+        pub fn take() -> Option<Self> {
+            Some(Self::default())
+        }
+
+        /// The registers.
+        #[must_use]
+        pub fn registers(&mut self) -> &mut Registers {
+            &mut self.registers
+        }
+
+        /// Does nothing.
+        pub fn run(&mut self) -> Event {
+            Event::Interrupt
+        }
+
+        /// Base of FS.
+        pub fn set_fs_base(&mut self, base: u64) {
+            self.bases[0] = base;
+        }
+
+        /// Base of FS.
+        #[must_use]
+        pub fn fs_base(&self) -> u64 {
+            self.bases[0]
+        }
+
+        /// Base of GS.
+        pub fn set_gs_base(&mut self, base: u64) {
+            self.bases[1] = base;
+        }
+
+        /// Base of GS.
+        #[must_use]
+        pub fn gs_base(&self) -> u64 {
+            self.bases[1]
+        }
+    }
+}

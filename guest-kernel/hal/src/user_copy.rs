@@ -4,17 +4,30 @@
 //! [`copy`](imp) and lets it return the number of bytes that are missing, instead of panicking.
 
 use crate::address::UserAddr;
+use crate::frame::Frame;
 use crate::user::CopyFault;
 use septum_abi::layout::USER_END;
 
 /// Copies `bytes` to the program's `address`.
 pub fn copy_to_user(address: UserAddr, bytes: &[u8]) -> Result<(), CopyFault> {
-    transfer(address, bytes.len(), |user, len| imp::to_user(user, &bytes[..len]))
+    transfer(address, bytes.len(), |user, len| imp::to_user_from(user, bytes.as_ptr(), len))
 }
 
 /// Fills `bytes` from the program's `address`.
 pub fn copy_from_user(address: UserAddr, bytes: &mut [u8]) -> Result<(), CopyFault> {
-    transfer(address, bytes.len(), |user, len| imp::from_user(user, &mut bytes[..len]))
+    transfer(address, bytes.len(), |user, len| imp::from_user_to(user, bytes.as_mut_ptr(), len))
+}
+
+/// Copies `len` bytes at `offset` of `frame` to the program's `address`; bytes beyond the frame's end are left out.
+pub fn copy_frame_to_user(address: UserAddr, frame: &Frame, offset: usize, len: usize) -> Result<(), CopyFault> {
+    let (from, len) = frame.span(offset, len);
+    transfer(address, len, |user, len| imp::to_user_from(user, from, len))
+}
+
+/// Fills `len` bytes at `offset` of `frame` from the program's `address`; bytes beyond the frame's end are left out.
+pub fn copy_frame_from_user(address: UserAddr, frame: &Frame, offset: usize, len: usize) -> Result<(), CopyFault> {
+    let (to, len) = frame.span(offset, len);
+    transfer(address, len, |user, len| imp::from_user_to(user, to, len))
 }
 
 /// Clips to the program's half, so that the instruction itself can only touch what is the program's.
@@ -67,15 +80,15 @@ mod imp {
         fn septum_user_copy(to: *mut u8, from: *const u8, len: usize) -> usize;
     }
 
-    pub fn to_user(user: u64, bytes: &[u8]) -> usize {
-        // SAFETY: 1. the caller clipped the destination to the program's half, where no Rust object lives;
-        // 2. a fault there is caught; 3. the source is a live slice.
-        unsafe { septum_user_copy(user as *mut u8, bytes.as_ptr(), bytes.len()) }
+    pub fn to_user_from(user: u64, from: *const u8, len: usize) -> usize {
+        // SAFETY: 1. the caller clipped the destination to the program's half, where no Rust object lives; 2. a fault there
+        // is caught; 3. the source is `len` bytes of a live slice or frame.
+        unsafe { septum_user_copy(user as *mut u8, from, len) }
     }
 
-    pub fn from_user(user: u64, bytes: &mut [u8]) -> usize {
-        // SAFETY: as in `to_user`, the other way round.
-        unsafe { septum_user_copy(bytes.as_mut_ptr(), user as *const u8, bytes.len()) }
+    pub fn from_user_to(user: u64, to: *mut u8, len: usize) -> usize {
+        // SAFETY: as above, the other way round.
+        unsafe { septum_user_copy(to, user as *const u8, len) }
     }
 }
 
@@ -104,20 +117,20 @@ mod imp {
         Some(frame::memory_at(PhysAddr(table), usize::try_from(address).ok()? % PAGE_SIZE))
     }
 
-    pub fn to_user(user: u64, bytes: &[u8]) -> usize {
-        for (step, byte) in bytes.iter().enumerate() {
-            let Some(place) = walk(user + step as u64, true) else { return bytes.len() - step };
-            // SAFETY: `walk` found an allocated frame.
-            unsafe { place.write(*byte) };
+    pub fn to_user_from(user: u64, from: *const u8, len: usize) -> usize {
+        for step in 0..len {
+            let Some(place) = walk(user + step as u64, true) else { return len - step };
+            // SAFETY: 1. `walk` found an allocated frame; 2. the source has `len` bytes.
+            unsafe { place.write(from.add(step).read()) };
         }
         0
     }
 
-    pub fn from_user(user: u64, bytes: &mut [u8]) -> usize {
-        for step in 0..bytes.len() {
-            let Some(place) = walk(user + step as u64, false) else { return bytes.len() - step };
-            // SAFETY: `walk` found an allocated frame.
-            bytes[step] = unsafe { place.read() };
+    pub fn from_user_to(user: u64, to: *mut u8, len: usize) -> usize {
+        for step in 0..len {
+            let Some(place) = walk(user + step as u64, false) else { return len - step };
+            // SAFETY: 1. `walk` found an allocated frame; 2. the destination has `len` bytes.
+            unsafe { to.add(step).write(place.read()) };
         }
         0
     }

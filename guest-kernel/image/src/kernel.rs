@@ -1,11 +1,140 @@
 //! The life of the kernel: get the machine ready, find the devices, mount, start the program, run it.
 #![allow(unsafe_code, reason = "the entry point has a fixed symbol name")]
 
+use crate::mounts;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use septum_abi::boot::BootPage;
+use septum_abi::config::BootConfig;
+use septum_abi::linux::Errno;
+use septum_abi::report::start_error;
+use septum_guest_core::fs::anonymous;
+use septum_guest_core::fs::context::FsContext;
+use septum_guest_core::fs::descriptors::DescriptorTable;
+use septum_guest_core::fs::inode::FileKind;
+use septum_guest_core::fs::mount::Namespace;
+use septum_guest_core::fs::open::OpenFlags;
+use septum_guest_core::process::load::{LoadError, Request, load};
+use septum_guest_core::process::thread::{Thread, ThreadHalter};
+use septum_guest_core::process::{FIRST_PID, Machine, Process};
+use septum_guest_core::{random, wait};
+use septum_guest_drivers::Devices;
+use septum_guest_drivers::virtio::console::{Console, Stream};
+use septum_guest_hal::frame::Frame;
 use septum_guest_hal::report::{self, End};
+use septum_guest_hal::sync::Mutex;
+use septum_guest_hal::user::Program;
+use septum_guest_hal::{boot, clock, cpu, log_line};
 
 septum_guest_hal::entry!(main);
 
+static HALTER: ThreadHalter = ThreadHalter::new(cpu::halt);
+
+/// The vDSO, on pages of its own so that programs can map it where it is.
+#[repr(align(4096))]
+struct Vdso<const LEN: usize>([u8; LEN]);
+static VDSO: Vdso<{ include_bytes!(env!("SEPTUM_VDSO")).len() }> = Vdso(*include_bytes!(env!("SEPTUM_VDSO")));
+const _: () = assert!(VDSO.0.len() as u64 <= septum_abi::layout::VDSO_LEN);
+
 fn main() -> ! {
-    septum_guest_hal::log_line!("hello from the kernel");
-    report::end(End::Exited(42))
+    let page = boot::page();
+    assert!(page.debug_panic == 0, "the boot page asked for a panic");
+    random::seed(&page.seed);
+    wait::bind(&HALTER);
+    let Some(config) = boot::config() else {
+        report::end(End::NotStarted(start_error::ROOT, u32::from(Errno::EINVAL.number())))
+    };
+    match start(page, &config) {
+        Ok(thread) => {
+            report::set_first_user_time();
+            report::end(thread.run())
+        }
+        Err(error) => report::end(End::NotStarted(error.reason, u32::from(error.errno.number()))),
+    }
+}
+
+/// For `map_err`.
+fn because(reason: u32) -> impl Fn(Errno) -> LoadError {
+    move |errno| LoadError { reason, errno }
+}
+
+/// The first program, ready to run.
+fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadError> {
+    let devices = septum_guest_drivers::discover(page.ecam_base, page.pci_devices, |kind, error| {
+        log_line!("virtio device {kind} cannot be used: {error:?}");
+    });
+    let namespace = mounts::make(&devices, config).map_err(because(start_error::ROOT))?;
+    let mut fs = FsContext::new(Arc::clone(namespace.root()));
+    (fs.uid, fs.gid, fs.umask) = (config.uid, config.gid, config.umask);
+    let cwd = fs.resolve(&fs.root, config.workdir, true).map_err(because(start_error::WORKDIR))?;
+    if !cwd.is_directory() {
+        return Err(LoadError { reason: start_error::WORKDIR, errno: Errno::ENOTDIR });
+    }
+    fs.cwd = cwd;
+    let (hwcap, hwcap2) = cpu::hardware_capabilities();
+    let machine = Machine {
+        cpus: page.cpu_count,
+        hostname: config.hostname.to_vec(),
+        ram_bytes: page.ram.iter().map(|range| range.len).sum(),
+        hwcap,
+        hwcap2,
+        vdso: &VDSO.0,
+        vdso_frames,
+    };
+    let request = Request {
+        path: config.program,
+        arguments: config.arguments.bytes.to_vec(),
+        argument_count: config.arguments.count,
+        environment: config.environment.bytes.to_vec(),
+        environment_count: config.environment.count,
+    };
+    let loaded = load(&fs, &machine, request)?;
+    let program = Program::take().ok_or(LoadError { reason: start_error::MEMORY, errno: Errno::EBUSY })?;
+    let process = process(namespace, fs, machine, loaded.space, loaded.image, devices.console.as_deref());
+    let thread = Thread::new(Arc::new(process), program);
+    mounts::publish(&thread.process);
+    thread.start_at(loaded.entry, loaded.stack);
+    Ok(thread)
+}
+
+fn vdso_frames(object: &'static [u8]) -> Option<[Vec<Frame>; 2]> {
+    Some([alloc::vec![boot::clock_frame()], boot::image_frames(object)])
+}
+
+fn process(
+    namespace: Arc<Namespace>,
+    fs: FsContext,
+    machine: Machine,
+    space: septum_guest_core::memory::AddressSpace,
+    image: septum_guest_core::process::Image,
+    console: Option<&Console>,
+) -> Process {
+    let mut descriptors = DescriptorTable::new(1024);
+    if let Some(console) = console {
+        let streams = [
+            (Stream::Input, OpenFlags::empty(), b"stdin"),
+            (Stream::Output, OpenFlags::WRITE_ONLY, b"stdou"),
+            (Stream::Error, OpenFlags::WRITE_ONLY, b"stder"),
+        ];
+        for (stream, flags, name) in streams {
+            let file = anonymous::open(name, FileKind::Fifo, console.stdio(stream), flags);
+            // Three descriptors fit into any table.
+            let _ = descriptors.insert(file, false, 0);
+        }
+    }
+    Process {
+        pid: FIRST_PID,
+        space: Mutex::new(space),
+        descriptors: Mutex::new(descriptors),
+        fs: Mutex::new(fs),
+        namespace,
+        image: Mutex::new(image),
+        actions: Mutex::default(),
+        pending: Mutex::default(),
+        limits: Mutex::default(),
+        timer: Mutex::default(),
+        end: Mutex::new(None),
+        started_ns: clock::monotonic_ns(),
+        machine,
+    }
 }

@@ -2,7 +2,12 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+extern crate alloc;
+
+#[cfg(target_os = "none")]
 mod kernel;
+#[cfg(target_os = "none")]
+mod mounts;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

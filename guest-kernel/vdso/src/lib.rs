@@ -130,3 +130,31 @@ fn system_call(number: u64, first: u64, second: u64) -> i64 {
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
+
+// Signals (septum_guest_core::process::signal): the extended state is saved and restored here, in user mode.
+// Entry: RDI, RSI, RDX = the handler's arguments, R9 = where the state goes, R10 = handler, RSP = the frame, at whose
+// top the handler's return address lies. Return: R9 = where the state is, RSP = the context.
+core::arch::global_asm!(
+    ".pushsection .text.septum_signal_entry, \"ax\"",
+    ".globl septum_signal_entry",
+    "septum_signal_entry:",
+    "mov r8, rdx",
+    "mov eax, -1",
+    "mov edx, -1",
+    "xsave64 [r9]",
+    "mov rdx, r8",
+    "xor eax, eax",
+    "jmp r10",
+    ".popsection",
+    ".pushsection .text.septum_signal_return, \"ax\"",
+    ".globl septum_signal_return",
+    "septum_signal_return:",
+    "mov eax, -1",
+    "mov edx, -1",
+    "xrstor64 [r9]",
+    "mov eax, {end}",
+    "syscall",
+    "ud2",
+    ".popsection",
+    end = const septum_abi::layout::SIGNAL_END_CALL,
+);

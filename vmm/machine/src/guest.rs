@@ -19,9 +19,3 @@ pub fn read<T: ByteValued>(ram: &GuestRam, address: u64) -> Result<T, GuestMemor
     ram.read_obj(GuestAddress(address))
 }
 
-/// Reads `len` bytes, once.
-pub fn read_bytes(ram: &GuestRam, address: u64, len: usize) -> Result<Vec<u8>, GuestMemoryError> {
-    let mut bytes = vec![0; len];
-    ram.read_slice(&mut bytes, GuestAddress(address))?;
-    Ok(bytes)
-}

