@@ -14,6 +14,8 @@ const PAGE: u64 = PAGE_SIZE as u64;
 pub const LOWEST: u64 = 0x1_0000;
 /// Stack size limit (RLIMIT_STACK) that programs are told.
 pub const STACK_LIMIT: u64 = 8 << 20;
+/// Mappings that the program did not place itself lie above; its own and its heap below.
+pub const MAPPINGS_LOWEST: u64 = 0x6000_0000_0000;
 const PROGRAM_BASE: u64 = 0x5555_5000_0000;
 const STACK_TOP: u64 = 0x7fff_ffff_0000;
 /// Room between the stack's lowest possible end and the first mapping.

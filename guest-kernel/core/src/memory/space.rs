@@ -1,7 +1,7 @@
 //! The areas of a program and its page table.
 
 use super::area::{Area, Backing, Label, Protection};
-use super::layout::{LOWEST, Layout, page_up};
+use super::layout::{LOWEST, Layout, MAPPINGS_LOWEST, page_up};
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -100,7 +100,7 @@ impl AddressSpace {
     /// Adds an area whose place is free, joining it with a neighbour where possible.
     pub(super) fn insert(&mut self, mut area: Area) {
         self.size += area.end - area.start;
-        if area.start < self.floor && area.end <= self.layout.mappings_top && area.start > self.break_end {
+        if (MAPPINGS_LOWEST..self.floor).contains(&area.start) && area.end <= self.layout.mappings_top {
             self.floor = area.start;
         }
         if let Some((_, next)) = self.areas.range(area.start..).next() {

@@ -214,8 +214,9 @@ fn map_segments(
             let len = end - anonymous_start;
             space.lock().map(Place::Fixed(anonymous_start), len, protection, Backing::Anonymous, Label::None)?;
         }
-        // The rest of the last file page belongs to the bss.
-        let tail = anonymous_start.min(memory_end).saturating_sub(file_end);
+        // The rest of the last file page belongs to the bss, and what follows it in the page is zero too: the dynamic
+        // linker allocates from there.
+        let tail = if memory_end > file_end { anonymous_start - file_end } else { 0 };
         if segment.file_len > 0 && tail > 0 && protection.contains(Protection::WRITE) {
             const ZEROS: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
             let tail = usize::try_from(tail).map_err(|_| Errno::ENOEXEC)?;

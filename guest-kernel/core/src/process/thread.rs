@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::clock::monotonic_ns;
+use septum_guest_hal::log_line;
 use septum_guest_hal::sync::Mutex;
 use septum_guest_hal::user::{Event, Program, Registers};
 
@@ -178,6 +179,10 @@ impl Thread {
             Fault::BeyondFile => (number::SIGBUS, 2),
             Fault::OutOfMemory => return self.process.finish(End::OutOfMemory),
         };
+        if self.process.actions.lock().0[signal as usize - 1].handler == DEFAULT {
+            let rip = self.program.borrow_mut().registers().rip;
+            log_line!("{} at {rip:#x}: {fault:?}, address {address:#x}", number::name(signal));
+        }
         self.force(Info { signal, code, detail: address, value: 0 });
     }
 
