@@ -145,12 +145,11 @@ fn packages(wanted: &[Package]) -> Result<()> {
     Ok(())
 }
 
-/// Runs `apt-get` quietly; what it says goes to standard error, so that a command's own output stays clean.
+/// Runs `apt-get`; what it says is shown only if it fails.
 fn apt_get(arguments: &[&str]) -> Result<()> {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive").arg("-qq").args(arguments);
-    command.stdout(std::io::stderr());
-    process::run(&mut command)
+    process::capture(&mut command).map(drop)
 }
 
 /// Refreshes the package lists, where this user may.

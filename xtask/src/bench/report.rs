@@ -59,6 +59,7 @@ const LINES: &[Line] = &[
         [Some(60.0), Some(160.0)],
     ),
     line("  to the worker's start", HELLO, "timings_us.worker_start", Unit::Milliseconds, NONE),
+    line("  to the machine being ready", HELLO, "timings_us.machine_ready", Unit::Milliseconds, NONE),
     line(
         "  to the first guest instruction",
         HELLO,
@@ -126,6 +127,17 @@ impl Report {
         Ok(path)
     }
 
+    /// How often the guest left to the worker, by reason.
+    fn exits(&self) -> Option<String> {
+        let series = self.measured.get("cases")?.get(HELLO)?.get("measured")?.as_object()?;
+        let exits = series.iter().filter_map(|(name, values)| {
+            let reason = name.strip_prefix("exits.")?;
+            Some(format!("{reason} {}", values.get("median")?.as_f64()?))
+        });
+        let exits: Vec<String> = exits.collect();
+        (!exits.is_empty()).then(|| exits.join(", "))
+    }
+
     fn value(&self, line: &Line, which: &str) -> Option<f64> {
         let series = self.measured.get("cases")?.get(line.case)?.get("measured")?.get(line.series)?;
         let value = series.get(which)?.as_f64()?;
@@ -166,6 +178,9 @@ impl fmt::Display for Report {
                 write!(f, "   ≤ {limit} {verdict}")?;
             }
             writeln!(f)?;
+        }
+        if let Some(exits) = self.exits() {
+            writeln!(f, "exits of the static hello, by reason: {exits}")?;
         }
         let cases = self.measured.get("cases").and_then(Value::as_object).into_iter().flatten();
         for (name, case) in cases {
