@@ -144,7 +144,8 @@ impl Worker {
         let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
         let resources =
             MachineResources { kvm, shared_root: rootfs::SHARED_ROOT.into(), stdin, stdout, stderr };
-        let machine = Machine::new(machine_spec, resources).map_err(outcome::machine_failure)?;
+        let machine = Machine::new(&machine_spec, resources)
+            .map_err(|error| outcome::machine_failure(&error, &spec))?;
         self.timings.machine_ready = Some(self.now_us());
         self.stage("the machine is built");
 

@@ -55,8 +55,21 @@ pub(crate) fn kvm_failure(error: KvmError) -> Failure {
 }
 
 /// The machine could not be built.
-pub(crate) fn machine_failure(error: MachineError) -> Failure {
-    Failure::new(Code::Internal, "cannot build the virtual machine", chain(&error))
+pub(crate) fn machine_failure(error: &MachineError, spec: &PartitionSpec) -> Failure {
+    let size = Size(spec.memory_bytes);
+    let why = chain(error);
+    match error {
+        MachineError::Memory(_) => {
+            Failure::new(Code::Memory, format!("cannot make a partition with {size} of memory"), why)
+                .hint("choose another size with --memory; 'septum doctor' tells how much the host has")
+        }
+        // The embedded kernel is whole, so what does not fit is the memory.
+        MachineError::Boot(_) => {
+            Failure::new(Code::Memory, format!("cannot start in a partition with {size} of memory"), why)
+        }
+        MachineError::Kvm(_) => Failure::new(Code::Host, "cannot build the virtual machine", why),
+        _ => Failure::new(Code::Internal, "cannot build the virtual machine", why),
+    }
 }
 
 /// The machine's outcome as the worker's last word.
@@ -122,10 +135,10 @@ fn translate_stats(
         timings_us: Timings {
             first_guest_instruction: at(machine.first_guest_instruction_ns),
             first_user_instruction: at(machine.first_user_instruction_ns),
-            exit: at(machine.exit_ns),
+            exit: at(Some(machine.exit_ns).filter(|&ns| ns != 0)),
             ..timings.clone()
         },
-        exits: machine.exits,
+        exits: machine.exits.into_iter().map(|(reason, count)| (reason.to_owned(), count)).collect(),
         syscalls: machine.syscalls,
         syscalls_missing: machine.syscalls_missing,
         page_faults: machine.page_faults,
@@ -136,7 +149,7 @@ fn translate_stats(
             kernel_bytes: machine.kernel_bytes,
             worker_pss_bytes: 0,
         },
-        privilege: machine.privilege,
+        privilege: machine.privilege.to_owned(),
     }
 }
 
