@@ -26,11 +26,18 @@ const PIPE_MAGIC: u64 = 0x5049_5045;
 struct AnonymousInode {
     number: u64,
     kind: FileKind,
-    file: Arc<dyn File>,
+    source: Reopened,
     created: Timestamp,
     /// Permissions, user, group.
     permissions: Mutex<(u32, u32, u32)>,
-    pipe: Option<Arc<Pipe>>,
+}
+
+/// What opening the inode once more gives.
+enum Reopened {
+    /// The same file.
+    File(Arc<dyn File>),
+    /// Another end. (Holding an end here would keep it open.)
+    Pipe(Arc<Pipe>),
 }
 
 /// Numbers for inodes that have none.
@@ -82,11 +89,17 @@ impl Inode for AnonymousInode {
     }
 
     fn open(&self, _access: Access) -> Result<Arc<dyn File>, Errno> {
-        Ok(Arc::clone(&self.file))
+        match &self.source {
+            Reopened::File(file) => Ok(Arc::clone(file)),
+            Reopened::Pipe(_) => Err(Errno::ENXIO),
+        }
     }
 
     fn pipe(&self) -> Option<Arc<Pipe>> {
-        self.pipe.clone()
+        match &self.source {
+            Reopened::File(_) => None,
+            Reopened::Pipe(pipe) => Some(Arc::clone(pipe)),
+        }
     }
 
     fn file_system(&self) -> Result<FileSystemStatus, Errno> {
@@ -111,14 +124,13 @@ pub fn dentry(name: &[u8], inode: InodeRef) -> Arc<Dentry> {
     Dentry::detached(mount(), name, inode)
 }
 
-fn inode(number: u64, kind: FileKind, file: &Arc<dyn File>, pipe: Option<Arc<Pipe>>) -> InodeRef {
+fn inode(number: u64, kind: FileKind, source: Reopened) -> InodeRef {
     Arc::new(AnonymousInode {
         number,
         kind,
-        file: Arc::clone(file),
+        source,
         created: Timestamp::now(),
         permissions: Mutex::new((0o600, 0, 0)),
-        pipe,
     })
 }
 
@@ -127,13 +139,13 @@ fn inode(number: u64, kind: FileKind, file: &Arc<dyn File>, pipe: Option<Arc<Pip
 pub fn open(label: &[u8], kind: FileKind, file: Arc<dyn File>, flags: OpenFlags) -> Arc<OpenFile> {
     let number = next_number();
     let name = [label, alloc::format!(":[{number}]").as_bytes()].concat();
-    OpenFile::new(dentry(&name, inode(number, kind, &file, None)), file, flags)
+    OpenFile::new(dentry(&name, inode(number, kind, Reopened::File(Arc::clone(&file)))), file, flags)
 }
 
 /// Opens `file` under a name of its own: what the host connects to standard input may be called `/dev/pts/0`.
 #[must_use]
 pub fn open_named(name: &[u8], kind: FileKind, file: Arc<dyn File>, flags: OpenFlags) -> Arc<OpenFile> {
-    OpenFile::new(dentry(name, inode(next_number(), kind, &file, None)), file, flags)
+    OpenFile::new(dentry(name, inode(next_number(), kind, Reopened::File(Arc::clone(&file)))), file, flags)
 }
 
 /// The two ends of a new pipe. `flags` are for both.
@@ -143,7 +155,7 @@ pub fn open_pipe(flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
     let number = next_number();
     let name = alloc::format!("pipe:[{number}]");
     let (reader, writer) = pipe.ends();
-    let place = dentry(name.as_bytes(), inode(number, FileKind::Fifo, &reader, Some(pipe)));
+    let place = dentry(name.as_bytes(), inode(number, FileKind::Fifo, Reopened::Pipe(pipe)));
     (
         OpenFile::new(Arc::clone(&place), reader, flags),
         OpenFile::new(place, writer, flags | OpenFlags::WRITE_ONLY),

@@ -21,7 +21,7 @@
 //! Memory is bounded: past [`ABSENT_LIMIT`] absent names of a directory they are forgotten, past [`LIMIT`] dentries
 //! all that nobody uses are.
 
-use super::inode::{Create, FileKind, Inode, InodeRef, Ownership};
+use super::inode::{Create, FileKind, Inode, InodeRef, Metadata, Ownership};
 use super::mount::Mount;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -143,6 +143,15 @@ impl Dentry {
     #[must_use]
     pub fn inode(&self) -> &InodeRef {
         &self.inode
+    }
+
+    /// What `stat` tells. A file system that has no device number gets one of its mount.
+    pub fn metadata(&self) -> Result<Metadata, Errno> {
+        let mut metadata = self.inode.metadata()?;
+        if metadata.device == 0 {
+            metadata.device = 0x1000 + u64::from(self.mount.id);
+        }
+        Ok(metadata)
     }
 
     /// Its kind.

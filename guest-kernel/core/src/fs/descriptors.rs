@@ -17,7 +17,7 @@ use super::dentry::Dentry;
 use super::inode::{Access, File, poll};
 use super::open::OpenFlags;
 use crate::io::{Destination, Source};
-use crate::wait::{WaitQueue, wait_for_any};
+use crate::wait::wait_for_any;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -265,8 +265,7 @@ impl OpenFile {
             match operation() {
                 Err(Errno::EAGAIN) => {
                     let queue = self.file.wait_queue();
-                    let queues: &[&WaitQueue] = queue.as_ref().map_or(&[], core::slice::from_ref);
-                    wait_for_any(queues, None, is_ready)?;
+                    wait_for_any(queue.as_slice(), None, is_ready)?;
                 }
                 result => return result,
             }

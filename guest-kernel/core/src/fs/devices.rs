@@ -7,7 +7,7 @@
 //! fd → /proc/self/fd   stdin stdout stderr → /proc/self/fd/{0,1,2}   pts/ shm/ mqueue/
 //! ```
 
-use super::inode::{Create, File, FileKind, Inode, InodeRef, Ownership};
+use super::inode::{Create, File, FileKind, InodeRef, Ownership};
 use super::ramfs::RamFs;
 use crate::io::{Destination, Source};
 use crate::random;

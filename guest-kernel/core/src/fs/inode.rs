@@ -351,6 +351,12 @@ pub trait File: Send + Sync {
         Err(Errno::ENODEV)
     }
 
+    /// The frame of page `index` if that costs nothing: it is in memory already.
+    fn cached_page(&self, index: u64) -> Option<Frame> {
+        let _ = index;
+        None
+    }
+
     /// Tells that pages from [`page`](Self::page) were written through a shared writable mapping and have to reach the file. Called by msync, munmap and exit.
     fn write_back(&self, index: u64, frame: &Frame) -> Result<(), Errno> {
         let _ = (index, frame);

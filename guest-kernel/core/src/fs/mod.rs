@@ -15,10 +15,12 @@
 //! * [`ramfs`], [`overlay`], [`devices`], [`proc`], [`pipe`], [`event`]: file systems and files.
 
 pub mod anonymous;
+pub mod buffer;
 pub mod context;
 pub mod dentry;
 pub mod descriptors;
 pub mod devices;
+pub mod event;
 pub mod inode;
 pub mod listing;
 pub mod mount;

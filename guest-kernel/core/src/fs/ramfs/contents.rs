@@ -188,7 +188,7 @@ impl Contents {
         let (first, last) = (range.start.div_ceil(PAGE), range.end / PAGE);
         inner.pages.punch(first..last.max(first));
         self.fs.give_back(before - inner.pages.count());
-        let mut clear = |from: u64, to: u64| {
+        let clear = |from: u64, to: u64| {
             let (index, in_page, len) = piece(from, usize::try_from(to.saturating_sub(from)).unwrap_or(0));
             if let Some(frame) = inner.pages.get(index) {
                 frame.clear(in_page, len);

@@ -1,0 +1,54 @@
+//! ioctl.
+//!
+//! What is about the descriptor or true of every file is answered here, the rest by the file.
+
+use super::FileContext;
+use super::arguments::usable_file;
+use crate::fs::inode::FileKind;
+use crate::fs::open::OpenFlags;
+use septum_abi::linux::Errno;
+
+/// Commands (asm-generic/ioctls.h).
+mod command {
+    pub const BYTES_READABLE: u32 = 0x541b;
+    pub const NON_BLOCKING: u32 = 0x5421;
+    pub const NO_CLOSE_ON_EXEC: u32 = 0x5450;
+    pub const CLOSE_ON_EXEC: u32 = 0x5451;
+    pub const ASYNC: u32 = 0x5452;
+    /// FICLONE
+    pub const CLONE: u32 = 0x4004_9409;
+}
+
+/// `ioctl`
+pub fn sys_ioctl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) -> Result<usize, Errno> {
+    let file = usable_file(ctx, fd)?;
+    let flag = |ctx: &C| {
+        let mut bytes = [0; 4];
+        ctx.copy_in(argument, &mut bytes).map(|()| bytes != [0; 4])
+    };
+    let set = |flag, value| {
+        let mut flags = file.flags();
+        flags.set(flag, value);
+        file.set_flags(flags);
+    };
+    match command {
+        command::CLOSE_ON_EXEC => ctx.descriptors().lock().set_close_on_exec(fd, true)?,
+        command::NO_CLOSE_ON_EXEC => ctx.descriptors().lock().set_close_on_exec(fd, false)?,
+        command::NON_BLOCKING => set(OpenFlags::NON_BLOCKING, flag(ctx)?),
+        command::ASYNC => set(OpenFlags::ASYNC, flag(ctx)?),
+        command::BYTES_READABLE => {
+            let len = match file.dentry().kind() {
+                FileKind::Regular => {
+                    let size = file.dentry().metadata()?.size;
+                    usize::try_from(size.saturating_sub(*file.position().lock())).unwrap_or(usize::MAX)
+                }
+                _ => file.file().available()?,
+            };
+            let len = i32::try_from(len).unwrap_or(i32::MAX);
+            ctx.copy_out(argument, &len.to_le_bytes())?;
+        }
+        command::CLONE => return Err(Errno::EOPNOTSUPP),
+        _ => return file.file().ioctl(command, argument),
+    }
+    Ok(0)
+}

@@ -1,0 +1,149 @@
+//! dup, dup2, dup3, fcntl, flock.
+
+use super::FileContext;
+use super::arguments::{Layout, file, int, usable_file};
+use crate::fs::descriptors::OpenFile;
+use crate::fs::inode::FileKind;
+use crate::fs::open::OpenFlags;
+use crate::fs::pipe;
+use septum_abi::linux::Errno;
+
+/// `dup`
+pub fn sys_dup<C: FileContext>(ctx: &C, fd: i32) -> Result<usize, Errno> {
+    let mut table = ctx.descriptors().lock();
+    let file = table.get(fd)?;
+    table.insert(file, false, 0)
+}
+
+/// `dup2`: with two equal numbers it only tells whether the descriptor is open.
+pub fn sys_dup2<C: FileContext>(ctx: &C, from: i32, to: i32) -> Result<usize, Errno> {
+    if from == to {
+        file(ctx, from)?;
+        return usize::try_from(to).map_err(|_| Errno::EBADF);
+    }
+    sys_dup3(ctx, from, to, 0)
+}
+
+/// `dup3`
+pub fn sys_dup3<C: FileContext>(ctx: &C, from: i32, to: i32, flags: u32) -> Result<usize, Errno> {
+    let flags = OpenFlags::from_bits_retain(flags);
+    if from == to || !OpenFlags::CLOSE_ON_EXEC.contains(flags) {
+        return Err(Errno::EINVAL);
+    }
+    let replaced = {
+        let mut table = ctx.descriptors().lock();
+        let file = table.get(from)?;
+        table.replace(to, file, flags.contains(OpenFlags::CLOSE_ON_EXEC))?
+    };
+    drop(replaced);
+    usize::try_from(to).map_err(|_| Errno::EBADF)
+}
+
+/// Commands of `fcntl` (linux/fcntl.h).
+mod command {
+    pub const DUPLICATE: u32 = 0;
+    pub const GET_DESCRIPTOR_FLAGS: u32 = 1;
+    pub const SET_DESCRIPTOR_FLAGS: u32 = 2;
+    pub const GET_FLAGS: u32 = 3;
+    pub const SET_FLAGS: u32 = 4;
+    pub const GET_LOCK: u32 = 5;
+    pub const SET_LOCK: u32 = 6;
+    pub const SET_LOCK_WAIT: u32 = 7;
+    pub const SET_OWNER: u32 = 8;
+    pub const GET_OWNER: u32 = 9;
+    pub const OFD_GET_LOCK: u32 = 36;
+    pub const OFD_SET_LOCK: u32 = 37;
+    pub const OFD_SET_LOCK_WAIT: u32 = 38;
+    pub const DUPLICATE_CLOSE_ON_EXEC: u32 = 1030;
+    pub const SET_PIPE_SIZE: u32 = 1031;
+    pub const GET_PIPE_SIZE: u32 = 1032;
+    pub const GET_SEALS: u32 = 1034;
+}
+
+/// F_SEAL_SEAL: no seal can be added, which is what memory files without sealing say.
+const SEALED: usize = 1;
+
+/// `fcntl`
+pub fn sys_fcntl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) -> Result<usize, Errno> {
+    match command {
+        command::DUPLICATE => duplicate(ctx, fd, argument, false),
+        command::DUPLICATE_CLOSE_ON_EXEC => duplicate(ctx, fd, argument, true),
+        command::GET_DESCRIPTOR_FLAGS => ctx.descriptors().lock().is_close_on_exec(fd).map(usize::from),
+        command::SET_DESCRIPTOR_FLAGS => {
+            ctx.descriptors().lock().set_close_on_exec(fd, argument & 1 != 0)?;
+            Ok(0)
+        }
+        command::GET_FLAGS => {
+            let flags = file(ctx, fd)?.flags();
+            // A 64-bit program's files are all large.
+            let large =
+                if flags.contains(OpenFlags::PATH) { OpenFlags::empty() } else { OpenFlags::LARGE_FILE };
+            super::arguments::result(u64::from((flags | large).bits()))
+        }
+        _ => on_file(ctx, &*usable_file(ctx, fd)?, command, argument),
+    }
+}
+
+fn duplicate<C: FileContext>(ctx: &C, fd: i32, minimum: u64, is_close_on_exec: bool) -> Result<usize, Errno> {
+    let mut table = ctx.descriptors().lock();
+    let file = table.get(fd)?;
+    let minimum = usize::try_from(int(minimum)).map_err(|_| Errno::EINVAL)?;
+    if u32::try_from(minimum).is_ok_and(|minimum| minimum >= table.limit) {
+        return Err(Errno::EINVAL);
+    }
+    table.insert(file, is_close_on_exec, minimum)
+}
+
+fn on_file<C: FileContext>(ctx: &C, file: &OpenFile, command: u32, argument: u64) -> Result<usize, Errno> {
+    match command {
+        command::SET_FLAGS => {
+            file.set_flags(OpenFlags::from_bits_truncate(super::arguments::word(argument)));
+            Ok(0)
+        }
+        command::GET_LOCK | command::OFD_GET_LOCK => {
+            lock_type(ctx, argument)?;
+            let mut kind = Layout::<2>::new();
+            kind.put(0, UNLOCK.to_le_bytes());
+            ctx.copy_out(argument, &kind.0)?;
+            Ok(0)
+        }
+        command::SET_LOCK | command::SET_LOCK_WAIT | command::OFD_SET_LOCK | command::OFD_SET_LOCK_WAIT => {
+            let access = file.access();
+            match lock_type(ctx, argument)? {
+                READ_LOCK if !access.read => Err(Errno::EBADF),
+                WRITE_LOCK if !access.write => Err(Errno::EBADF),
+                _ => Ok(0),
+            }
+        }
+        command::SET_OWNER => Ok(0),
+        command::GET_OWNER => Ok(0),
+        command::SET_PIPE_SIZE | command::GET_PIPE_SIZE if file.dentry().kind() == FileKind::Fifo => {
+            Ok(pipe::CAPACITY)
+        }
+        command::GET_SEALS if file.dentry().kind() == FileKind::Regular => Ok(SEALED),
+        command::SET_PIPE_SIZE | command::GET_PIPE_SIZE => Err(Errno::EBADF),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+const READ_LOCK: u16 = 0;
+const WRITE_LOCK: u16 = 1;
+const UNLOCK: u16 = 2;
+
+/// `l_type` of the `struct flock` at `address`. There is one process, so every lock is free.
+fn lock_type<C: FileContext>(ctx: &C, address: u64) -> Result<u16, Errno> {
+    let mut bytes = [0; 32];
+    ctx.copy_in(address, &mut bytes)?;
+    let kind = u16::from_le_bytes([bytes[0], bytes[1]]);
+    let whence = u16::from_le_bytes([bytes[2], bytes[3]]);
+    if kind > UNLOCK || whence > 2 { Err(Errno::EINVAL) } else { Ok(kind) }
+}
+
+/// `flock`: LOCK_SH 1, LOCK_EX 2, LOCK_NB 4, LOCK_UN 8. There is one process, so every lock is free.
+pub fn sys_flock<C: FileContext>(ctx: &C, fd: i32, operation: u32) -> Result<usize, Errno> {
+    usable_file(ctx, fd)?;
+    match operation & !4 {
+        1 | 2 | 8 => Ok(0),
+        _ => Err(Errno::EINVAL),
+    }
+}

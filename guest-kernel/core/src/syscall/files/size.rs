@@ -1,0 +1,46 @@
+//! truncate, ftruncate, fallocate.
+
+use super::FileContext;
+use super::arguments::{Path, offset, usable_file};
+use crate::fs::context::check_writable_mount;
+use crate::fs::inode::{FileKind, SetMetadata};
+use septum_abi::linux::Errno;
+
+/// `truncate`
+pub fn sys_truncate<C: FileContext>(ctx: &C, path: u64, size: u64) -> Result<usize, Errno> {
+    let size = offset(size)?;
+    let path = Path::here(ctx, path)?;
+    path.fs.truncate(&*path.resolve(true)?, size)?;
+    Ok(0)
+}
+
+/// `ftruncate`. What the descriptor may do counts, not what the file's permissions are now.
+pub fn sys_ftruncate<C: FileContext>(ctx: &C, fd: i32, size: u64) -> Result<usize, Errno> {
+    let size = offset(size)?;
+    let file = usable_file(ctx, fd)?;
+    if !file.access().write || file.dentry().kind() != FileKind::Regular {
+        return Err(Errno::EINVAL);
+    }
+    let changes = SetMetadata { size: Some(size), ..SetMetadata::default() };
+    file.dentry().inode().set_metadata(&changes)?;
+    Ok(0)
+}
+
+/// `fallocate`
+pub fn sys_fallocate<C: FileContext>(ctx: &C, fd: i32, mode: u32, at: u64, len: u64) -> Result<usize, Errno> {
+    let (at, len) = (offset(at)?, offset(len)?);
+    let file = usable_file(ctx, fd)?;
+    file.check_writable()?;
+    if len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    match file.dentry().kind() {
+        FileKind::Regular => {}
+        FileKind::Fifo => return Err(Errno::ESPIPE),
+        FileKind::Directory => return Err(Errno::EISDIR),
+        _ => return Err(Errno::ENODEV),
+    }
+    check_writable_mount(file.dentry())?;
+    file.file().allocate(mode, at, len)?;
+    Ok(0)
+}
