@@ -181,6 +181,12 @@ impl<'a> Driver<'a> {
 
     /// Sets one queue up, at most `limit` entries large, with vector `number + 1`.
     pub fn queue(&self, number: u16, limit: u16) -> Virtqueue<'a> {
+        let pages = self.machine.allocate(Virtqueue::BYTES);
+        self.queue_at(number, limit, pages)
+    }
+
+    /// As `queue`, with the rings at this address.
+    pub fn queue_at(&self, number: u16, limit: u16, address: u64) -> Virtqueue<'a> {
         self.write16(0x16, number);
         let size = self.read16(0x18).min(limit);
         assert_ne!(size, 0, "queue {number} does not exist");
@@ -189,7 +195,7 @@ impl<'a> Driver<'a> {
         assert_eq!(self.read16(0x1a), number + 1);
         let doorbell = self.notify + u64::from(self.read16(0x1e)) * u64::from(self.multiplier);
         let has_event_index = self.features & EVENT_INDEX != 0;
-        let queue = Virtqueue::new(self.machine, number, size, doorbell, has_event_index);
+        let queue = Virtqueue::new(self.machine, number, size, address, doorbell, has_event_index);
         for (offset, address) in [(0x20, queue.descriptors), (0x28, queue.available), (0x30, queue.used)] {
             self.write32(offset, address as u32);
             self.write32(offset + 4, (address >> 32) as u32);

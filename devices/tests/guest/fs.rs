@@ -6,8 +6,10 @@ use std::path::Path;
 
 use septum_devices::core::Fault;
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
+use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
 use crate::driver::{Driver, EVENT_INDEX};
+use crate::garbage::Noise;
 use crate::machine::Machine;
 use crate::virtqueue::{Range, Virtqueue, readable, writable};
 
@@ -381,6 +383,53 @@ fn a_reset_closes_what_the_guest_had_open() {
     let (node, _) = client.lookup(ROOT, "file").unwrap();
     let handle = client.open(node, libc::O_RDONLY).unwrap();
     assert_eq!(client.read(node, handle, 0, 7).unwrap(), b"content");
+}
+
+#[test]
+fn random_requests_never_end_the_session() {
+    const FALLOCATE: u64 = 43;
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), "content").unwrap();
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    let (node, _) = client.lookup(ROOT, "file").unwrap();
+    let handle = client.open(node, libc::O_RDWR).unwrap();
+    let directory = client.open(ROOT, libc::O_DIRECTORY).unwrap();
+    let (request_at, reply_at) = (machine.allocate(8192), machine.allocate(0x10_0000));
+    let mut noise = Noise(42);
+    let mut replies = 0;
+    for _ in 0..20_000 {
+        let opcode = noise.below(50);
+        if opcode == FALLOCATE {
+            // It could fill the disk of whoever runs this.
+            continue;
+        }
+        let file = noise.pick(&[ROOT, node, node, 0, u64::MAX]);
+        let anything = noise.next();
+        let mut body = noise.pick(&[handle, directory, 1, anything]).to_le_bytes().to_vec();
+        for _ in 0..noise.below(12) {
+            body.extend(noise.value().to_le_bytes());
+        }
+        if noise.below(3) == 0 {
+            body.extend(noise.pick(&[&b"file\0"[..], b"new\0", b"a\0b\0", b"file\0other\0", b"\0", b"/"]));
+        }
+        let mut request = client.header(u32::try_from(opcode).unwrap(), file, &body);
+        if noise.below(10) == 0 {
+            request[..4].copy_from_slice(&noise.value().to_le_bytes()[..4]);
+        }
+        machine.memory.memory().write_slice(&request, GuestAddress(request_at)).unwrap();
+        let room = noise.pick(&[0, 8, 16, 64, 200, 5000, 0x10_0000]);
+        let ranges = [readable(request_at, request.len()), writable(reply_at, room)];
+        let length = client.requests.request(&ranges);
+        assert!(length as usize <= room);
+        replies += usize::from(length != 0);
+    }
+    assert!(replies > 5000, "{replies}");
+    client.driver.write8(0x14, 0);
+    let mut client = Client::new(&machine);
+    client.call(GETATTR, ROOT, &[0; 16], 104).unwrap();
+    let (node, handle) = client.create(ROOT, "after", libc::O_RDWR, 0o600).unwrap();
+    assert_eq!(client.write(node, handle, 0, b"alive"), Ok(5));
 }
 
 #[test]

@@ -43,15 +43,27 @@ pub struct Virtqueue<'a> {
 }
 
 impl<'a> Virtqueue<'a> {
-    pub fn new(machine: &'a Machine, number: u16, size: u16, doorbell: u64, has_event_index: bool) -> Self {
-        let entries = usize::from(size);
+    /// Guest memory that a queue of up to 256 entries takes: a page for each ring.
+    pub const BYTES: usize = 0x3000;
+
+    /// A queue whose rings lie at `address`.
+    pub fn new(
+        machine: &'a Machine,
+        number: u16,
+        size: u16,
+        address: u64,
+        doorbell: u64,
+        has_event_index: bool,
+    ) -> Self {
+        let zeros = [0; Self::BYTES];
+        machine.memory.memory().write_slice(&zeros, GuestAddress(address)).unwrap();
         Self {
             machine,
             number,
             size,
-            descriptors: machine.allocate(16 * entries),
-            available: machine.allocate(6 + 2 * entries),
-            used: machine.allocate(6 + 8 * entries),
+            descriptors: address,
+            available: address + 0x1000,
+            used: address + 0x2000,
             doorbell,
             has_event_index,
             next_descriptor: 0,

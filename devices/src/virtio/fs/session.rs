@@ -56,12 +56,15 @@ impl Session {
         let reader =
             Reader::from_descriptor_chain(chain.memory(), chain.clone()).map_err(|_| ChainError::Outside)?;
         let writer = VirtioFsWriter::new(chain.memory(), chain.clone()).map_err(|_| ChainError::Outside)?;
+        let room = u32::try_from(writer.available_bytes()).unwrap_or(u32::MAX);
         let served =
             catch_unwind(AssertUnwindSafe(|| self.server.handle_message(reader, writer.into(), None, None)));
         match served {
             Ok(Ok(length)) => {
+                // The server replies to this one without saying so.
                 let is_silent = length == 0 && header.opcode == opcode::DESTROY;
-                Ok(if is_silent { OUT_HEADER } else { u32::try_from(length).unwrap_or(u32::MAX) })
+                let length = if is_silent { OUT_HEADER } else { u32::try_from(length).unwrap_or(u32::MAX) };
+                Ok(if length <= room { length } else { 0 })
             }
             Ok(Err(error)) => {
                 misbehaviour.count(Fault::Request, "malformed FUSE request");
