@@ -60,7 +60,7 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     worker.timings.worker_start = Some(since_us(worker.order.epoch_ns, started_ns));
     let last_word = worker.run().unwrap_or_else(|failure| Ended {
         end: End::Failed(failure),
-        stats: PartitionStats::default(),
+        stats: PartitionStats { timings_us: worker.timings.clone(), ..PartitionStats::default() },
         log: String::new(),
     });
     match send(&worker.socket, &FromWorker::Ended(Box::new(last_word))) {

@@ -48,6 +48,12 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
         make_directory(&stage.join(directory), 0o755)?;
     }
     attach(descriptors, &stage.join("proc/self/fd"))?;
+    // The file server opens it, and would read it only for a way of naming files that is not used.
+    let mounts = stage.join("proc/self/mountinfo");
+    fs::write(&mounts, []).map_err(|error| incomplete(&mounts, &error))?;
+    // The file server opens this one too, but only reads it to resolve file handles, which are not used.
+    let mounts = stage.join("proc/self/mountinfo");
+    fs::write(&mounts, []).map_err(|error| incomplete(&mounts, &error))?;
     let share_root = stage.join("share");
     place_system(system, plan, &share_root.join("system"))?;
     for (number, (share, tree)) in plan.shares.iter().zip(shares).enumerate() {

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! /                     RAM, read-only once complete
-//! ├── proc/self/fd/     the worker's own descriptors, which the file server names by path
+//! ├── proc/self/        fd: the worker's own descriptors, which the file server names by path; an empty mountinfo
 //! └── share/            SHARED_ROOT: what the virtio-fs device serves
 //!     ├── system/       lower layer of the partition's root
 //!     │   ├── usr/ …    the host's directories, read-only
