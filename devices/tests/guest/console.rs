@@ -212,6 +212,42 @@ fn a_non_blocking_pipe_works_the_same() {
 }
 
 #[test]
+fn a_stopped_terminal_delays_its_port_only() {
+    use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
+    let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    unlockpt(&controller).unwrap();
+    let path = ptsname(&controller, Vec::new()).unwrap().into_string().unwrap();
+    let terminal = || {
+        let open = File::options().read(true).write(true).open(&path).unwrap();
+        let mut modes = rustix::termios::tcgetattr(&open).unwrap();
+        modes.make_raw();
+        rustix::termios::tcsetattr(&open, rustix::termios::OptionalActions::Now, &modes).unwrap();
+        OwnedFd::from(open)
+    };
+    let (mut errors, e) = pipe();
+    let mut fixture = Fixture::new(ConsolePorts {
+        stdin: Some(terminal()),
+        stdout: Some(terminal()),
+        stderr: Some(e),
+        log: None,
+    });
+    let bytes = vec![b'x'; 200_000];
+    let address = fixture.machine.place(&bytes);
+    fixture.queues[STDOUT].add(&[readable(address, bytes.len())]);
+    fixture.queues[STDOUT].kick();
+    fixture.write(STDERR, b"still here");
+    let mut read = [0; 10];
+    errors.read_exact(&mut read).unwrap();
+    let mut screen = File::from(controller);
+    let mut read = vec![0; bytes.len()];
+    screen.read_exact(&mut read).unwrap();
+    assert!(read == bytes);
+    fixture.queues[STDOUT].wait_used();
+    screen.write_all(b"typed").unwrap();
+    assert_eq!(fixture.read(STDIN, 100), b"typed");
+}
+
+#[test]
 fn a_closed_output_is_reported_before_its_buffer_returns() {
     let (output, o) = pipe();
     drop(output);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use event_manager::EventOps;
 use septum_abi::control::{HostMessage, host_message, port};
@@ -15,7 +16,7 @@ use super::input::{self, Input};
 use super::mailbox::Mailbox;
 use super::output::{self, Output};
 use super::{ConsolePorts, ControlPort, queue};
-use crate::core::Fault;
+use crate::core::{Fault, spin_limit};
 
 /// Buffers served in one turn, before others get theirs.
 const TURN: usize = 64;
@@ -30,6 +31,8 @@ pub(super) struct ConsoleBackend {
     control: Control,
     mailbox: Mailbox,
     listener: Arc<dyn ControlPort>,
+    /// How long to watch an output for more.
+    spin: Duration,
 }
 
 impl ConsoleBackend {
@@ -50,6 +53,7 @@ impl ConsoleBackend {
             input,
             mailbox,
             listener,
+            spin: spin_limit(),
         })
     }
 
@@ -85,6 +89,9 @@ impl ConsoleBackend {
                 }
                 output::Outcome::Idle => {
                     ring.notify();
+                    if ring.spin(self.spin) {
+                        continue;
+                    }
                     return if ring.arm() { Turn::More } else { Turn::Done };
                 }
             }

@@ -7,8 +7,11 @@
 //! kind        written at once                                        readiness
 //! immediate   everything: files, /dev/null, non-blocking (EAGAIN)    always, or by EAGAIN
 //! pipe        its capacity when empty, else a page when poll says so epoll
-//! stream      a page when poll says so: terminals, sockets           epoll
+//! stream      a page when poll says so: sockets, other terminals     epoll
 //! ```
+//!
+//! A terminal is opened once more, for us alone and non-blocking, where `/proc` and permissions allow it: it may be
+//! stopped for hours, and takes less than a page.
 //!
 //! Another process that fills a shared pipe between question and write can still block us until the pipe's reader
 //! reads; that is also what would happen to any program that wrote there.
@@ -17,11 +20,11 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use event_manager::{EventOps, EventSet, Events};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fstat};
 
 use crate::core::index;
 
@@ -35,6 +38,13 @@ enum Kind {
     Immediate,
     Pipe { capacity: usize },
     Stream,
+}
+
+/// The same file as a non-blocking description that nobody shares.
+fn reopen(descriptor: &OwnedFd, flags: OFlags) -> Option<OwnedFd> {
+    let path = format!("/proc/self/fd/{}", descriptor.as_raw_fd());
+    let flags = flags & OFlags::ACCMODE | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).ok()
 }
 
 /// Whether the event loop knows the descriptor.
@@ -55,7 +65,10 @@ pub(super) struct HostFd {
 impl HostFd {
     /// Examines `descriptor`; its events will carry `tag`.
     pub(super) fn new(descriptor: OwnedFd, tag: u32) -> io::Result<Self> {
-        let is_nonblocking = fcntl_getfl(&descriptor)?.contains(OFlags::NONBLOCK);
+        let flags = fcntl_getfl(&descriptor)?;
+        let own = descriptor.is_terminal().then(|| reopen(&descriptor, flags)).flatten();
+        let is_nonblocking = own.is_some() || flags.contains(OFlags::NONBLOCK);
+        let descriptor = own.unwrap_or(descriptor);
         let kind = match FileType::from_raw_mode(fstat(&descriptor)?.st_mode) {
             _ if is_nonblocking => Kind::Immediate,
             FileType::Fifo => {

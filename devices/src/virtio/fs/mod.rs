@@ -38,7 +38,7 @@ use super::device::{ActivateError, ActivationContext, Attachment, VirtioDevice, 
 use super::device_type;
 use super::ring::Rings;
 use super::worker::{Backend, Turn, Worker};
-use crate::core::DeviceThreadHandle;
+use crate::core::{DeviceThreadHandle, spin_limit};
 
 /// Name under which the guest finds the file system.
 pub const TAG: &str = "septum";
@@ -77,7 +77,7 @@ pub struct FsConfig {
     pub entry_timeout: Duration,
     /// How long the guest may remember a file's attributes.
     pub attribute_timeout: Duration,
-    /// How long to watch for the next request before sleeping. Zero on a host without idle processors.
+    /// How long to watch for the next request before sleeping.
     pub spin: Duration,
 }
 
@@ -89,7 +89,7 @@ impl FsConfig {
             cache: Cache::Auto,
             entry_timeout: Duration::from_secs(1),
             attribute_timeout: Duration::from_secs(1),
-            spin: Duration::from_micros(20),
+            spin: spin_limit(),
         }
     }
 
