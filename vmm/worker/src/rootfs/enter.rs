@@ -56,6 +56,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
     fs::write(&mounts, []).map_err(|error| incomplete(&mounts, &error))?;
     let share_root = stage.join("share");
     place_system(system, plan, &share_root.join("system"))?;
+    make_mount_points(plan, &share_root.join("system"));
     for (number, (share, tree)) in plan.shares.iter().zip(shares).enumerate() {
         place_share(share, tree, &share_root.join(number.to_string()), plan)?;
     }
@@ -81,6 +82,15 @@ fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure
             etc::compose(Path::new("/etc"), &target.join("etc"), &plan.user, &plan.hostname)
         }
         Lower::Directory(tree) => attach(tree, target),
+    }
+}
+
+/// The guest makes missing mount points in its own layer of RAM; those that are here already cost it nothing. Inside the
+/// host's directories there is nothing to be made.
+fn make_mount_points(plan: &Plan, system: &Path) {
+    for share in &plan.shares {
+        let inside = share.guest.strip_prefix("/").unwrap_or(&share.guest);
+        let _ = fs::create_dir_all(system.join(inside));
     }
 }
 
