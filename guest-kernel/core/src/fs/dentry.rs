@@ -295,6 +295,7 @@ impl Dentry {
         let _exclusive = RENAME.lock();
         let mut from = self.lock_to_change()?;
         let mut to = if Arc::ptr_eq(self, new_parent) { None } else { Some(new_parent.lock_to_change()?) };
+        child.inode.prepare_move()?;
         self.inode.rename(name, &new_parent.inode, new_name, keep_existing)?;
         new_parent.forget(to.as_mut().unwrap_or(&mut from), new_name);
         self.forget(&mut from, name);

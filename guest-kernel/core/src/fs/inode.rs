@@ -250,6 +250,11 @@ pub trait Inode: Send + Sync {
         Err(Errno::ENOTDIR)
     }
 
+    /// Called on a file before [`rename`](Self::rename) of its directory moves it; an error forbids it.
+    fn prepare_move(&self) -> Result<(), Errno> {
+        Ok(())
+    }
+
     /// Moves `name` to `new_name` of `new_parent`, of the same file system (else EXDEV), atomically replacing what is there unless `keep_existing`.
     fn rename(
         &self,

@@ -33,6 +33,12 @@ impl Listing {
         self.entries.push(Entry { name_end: self.names.len(), inode, kind });
     }
 
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Calls `emit` for the entries from `from` on until it returns false.
     pub fn read(&self, from: u64, emit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool) {
         let Ok(first) = usize::try_from(from) else { return };

@@ -26,6 +26,7 @@ pub mod listing;
 pub mod mount;
 pub mod names;
 pub mod open;
+pub mod overlay;
 mod pages;
 pub mod path;
 pub mod pipe;

@@ -125,6 +125,12 @@ impl RamInode {
         self.entries().ok()?.slot(name).cloned()
     }
 
+    /// Lists this directory.
+    pub(in crate::fs) fn list(&self, listing: &mut Listing) -> Result<(), Errno> {
+        self.entries()?.list(listing);
+        Ok(())
+    }
+
     /// Whether this directory hides the one below.
     pub(in crate::fs) fn is_opaque(&self) -> bool {
         self.entries().is_ok_and(|entries| entries.is_opaque)
@@ -406,10 +412,9 @@ impl Inode for RamInode {
         let this = self.this()?;
         match &self.body {
             Body::Regular(_) => Ok(Arc::new(RamFile { inode: this })),
-            Body::Directory(_) => Ok(Arc::new(ListedDirectory::new(move |listing: &mut Listing| {
-                this.entries()?.list(listing);
-                Ok(())
-            }))),
+            Body::Directory(_) => {
+                Ok(Arc::new(ListedDirectory::new(move |listing: &mut Listing| this.list(listing))))
+            }
             Body::Symlink(_) => Err(Errno::ELOOP),
             Body::Fifo(_) => Err(Errno::ENXIO),
             Body::Device(device) if self.kind == FileKind::CharacterDevice => devices::open(*device),

@@ -120,7 +120,7 @@ impl RamFs {
         self.frames.fetch_sub(frames, Ordering::Relaxed);
     }
 
-    fn status(&self) -> FileSystemStatus {
+    pub(super) fn status(&self) -> FileSystemStatus {
         let usage = frame::usage();
         let used = self.frames.load(Ordering::Relaxed);
         let blocks = self.frame_limit.min(usage.total);
