@@ -385,6 +385,16 @@ fn a_reset_closes_what_the_guest_had_open() {
     assert_eq!(client.read(node, handle, 0, 7).unwrap(), b"content");
 }
 
+/// Gives the owner back the permissions that noise may have taken away, so that the tree can be removed.
+fn make_accessible(directory: &Path) {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            make_accessible(&entry.path());
+        }
+    }
+}
+
 #[test]
 fn random_requests_never_end_the_session() {
     const FALLOCATE: u64 = 43;
@@ -425,8 +435,7 @@ fn random_requests_never_end_the_session() {
         replies += usize::from(length != 0);
     }
     assert!(replies > 5000, "{replies}");
-    // The noise may have taken the permissions of the root away.
-    fs::set_permissions(root.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    make_accessible(root.path());
     client.driver.write8(0x14, 0);
     let mut client = Client::new(&machine);
     client.call(GETATTR, ROOT, &[0; 16], 104).unwrap();
