@@ -163,25 +163,30 @@ impl PageTable {
         Ok(())
     }
 
-    /// Maps neighbouring pages from `address` on, as long as `next` gives frames; stops at the end of the last-level
-    /// table and at pages that are mapped already. Returns how many were mapped.
-    pub fn map_run(
+    /// Maps frames that `next` gives at the pages of `address` and the `count - 1` after it that hold none yet, up to the end
+    /// of the last-level table. `next` is told how far from `address` the page is. Returns how many were mapped.
+    pub fn fill(
         &mut self,
         address: UserAddr,
+        count: usize,
         rights: Rights,
         mut next: impl FnMut(usize) -> Option<Frame>,
     ) -> Result<usize, OutOfMemory> {
         let first = self.find_or_add(address.get())?;
-        let start = Self::index(address.get(), 3);
-        for step in 0..512 - start {
+        let room = 512 - Self::index(address.get(), 3);
+        let bits = rights.bits();
+        let mut mapped = 0;
+        for step in 0..count.min(room) {
             let entry = neighbour(first, step);
             if entry.load(Ordering::Relaxed) & HELD != 0 {
-                return Ok(step);
+                continue;
             }
-            let Some(frame) = next(step) else { return Ok(step) };
-            entry.store(frame.into_address().0 | rights.bits(), Ordering::Release);
+            if let Some(frame) = next(step) {
+                entry.store(frame.into_address().0 | bits, Ordering::Release);
+                mapped += 1;
+            }
         }
-        Ok(512 - start)
+        Ok(mapped)
     }
 
     /// The frame at the page of `address` and the rights.

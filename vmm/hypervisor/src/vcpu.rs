@@ -200,6 +200,12 @@ impl<T> Kicker<T> {
         self.thread.is_finished()
     }
 
+    /// Interrupts the guest once; it goes on.
+    pub fn interrupt(&self) {
+        // A thread that has ended needs no interruption.
+        let _ = self.thread.kill(kick_signal());
+    }
+
     /// Kicks until the thread ends, and returns what it returned.
     ///
     /// A signal that arrives between the thread's look at the flag and its entry into the guest is lost, so the kick is repeated.

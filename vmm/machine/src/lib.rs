@@ -15,6 +15,7 @@ mod guest;
 mod image;
 mod machine;
 mod outcome;
+mod profile;
 mod report;
 mod spec;
 mod symbols;

@@ -8,6 +8,7 @@ use crate::boot::{self, BootError, LateFacts};
 use crate::bus::{Bus, VmServices};
 use crate::cpu::CpuPolicy;
 use crate::outcome::{End, MachineStats, Outcome, StopReason};
+use crate::profile::{SAMPLE_PERIOD, Samples};
 use crate::report::{self, TscBase};
 use crate::spec::{MachineResources, MachineSpec};
 use septum_abi::control::Command;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use thiserror::Error;
 
 /// Why there is no machine.
@@ -94,6 +95,8 @@ pub struct Machine {
     stats: MachineStats,
     tsc_khz: u64,
     tsc_base: TscBase,
+    profile: bool,
+    samples: Samples,
     /// Dropped last: memory slots go with it.
     _vm: Arc<septum_hypervisor::Vm>,
 }
@@ -151,7 +154,7 @@ impl Machine {
             ..MachineStats::default()
         };
         let bus = Arc::new(Bus { pci });
-        Ok(Self { vcpu: Some(vcpu), bus, ram, threads: vec![streams, files], sender, receiver, stats, tsc_khz, tsc_base: TscBase::default(), _vm: vm })
+        Ok(Self { vcpu: Some(vcpu), bus, ram, threads: vec![streams, files], sender, receiver, stats, tsc_khz, tsc_base: TscBase::default(), profile: spec.profile, samples: Samples::default(), _vm: vm })
     }
 
     /// For stopping it from another thread.
@@ -181,19 +184,21 @@ impl Machine {
         self.tsc_base = TscBase { tsc, ns: start_ns, khz: self.tsc_khz };
 
         let vcpu = self.vcpu.take().ok_or("the machine ran already")?;
+        let profile = self.profile;
         let (stop, bus, sender) = (vcpu.stop_flag(), Arc::clone(&self.bus), self.sender.clone());
         let thread = std::thread::Builder::new()
             .name("vcpu/0".into())
             .spawn(move || {
-                let (end, exits) = run_loop(vcpu, &bus);
+                let (end, exits, samples) = run_loop(vcpu, &bus, profile);
                 let _ = sender.send(Message::Ended(end));
-                exits
+                (exits, samples)
             })
             .map_err(|error| format!("cannot start the vCPU's thread: {error}"))?;
         let kicker = Kicker::new(thread, stop);
-        let message = self.receiver.recv();
-        let exits = kicker.stop().map_err(|_| "the vCPU's thread panicked".to_owned())?;
+        let message = if self.profile { sample_until_message(&kicker, &self.receiver) } else { self.receiver.recv() };
+        let (exits, samples) = kicker.stop().map_err(|_| "the vCPU's thread panicked".to_owned())?;
         self.stats.exit_ns = boot::monotonic_ns();
+        self.samples = samples;
         Ok(match message {
             Ok(Message::Ended(VcpuEnd::Reported)) => (Ending::Reported, exits),
             Ok(Message::Ended(VcpuEnd::Broken(message))) => (Ending::Known(End::Failed { message }), exits),
@@ -210,7 +215,11 @@ impl Machine {
         }
         let mut stats = self.stats;
         stats.exits = exits;
-        report::outcome(&self.ram, ending.known(), stats, self.tsc_base)
+        let mut outcome = report::outcome(&self.ram, ending.known(), stats, self.tsc_base);
+        if self.profile {
+            outcome.log.push_str(&self.samples.describe());
+        }
+        outcome
     }
 }
 
@@ -239,8 +248,20 @@ impl Ending {
 /// Exits by reason.
 type Exits = BTreeMap<&'static str, u64>;
 
-fn run_loop(mut vcpu: Vcpu, bus: &Bus) -> (VcpuEnd, Exits) {
+/// Waits for a message, interrupting the guest now and then so that its thread looks where it is.
+fn sample_until_message<T>(kicker: &Kicker<T>, receiver: &Receiver<Message>) -> Result<Message, RecvError> {
+    loop {
+        match receiver.recv_timeout(SAMPLE_PERIOD) {
+            Ok(message) => return Ok(message),
+            Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
+            Err(RecvTimeoutError::Timeout) => kicker.interrupt(),
+        }
+    }
+}
+
+fn run_loop(mut vcpu: Vcpu, bus: &Bus, profile: bool) -> (VcpuEnd, Exits, Samples) {
     let mut exits = Exits::new();
+    let mut samples = Samples::default();
     let stop = vcpu.stop_flag();
     loop {
         let (reason, end) = match vcpu.run() {
@@ -267,13 +288,18 @@ fn run_loop(mut vcpu: Vcpu, bus: &Bus) -> (VcpuEnd, Exits) {
             Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
         };
         *exits.entry(reason).or_default() += 1;
+        if profile && reason == "signal" {
+            if let Ok(regs) = vcpu.regs() {
+                samples.add(regs.rip);
+            }
+        }
         if let Some(mut end) = end {
             if let VcpuEnd::Broken(message) = &mut end {
                 if let Ok(regs) = vcpu.regs() {
                     message.push_str(&format!(" (at {:#x})", regs.rip));
                 }
             }
-            return (end, exits);
+            return (end, exits, samples);
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct MachineSpec {
     pub debug_panic: bool,
     /// Keep the guest kernel's log lines.
     pub verbose: bool,
+    /// Sample where the guest is, and say so in the log.
+    pub profile: bool,
 }
 
 /// What the machine gets from the host, and nothing else.

@@ -29,6 +29,12 @@ impl Symbols {
         Some(Self(symbols))
     }
 
+    /// The function that holds `address`.
+    pub fn function(&self, address: u64) -> String {
+        let index = self.0.partition_point(|(start, ..)| *start <= address);
+        index.checked_sub(1).and_then(|index| self.0.get(index)).map_or("?".into(), |(.., name)| name.clone())
+    }
+
     /// `function+offset`, or the number.
     pub fn describe(&self, address: u64) -> String {
         let index = self.0.partition_point(|(start, ..)| *start <= address);

@@ -3,14 +3,15 @@
 use super::area::{Area, Backing, Protection};
 use super::space::{AddressSpace, PAGE};
 use septum_abi::linux::Errno;
-use septum_guest_hal::address::UserAddr;
+use septum_abi::layout::PAGE_SIZE;
+use septum_guest_hal::address::{UserAddr, to_usize};
 use septum_guest_hal::frame::Frame;
 use septum_guest_hal::paging::{Flush, Rights};
 
 /// Pages of anonymous memory that one store makes present, if they are untouched.
 const ANONYMOUS_AROUND: usize = 8;
 /// Pages of a file, already in the page cache, that one access maps.
-const FILE_AROUND: usize = 16;
+const FILE_AROUND: u64 = 16;
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,11 +124,11 @@ impl AddressSpace {
     }
 
     fn fault_anonymous(&mut self, area: &Area, user: UserAddr) -> Result<(), Fault> {
-        let left = septum_guest_hal::address::to_usize((area.end - user.page().get()) / PAGE);
-        let around = ANONYMOUS_AROUND.min(left);
+        let left = to_usize((area.end - user.page().get()) / PAGE);
+        let rights = area.protection.rights();
         let mapped = self
             .table
-            .map_run(user.page(), area.protection.rights(), |step| if step < around { Frame::zeroed() } else { None })
+            .fill(user.page(), ANONYMOUS_AROUND.min(left), rights, |_| Frame::zeroed())
             .map_err(|_| Fault::OutOfMemory)?;
         if mapped == 0 { Err(Fault::OutOfMemory) } else { Ok(()) }
     }
@@ -151,14 +152,17 @@ impl AddressSpace {
             copy.copy_from(&frame);
             return self.set(user, copy, rights);
         }
-        let left = septum_guest_hal::address::to_usize((area.end - start.get()) / PAGE);
-        let around = FILE_AROUND.min(left);
-        let mut first = Some(frame);
+        // Pages around it that are in the page cache anyway come along, as far as the area and the window go.
+        let window = FILE_AROUND * PAGE;
+        let first = (start.get() & !(window - 1)).max(area.start);
+        let count = to_usize(((start.get() | (window - 1)) + 1).min(area.end) - first) / PAGE_SIZE;
+        let own = to_usize(start.get() - first) / PAGE_SIZE;
+        let first_index = area.page_index(first);
+        let mut frame = Some(frame);
+        let first = UserAddr::new(first).ok_or(Fault::NotMapped)?;
         self.table
-            .map_run(start, Rights { write: false, ..rights }, |step| match first.take() {
-                Some(frame) => Some(frame),
-                None if step < around => file.cached_page(index + step as u64),
-                None => None,
+            .fill(first, count, Rights { write: false, ..rights }, |step| {
+                if step == own { frame.take() } else { file.cached_page(first_index + step as u64) }
             })
             .map_err(|_| Fault::OutOfMemory)?;
         Ok(())

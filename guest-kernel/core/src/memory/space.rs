@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use septum_abi::layout::{PAGE_SIZE, USER_END};
 use septum_abi::linux::Errno;
+use septum_guest_hal::address::UserAddr;
 use septum_guest_hal::paging::{Flush, PageTable, Rights};
 
 pub(super) const PAGE: u64 = PAGE_SIZE as u64;
@@ -346,7 +347,7 @@ impl AddressSpace {
             }
             let (from, to) = (area.start.max(start), area.end.min(end));
             for address in (from..to).step_by(PAGE_SIZE) {
-                let Some(user) = septum_guest_hal::address::UserAddr::new(address) else { break };
+                let Some(user) = UserAddr::new(address) else { break };
                 if let Some((frame, rights)) = self.table.query(user) {
                     if rights.write {
                         // The mapping cannot report it; msync and fsync of the file do.
@@ -399,9 +400,14 @@ impl AddressSpace {
     ) -> Result<(), Errno> {
         let len = frames.len() as u64 * PAGE;
         self.map(Place::FixedFree(address), len, protection, Backing::Kernel, label)?;
-        let mut frames = frames.into_iter();
-        let start = septum_guest_hal::address::UserAddr::new(address).ok_or(Errno::EINVAL)?;
-        self.table.map_run(start, protection.rights(), |_| frames.next()).map_err(|_| Errno::ENOMEM)?;
+        let start = UserAddr::new(address).ok_or(Errno::EINVAL)?;
+        let (count, mut frames) = (frames.len(), frames.into_iter());
+        // A handful of pages may still cross from one last-level table into the next.
+        for page in 0..count as u64 {
+            let at = UserAddr::new(start.get() + page * PAGE).ok_or(Errno::EINVAL)?;
+            let mut frame = frames.next();
+            self.table.fill(at, 1, protection.rights(), |_| frame.take()).map_err(|_| Errno::ENOMEM)?;
+        }
         Ok(())
     }
 

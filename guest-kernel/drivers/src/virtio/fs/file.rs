@@ -263,6 +263,10 @@ impl File for RegularFile {
         self.node.page_frame(&*self.node.handle(READ)?, index, Ahead::Around, size)
     }
 
+    fn cached_page(&self, index: u64) -> Option<Frame> {
+        self.node.cached_page(index)
+    }
+
     fn write_back(&self, index: u64, frame: &Frame) -> Result<(), Errno> {
         let offset = index.checked_mul(PAGE).ok_or(Errno::EINVAL)?;
         let len = to_usize(self.node.attributes()?.size().saturating_sub(offset)).min(PAGE_SIZE);
