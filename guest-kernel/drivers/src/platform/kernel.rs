@@ -1,5 +1,6 @@
 //! In the kernel: the real thing.
 
+pub use septum_guest_hal::cpu::timestamp;
 pub use septum_guest_hal::dma::Region;
 use septum_guest_hal::frame::Frame;
 pub use septum_guest_hal::interrupt::Line;

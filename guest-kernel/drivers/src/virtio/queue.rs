@@ -19,7 +19,7 @@
 //! turns them on, looks once more and halts. They stay on until the last sleeper is awake again, whoever
 //! takes its request from the ring meanwhile, so no sleeper is forgotten.
 
-use crate::platform::{Line, Region, Registers};
+use crate::platform::{self, Line, Region, Registers};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::linux::Errno;
@@ -31,8 +31,10 @@ const NEXT: u64 = 1 << 32;
 const WRITE: u64 = 2 << 32;
 const NO_INTERRUPT: u16 = 1;
 const NO_NOTIFY: u16 = 1;
-/// How often a waiter looks before it halts.
-const LOOKS: u32 = 24;
+/// How often a waiter looks at least before it halts (where instructions are slow, this takes long).
+const LOOKS: u32 = 16;
+/// For how long a waiter looks at least before it halts, in ticks of the time-stamp counter: some 40 µs.
+const LOOK_TICKS: u64 = 100_000;
 /// End of the free list.
 const NONE: u16 = u16::MAX;
 
@@ -49,6 +51,13 @@ pub struct Segment {
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "a request that nobody awaits never gives its descriptors back"]
 pub struct Token(u16);
+
+/// Descriptors set aside for requests that always use the same memory.
+#[derive(Debug)]
+pub struct Chain {
+    head: u16,
+    capacity: u32,
+}
 
 /// A request could not be submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +90,7 @@ struct Slot {
     next: u16,
     /// Of a head: last of the chain.
     tail: u16,
-    /// Of a head: descriptors of the chain.
+    /// Of a head: descriptors of the chain, or 0 if they are set aside for ever.
     count: u16,
 }
 
@@ -101,6 +110,8 @@ pub struct Queue {
     region: Region,
     size: u16,
     index: u16,
+    /// Offset of the used ring in the region.
+    used_ring: usize,
     doorbell: Registers,
     line: Line,
     state: Mutex<State>,
@@ -143,7 +154,17 @@ impl Queue {
             is_broken: false,
         };
         region.write_u16(Layout::of(size).available, NO_INTERRUPT);
-        Self { region, size, index, doorbell, line, state: Mutex::new(state), barrier: AtomicU32::new(0) }
+        let used_ring = Layout::of(size).used;
+        Self {
+            region,
+            size,
+            index,
+            used_ring,
+            doorbell,
+            line,
+            state: Mutex::new(state),
+            barrier: AtomicU32::new(0),
+        }
     }
 
     /// Descriptors: the most segments that a request may have.
@@ -213,12 +234,48 @@ impl Queue {
             slot.tail = current;
             slot.count = count;
         }
+        self.publish(&mut state, head);
+        Ok(Token(head))
+    }
+
+    /// Makes a chain available to the device.
+    fn publish(&self, state: &mut State, head: u16) {
         let position = state.available;
         state.available = position.wrapping_add(1);
-        let available = Layout::of(self.size).available;
+        let available = DESCRIPTOR_SIZE * usize::from(self.size);
         self.region.write_u16(available + 4 + 2 * usize::from(position & (self.size - 1)), head);
         self.region.write_u16(available + 2, state.available);
-        Ok(Token(head))
+    }
+
+    /// Sets descriptors aside for requests that have the device read from one segment and write to another.
+    pub fn reserve(&self, output: &Segment, input: &Segment) -> Result<Chain, SubmitError> {
+        let mut state = self.state.lock();
+        if state.free_count < 2 {
+            return Err(SubmitError::Full);
+        }
+        state.free_count -= 2;
+        let head = state.take_descriptor();
+        let mut left = 2;
+        let tail = self.describe(&mut state, head, output, 0, &mut left);
+        self.describe(&mut state, tail, input, WRITE, &mut left);
+        Ok(Chain { head, capacity: input.len })
+    }
+
+    /// As [`submit`](Self::submit), with descriptors set aside, of which none is under way; the device reads `len` bytes of the output.
+    pub fn submit_chain(&self, chain: &Chain, len: u32) -> Result<Token, SubmitError> {
+        let mut state = self.state.lock();
+        if state.is_broken {
+            return Err(SubmitError::Broken);
+        }
+        self.region.write_u32(DESCRIPTOR_SIZE * usize::from(chain.head) + 8, len);
+        if let Some(slot) = state.slots.get_mut(usize::from(chain.head)) {
+            slot.phase = Phase::Flying(chain.capacity);
+            slot.count = 0;
+        }
+        self.publish(&mut state, chain.head);
+        drop(state);
+        self.notify();
+        Ok(Token(chain.head))
     }
 
     /// Fills descriptor `current`; returns the one after it, or `current` if it is the last.
@@ -245,7 +302,7 @@ impl Queue {
     /// Tells the device that there are requests, unless it is looking anyway.
     pub fn notify(&self) {
         self.barrier.swap(0, Ordering::SeqCst);
-        if self.region.read_u16(Layout::of(self.size).used) & NO_NOTIFY == 0 {
+        if self.region.read_u16(self.used_ring) & NO_NOTIFY == 0 {
             self.doorbell.write_u16(0, self.index);
         }
     }
@@ -260,13 +317,18 @@ impl Queue {
 
     /// As [`poll`](Self::poll), looking for a few microseconds.
     pub fn poll_awhile(&self, token: &Token) -> Option<Result<u32, Errno>> {
-        for _ in 0..LOOKS {
+        let mut looks = 0;
+        let start = platform::timestamp();
+        loop {
             if let Some(result) = self.poll(token) {
                 return Some(result);
             }
+            looks += 1;
+            if looks >= LOOKS && platform::timestamp().wrapping_sub(start) >= LOOK_TICKS {
+                return None;
+            }
             core::hint::spin_loop();
         }
-        None
     }
 
     /// As [`wait`](Self::wait), for what may take long: halts at once.
@@ -301,7 +363,7 @@ impl Queue {
     #[must_use]
     pub fn has_news(&self) -> bool {
         let used = self.state.lock().used;
-        self.region.read_u16(Layout::of(self.size).used + 2) != used
+        self.region.read_u16(self.used_ring + 2) != used
     }
 
     /// Counts who sleeps: the device interrupts while somebody does.
@@ -311,13 +373,13 @@ impl Queue {
         let mut state = self.state.lock();
         state.sleepers = if is_sleeping { state.sleepers + 1 } else { state.sleepers.saturating_sub(1) };
         let flags = if state.sleepers == 0 { NO_INTERRUPT } else { 0 };
-        self.region.write_u16(Layout::of(self.size).available, flags);
+        self.region.write_u16(DESCRIPTOR_SIZE * usize::from(self.size), flags);
         self.barrier.swap(0, Ordering::SeqCst);
     }
 
     /// Takes what the device returned from the used ring.
     fn take_used(&self, state: &mut State) {
-        let ring = Layout::of(self.size).used;
+        let ring = self.used_ring;
         let index = self.region.read_u16(ring + 2);
         if index == state.used || state.is_broken {
             return;
@@ -375,8 +437,10 @@ impl State {
             Phase::Idle | Phase::Flying(_) => return None,
         };
         slot.phase = Phase::Idle;
-        slot.next = core::mem::replace(&mut self.free, token.0);
-        self.free_count += 1;
+        if slot.count > 0 {
+            slot.next = core::mem::replace(&mut self.free, token.0);
+            self.free_count += 1;
+        }
         Some(result)
     }
 }

@@ -1,6 +1,7 @@
 //! From pinned memory to the segments of a request.
 
 use super::queue::Segment;
+use crate::platform::Region;
 use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
 use septum_guest_core::io::Pinned;
@@ -12,6 +13,13 @@ use septum_guest_hal::frame::Frame;
 pub fn of_frame(frame: &Frame, offset: usize, len: usize) -> Segment {
     let len = len.min(PAGE_SIZE.saturating_sub(offset));
     Segment { address: PhysAddr(frame.address().0 + offset as u64), len: u32::try_from(len).unwrap_or(0) }
+}
+
+/// The segment of `len` bytes at `offset` of a region, as far as they lie in it.
+#[must_use]
+pub fn of_region(region: &Region, offset: usize, len: usize) -> Segment {
+    let len = len.min(region.len().saturating_sub(offset));
+    Segment { address: PhysAddr(region.address().0 + offset as u64), len: u32::try_from(len).unwrap_or(0) }
 }
 
 /// Appends `segment`, joined to the last one if it follows it in memory and `first` does not forbid it: segments

@@ -1,15 +1,12 @@
 //! The console (virtio 1.2 section 5.3): the program's standard streams, and messages of the host about them.
 //!
 //! ```text
-//! queue    2, 3              2 + 2 n, 3 + 2 n
-//!          control messages  port n: receive, transmit
-//!
+//! queue    2 + 2 n, 3 + 2 n            port n: receive, transmit
 //! port     1 stdin (receive only)      2 stdout, 3 stderr (transmit only)      4 host messages (receive only)
 //! ```
 //!
-//! Only those queues and the control transmit queue are set up. The ports are known from the contract with the
-//! host, so the driver need not hear about them: it says at once, in one go, that it and its ports are ready and
-//! open, and does not listen to the answers.
+//! Only those queues are set up. The contract with the host says which ports there are and that they are open, so
+//! the conversation on the control queues (section 5.3.6.2), which is for finding that out, does not take place.
 //!
 //! A write that the host could not complete is announced on port 4 just before the write's buffer comes
 //! back. EPIPE is for good; any other error belongs to that one write.
@@ -23,7 +20,8 @@ mod tests;
 use self::inode::StreamInode;
 use self::input::Input;
 use self::output::Output;
-use super::queue::{Queue, Segment, SubmitError, Token};
+use super::queue::{Queue, SubmitError, Token};
+use super::segment;
 use super::transport::{Transport, TransportError};
 use crate::platform::Region;
 use alloc::sync::Arc;
@@ -31,27 +29,12 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::control::{HostMessage, host_message, port};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{File, InodeRef};
-use septum_guest_hal::address::PhysAddr;
 use septum_guest_hal::sync::Mutex;
 
 /// VIRTIO_CONSOLE_F_MULTIPORT
 const MULTIPORT: u64 = 1 << 1;
-const CONTROL_TRANSMIT: u16 = 3;
-
-/// Events of control messages, section 5.3.6.2.
-mod event {
-    pub const DEVICE_READY: u16 = 0;
-    pub const PORT_READY: u16 = 3;
-    pub const PORT_OPEN: u16 = 6;
-}
-
-const CONTROL_SIZE: usize = 8;
-/// The ports that are used, and so opened.
-const PORTS: [u32; 4] = [port::STDIN, port::STDOUT, port::STDERR, port::CONTROL];
 /// Host messages that fit until the driver looks. It looks after every write.
-const MESSAGE_BUFFERS: usize = 4;
-/// Where in the shared page host messages arrive; control messages lie before it.
-const MESSAGES_AT: usize = 256;
+const MESSAGE_BUFFERS: usize = 2;
 
 /// A standard stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,16 +78,13 @@ impl Console {
     /// Brings the device up.
     pub fn start(transport: &Transport) -> Result<Self, TransportError> {
         transport.negotiate(MULTIPORT, MULTIPORT)?;
-        let page = Region::allocate(1).ok_or(TransportError::Resources)?;
-        let control = transport.queue(CONTROL_TRANSMIT, 16)?;
         let input = transport.queue(receive_queue(1), 32)?;
         let output = transport.queue(transmit_queue(2), 64)?;
         let error = transport.queue(transmit_queue(3), 64)?;
-        let messages = transport.queue(receive_queue(4), 8)?;
-        greet(&control, &page).map_err(|_| TransportError::Queue)?;
+        let messages = transport.queue(receive_queue(4), 2)?;
+        let page = Region::allocate(MESSAGE_BUFFERS * HostMessage::SIZE).ok_or(TransportError::Resources)?;
         let messages = Arc::new(Messages::listen(messages, page).map_err(|_| TransportError::Queue)?);
         transport.start();
-        control.notify();
         Ok(Self {
             input: Arc::new(Input::new(input, Arc::clone(&messages))),
             output: Arc::new(Output::new(output, port::STDOUT, Arc::clone(&messages))),
@@ -129,20 +109,6 @@ impl Console {
     }
 }
 
-/// Puts all control messages into the ring: the driver is ready, and so is every port, and open.
-fn greet(control: &Queue, page: &Region) -> Result<(), SubmitError> {
-    let ports = PORTS.into_iter().flat_map(|port| [(port, event::PORT_READY), (port, event::PORT_OPEN)]);
-    let messages = core::iter::once((0, event::DEVICE_READY)).chain(ports);
-    for (index, (port, event)) in messages.enumerate() {
-        let at = CONTROL_SIZE * index;
-        // id u32 | event u16 | value u16, which is 1 in all of them
-        page.write_u64(at, u64::from(port) | u64::from(event) << 32 | 1 << 48);
-        let segment = Segment { address: PhysAddr(page.address().0 + at as u64), len: 8 };
-        let _never_awaited = control.submit_quietly(&[segment], &[])?;
-    }
-    Ok(())
-}
-
 impl Messages {
     /// Hands the host all buffers.
     fn listen(queue: Queue, page: Region) -> Result<Self, SubmitError> {
@@ -156,8 +122,8 @@ impl Messages {
     }
 
     fn post(&self, index: usize) -> Result<Token, SubmitError> {
-        let at = MESSAGES_AT + HostMessage::SIZE * index;
-        let segment = Segment { address: PhysAddr(self.page.address().0 + at as u64), len: 16 };
+        let at = HostMessage::SIZE * index;
+        let segment = segment::of_region(&self.page, at, HostMessage::SIZE);
         self.queue.submit_quietly(&[], &[segment])
     }
 
@@ -170,7 +136,7 @@ impl Messages {
         for (index, slot) in posted.iter_mut().enumerate() {
             let Some(result) = slot.as_ref().and_then(|token| self.queue.poll(token)) else { continue };
             let mut bytes = [0; HostMessage::SIZE];
-            self.page.read(MESSAGES_AT + HostMessage::SIZE * index, &mut bytes);
+            self.page.read(HostMessage::SIZE * index, &mut bytes);
             if result == Ok(16) {
                 self.understand(HostMessage::from_bytes(&bytes));
             }

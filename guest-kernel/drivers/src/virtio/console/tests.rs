@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 #[derive(Default)]
 struct Host {
-    control: Vec<Vec<u8>>,
     output: Vec<u8>,
     error: Vec<u8>,
     /// What reads return; an empty one is the end. When used up, reads wait.
@@ -35,7 +34,6 @@ impl Model for Host {
     }
     fn request(&mut self, queue: u16, output: &[u8], capacity: usize) -> Answer {
         match queue {
-            3 => self.control.push(output.to_vec()),
             4 => {
                 self.asked.push(capacity);
                 return match self.input.front_mut() {
@@ -87,14 +85,9 @@ fn read(file: &Arc<dyn File>, len: usize) -> Result<Vec<u8>, Errno> {
 }
 
 #[test]
-fn the_greeting_names_every_port() {
+fn it_is_up_after_few_register_accesses() {
     let (machine, _console) = console();
-    let control = host(&machine, |host| host.control.clone());
-    assert_eq!(control.len(), 9);
-    assert_eq!(control[0], [0, 0, 0, 0, 0, 0, 1, 0]);
-    assert_eq!(control[1], [1, 0, 0, 0, 3, 0, 1, 0]);
-    assert_eq!(control[2], [1, 0, 0, 0, 6, 0, 1, 0]);
-    assert!(machine.accesses() < 80, "{}", machine.accesses());
+    assert!(machine.accesses() < 70, "{}", machine.accesses());
 }
 
 #[test]

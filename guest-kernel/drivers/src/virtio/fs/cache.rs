@@ -11,6 +11,7 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 use septum_guest_hal::frame::Frame;
 
 /// Pages of a chunk.
@@ -24,9 +25,12 @@ struct Chunk {
     pages: Box<Pages>,
 }
 
-/// The cached pages of one file.
+/// The cached pages of one file. Small while there are none, since most files are never read.
 #[derive(Default)]
-pub struct PageCache {
+pub struct PageCache(Option<Box<Chunks>>);
+
+#[derive(Default)]
+struct Chunks {
     chunks: Vec<Chunk>,
     /// Where the last search ended.
     hint: usize,
@@ -37,12 +41,74 @@ fn split(page: u64) -> (u64, usize) {
 }
 
 impl PageCache {
+    /// Whether no page has ever been cached.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether no page is cached.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.chunks.is_empty()
+        self.0.as_ref().is_none_or(|all| all.chunks.is_empty())
     }
 
+    /// The frame of a page.
+    pub fn get(&mut self, page: u64) -> Option<&Frame> {
+        self.0.as_mut()?.get(page)
+    }
+
+    /// Caches `frames` as the pages from `first` on, except those that somebody was faster with.
+    pub fn insert(&mut self, first: u64, frames: impl IntoIterator<Item = Frame>) {
+        self.0.get_or_insert_default().insert(first, frames);
+    }
+
+    /// The pages around `page`, which is not cached, that are not cached either, within `limits`.
+    pub fn missing_around(&mut self, page: u64, limits: Range<u64>) -> Range<u64> {
+        let Some(all) = &mut self.0 else { return limits };
+        let (mut start, mut end) = (page, page + 1);
+        while start > limits.start && all.get(start - 1).is_none() {
+            start -= 1;
+        }
+        while end < limits.end && all.get(end).is_none() {
+            end += 1;
+        }
+        start..end
+    }
+
+    /// Takes all pages from `first` on out.
+    pub fn truncate(&mut self, first: u64) {
+        let Some(all) = &mut self.0 else { return };
+        let (number, index) = split(first);
+        all.chunks.retain_mut(|chunk| {
+            if chunk.number == number {
+                chunk.pages.iter_mut().skip(index).for_each(|page| *page = None);
+            }
+            chunk.number < number || chunk.number == number && index > 0
+        });
+        all.hint = 0;
+    }
+
+    /// Takes the pages of a range out for which `is_unwanted`.
+    pub fn remove_if(&mut self, range: Range<u64>, mut is_unwanted: impl FnMut(u64, &Frame) -> bool) {
+        let Some(all) = &mut self.0 else { return };
+        for chunk in &mut all.chunks {
+            let first = chunk.number * CHUNK;
+            if first >= range.end || first + CHUNK <= range.start {
+                continue;
+            }
+            for (page, place) in (first..).zip(chunk.pages.iter_mut()) {
+                if range.contains(&page) && place.as_ref().is_some_and(|frame| is_unwanted(page, frame)) {
+                    *place = None;
+                }
+            }
+        }
+        all.chunks.retain(|chunk| chunk.pages.iter().any(Option::is_some));
+        all.hint = 0;
+    }
+}
+
+impl Chunks {
     fn position(&mut self, number: u64) -> Result<usize, usize> {
         if self.chunks.get(self.hint).is_some_and(|chunk| chunk.number == number) {
             return Ok(self.hint);
@@ -55,15 +121,13 @@ impl PageCache {
         found
     }
 
-    /// The frame of a page.
-    pub fn get(&mut self, page: u64) -> Option<&Frame> {
+    fn get(&mut self, page: u64) -> Option<&Frame> {
         let (number, index) = split(page);
         let position = self.position(number).ok()?;
         self.chunks.get(position)?.pages.get(index)?.as_ref()
     }
 
-    /// Caches `frames` as the pages from `first` on, except those that somebody was faster with.
-    pub fn insert(&mut self, first: u64, frames: impl IntoIterator<Item = Frame>) {
+    fn insert(&mut self, first: u64, frames: impl IntoIterator<Item = Frame>) {
         let mut known = None;
         for (page, frame) in (first..).zip(frames) {
             let (number, index) = split(page);
@@ -88,51 +152,6 @@ impl PageCache {
                 position
             }
         }
-    }
-
-    /// The pages around `page`, which is not cached, that are not cached either, within `limits`.
-    pub fn missing_around(&mut self, page: u64, limits: core::ops::Range<u64>) -> core::ops::Range<u64> {
-        let (mut start, mut end) = (page, page + 1);
-        while start > limits.start && self.get(start - 1).is_none() {
-            start -= 1;
-        }
-        while end < limits.end && self.get(end).is_none() {
-            end += 1;
-        }
-        start..end
-    }
-
-    /// Takes all pages from `first` on out.
-    pub fn truncate(&mut self, first: u64) {
-        let (number, index) = split(first);
-        self.chunks.retain_mut(|chunk| {
-            if chunk.number == number {
-                chunk.pages.iter_mut().skip(index).for_each(|page| *page = None);
-            }
-            chunk.number < number || chunk.number == number && index > 0
-        });
-        self.hint = 0;
-    }
-
-    /// Takes the pages of a range out for which `is_unwanted`.
-    pub fn remove_if(
-        &mut self,
-        range: core::ops::Range<u64>,
-        mut is_unwanted: impl FnMut(u64, &Frame) -> bool,
-    ) {
-        for chunk in &mut self.chunks {
-            let first = chunk.number * CHUNK;
-            if first >= range.end || first + CHUNK <= range.start {
-                continue;
-            }
-            for (page, place) in (first..).zip(chunk.pages.iter_mut()) {
-                if range.contains(&page) && place.as_ref().is_some_and(|frame| is_unwanted(page, frame)) {
-                    *place = None;
-                }
-            }
-        }
-        self.chunks.retain(|chunk| chunk.pages.iter().any(Option::is_some));
-        self.hint = 0;
     }
 }
 

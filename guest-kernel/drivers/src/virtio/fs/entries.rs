@@ -17,10 +17,13 @@ struct Entry {
     deadline: u64,
 }
 
-/// What is known of a directory's entries.
+/// What is known of a directory's entries. Small while that is nothing.
 #[derive(Default)]
-pub struct Entries {
-    list: Vec<Entry>,
+pub struct Entries(Option<Box<List>>);
+
+#[derive(Default)]
+struct List {
+    entries: Vec<Entry>,
     /// Which to replace next.
     oldest: usize,
 }
@@ -28,11 +31,12 @@ pub struct Entries {
 impl Entries {
     /// The node of an entry, if what is known is not out of date.
     pub fn get(&mut self, name: &[u8]) -> Option<Arc<Node>> {
-        let index = self.list.iter().position(|entry| *entry.name == *name)?;
-        let entry = self.list.get(index)?;
+        let entries = &mut self.0.as_mut()?.entries;
+        let index = entries.iter().position(|entry| *entry.name == *name)?;
+        let entry = entries.get(index)?;
         let node = if has_passed(entry.deadline) { None } else { entry.node.upgrade() };
         if node.is_none() {
-            self.list.swap_remove(index);
+            entries.swap_remove(index);
         }
         node
     }
@@ -43,19 +47,21 @@ impl Entries {
             return;
         }
         let entry = Entry { name: name.into(), node: Arc::downgrade(node), deadline };
-        if self.list.len() < LIMIT {
-            self.list.push(entry);
+        let list = self.0.get_or_insert_default();
+        if list.entries.len() < LIMIT {
+            list.entries.push(entry);
             return;
         }
-        self.oldest = (self.oldest + 1) % LIMIT;
-        if let Some(old) = self.list.get_mut(self.oldest) {
+        list.oldest = (list.oldest + 1) % LIMIT;
+        if let Some(old) = list.entries.get_mut(list.oldest) {
             *old = entry;
         }
     }
 
     /// Forgets an entry, which has changed. Returns its node if it is known.
     pub fn remove(&mut self, name: &[u8]) -> Option<Arc<Node>> {
-        let index = self.list.iter().position(|entry| *entry.name == *name)?;
-        self.list.swap_remove(index).node.upgrade()
+        let entries = &mut self.0.as_mut()?.entries;
+        let index = entries.iter().position(|entry| *entry.name == *name)?;
+        entries.swap_remove(index).node.upgrade()
     }
 }

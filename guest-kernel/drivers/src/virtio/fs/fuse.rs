@@ -159,36 +159,54 @@ pub fn high(word: u64) -> u32 {
 /// 8 links, uid | 9 gid, device | 10 block size, flags
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attributes(pub [u64; ATTRIBUTES_WORDS]);
+pub struct Attributes(pub [[u8; 8]; ATTRIBUTES_WORDS]);
 
 impl Attributes {
+    fn word(&self, index: usize) -> u64 {
+        self.0.get(index).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
+    /// What is known of a file whose kind alone is known.
+    #[must_use]
+    pub fn of_kind(kind: FileKind) -> Self {
+        let mut words = [[0; 8]; ATTRIBUTES_WORDS];
+        words[7] = pair(0, kind as u32).to_le_bytes();
+        Self(words)
+    }
+
     /// `st_mode`
     #[must_use]
     pub fn mode(&self) -> u32 {
-        high(self.0[7])
+        high(self.word(7))
+    }
+
+    /// Number of names.
+    #[must_use]
+    pub fn links(&self) -> u32 {
+        low(self.word(8))
     }
 
     /// Bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.0[1]
+        self.word(1)
     }
 
     /// Notes that the file is this long now.
     pub fn set_size(&mut self, size: u64) {
-        self.0[1] = size;
+        self.0[1] = size.to_le_bytes();
     }
 
     /// What differs if somebody changed the contents.
     #[must_use]
     pub fn version(&self) -> [u64; 3] {
-        [self.0[1], self.0[4], u64::from(high(self.0[6]))]
+        [self.word(1), self.word(4), u64::from(high(self.word(6)))]
     }
 
     /// As the kernel wants it.
     #[must_use]
     pub fn metadata(&self, device: u64, kind: FileKind) -> Metadata {
-        let words = &self.0;
+        let words = self.0.map(u64::from_le_bytes);
         let time = |seconds: u64, nanoseconds| Timestamp { seconds: seconds.cast_signed(), nanoseconds };
         Metadata {
             device,

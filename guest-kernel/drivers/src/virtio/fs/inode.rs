@@ -64,7 +64,7 @@ impl Inode for Node {
         let (attributes, deadline) = Volume::attributes_of_reply(&self.tree, &exchange);
         drop(exchange);
         self.outdate();
-        self.accept(attributes, deadline)?;
+        self.accept(&attributes, deadline)?;
         if let Some(size) = size {
             self.truncate_pages(size);
         }
@@ -110,7 +110,7 @@ impl Inode for Node {
             return Ok(target.to_vec());
         }
         let mut exchange = self.volume.session.begin(Opcode::ReadLink, self.id)?;
-        let len = exchange.call(0, Data::Text)?;
+        let len = exchange.call(0, Data::None)?;
         let mut target = alloc::vec![0; len.min(RESULTS_LIMIT)];
         exchange.result_bytes(&mut target);
         drop(exchange);

@@ -136,7 +136,6 @@ impl FuseFileSystem {
 
 fn open_root(volume: &Arc<Volume>, tree: &Arc<Tree>) -> Result<Arc<Node>, Errno> {
     // The root is there without having been looked up; what it is like is asked for when somebody wants to know.
-    let mut attributes = fuse::Attributes([0; fuse::ATTRIBUTES_WORDS]);
-    attributes.0[7] = fuse::pair(0, FileKind::Directory as u32);
-    volume.node(tree, fuse::ROOT, 0, attributes, deadline::PAST)
+    let attributes = fuse::Attributes::of_kind(FileKind::Directory);
+    volume.node(tree, fuse::ROOT, 0, &attributes, deadline::PAST)
 }

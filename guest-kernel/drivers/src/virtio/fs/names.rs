@@ -91,7 +91,7 @@ impl Node {
         let node = self.adopt(name, &exchange)?;
         let [.., number, _flags]: [u64; fuse::ENTRY_WORDS + 2] = exchange.results();
         let access = Access { read: true, write: true };
-        node.state.lock().created = Some(Arc::new(Handle::new(&node, number, access, false, false)));
+        node.keep_handle(Handle::new(&node, number, access, false, false));
         Ok(node)
     }
 

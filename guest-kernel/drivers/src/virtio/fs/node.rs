@@ -13,6 +13,7 @@ use super::fuse::{self, Attributes, Opcode};
 use super::handle::Handle;
 use super::session::Data;
 use super::volume::{Volume, deadline, has_passed};
+use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
@@ -30,6 +31,8 @@ pub struct Node {
     pub id: u64,
     /// Its kind.
     pub kind: FileKind,
+    /// It is in the volume's table.
+    pub(super) is_listed: bool,
     lookups: AtomicU64,
     pub(super) state: Mutex<State>,
     pub(super) pages: Mutex<PageCache>,
@@ -45,20 +48,28 @@ pub(super) struct State {
     is_written: bool,
     /// Target of a link that never changes.
     pub(super) target: Option<Arc<[u8]>>,
+    /// What the host has open, if it ever had anything.
+    handles: Option<Box<Handles>>,
+}
+
+#[derive(Default)]
+struct Handles {
     /// The handle that came with the file's creation, until it is first opened.
-    pub(super) created: Option<Arc<Handle>>,
-    /// Open handles: for reading, writing, both.
-    handles: [Weak<Handle>; 3],
+    created: Option<Arc<Handle>>,
+    /// For reading, writing, both.
+    open: [Weak<Handle>; 3],
 }
 
 impl Node {
+    #[expect(clippy::too_many_arguments, reason = "each is a field")]
     pub(super) fn new(
         volume: Arc<Volume>,
         tree: Arc<Tree>,
         id: u64,
         kind: FileKind,
+        is_listed: bool,
         lookups: u64,
-        attributes: Attributes,
+        attributes: &Attributes,
         deadline: u64,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
@@ -67,19 +78,24 @@ impl Node {
             tree,
             id,
             kind,
+            is_listed,
             lookups: AtomicU64::new(lookups),
             state: Mutex::new(State {
-                attributes,
+                attributes: *attributes,
                 deadline,
                 is_written: false,
                 target: None,
-                created: None,
-                handles: [Weak::new(), Weak::new(), Weak::new()],
+                handles: None,
             }),
             pages: Mutex::default(),
             entries: Mutex::default(),
             is_mapped_writable: AtomicBool::new(false),
         })
+    }
+
+    /// Itself, not counted.
+    pub(super) fn weak(&self) -> Weak<Self> {
+        Weak::clone(&self.this)
     }
 
     /// Itself, counted.
@@ -108,29 +124,32 @@ impl Node {
         exchange.call(fuse::ATTRIBUTES_REPLY, Data::None)?;
         let (attributes, deadline) = Volume::attributes_of_reply(&self.tree, &exchange);
         drop(exchange);
-        self.accept(attributes, deadline)
+        self.accept(&attributes, deadline)?;
+        Ok(attributes)
     }
 
     /// Takes in attributes that the host sent about this node.
-    pub(super) fn accept(&self, attributes: Attributes, deadline: u64) -> Result<Attributes, Errno> {
+    pub(super) fn accept(&self, attributes: &Attributes, deadline: u64) -> Result<(), Errno> {
         if FileKind::from_mode(attributes.mode()) != Some(self.kind) {
             return Err(Errno::ESTALE);
         }
         self.learn(attributes, deadline);
-        Ok(attributes)
+        Ok(())
     }
 
     /// As [`accept`](Self::accept), of the same kind.
-    pub(super) fn learn(&self, attributes: Attributes, deadline: u64) {
+    pub(super) fn learn(&self, attributes: &Attributes, deadline: u64) {
         let has_changed = {
             let mut state = self.state.lock();
-            let has_changed = !state.is_written && state.attributes.version() != attributes.version();
+            let has_changed = !self.tree.is_immutable()
+                && !state.is_written
+                && state.attributes.version() != attributes.version();
             state.is_written = false;
-            state.attributes = attributes;
+            state.attributes = *attributes;
             state.deadline = deadline;
             has_changed
         };
-        if has_changed && !self.tree.is_immutable() {
+        if has_changed {
             self.refresh_pages();
         }
     }
@@ -160,21 +179,28 @@ impl Node {
         };
         {
             let mut state = self.state.lock();
-            if let Some(created) = state.created.take_if(|created| created.allows(access)) {
-                let [.., both] = &mut state.handles;
-                *both = Arc::downgrade(&created);
-                return Ok(created);
-            }
-            let open = [place, 2].into_iter().find_map(|place| state.handles.get(place)?.upgrade());
-            if let Some(open) = open {
-                return Ok(open);
+            if let Some(handles) = &mut state.handles {
+                if let Some(created) = handles.created.take_if(|created| created.allows(access)) {
+                    let [.., both] = &mut handles.open;
+                    *both = Arc::downgrade(&created);
+                    return Ok(created);
+                }
+                let open = [place, 2].into_iter().find_map(|place| handles.open.get(place)?.upgrade());
+                if let Some(open) = open {
+                    return Ok(open);
+                }
             }
         }
         let handle = Handle::open(self, access, self.kind == FileKind::Directory)?;
-        if let Some(place) = self.state.lock().handles.get_mut(place) {
+        if let Some(place) = self.state.lock().handles.get_or_insert_default().open.get_mut(place) {
             *place = Arc::downgrade(&handle);
         }
         Ok(handle)
+    }
+
+    /// Keeps the handle that came with the file's creation.
+    pub(super) fn keep_handle(&self, handle: Handle) {
+        self.state.lock().handles.get_or_insert_default().created = Some(Arc::new(handle));
     }
 }
 

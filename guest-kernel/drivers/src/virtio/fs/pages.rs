@@ -110,7 +110,15 @@ impl Node {
                 last.clear(got % PAGE_SIZE, PAGE_SIZE);
             }
         }
-        self.pages.lock().insert(missing.start, frames);
+        let is_first = {
+            let mut pages = self.pages.lock();
+            let is_first = pages.is_new();
+            pages.insert(missing.start, frames);
+            is_first
+        };
+        if is_first {
+            self.volume.add_cached(self.weak());
+        }
         Ok(())
     }
 

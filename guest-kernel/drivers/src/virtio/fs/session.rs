@@ -14,15 +14,19 @@
 
 use super::fuse::{self, Opcode};
 use crate::platform::Region;
-use crate::virtio::queue::{Queue, Segment, SubmitError, Token};
+use crate::virtio::queue::{Chain, Queue, Segment, SubmitError, Token};
+use crate::virtio::segment;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
-use septum_guest_hal::address::PhysAddr;
 use septum_guest_hal::sync::Mutex;
 
 /// Where the reply is in a slot.
 const REPLY: usize = 2048;
+/// Bytes of a reply's header.
+const REPLY_HEADER: u32 = 16;
+const _: () = assert!(fuse::REPLY_HEADER == 16);
 /// Most bytes of results in a slot.
 pub const RESULTS_LIMIT: usize = PAGE_SIZE - REPLY - fuse::REPLY_HEADER;
 /// Most bytes of arguments and names in a slot.
@@ -33,7 +37,9 @@ const FORGET_BATCH: usize = 64;
 /// Memory of a request.
 struct Slot {
     page: Region,
-    /// The segments of the request at hand, so that no list has to be allocated.
+    /// Descriptors for requests without data.
+    chain: Chain,
+    /// The segments of a request with data, so that no list has to be allocated.
     segments: Vec<Segment>,
 }
 
@@ -42,9 +48,13 @@ pub struct Session {
     requests: Queue,
     /// Queue for FORGET.
     urgent: Queue,
-    slots: Mutex<Vec<Slot>>,
+    #[expect(
+        clippy::vec_box,
+        reason = "slots move between here and requests, which costs instructions by size"
+    )]
+    slots: Mutex<Vec<Box<Slot>>>,
     /// Requests that nobody awaits.
-    left: Mutex<Vec<(Token, Slot)>>,
+    left: Mutex<Vec<(Token, Box<Slot>)>>,
     forgets: Mutex<Forgets>,
 }
 
@@ -52,13 +62,15 @@ pub struct Session {
 struct Forgets {
     /// Node, and how many lookups it was returned by.
     waiting: Vec<(u64, u64)>,
-    left: Option<(Token, Slot)>,
+    left: Option<(Token, Box<Slot>)>,
 }
 
 /// A request in preparation, then its reply.
 pub struct Exchange<'a> {
     session: &'a Session,
-    slot: Option<Slot>,
+    slot: Option<Box<Slot>>,
+    opcode: Opcode,
+    node: u64,
     /// Bytes of the request so far.
     len: usize,
 }
@@ -66,10 +78,8 @@ pub struct Exchange<'a> {
 /// Where a request's data is.
 #[derive(Clone, Copy, Debug)]
 pub enum Data<'a> {
-    /// There is none.
+    /// There is none besides results.
     None,
-    /// The host's, as much as there is, in place of results.
-    Text,
     /// The host reads it.
     Out(&'a [Segment]),
     /// The host fills it.
@@ -94,13 +104,11 @@ impl Session {
             Some(slot) => slot,
             None => self.another_slot()?,
         };
-        slot.page.write_u32(4, opcode as u32);
-        slot.page.write_u64(16, node);
-        Ok(Exchange { session: self, slot: Some(slot), len: fuse::REQUEST_HEADER })
+        Ok(Exchange { session: self, slot: Some(slot), opcode, node, len: fuse::REQUEST_HEADER })
     }
 
     #[cold]
-    fn another_slot(&self) -> Result<Slot, Errno> {
+    fn another_slot(&self) -> Result<Box<Slot>, Errno> {
         let mut left = self.left.lock();
         let done = left.iter().position(|(token, _)| self.requests.poll(token).is_some());
         if let Some(index) = done {
@@ -110,7 +118,10 @@ impl Session {
         let page = Region::allocate(PAGE_SIZE).ok_or(Errno::ENOMEM)?;
         // Numbers tell requests under way apart, and a slot has one at a time. Everything is done as root of the host's side.
         page.write_u64(8, page.address().0);
-        Ok(Slot { page, segments: Vec::with_capacity(4) })
+        let at = |offset: usize, len: usize| segment::of_region(&page, offset, len);
+        let chain =
+            self.requests.reserve(&at(0, REPLY), &at(REPLY, PAGE_SIZE - REPLY)).map_err(|_| Errno::EIO)?;
+        Ok(Box::new(Slot { page, chain, segments: Vec::new() }))
     }
 
     /// Notes that nobody refers to `node`, which the host has told of `lookups` times, any more.
@@ -131,15 +142,17 @@ impl Session {
     }
 
     /// Tells the host what was forgotten, as far as it fits.
-    fn send_forgets(&self, waiting: &mut Vec<(u64, u64)>) -> Option<(Token, Slot)> {
+    fn send_forgets(&self, waiting: &mut Vec<(u64, u64)>) -> Option<(Token, Box<Slot>)> {
         let mut exchange = self.begin(Opcode::BatchForget, 0).ok()?;
         let count = waiting.len().min(ARGUMENTS_LIMIT / 16 - 1);
         exchange.words([u64::try_from(count).ok()?]);
         for (node, lookups) in waiting.drain(..count) {
             exchange.words([node, lookups]);
         }
-        let slot = exchange.finish_request(Data::None)?;
-        match self.urgent.submit(&slot.segments, &[]) {
+        let len = exchange.finish_header(0)?;
+        let slot = exchange.slot.take()?;
+        let request = Segment { address: slot.page.address(), len };
+        match self.urgent.submit(&[request], &[]) {
             Ok(token) => Some((token, slot)),
             Err(SubmitError::Full | SubmitError::Size | SubmitError::Broken) => {
                 self.slots.lock().push(slot);
@@ -176,61 +189,63 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Completes the header and puts the host's part of the request into the slot's list of segments.
-    fn finish_request(&mut self, data: Data<'_>) -> Option<Slot> {
-        let mut slot = self.slot.take()?;
-        let mut len = u32::try_from(self.len).ok()?;
-        slot.segments.clear();
-        slot.segments.push(Segment { address: slot.page.address(), len });
-        if let Data::Out(segments) = data {
-            slot.segments.extend_from_slice(segments);
-            len = segments.iter().fold(len, |sum, segment| sum.saturating_add(segment.len));
-        }
-        slot.page.write_u32(0, len);
-        Some(slot)
+    /// Completes the header of a request with `data` bytes of data. Returns the length without them.
+    fn finish_header(&self, data: u32) -> Option<u32> {
+        let slot = self.slot.as_ref()?;
+        let len = u32::try_from(self.len).ok()?;
+        slot.page.write_u64(0, fuse::pair(len.checked_add(data)?, self.opcode as u32));
+        slot.page.write_u64(16, self.node);
+        Some(len)
     }
 
     /// Sends the request and waits for a reply with at least `results` bytes besides data. Returns the bytes after the header.
     pub fn call(&mut self, results: usize, data: Data<'_>) -> Result<usize, Errno> {
-        let mut slot = self.finish_request(data).ok_or(Errno::EIO)?;
-        let outputs = slot.segments.len();
-        let room = if matches!(data, Data::Text) { RESULTS_LIMIT } else { results };
-        let len = u32::try_from(fuse::REPLY_HEADER + room).map_err(|_| Errno::EIO)?;
-        slot.segments.push(Segment { address: PhysAddr(slot.page.address().0 + REPLY as u64), len });
-        if let Data::In(segments) = data {
-            slot.segments.extend_from_slice(segments);
-        }
-        let (output, input) = slot.segments.split_at(outputs);
-        let answer = self
-            .session
-            .requests
-            .submit_blocking(output, input)
-            .and_then(|token| self.session.requests.wait(token));
+        let written = match data {
+            Data::None => {
+                let len = self.finish_header(0).ok_or(Errno::EIO)?;
+                let slot = self.slot.as_ref().ok_or(Errno::EIO)?;
+                let requests = &self.session.requests;
+                let token = requests.submit_chain(&slot.chain, len).map_err(|_| Errno::EIO)?;
+                requests.wait(token)?
+            }
+            Data::Out(segments) => self.call_with_data(results, segments, &[])?,
+            Data::In(segments) => self.call_with_data(results, &[], segments)?,
+        };
+        let slot = self.slot.as_ref().ok_or(Errno::EIO)?;
         let header = slot.page.read_u64(REPLY);
-        self.slot = Some(slot);
-        let written = usize::try_from(answer?).map_err(|_| Errno::EIO)?;
-        let claimed = usize::try_from(fuse::low(header)).map_err(|_| Errno::EIO)?;
-        if written < fuse::REPLY_HEADER || claimed > written {
-            return Err(Errno::EIO);
-        }
-        let error = fuse::high(header).cast_signed();
+        let (claimed, error) = (fuse::low(header), fuse::high(header));
+        let len = claimed.checked_sub(REPLY_HEADER).filter(|_| claimed <= written).ok_or(Errno::EIO)?;
         if error != 0 {
-            return Err(error
-                .checked_neg()
-                .and_then(|error| u32::try_from(error).ok())
-                .and_then(Errno::from_number)
-                .unwrap_or(Errno::EIO));
+            return Err(Errno::from_number(error.wrapping_neg()).unwrap_or(Errno::EIO));
         }
-        claimed.checked_sub(fuse::REPLY_HEADER).filter(|&len| len >= results).ok_or(Errno::EIO)
+        usize::try_from(len).ok().filter(|&len| len >= results).ok_or(Errno::EIO)
+    }
+
+    /// Sends a request with data; returns how many bytes the host wrote.
+    fn call_with_data(
+        &mut self,
+        results: usize,
+        output: &[Segment],
+        input: &[Segment],
+    ) -> Result<u32, Errno> {
+        let data = output.iter().fold(0, |sum: u32, segment| sum.saturating_add(segment.len));
+        let len = self.finish_header(data).ok_or(Errno::EIO)?;
+        let slot = self.slot.as_mut().ok_or(Errno::EIO)?;
+        slot.segments.clear();
+        slot.segments.push(Segment { address: slot.page.address(), len });
+        slot.segments.extend_from_slice(output);
+        slot.segments.push(segment::of_region(&slot.page, REPLY, fuse::REPLY_HEADER + results));
+        slot.segments.extend_from_slice(input);
+        let (output, input) = slot.segments.split_at(1 + output.len());
+        let token = self.session.requests.submit_blocking(output, input)?;
+        self.session.requests.wait(token)
     }
 
     /// Sends the request; nobody waits for the reply.
     pub fn leave(mut self) {
-        let Some(mut slot) = self.finish_request(Data::None) else { return };
-        let reply = PhysAddr(slot.page.address().0 + REPLY as u64);
-        slot.segments.push(Segment { address: reply, len: 16 });
-        let (output, input) = slot.segments.split_at(1);
-        match self.session.requests.submit(output, input) {
+        let Some(len) = self.finish_header(0) else { return };
+        let Some(slot) = self.slot.take() else { return };
+        match self.session.requests.submit_chain(&slot.chain, len) {
             Ok(token) => self.session.left.lock().push((token, slot)),
             Err(_) => self.slot = Some(slot),
         }
@@ -239,9 +254,15 @@ impl Exchange<'_> {
     /// The first words of the reply's results.
     #[must_use]
     pub fn results<const COUNT: usize>(&self) -> [u64; COUNT] {
+        self.raw_results().map(u64::from_le_bytes)
+    }
+
+    /// As [`results`](Self::results), as they came.
+    #[must_use]
+    pub fn raw_results<const COUNT: usize>(&self) -> [[u8; 8]; COUNT] {
         let mut words = [[0; 8]; COUNT];
         self.result_bytes(words.as_flattened_mut());
-        words.map(u64::from_le_bytes)
+        words
     }
 
     /// The first bytes of the reply's results.

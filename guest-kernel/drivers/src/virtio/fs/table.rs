@@ -37,7 +37,7 @@ impl<V> Default for Table<V> {
     }
 }
 
-const SMALLEST: usize = 64;
+const SMALLEST: usize = 32;
 
 impl<V> Table<V> {
     fn mask(&self) -> usize {
@@ -116,11 +116,6 @@ impl<V> Table<V> {
             *entry = None;
         }
     }
-
-    /// All values.
-    pub fn values(&self) -> impl Iterator<Item = &V> {
-        self.entries.iter().flatten().map(|(_, value)| value)
-    }
 }
 
 #[cfg(test)]
@@ -148,7 +143,6 @@ mod tests {
         for (&(node, tree), value) in &model {
             assert_eq!(table.get(Key { node, tree }), Some(value));
         }
-        assert_eq!(table.values().count(), model.len());
     }
 
     #[test]

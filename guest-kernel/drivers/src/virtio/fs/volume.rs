@@ -6,6 +6,7 @@ use super::node::Node;
 use super::session::{Data, Exchange, Session};
 use super::table::{Key, Table};
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::FileKind;
@@ -35,6 +36,8 @@ pub struct Volume {
     /// What the host can do.
     pub limits: Limits,
     nodes: Mutex<Table<Weak<Node>>>,
+    /// Nodes with cached pages, or that once had some.
+    cached: Mutex<Vec<Weak<Node>>>,
 }
 
 /// A time by which something known from the host is out of date, on the monotonic clock, ns.
@@ -91,7 +94,7 @@ impl Volume {
                 no_open_directory: flags & init::NO_OPEN_DIRECTORY != 0,
             }
         };
-        Ok(Self { session, limits, nodes: Mutex::default() })
+        Ok(Self { session, limits, nodes: Mutex::default(), cached: Mutex::default() })
     }
 
     /// The node that a reply with a `fuse_entry_out` names, and when the entry is out of date.
@@ -100,19 +103,23 @@ impl Volume {
         tree: &Arc<Tree>,
         reply: &Exchange<'_>,
     ) -> Result<(Arc<Node>, u64), Errno> {
-        let [node, _generation, entry_seconds, seconds, nanoseconds, attributes @ ..]: [u64;
-            fuse::ENTRY_WORDS] = reply.results();
+        let words: [[u8; 8]; fuse::ENTRY_WORDS] = reply.raw_results();
+        let [head @ .., _, _, _, _, _, _, _, _, _, _, _] = words;
+        let [_, _, _, _, _, attributes @ ..] = words;
+        let [node, _generation, entry_seconds, seconds, nanoseconds] = head.map(u64::from_le_bytes);
         if node == 0 {
             return Err(Errno::ENOENT);
         }
         let entry_deadline = deadline_after(tree, entry_seconds, fuse::low(nanoseconds));
         let deadline = deadline_after(tree, seconds, fuse::high(nanoseconds));
-        Ok((self.node(tree, node, 1, Attributes(attributes), deadline)?, entry_deadline))
+        Ok((self.node(tree, node, 1, &Attributes(attributes), deadline)?, entry_deadline))
     }
 
     /// The attributes in a reply with a `fuse_attr_out`, and when they are out of date.
     pub fn attributes_of_reply(tree: &Tree, reply: &Exchange<'_>) -> (Attributes, u64) {
-        let [seconds, nanoseconds, attributes @ ..]: [u64; fuse::ATTRIBUTES_REPLY_WORDS] = reply.results();
+        let [seconds, nanoseconds, attributes @ ..]: [[u8; 8]; fuse::ATTRIBUTES_REPLY_WORDS] =
+            reply.raw_results();
+        let [seconds, nanoseconds] = [seconds, nanoseconds].map(u64::from_le_bytes);
         (Attributes(attributes), deadline_after(tree, seconds, fuse::low(nanoseconds)))
     }
 
@@ -122,13 +129,20 @@ impl Volume {
         tree: &Arc<Tree>,
         id: u64,
         lookups: u64,
-        attributes: Attributes,
+        attributes: &Attributes,
         deadline: u64,
     ) -> Result<Arc<Node>, Errno> {
         let Some(kind) = FileKind::from_mode(attributes.mode()) else {
             self.session.forget(id, lookups);
             return Err(Errno::EIO);
         };
+        let make = |is_listed| {
+            Node::new(Arc::clone(self), Arc::clone(tree), id, kind, is_listed, lookups, attributes, deadline)
+        };
+        // What never changes and has one name is found once: the layer above remembers it.
+        if tree.is_immutable() && (kind == FileKind::Directory || attributes.links() == 1) {
+            return Ok(make(false));
+        }
         let key = Key { node: id, tree: tree.index };
         let mut nodes = self.nodes.lock();
         let known = nodes.get(key).and_then(Weak::upgrade);
@@ -137,7 +151,7 @@ impl Volume {
             drop(nodes);
             node.learn(attributes, deadline);
         } else {
-            let node = Node::new(Arc::clone(self), Arc::clone(tree), id, kind, lookups, attributes, deadline);
+            let node = make(true);
             nodes.insert(key, Arc::downgrade(&node));
             drop(nodes);
             return Ok(node);
@@ -147,16 +161,32 @@ impl Volume {
 
     /// Forgets a node that nobody refers to.
     pub(super) fn remove(&self, node: &Node, lookups: u64) {
-        let key = Key { node: node.id, tree: node.tree.index };
-        self.nodes.lock().remove_if(key, |known| core::ptr::eq(known.as_ptr(), node));
+        if node.is_listed {
+            let key = Key { node: node.id, tree: node.tree.index };
+            self.nodes.lock().remove_if(key, |known| core::ptr::eq(known.as_ptr(), node));
+        }
         if node.id != fuse::ROOT {
             self.session.forget(node.id, lookups);
         }
     }
 
+    /// Notes that a node has cached pages.
+    pub(super) fn add_cached(&self, node: Weak<Node>) {
+        let mut cached = self.cached.lock();
+        if cached.len() == cached.capacity() {
+            // Before the list grows, those that are gone go.
+            cached.retain(|node| node.strong_count() > 0);
+        }
+        cached.push(node);
+    }
+
     /// Gives up cached pages that nobody maps until `wanted` frames are free, or there are no more. Returns how many are.
     pub fn reclaim(&self, wanted: usize) -> usize {
-        let nodes: alloc::vec::Vec<_> = self.nodes.lock().values().filter_map(Weak::upgrade).collect();
+        let nodes: Vec<_> = {
+            let mut cached = self.cached.lock();
+            cached.retain(|node| node.strong_count() > 0);
+            cached.iter().filter_map(Weak::upgrade).collect()
+        };
         let mut freed = 0;
         for node in nodes {
             if freed >= wanted {
