@@ -88,6 +88,10 @@ pub struct Run {
     #[arg(long, hide = true)]
     pub debug_panic: bool,
 
+    /// Sample where the guest spends its time, and tell it at the end
+    #[arg(long, hide = true)]
+    pub debug_profile: bool,
+
     /// The program and its arguments; everything after the program is the program's
     #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM [ARGS]")]
     pub program: Vec<OsString>,

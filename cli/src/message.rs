@@ -90,6 +90,7 @@ fn usage(error: &clap::Error) -> Failure {
         }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let option = argument.unwrap_or_default();
+            let option = option.split(' ').next().unwrap_or_default();
             let value = text(ContextKind::InvalidValue).unwrap_or_default();
             let why = match std::error::Error::source(error) {
                 Some(source) => format!("'{value}' {}", sentence(&source.to_string())),

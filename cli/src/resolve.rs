@@ -33,6 +33,7 @@ pub fn resolve(run: Run) -> PartitionSpec {
         streams_open: septum_worker::standard_streams_open(),
         verbose: run.verbose,
         debug_panic: run.debug_panic,
+        debug_profile: run.debug_profile,
     }
 }
 

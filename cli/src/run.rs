@@ -26,7 +26,7 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
     let order = Order { spec: spec.clone(), epoch_ns, wants_stats: statistics.is_some() };
     let mut ended = supervisor::run(order, &mut message::stage);
     let end = judge(&ended.end, &spec);
-    if spec.verbose {
+    if spec.verbose || spec.debug_profile {
         tell_details(&ended);
     }
     if let Some(text) = &end.message {

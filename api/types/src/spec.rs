@@ -58,4 +58,6 @@ pub struct PartitionSpec {
     pub verbose: bool,
     /// Whether the guest kernel is to panic, to test how that is told.
     pub debug_panic: bool,
+    /// Whether to sample where the guest spends its time, and say so in its log.
+    pub debug_profile: bool,
 }

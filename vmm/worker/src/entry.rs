@@ -140,6 +140,7 @@ impl Worker {
             umask: spec.umask,
             debug_panic: spec.debug_panic,
             verbose: spec.verbose,
+            profile: spec.debug_profile,
         };
         let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
         let resources =

@@ -117,13 +117,9 @@ impl Resolver<'_> {
         arguments: Vec<ByteString>,
     ) -> Result<Invocation, Failure> {
         let (mut path, mut name, mut arguments) = (path, name, arguments);
-        for _ in 0..=SCRIPT_LIMIT {
+        for depth in 0..=SCRIPT_LIMIT {
             let file = self.open(&path).map_err(|unusable| match unusable {
-                Unusable::Absent(error)
-                    if name.as_path() != path || arguments.first() != Some(self.typed) =>
-                {
-                    self.missing_interpreter(&path, &error)
-                }
+                Unusable::Absent(error) if depth > 0 => self.missing_interpreter(&path, &error),
                 other => self.explain(other),
             })?;
             match self.classify(&file, &path)? {

@@ -28,11 +28,11 @@ impl World {
     }
 
     fn unfold(&self, path: &str, arguments: &[&str]) -> Result<Invocation, Failure> {
-        let typed = ByteString::from(path);
+        let typed = ByteString::from(path.trim_start_matches('/'));
         let resolver = Resolver { typed: &typed, view: &self.view, workdir: Path::new("/") };
         let mut all = vec![typed.clone()];
         all.extend(arguments.iter().map(|&argument| argument.into()));
-        resolver.unfold(path.into(), typed.clone(), all)
+        resolver.unfold(path.into(), path.into(), all)
     }
 
     fn why(&self, path: &str) -> String {
@@ -70,7 +70,8 @@ fn programs_run_as_they_are() {
     world.file("static", &elf(2, 62, 2, None), 0o755);
     world.file("ld.so", &elf(2, 62, 3, None), 0o755);
     world.file("dynamic", &elf(2, 62, 3, Some("/bin/ld.so")), 0o755);
-    let expected = |path: &str| Invocation { program: path.into(), arguments: vec![path.into(), "x".into()] };
+    let expected =
+        |path: &str| Invocation { program: path.into(), arguments: vec![path[1..].into(), "x".into()] };
     assert_eq!(world.unfold("/bin/static", &["x"]), Ok(expected("/bin/static")));
     assert_eq!(world.unfold("/bin/dynamic", &["x"]), Ok(expected("/bin/dynamic")));
 }

@@ -41,5 +41,8 @@ pub(crate) use plan::{Plan, User, plan};
 pub(crate) use view::{Kind, LookupError, View};
 pub(crate) use workdir::workdir;
 
+#[cfg(test)]
+mod enter_tests;
+
 /// The directory that is shared with the partition, as the worker sees it after [`enter`].
 pub(crate) const SHARED_ROOT: &str = "/share";

@@ -351,4 +351,4 @@ fn find_name(table: &str, id: u32) -> Option<String> {
 
 #[cfg(test)]
 #[path = "plan_tests.rs"]
-mod tests;
+pub(super) mod tests;

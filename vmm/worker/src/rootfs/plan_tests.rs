@@ -3,7 +3,7 @@
 use super::*;
 use septum_api_types::spec::DEFAULT_MEMORY_BYTES;
 
-fn spec(program: &str, current: &Path) -> PartitionSpec {
+pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
     PartitionSpec {
         name: "test".to_owned(),
         program: program.into(),
@@ -23,6 +23,7 @@ fn spec(program: &str, current: &Path) -> PartitionSpec {
         streams_open: [true; 3],
         verbose: false,
         debug_panic: false,
+        debug_profile: false,
     }
 }
 

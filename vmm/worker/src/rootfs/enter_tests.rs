@@ -1,0 +1,124 @@
+//! The composed tree, looked at from inside.
+//!
+//! A process can leave the host only once, and must have a single thread for it, so the look inside is taken by a
+//! process of its own: this same test program, told to run one test, on its main thread.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use septum_api_types::volume::Volume;
+
+use super::plan::tests::spec;
+use super::{enter, plan, try_to_enter};
+use crate::jail;
+
+/// Set for the process that goes inside: the directory with what it finds there.
+const INSIDE: &str = "SEPTUM_TEST_INSIDE";
+const TESTS: &str = "rootfs::enter_tests::";
+
+/// Runs another test of this file in a process of its own. Returns whether it passed, and what it printed.
+fn in_a_process(test: &str, folder: &Path) -> (bool, String) {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{TESTS}{test}"), "--ignored", "--nocapture", "--test-threads=1"])
+        .env(INSIDE, folder)
+        .current_dir(folder.join("here"))
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+fn folder_of_test() -> Option<PathBuf> {
+    std::env::var_os(INSIDE).map(PathBuf::from)
+}
+
+#[test]
+fn the_partition_gets_what_it_should_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    for directory in ["here", "read", "write"] {
+        fs::create_dir(folder.path().join(directory)).unwrap();
+        fs::write(folder.path().join(directory).join("file"), directory).unwrap();
+    }
+    fs::write(folder.path().join("tool"), "tool").unwrap();
+    fs::write(folder.path().join("secret"), "secret").unwrap();
+    let (is_possible, why) = in_a_process("inside_probe", folder.path());
+    if !is_possible {
+        eprintln!("skipped: this host does not let the test isolate itself: {why}");
+        return;
+    }
+    let (has_passed, text) = in_a_process("inside_look", folder.path());
+    assert!(has_passed, "{text}");
+    assert_eq!(fs::read_to_string(folder.path().join("write/new")).unwrap(), "new");
+    assert!(!folder.path().join("read/new").exists());
+}
+
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn inside_probe() {
+    if folder_of_test().is_some() {
+        try_to_enter().unwrap();
+    }
+}
+
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn inside_look() {
+    let Some(folder) = folder_of_test() else { return };
+    let tool = folder.join("tool");
+    let mut spec = spec(tool.to_str().unwrap(), &folder.join("here"));
+    spec.uid = rustix::process::getuid().as_raw();
+    spec.gid = rustix::process::getgid().as_raw();
+    spec.volumes = ["read:/data/read:ro", "write:/data/write"]
+        .map(|text| Volume::parse(format!("../{text}").as_bytes()).unwrap())
+        .to_vec();
+    let plan = plan(&spec).unwrap();
+    let view = enter(&plan).unwrap();
+    jail::drop_privileges().unwrap();
+
+    // The whole world is the composed tree, and only writable volumes can be written.
+    assert_eq!(names("/"), ["proc", "share"]);
+    assert_eq!(names("/proc"), ["self"]);
+    assert_eq!(names("/share/system/home"), [""; 0]);
+    assert_eq!(names("/share/system/root"), [""; 0]);
+    assert_eq!(names("/share/system/sys"), [""; 0]);
+    assert_eq!(names("/share/system/proc"), [""; 0]);
+    for secret in ["shadow", "sudoers", "ssh", "ssl/private", "machine-id"] {
+        assert!(!Path::new("/share/system/etc").join(secret).exists(), "{secret}");
+    }
+    for place in ["/new", "/share/new", "/share/system/new", "/share/system/usr/new", "/share/system/etc/new"]
+    {
+        let error = fs::write(place, "new").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem, "{place}");
+    }
+    assert_eq!(fs::metadata("/share/system/tmp").unwrap().permissions().mode() & 0o7777, 0o1777);
+    assert!(!folder.exists(), "the host's files can still be reached");
+
+    // The partition finds its shares where they belong.
+    let find = |path: &Path| view.lookup(path).ok().and_then(|found| found.host);
+    let read = |path: &Path| fs::read_to_string(find(path).unwrap()).unwrap();
+    assert_eq!(read(&folder.join("here/file")), "here");
+    assert_eq!(read(Path::new("/data/read/file")), "read");
+    assert_eq!(read(Path::new("/data/write/file")), "write");
+    assert_eq!(read(&tool), "tool");
+    assert!(find(&folder.join("secret")).is_none());
+    assert!(find(Path::new("/bin/sh")).is_some());
+    let inside = |path: &str| find(Path::new(path)).unwrap().join("new");
+    fs::write(inside("/data/write"), "new").unwrap();
+    assert!(fs::write(inside("/data/read"), "new").is_err());
+    assert!(fs::write(find(&folder.join("here")).unwrap().join("new"), "new").is_err());
+
+    // The worker's own descriptors can be named, and no right is left to mount anything.
+    assert!(fs::read_link("/proc/self/fd/0").is_ok());
+    let mighty = rustix::thread::CapabilitySet::SYS_ADMIN;
+    assert!(!rustix::thread::capabilities(None).unwrap().permitted.contains(mighty));
+}
+
+fn names(directory: &str) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
