@@ -72,10 +72,9 @@ fn build_kernel(top: &Path, out: &Path, vdso: &Path) -> PathBuf {
     flags.extend([script, "-Clink-arg=--no-pie".into(), "-Clink-arg=--gc-sections".into()]);
     let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     for (name, _) in env::vars() {
-        if name.starts_with("CARGO_") || name.starts_with("RUSTFLAGS") || name == "RUSTC_WORKSPACE_WRAPPER" {
-            if name != "CARGO_HOME" {
-                cargo.env_remove(name);
-            }
+        let is_of_outer = name.starts_with("CARGO_") || name == "RUSTFLAGS" || name == "RUSTC_WORKSPACE_WRAPPER";
+        if is_of_outer && name != "CARGO_HOME" {
+            cargo.env_remove(name);
         }
     }
     run(cargo

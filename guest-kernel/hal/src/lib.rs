@@ -5,10 +5,10 @@
 //! * [`frame`]: physical memory, as reference-counted frames;
 //! * [`paging`]: page tables of a program;
 //! * [`user`]: running a program until it needs the kernel, and copying its memory;
-//! * [`interrupt`]: lines that devices signal, and halting until one does;
-//! * [`mmio`]: device registers;
-//! * [`sync`]: locks;
-//! * [`boot`]: what the host said, [`report`]: what it is told, [`clock`]: time.
+//! * `interrupt`: lines that devices signal, and halting until one does;
+//! * `mmio`: device registers;
+//! * [`sync`]: locks; [`clock`]: time;
+//! * `boot`: what the host said; [`report`]: what it is told.
 //!
 //! Compiled for a host (tests), physical memory is an array and there is neither a program nor a device.
 #![cfg_attr(target_os = "none", no_std)]

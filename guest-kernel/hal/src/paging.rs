@@ -129,10 +129,10 @@ impl PageTable {
     /// The last-level entry for `address`, or the number of bytes that can be skipped because no table is there.
     fn find(&self, address: u64) -> Result<&'static AtomicU64, u64> {
         let mut table = self.root.address();
-        for level in 0..3 {
+        for (level, shift) in SHIFTS[..3].iter().enumerate() {
             let entry = Self::entry(table, Self::index(address, level)).load(Ordering::Relaxed);
             if entry & PRESENT == 0 {
-                let span = 1u64 << SHIFTS[level];
+                let span = 1u64 << shift;
                 return Err(span - (address & (span - 1)));
             }
             table = PhysAddr(entry & ADDRESS);

@@ -7,6 +7,7 @@ use septum_guest_core::fs::context::FsContext;
 use septum_guest_core::fs::devices;
 use septum_guest_core::fs::inode::InodeRef;
 use septum_guest_core::fs::mount::{MountOptions, Namespace};
+use septum_guest_core::fs::overlay;
 use septum_guest_core::fs::ramfs::RamFs;
 use septum_guest_core::process::Process;
 use septum_guest_drivers::Devices;
@@ -37,7 +38,7 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>) -> Result<Arc<Names
 fn file_system(devices: &Devices, mount: &Mount<'_>) -> Result<(InodeRef, &'static str), Errno> {
     let shared = |caching| devices.file_system.as_ref().ok_or(Errno::ENODEV)?.subtree(mount.source, caching);
     Ok(match mount.kind {
-        MountKind::Overlay => (shared(Caching::Forever)?, "overlay"),
+        MountKind::Overlay => (overlay::over(shared(Caching::Forever)?)?, "overlay"),
         MountKind::ReadOnly => (shared(Caching::AsTold)?, "virtiofs"),
         MountKind::ReadWrite => (shared(Caching::AsTold)?, "virtiofs"),
         MountKind::Ram => (RamFs::new().root(), "tmpfs"),

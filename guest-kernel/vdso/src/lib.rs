@@ -5,6 +5,7 @@
 //! for the bare target, so it has neither data nor calls outside.
 #![no_std]
 #![allow(unsafe_code, reason = "reads a page that the kernel maps, and writes where C callers say")]
+#![allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "registers, passed on as they are; x86-64 only")]
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering, fence};
@@ -64,6 +65,10 @@ fn now() -> (u64, u64) {
 }
 
 /// `clock_gettime(2)`
+///
+/// # Safety
+///
+/// Pointers are null where the system call allows it, else valid for writes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __vdso_clock_gettime(clock: i32, time: *mut Timespec) -> i64 {
     let ns = match clock {
@@ -77,12 +82,20 @@ pub unsafe extern "C" fn __vdso_clock_gettime(clock: i32, time: *mut Timespec) -
 }
 
 /// `clock_getres(2)`
+///
+/// # Safety
+///
+/// Pointers are null where the system call allows it, else valid for writes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __vdso_clock_getres(clock: i32, time: *mut Timespec) -> i64 {
     system_call(229, clock as u64, time as u64)
 }
 
 /// `gettimeofday(2)`
+///
+/// # Safety
+///
+/// Pointers are null where the system call allows it, else valid for writes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __vdso_gettimeofday(time: *mut Timeval, zone: *mut [i32; 2]) -> i64 {
     let ns = now().1;
@@ -99,6 +112,10 @@ pub unsafe extern "C" fn __vdso_gettimeofday(time: *mut Timeval, zone: *mut [i32
 }
 
 /// `time(2)`
+///
+/// # Safety
+///
+/// Pointers are null where the system call allows it, else valid for writes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __vdso_time(time: *mut i64) -> i64 {
     let seconds = (now().1 / NS) as i64;
@@ -110,6 +127,10 @@ pub unsafe extern "C" fn __vdso_time(time: *mut i64) -> i64 {
 }
 
 /// `getcpu(2)`
+///
+/// # Safety
+///
+/// Pointers are null where the system call allows it, else valid for writes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn __vdso_getcpu(cpu: *mut u32, node: *mut u32, _unused: u64) -> i64 {
     system_call(309, cpu as u64, node as u64)

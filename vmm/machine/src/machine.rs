@@ -113,13 +113,7 @@ impl Machine {
         let ranges = septum_memory::ranges(spec.memory_bytes);
         let mut vm = kvm.create_vm()?;
         vm.add_ram(&ram)?;
-        vm.create_irqchip()?;
         let vm = Arc::new(vm);
-        let vcpu = vm.create_vcpu(0)?;
-        let (kernel, config) = boot::prepare(&ram, &ranges, spec)?;
-        let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
-        policy.apply(&vcpu, FIRST_VCPU_AREA, &kernel)?;
-        let tsc_khz = u64::from(vcpu.tsc_khz()?);
 
         let services = HostServices {
             memory: GuestMemory::new(ram.clone()),
@@ -138,6 +132,13 @@ impl Machine {
         pci.add_virtio(Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;
         let entropy = Entropy::new(streams.handle()).map_err(|e| MachineError::Device("entropy", e))?;
         pci.add_virtio(Box::new(entropy)).map_err(|e| MachineError::Bus("entropy", e))?;
+        // Slots and doorbells are in place: with the interrupt controller there, changing them takes much longer.
+        vm.create_irqchip()?;
+        let vcpu = vm.create_vcpu(0)?;
+        let (kernel, config) = boot::prepare(&ram, &ranges, spec)?;
+        let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
+        policy.apply(&vcpu, FIRST_VCPU_AREA, &kernel)?;
+        let tsc_khz = u64::from(vcpu.tsc_khz()?);
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
             tsc_khz,
@@ -288,16 +289,17 @@ fn run_loop(mut vcpu: Vcpu, bus: &Bus, profile: bool) -> (VcpuEnd, Exits, Sample
             Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
         };
         *exits.entry(reason).or_default() += 1;
-        if profile && reason == "signal" {
-            if let Ok(regs) = vcpu.regs() {
-                samples.add(regs.rip);
-            }
+        if profile
+            && reason == "signal"
+            && let Ok(regs) = vcpu.regs()
+        {
+            samples.add(regs.rip);
         }
         if let Some(mut end) = end {
-            if let VcpuEnd::Broken(message) = &mut end {
-                if let Ok(regs) = vcpu.regs() {
-                    message.push_str(&format!(" (at {:#x})", regs.rip));
-                }
+            if let VcpuEnd::Broken(message) = &mut end
+                && let Ok(regs) = vcpu.regs()
+            {
+                message.push_str(&format!(" (at {:#x})", regs.rip));
             }
             return (end, exits, samples);
         }

@@ -10,7 +10,7 @@ use vm_memory::ByteValued;
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<T: Copy>(pub T);
 
-// SAFETY (all three): 1. `repr(C)` structures of integers and arrays of integers; 2. without padding, since every field
+// SAFETY: 1. `repr(C)` structures of integers and arrays of integers; 2. without padding, since every field
 // lies at a multiple of its size, as the assertions below check; 3. any bit pattern is valid.
 unsafe impl ByteValued for Plain<BootPage> {}
 // SAFETY: as above.

@@ -128,10 +128,8 @@ impl AddressSpace {
     pub fn present(&mut self, address: UserAddr, access: Access) -> Result<Frame, Errno> {
         let is_enough = |rights: septum_guest_hal::paging::Rights| rights.read && (access != Access::Write || rights.write);
         for _ in 0..2 {
-            if let Some((frame, rights)) = self.table.query(address) {
-                if is_enough(rights) {
-                    return Ok(frame);
-                }
+            if let Some((frame, _)) = self.table.query(address).filter(|(_, rights)| is_enough(*rights)) {
+                return Ok(frame);
             }
             self.fault(address.get(), access).map_err(|_| Errno::EFAULT)?;
         }

@@ -104,18 +104,16 @@ impl AddressSpace {
         if (MAPPINGS_LOWEST..self.floor).contains(&area.start) && area.end <= self.layout.mappings_top {
             self.floor = area.start;
         }
-        if let Some((_, next)) = self.areas.range(area.start..).next() {
-            if area.continues_with(next) {
-                let next_start = next.start;
-                area.end = next.end;
-                self.areas.remove(&next_start);
-            }
+        let next = self.areas.range(area.start..).next().map(|(_, next)| next);
+        if let Some((start, end)) = next.filter(|next| area.continues_with(next)).map(|next| (next.start, next.end)) {
+            area.end = end;
+            self.areas.remove(&start);
         }
-        if let Some((_, previous)) = self.areas.range_mut(..area.start).next_back() {
-            if previous.continues_with(&area) {
-                previous.end = area.end;
-                return;
-            }
+        if let Some((_, previous)) = self.areas.range_mut(..area.start).next_back()
+            && previous.continues_with(&area)
+        {
+            previous.end = area.end;
+            return;
         }
         self.areas.insert(area.start, area);
     }
@@ -124,7 +122,7 @@ impl AddressSpace {
         let fits = |start: u64| start.checked_add(len).is_some_and(|end| end <= USER_END);
         match place {
             Place::Fixed(start) | Place::FixedFree(start) => {
-                if start % PAGE != 0 {
+                if !start.is_multiple_of(PAGE) {
                     return Err(Errno::EINVAL);
                 }
                 if !fits(start) || start > USER_END {
@@ -155,10 +153,9 @@ impl AddressSpace {
     }
 
     fn find_free(&self, len: u64) -> Option<u64> {
-        if let Some(start) = self.floor.checked_sub(len) {
-            if start >= LOWEST && self.is_free(start, self.floor) {
-                return Some(start);
-            }
+        let below = self.floor.checked_sub(len).filter(|start| *start >= LOWEST);
+        if let Some(start) = below.filter(|start| self.is_free(*start, self.floor)) {
+            return Some(start);
         }
         // The easy place is taken: the highest gap that is large enough.
         let mut end = self.layout.mappings_top;
@@ -185,7 +182,7 @@ impl AddressSpace {
     fn check_range(start: u64, len: u64) -> Result<u64, Errno> {
         let len = page_up(len).ok_or(Errno::ENOMEM)?;
         let end = start.checked_add(len).ok_or(Errno::ENOMEM)?;
-        if start % PAGE != 0 {
+        if !start.is_multiple_of(PAGE) {
             return Err(Errno::EINVAL);
         }
         if end > USER_END {
@@ -348,11 +345,9 @@ impl AddressSpace {
             let (from, to) = (area.start.max(start), area.end.min(end));
             for address in (from..to).step_by(PAGE_SIZE) {
                 let Some(user) = UserAddr::new(address) else { break };
-                if let Some((frame, rights)) = self.table.query(user) {
-                    if rights.write {
-                        // The mapping cannot report it; msync and fsync of the file do.
-                        let _ = file.write_back(area.page_index(address), &frame);
-                    }
+                if let Some((frame, _)) = self.table.query(user).filter(|(_, rights)| rights.write) {
+                    // The mapping cannot report an error; fsync of the file does.
+                    let _ = file.write_back(area.page_index(address), &frame);
                 }
             }
         }

@@ -240,15 +240,24 @@ fn script_line(head: &[u8]) -> Result<(&[u8], Option<&[u8]>), Errno> {
     Ok((interpreter, (!argument.is_empty()).then_some(argument)))
 }
 
+/// A file to run.
+struct Found {
+    dentry: Arc<Dentry>,
+    file: Arc<dyn File>,
+    /// Its first bytes.
+    head: Vec<u8>,
+    path: Vec<u8>,
+}
+
 /// The file that really runs, after following `#!` lines; arguments are rewritten on the way.
-fn find_program(fs: &FsContext, request: &mut Request<'_>) -> Result<(Arc<Dentry>, Arc<dyn File>, Vec<u8>, Vec<u8>), LoadError> {
+fn find_program(fs: &FsContext, request: &mut Request<'_>) -> Result<Found, LoadError> {
     let mut path = request.path.to_vec();
     for _ in 0..=MAX_SCRIPTS {
         let dentry = fs.resolve(&fs.cwd, &path, true).map_err(because(start_error::PROGRAM))?;
         let file = fs.open_program(&dentry).map_err(because(start_error::PROGRAM))?;
         let head = read(&file, 0, HEAD).map_err(because(start_error::PROGRAM))?;
         if !head.starts_with(b"#!") {
-            return Ok((dentry, file, head, path));
+            return Ok(Found { dentry, file, head, path });
         }
         let (interpreter, argument) = script_line(&head).map_err(because(start_error::FORMAT))?;
         let first = request.arguments.iter().position(|&byte| byte == 0).map_or(0, |end| end + 1);
@@ -267,7 +276,7 @@ fn find_program(fs: &FsContext, request: &mut Request<'_>) -> Result<(Arc<Dentry
 
 /// Loads a program; nothing is changed if that fails.
 pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Result<Loaded, LoadError> {
-    let (dentry, file, head, path) = find_program(fs, &mut request)?;
+    let Found { dentry, file, head, path } = find_program(fs, &mut request)?;
     let format = because(start_error::FORMAT);
     let headers = Headers::parse(&file, &head).map_err(&format)?;
     let (low, high) = headers.extent().map_err(&format)?;

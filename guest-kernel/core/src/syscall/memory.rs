@@ -100,7 +100,7 @@ fn protection_of(bits: u32) -> Result<Protection, Errno> {
 /// `mmap(2)`
 fn sys_mmap(thread: &Thread, address: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) -> Result<usize, Errno> {
     let protection = protection_of(prot)?;
-    if len == 0 || offset % PAGE_SIZE as u64 != 0 {
+    if len == 0 || !offset.is_multiple_of(PAGE_SIZE as u64) {
         return Err(Errno::EINVAL);
     }
     let is_shared = match flags & MAP_TYPE {
@@ -181,7 +181,7 @@ fn sys_madvise(thread: &Thread, address: u64, len: u64, advice: i32) -> Result<u
 /// `msync(2)`
 fn sys_msync(thread: &Thread, address: u64, len: u64, flags: u32) -> Result<usize, Errno> {
     // MS_ASYNC and MS_SYNC exclude each other; MS_INVALIDATE means nothing with one page cache.
-    if flags & !7 != 0 || flags & 5 == 5 || address % PAGE_SIZE as u64 != 0 {
+    if flags & !7 != 0 || flags & 5 == 5 || !address.is_multiple_of(PAGE_SIZE as u64) {
         return Err(Errno::EINVAL);
     }
     let end = page_up(len).and_then(|len| address.checked_add(len)).ok_or(Errno::ENOMEM)?;
@@ -192,7 +192,7 @@ fn sys_msync(thread: &Thread, address: u64, len: u64, flags: u32) -> Result<usiz
 
 /// `mincore(2)`
 fn sys_mincore(thread: &Thread, address: u64, len: u64, vector: u64) -> Result<usize, Errno> {
-    if address % PAGE_SIZE as u64 != 0 {
+    if !address.is_multiple_of(PAGE_SIZE as u64) {
         return Err(Errno::EINVAL);
     }
     let end = page_up(len).and_then(|len| address.checked_add(len)).ok_or(Errno::ENOMEM)?;

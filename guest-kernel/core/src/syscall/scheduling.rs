@@ -73,7 +73,7 @@ fn sys_sched_getaffinity(thread: &Thread, pid: i32, size: u64, mask: u64) -> Res
     }
     let cpus = usize::try_from(thread.process.machine.cpus).unwrap_or(1);
     let len = cpus.div_ceil(64) * 8;
-    if size % 8 != 0 || size < len as u64 {
+    if !size.is_multiple_of(8) || size < len as u64 {
         return Err(Errno::EINVAL);
     }
     let mut bytes = alloc::vec![0u8; len];
