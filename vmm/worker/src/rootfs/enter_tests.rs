@@ -1,7 +1,8 @@
 //! The composed tree, looked at from inside.
 //!
-//! A process can leave the host only once, and must have a single thread for it, so the look inside is taken by a
-//! process of its own: this same test program, told to run one test, on its main thread.
+//! A process can leave the host only once, and must have a single thread for it. So the look inside is taken by a process
+//! of its own: this same test program, told to run one test, which forks once more to be alone.
+#![allow(unsafe_code, reason = "fork, to have a single thread")]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -30,8 +31,21 @@ fn in_a_process(test: &str, folder: &Path) -> (bool, String) {
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }
 
-fn folder_of_test() -> Option<PathBuf> {
-    std::env::var_os(INSIDE).map(PathBuf::from)
+/// Runs `body` in a forked process with the folder of the test, if this process was started for it.
+fn alone(body: fn(&Path)) {
+    let Some(folder) = std::env::var_os(INSIDE).map(PathBuf::from) else { return };
+    // SAFETY:
+    // 1. The only other thread is the test runner's, which waits and holds no lock that `body` takes.
+    // 2. The child never returns from here: it leaves by `_exit`, also when `body` panics.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let has_passed = std::panic::catch_unwind(|| body(&folder)).is_ok();
+        // SAFETY: 1. Ends the process; nothing needs to be cleaned up in it.
+        unsafe { libc::_exit(if has_passed { 0 } else { 1 }) }
+    }
+    let child = rustix::process::Pid::from_raw(child).unwrap();
+    let status = rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty()).unwrap();
+    assert_eq!(status.unwrap().1.exit_status(), Some(0));
 }
 
 #[test]
@@ -57,15 +71,16 @@ fn the_partition_gets_what_it_should_and_nothing_else() {
 #[test]
 #[ignore = "run by another test, in a process of its own"]
 fn inside_probe() {
-    if folder_of_test().is_some() {
-        try_to_enter().unwrap();
-    }
+    alone(|_| try_to_enter().unwrap());
 }
 
 #[test]
 #[ignore = "run by another test, in a process of its own"]
 fn inside_look() {
-    let Some(folder) = folder_of_test() else { return };
+    alone(look);
+}
+
+fn look(folder: &Path) {
     let tool = folder.join("tool");
     let mut spec = spec(tool.to_str().unwrap(), &folder.join("here"));
     spec.uid = rustix::process::getuid().as_raw();
