@@ -30,4 +30,5 @@ pub mod overlay;
 mod pages;
 pub mod path;
 pub mod pipe;
+pub mod proc;
 pub mod ramfs;

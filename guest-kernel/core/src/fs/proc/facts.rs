@@ -1,0 +1,133 @@
+//! What `/proc` has to know of processes and of the system; the process layer tells.
+
+use crate::fs::context::FsContext;
+use crate::fs::dentry::Dentry;
+use crate::fs::descriptors::DescriptorTable;
+use crate::fs::mount::Namespace;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use septum_guest_hal::sync::Mutex;
+
+/// A process, as `/proc/PID` shows it.
+pub trait ProcessInfo: Send + Sync {
+    /// Number.
+    fn pid(&self) -> u32;
+
+    /// Number of the parent; 0 if none.
+    fn parent(&self) -> u32 {
+        0
+    }
+
+    /// Name (`comm`), at most 15 bytes.
+    fn name(&self) -> Vec<u8>;
+
+    /// The program's file.
+    fn executable(&self) -> Option<Arc<Dentry>>;
+
+    /// Arguments, each with its NUL.
+    fn arguments(&self) -> Vec<u8>;
+
+    /// Environment, each with its NUL.
+    fn environment(&self) -> Vec<u8>;
+
+    /// The auxiliary vector.
+    fn auxiliary(&self) -> Vec<u8>;
+
+    /// Open files.
+    fn descriptors(&self) -> &Mutex<DescriptorTable>;
+
+    /// Root, working directory, identity.
+    fn fs(&self) -> FsContext;
+
+    /// Calls `each` for every mapping, ascending.
+    fn mappings(&self, each: &mut dyn FnMut(&Mapping<'_>));
+
+    /// Numbers of its threads, its own first.
+    fn threads(&self) -> Vec<u32> {
+        alloc::vec![self.pid()]
+    }
+
+    /// What it uses.
+    fn usage(&self) -> Usage;
+
+    /// Soft and hard limits, in the order of RLIMIT_; `u64::MAX` is unlimited.
+    fn limits(&self) -> [(u64, u64); 16];
+
+    /// Signals: pending, blocked, ignored, caught (bit N-1 is signal N).
+    fn signals(&self) -> [u64; 4] {
+        [0; 4]
+    }
+}
+
+/// A line of `maps`.
+pub struct Mapping<'a> {
+    /// First address.
+    pub start: u64,
+    /// One past the last address.
+    pub end: u64,
+    /// Readable.
+    pub read: bool,
+    /// Writable.
+    pub write: bool,
+    /// Executable.
+    pub execute: bool,
+    /// Changes are shared with others.
+    pub is_shared: bool,
+    /// Offset in the file.
+    pub offset: u64,
+    /// The file.
+    pub file: Option<&'a Arc<Dentry>>,
+    /// What it is called if it is not of a file: `[heap]`, or nothing.
+    pub label: &'a str,
+}
+
+/// What a process uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// Address space, bytes.
+    pub virtual_bytes: u64,
+    /// Memory, bytes.
+    pub resident_bytes: u64,
+    /// Most memory ever, bytes.
+    pub peak_resident_bytes: u64,
+    /// Start, monotonic clock, ns.
+    pub started_ns: u64,
+    /// Time it has run, ns.
+    pub ran_ns: u64,
+}
+
+/// The system.
+pub trait System: Send + Sync {
+    /// The process that is asking.
+    fn current(&self) -> Option<Arc<dyn ProcessInfo>>;
+
+    /// The thread that is asking.
+    fn current_thread(&self) -> u32;
+
+    /// Numbers of all processes.
+    fn pids(&self) -> Vec<u32>;
+
+    /// A process by its number.
+    fn process(&self, pid: u32) -> Option<Arc<dyn ProcessInfo>>;
+
+    /// Every mount.
+    fn namespace(&self) -> Arc<Namespace>;
+
+    /// Host name.
+    fn hostname(&self) -> Vec<u8>;
+
+    /// Release, as `uname` tells it.
+    fn release(&self) -> &str;
+
+    /// Version, as `uname` tells it.
+    fn version(&self) -> &str;
+
+    /// Number of CPUs.
+    fn cpus(&self) -> u32;
+
+    /// The lines of one CPU in `cpuinfo` after `processor`.
+    fn cpu_description(&self) -> String {
+        String::from("vendor_id\t: unknown\nmodel name\t: unknown\n")
+    }
+}

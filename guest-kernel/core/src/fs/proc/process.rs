@@ -1,0 +1,189 @@
+//! `/proc/PID` files about a process.
+
+use super::facts::{Mapping, ProcessInfo, System};
+use super::system::{mountinfo, mounts, ticks};
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+type Make = fn(&dyn System, &dyn ProcessInfo) -> Vec<u8>;
+
+/// A file about a process: name, permissions, contents.
+pub struct ProcessFile {
+    pub name: &'static [u8],
+    pub permissions: u32,
+    pub make: Make,
+}
+
+const fn file(name: &'static [u8], make: Make) -> ProcessFile {
+    ProcessFile { name, permissions: 0o444, make }
+}
+
+/// All of them.
+pub static FILES: &[ProcessFile] = &[
+    file(b"cmdline", |_, process| process.arguments()),
+    file(b"comm", |_, process| [&process.name()[..], b"\n"].concat()),
+    file(b"limits", |_, process| limits(process)),
+    file(b"maps", |_, process| maps(process)),
+    file(b"mountinfo", |system, process| mountinfo(system, &process.fs().root)),
+    file(b"mounts", |system, process| mounts(system, &process.fs().root)),
+    file(b"oom_score", |_, _| b"0\n".to_vec()),
+    file(b"oom_score_adj", |_, _| b"0\n".to_vec()),
+    file(b"stat", |_, process| stat(process)),
+    file(b"statm", |_, process| statm(process)),
+    file(b"status", |_, process| status(process)),
+    file(b"wchan", |_, _| b"0".to_vec()),
+    file(b"cgroup", |_, _| b"0::/\n".to_vec()),
+    ProcessFile { name: b"auxv", permissions: 0o400, make: |_, process| process.auxiliary() },
+    ProcessFile { name: b"environ", permissions: 0o400, make: |_, process| process.environment() },
+];
+
+fn name(process: &dyn ProcessInfo) -> String {
+    String::from_utf8_lossy(&process.name()).into_owned()
+}
+
+fn maps(process: &dyn ProcessInfo) -> Vec<u8> {
+    let root = process.fs().root;
+    let mut text = Vec::new();
+    process.mappings(&mut |mapping: &Mapping<'_>| {
+        let flag = |is: bool, letter| if is { letter } else { '-' };
+        let metadata = mapping.file.and_then(|file| file.metadata().ok());
+        let (device, inode) = metadata.map_or((0, 0), |metadata| (metadata.device, metadata.inode));
+        let line = format!(
+            "{:08x}-{:08x} {}{}{}{} {:08x} {:02x}:{:02x} {inode}",
+            mapping.start,
+            mapping.end,
+            flag(mapping.read, 'r'),
+            flag(mapping.write, 'w'),
+            flag(mapping.execute, 'x'),
+            if mapping.is_shared { 's' } else { 'p' },
+            mapping.offset,
+            device >> 8,
+            device & 0xff,
+        );
+        let path = mapping.file.map(|file| file.path(&root));
+        let path = path.as_deref().unwrap_or(mapping.label.as_bytes());
+        text.extend_from_slice(line.as_bytes());
+        if !path.is_empty() {
+            // Names begin in column 73.
+            let start = text.len() - line.len();
+            text.resize((start + 73).max(text.len() + 1), b' ');
+            text.extend_from_slice(path);
+        }
+        text.push(b'\n');
+    });
+    text
+}
+
+fn stat(process: &dyn ProcessInfo) -> Vec<u8> {
+    let usage = process.usage();
+    let [pending, blocked, ignored, caught] = process.signals();
+    let pid = process.pid();
+    let limit = process.limits()[5].0;
+    // Fields 1 to 52 of proc(5); those that nothing here counts are 0.
+    format!(
+        "{pid} ({}) R {} {pid} {pid} 0 -1 4194304 0 0 0 0 {} 0 0 0 20 0 {} 0 {} {} {} {limit} \
+         0 0 0 0 0 {pending} {blocked} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+        name(process),
+        process.parent(),
+        ticks(usage.ran_ns),
+        process.threads().len(),
+        ticks(usage.started_ns),
+        usage.virtual_bytes,
+        usage.resident_bytes / 4096,
+    )
+    .into_bytes()
+}
+
+fn statm(process: &dyn ProcessInfo) -> Vec<u8> {
+    let usage = process.usage();
+    let (size, resident) = (usage.virtual_bytes / 4096, usage.resident_bytes / 4096);
+    format!("{size} {resident} 0 0 0 {size} 0\n").into_bytes()
+}
+
+fn status(process: &dyn ProcessInfo) -> Vec<u8> {
+    let usage = process.usage();
+    let fs = process.fs();
+    let (pid, uid, gid) = (process.pid(), fs.uid, fs.gid);
+    let [pending, blocked, ignored, caught] = process.signals();
+    let (virtual_kib, resident) = (usage.virtual_bytes / 1024, usage.resident_bytes / 1024);
+    let peak = usage.peak_resident_bytes.max(usage.resident_bytes) / 1024;
+    let capabilities: u64 = if uid == 0 { 0x1ff_ffff_ffff } else { 0 };
+    let descriptors = process.descriptors().lock().numbers().len().next_power_of_two().max(64);
+    let mut text = format!(
+        "Name:\t{}\nUmask:\t{:04o}\nState:\tR (running)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{}\nTracerPid:\t0\n\
+         Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nFDSize:\t{descriptors}\nGroups:\t{gid} \n",
+        name(process),
+        fs.umask,
+        process.parent(),
+    );
+    for (name, value) in [
+        ("VmPeak", virtual_kib),
+        ("VmSize", virtual_kib),
+        ("VmLck", 0),
+        ("VmPin", 0),
+        ("VmHWM", peak),
+        ("VmRSS", resident),
+        ("RssAnon", resident),
+        ("RssFile", 0),
+        ("RssShmem", 0),
+        ("VmData", virtual_kib),
+        ("VmStk", 0),
+        ("VmExe", 0),
+        ("VmLib", 0),
+        ("VmPTE", 0),
+        ("VmSwap", 0),
+    ] {
+        let _ = writeln!(text, "{name}:\t{value:>8} kB");
+    }
+    let _ = write!(
+        text,
+        "Threads:\t{}\nSigQ:\t0/32768\nSigPnd:\t0000000000000000\nShdPnd:\t{pending:016x}\nSigBlk:\t{blocked:016x}\n\
+         SigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\nCapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\n\
+         CapEff:\t{capabilities:016x}\nCapBnd:\t{capabilities:016x}\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t0\n\
+         voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
+        process.threads().len(),
+    );
+    text.into_bytes()
+}
+
+fn limits(process: &dyn ProcessInfo) -> Vec<u8> {
+    const NAMES: [(&str, &str); 16] = [
+        ("Max cpu time", "seconds"),
+        ("Max file size", "bytes"),
+        ("Max data size", "bytes"),
+        ("Max stack size", "bytes"),
+        ("Max core file size", "bytes"),
+        ("Max resident set", "bytes"),
+        ("Max processes", "processes"),
+        ("Max open files", "files"),
+        ("Max locked memory", "bytes"),
+        ("Max address space", "bytes"),
+        ("Max file locks", "locks"),
+        ("Max pending signals", "signals"),
+        ("Max msgqueue size", "bytes"),
+        ("Max nice priority", ""),
+        ("Max realtime priority", ""),
+        ("Max realtime timeout", "us"),
+    ];
+    let number = |value: u64| if value == u64::MAX { "unlimited".into() } else { format!("{value}") };
+    let mut text = format!("{:<25} {:<20} {:<20} {:<10}\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for ((name, unit), (soft, hard)) in NAMES.into_iter().zip(process.limits()) {
+        let _ = writeln!(text, "{name:<25} {:<20} {:<20} {unit:<10}", number(soft), number(hard));
+    }
+    text.into_bytes()
+}
+
+/// `fdinfo/N`
+pub fn descriptor_info(process: &dyn ProcessInfo, fd: i32) -> Option<Vec<u8>> {
+    let file = process.descriptors().lock().get(fd).ok()?;
+    let (position, mount) = (*file.position().lock(), file.dentry().mount().id);
+    let flags = file.flags().bits();
+    Some(format!("pos:\t{position}\nflags:\t0{flags:o}\nmnt_id:\t{mount}\n").into_bytes())
+}
+
+/// What the link `exe` says.
+pub fn executable_path(process: &dyn ProcessInfo) -> Option<Vec<u8>> {
+    process.executable().map(|dentry| dentry.path(&process.fs().root))
+}

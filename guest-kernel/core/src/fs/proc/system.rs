@@ -1,0 +1,248 @@
+//! `/proc` files about the system.
+
+use super::facts::System;
+use super::text::escaped;
+use crate::fs::dentry::Dentry;
+use crate::random;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+use septum_guest_hal::clock::{monotonic_ns, realtime_ns};
+use septum_guest_hal::frame;
+
+/// An entry of a directory that is always there.
+pub struct Item {
+    pub name: &'static [u8],
+    pub body: Body,
+}
+
+pub enum Body {
+    File(fn(&dyn System) -> Vec<u8>),
+    Directory(&'static [Item]),
+    Link(fn(&dyn System) -> Vec<u8>),
+}
+
+const fn file(name: &'static [u8], make: fn(&dyn System) -> Vec<u8>) -> Item {
+    Item { name, body: Body::File(make) }
+}
+
+const fn directory(name: &'static [u8], items: &'static [Item]) -> Item {
+    Item { name, body: Body::Directory(items) }
+}
+
+/// What is in `/proc` beside processes.
+pub static ITEMS: &[Item] = &[
+    Item { name: b"self", body: Body::Link(own) },
+    Item { name: b"thread-self", body: Body::Link(own_thread) },
+    Item { name: b"mounts", body: Body::Link(|_| b"self/mounts".to_vec()) },
+    file(b"cpuinfo", cpuinfo),
+    file(b"cmdline", |_| b"\n".to_vec()),
+    file(b"devices", |_| b"Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devices:\n".to_vec()),
+    file(b"filesystems", |_| {
+        b"nodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\toverlay\nnodev\tvirtiofs\n".to_vec()
+    }),
+    file(b"loadavg", |system| format!("0.00 0.00 0.00 1/1 {}\n", system.current_thread()).into_bytes()),
+    file(b"meminfo", |_| meminfo()),
+    file(b"stat", stat),
+    file(b"swaps", |_| b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_vec()),
+    file(b"uptime", |_| uptime()),
+    file(b"version", |system| {
+        format!("Linux version {} (septum) {}\n", system.release(), system.version()).into_bytes()
+    }),
+    directory(
+        b"sys",
+        &[
+            directory(
+                b"fs",
+                &[
+                    file(b"file-max", |_| b"1048576\n".to_vec()),
+                    file(b"nr_open", |_| b"1048576\n".to_vec()),
+                    file(b"pipe-max-size", |_| b"65536\n".to_vec()),
+                ],
+            ),
+            directory(
+                b"kernel",
+                &[
+                    file(b"cap_last_cap", |_| b"40\n".to_vec()),
+                    file(b"domainname", |_| b"(none)\n".to_vec()),
+                    file(b"hostname", |system| [&system.hostname()[..], b"\n"].concat()),
+                    file(b"ngroups_max", |_| b"65536\n".to_vec()),
+                    file(b"osrelease", |system| format!("{}\n", system.release()).into_bytes()),
+                    file(b"ostype", |_| b"Linux\n".to_vec()),
+                    file(b"pid_max", |_| b"4194304\n".to_vec()),
+                    directory(
+                        b"random",
+                        &[
+                            file(b"boot_id", |_| boot_id()),
+                            file(b"entropy_avail", |_| b"256\n".to_vec()),
+                            file(b"poolsize", |_| b"256\n".to_vec()),
+                            file(b"uuid", |_| uuid()),
+                        ],
+                    ),
+                    file(b"randomize_va_space", |_| b"2\n".to_vec()),
+                    file(b"threads-max", |_| b"32768\n".to_vec()),
+                    file(b"version", |system| format!("{}\n", system.version()).into_bytes()),
+                ],
+            ),
+            directory(
+                b"vm",
+                &[
+                    file(b"max_map_count", |_| b"65530\n".to_vec()),
+                    file(b"mmap_min_addr", |_| b"65536\n".to_vec()),
+                    file(b"overcommit_memory", |_| b"1\n".to_vec()),
+                    file(b"overcommit_ratio", |_| b"50\n".to_vec()),
+                    file(b"swappiness", |_| b"60\n".to_vec()),
+                ],
+            ),
+        ],
+    ),
+];
+
+fn own(system: &dyn System) -> Vec<u8> {
+    system.current().map_or_else(Vec::new, |process| format!("{}", process.pid()).into_bytes())
+}
+
+fn own_thread(system: &dyn System) -> Vec<u8> {
+    let Some(process) = system.current() else { return Vec::new() };
+    format!("{}/task/{}", process.pid(), system.current_thread()).into_bytes()
+}
+
+fn cpuinfo(system: &dyn System) -> Vec<u8> {
+    let description = system.cpu_description();
+    let cpus = system.cpus();
+    let mut text = String::new();
+    for cpu in 0..cpus {
+        let _ = write!(
+            text,
+            "processor\t: {cpu}\n{description}physical id\t: 0\nsiblings\t: {cpus}\ncore id\t\t: {cpu}\ncpu cores\t: {cpus}\n\n"
+        );
+    }
+    text.into_bytes()
+}
+
+fn meminfo() -> Vec<u8> {
+    let usage = frame::usage();
+    let kib = |frames: u64| frames * 4;
+    let (total, free) = (kib(usage.total), kib(usage.total.saturating_sub(usage.used)));
+    let lines = [
+        ("MemTotal", total),
+        ("MemFree", free),
+        ("MemAvailable", free),
+        ("Buffers", 0),
+        ("Cached", 0),
+        ("SwapCached", 0),
+        ("Active", total - free),
+        ("Inactive", 0),
+        ("Active(anon)", total - free),
+        ("Inactive(anon)", 0),
+        ("Active(file)", 0),
+        ("Inactive(file)", 0),
+        ("Unevictable", 0),
+        ("Mlocked", 0),
+        ("SwapTotal", 0),
+        ("SwapFree", 0),
+        ("Dirty", 0),
+        ("Writeback", 0),
+        ("AnonPages", total - free),
+        ("Mapped", 0),
+        ("Shmem", 0),
+        ("Slab", 0),
+        ("CommitLimit", total),
+        ("Committed_AS", total - free),
+        ("HugePages_Total", 0),
+        ("HugePages_Free", 0),
+    ];
+    let mut text = String::new();
+    for (name, value) in lines {
+        let unit = if name.starts_with("HugePages") { "" } else { " kB" };
+        let _ = writeln!(text, "{:<16}{value:>8}{unit}", format!("{name}:"));
+    }
+    text.push_str("Hugepagesize:       2048 kB\n");
+    text.into_bytes()
+}
+
+/// Hundredths of a second, the unit of `/proc`'s times (USER_HZ).
+pub fn ticks(ns: u64) -> u64 {
+    ns / 10_000_000
+}
+
+fn uptime() -> Vec<u8> {
+    let ticks = ticks(monotonic_ns());
+    format!("{}.{:02} 0.00\n", ticks / 100, ticks % 100).into_bytes()
+}
+
+fn stat(system: &dyn System) -> Vec<u8> {
+    let now = ticks(monotonic_ns());
+    let cpus = u64::from(system.cpus());
+    let mut text = format!("cpu  {} 0 0 0 0 0 0 0 0 0\n", now * cpus);
+    for cpu in 0..cpus {
+        let _ = writeln!(text, "cpu{cpu} {now} 0 0 0 0 0 0 0 0 0");
+    }
+    let started = realtime_ns().saturating_sub(monotonic_ns()) / 1_000_000_000;
+    let _ = write!(
+        text,
+        "intr 0\nctxt 0\nbtime {started}\nprocesses 1\nprocs_running 1\nprocs_blocked 0\nsoftirq 0 0 0 0 0 0 0 0 0 0 0\n"
+    );
+    text.into_bytes()
+}
+
+/// A random UUID (version 4).
+fn uuid() -> Vec<u8> {
+    let mut bytes = [0; 16];
+    random::fill(&mut bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let mut text = String::new();
+    for (index, byte) in bytes.iter().enumerate() {
+        if [4, 6, 8, 10].contains(&index) {
+            text.push('-');
+        }
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push('\n');
+    text.into_bytes()
+}
+
+/// As [`uuid`], but the same every time.
+fn boot_id() -> Vec<u8> {
+    static ID: septum_guest_hal::sync::Once<Vec<u8>> = septum_guest_hal::sync::Once::new();
+    ID.call_once(uuid).clone()
+}
+
+fn flags(mount: &Dentry) -> &'static str {
+    if mount.mount().is_read_only { "ro" } else { "rw" }
+}
+
+/// `mounts`: source, place, type, options.
+pub fn mounts(system: &dyn System, root: &Arc<Dentry>) -> Vec<u8> {
+    let mut text = String::new();
+    for mounted in system.namespace().mounts() {
+        let mount = mounted.mount();
+        let (source, place) = (escaped(&mount.source), escaped(&mounted.path(root)));
+        let _ = writeln!(text, "{source} {place} {} {},relatime 0 0", mount.file_system, flags(&mounted));
+    }
+    text.into_bytes()
+}
+
+/// `mountinfo`: also numbers, devices and parents.
+pub fn mountinfo(system: &dyn System, root: &Arc<Dentry>) -> Vec<u8> {
+    let mut text = String::new();
+    for mounted in system.namespace().mounts() {
+        let mount = mounted.mount();
+        let parent = mount.covered.as_ref().map_or(0, |covered| covered.mount().id);
+        let device = mounted.metadata().map_or(0, |metadata| metadata.device);
+        let (source, place) = (escaped(&mount.source), escaped(&mounted.path(root)));
+        let flags = flags(&mounted);
+        let _ = writeln!(
+            text,
+            "{} {parent} {}:{} / {place} {flags},relatime - {} {source} {flags}",
+            mount.id,
+            device >> 8,
+            device & 0xff,
+            mount.file_system,
+        );
+    }
+    text.into_bytes()
+}
