@@ -159,6 +159,9 @@ impl FuseHost {
             3 => Ok(self.attributes_reply(number)),
             4 => {
                 let valid = half(body, 0);
+                if valid & 8 != 0 && self.nodes[&number].mode & 0o222 == 0 {
+                    self.check_handle(word(body, 1), number, true)?;
+                }
                 let node = self.nodes.get_mut(&number).unwrap();
                 if valid & 1 != 0 {
                     node.mode = half(body, 17);

@@ -42,3 +42,74 @@ impl Entropy {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{self, Answer, Model};
+    use septum_abi::layout::ECAM_BASE;
+    use septum_abi::linux::Errno;
+
+    /// Counts instead of throwing dice, and stops short.
+    struct Counter(u8);
+
+    impl Model for Counter {
+        fn device_type(&self) -> u16 {
+            4
+        }
+        fn features(&self) -> u64 {
+            0
+        }
+        fn queue_sizes(&self) -> Vec<u16> {
+            vec![8]
+        }
+        fn request(&mut self, _queue: u16, _output: &[u8], capacity: usize) -> Answer {
+            let bytes = (0..capacity.min(100)).map(|_| {
+                self.0 = self.0.wrapping_add(1);
+                self.0
+            });
+            Answer::Reply(bytes.collect())
+        }
+        fn as_any(&mut self) -> &mut dyn std::any::Any {
+            self
+        }
+    }
+
+    #[test]
+    fn bytes_are_asked_for_until_there_are_enough() {
+        let machine = testing::machine(vec![Box::new(Counter(0))]);
+        let devices =
+            crate::discover(ECAM_BASE, machine.pci_devices(), |kind, error| panic!("{kind}: {error:?}"));
+        assert!(machine.accesses() < 2, "not brought up before it is needed");
+        let entropy = devices.entropy().unwrap().unwrap();
+        let mut bytes = [0; 250];
+        assert_eq!(entropy.fill(&mut bytes), Ok(()));
+        assert!((1..=250).eq(bytes));
+        assert_eq!(entropy.fill(&mut []), Ok(()));
+    }
+
+    #[test]
+    fn a_source_that_has_run_dry_is_an_error() {
+        struct Dry;
+        impl Model for Dry {
+            fn device_type(&self) -> u16 {
+                4
+            }
+            fn features(&self) -> u64 {
+                0
+            }
+            fn queue_sizes(&self) -> Vec<u16> {
+                vec![1]
+            }
+            fn request(&mut self, _queue: u16, _output: &[u8], _capacity: usize) -> Answer {
+                Answer::Reply(Vec::new())
+            }
+            fn as_any(&mut self) -> &mut dyn std::any::Any {
+                self
+            }
+        }
+        let machine = testing::machine(vec![Box::new(Dry)]);
+        let devices = crate::discover(ECAM_BASE, machine.pci_devices(), |_, _| {});
+        let entropy = devices.entropy().unwrap().unwrap();
+        assert_eq!(entropy.fill(&mut [0; 3]), Err(Errno::EIO));
+    }
+}

@@ -89,6 +89,8 @@ pub mod set {
     pub const ACCESSED: u32 = 1 << 4;
     /// Last change of contents.
     pub const MODIFIED: u32 = 1 << 5;
+    /// The handle.
+    pub const HANDLE: u32 = 1 << 6;
 }
 
 /// Flags of OPEN and CREATE: Linux's.

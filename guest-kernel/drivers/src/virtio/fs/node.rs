@@ -198,6 +198,14 @@ impl Node {
         Ok(handle)
     }
 
+    /// A handle for writing that is open anyway.
+    pub(super) fn open_writable(&self) -> Option<Arc<Handle>> {
+        let state = self.state.lock();
+        let handles = state.handles.as_ref()?;
+        let [_, writable, both] = &handles.open;
+        handles.created.clone().or_else(|| both.upgrade()).or_else(|| writable.upgrade())
+    }
+
     /// Keeps the handle that came with the file's creation.
     pub(super) fn keep_handle(&self, handle: Handle) {
         self.state.lock().handles.get_or_insert_default().created = Some(Arc::new(handle));

@@ -202,6 +202,8 @@ fn names_are_made_moved_and_removed() {
     assert_eq!(file.metadata().unwrap().permissions, 0o444);
     let open = file.open(WRITE_ONLY).unwrap();
     assert_eq!(open.write_at(0, &mut KernelSource(b"hello")), Ok(5));
+    file.set_metadata(&SetMetadata { size: Some(3), ..SetMetadata::default() }).unwrap();
+    assert_eq!(file.metadata().unwrap().size, 3);
     assert_eq!((count(&machine, 35), count(&machine, OPEN)), (1, 0), "made and opened in one go");
     let long = vec![b't'; 3000];
     let link = root.create(b"link", Create::Symlink(&long), OWNERSHIP).unwrap();

@@ -144,3 +144,42 @@ fn a_used_index_too_far_ahead_breaks_the_queue() {
     machine.with_device(0, |device, memory| memory.write_u16(device.queues[0].used + 2, 9));
     assert_eq!(queue.wait(token), Err(Errno::EIO));
 }
+
+#[test]
+fn several_cpus_share_a_queue() {
+    let (machine, queue, region) = queue();
+    std::thread::scope(|scope| {
+        for cpu in 0..4u8 {
+            let (machine, queue, region) = (Arc::clone(&machine), &queue, &region);
+            scope.spawn(move || {
+                crate::platform::enter(machine);
+                let at = 64 * u64::from(cpu);
+                region.write(usize::from(cpu) * 64, &[cpu; 8]);
+                for _ in 0..2000 {
+                    let token =
+                        queue.submit_blocking(&[part(region, at, 8)], &[part(region, at + 32, 8)]).unwrap();
+                    assert_eq!(queue.wait(token), Ok(8));
+                }
+                assert_eq!(bytes(region, usize::from(cpu) * 64 + 32, 8), [cpu; 8]);
+            });
+        }
+    });
+}
+
+#[test]
+fn descriptors_set_aside_are_used_again_and_again() {
+    let (machine, queue, region) = queue();
+    let chain = queue.reserve(&part(&region, 0, 100), &part(&region, 200, 50)).unwrap();
+    region.write(0, b"abcdef");
+    for len in (1..=6).cycle().take(1000) {
+        let token = queue.submit_chain(&chain, len).unwrap();
+        assert_eq!(queue.wait(token), Ok(len));
+    }
+    assert_eq!(bytes(&region, 200, 4), b"dcba");
+    let others = queue.submit(&[part(&region, 0, 1); 6], &[]).unwrap();
+    assert_eq!(queue.wait(others), Ok(0));
+    machine.is_prompt.store(false, Ordering::Relaxed);
+    let token = queue.submit_chain(&chain, 1).unwrap();
+    machine.with_device(0, |device, memory| device.finish(0, 0, 51, memory));
+    assert_eq!(queue.wait(token), Err(Errno::EIO));
+}
