@@ -8,8 +8,7 @@
 //! The copies are taken first because the RAM file system hides what is below its mount point, and a share may be there.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use septum_api_types::exit::Code;
@@ -17,7 +16,7 @@ use septum_api_types::failure::Failure;
 
 use super::namespace::{leave_host, refused};
 use super::plan::{Plan, Root, Share};
-use super::system::{self, incomplete, make_directory};
+use super::system::{self, make_directories, make_directory, make_file};
 use super::tree::{Access, Tree, seal};
 use super::{View, etc};
 use crate::outcome::reason;
@@ -50,10 +49,10 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
     attach(descriptors, &stage.join("proc/self/fd"))?;
     // The file server opens it, and would read it only for a way of naming files that is not used.
     let mounts = stage.join("proc/self/mountinfo");
-    fs::write(&mounts, []).map_err(|error| incomplete(&mounts, &error))?;
+    make_file(&mounts, &[])?;
     // The file server opens this one too, but only reads it to resolve file handles, which are not used.
     let mounts = stage.join("proc/self/mountinfo");
-    fs::write(&mounts, []).map_err(|error| incomplete(&mounts, &error))?;
+    make_file(&mounts, &[])?;
     let share_root = stage.join("share");
     place_system(system, plan, &share_root.join("system"))?;
     make_mount_points(plan, &share_root.join("system"));
@@ -90,7 +89,7 @@ fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure
 fn make_mount_points(plan: &Plan, system: &Path) {
     for share in &plan.shares {
         let inside = share.guest.strip_prefix("/").unwrap_or(&share.guest);
-        let _ = fs::create_dir_all(system.join(inside));
+        let _ = make_directories(&system.join(inside));
     }
 }
 
@@ -99,13 +98,12 @@ fn place_share(share: &Share, tree: Tree, target: &Path, plan: &Plan) -> Result<
     make_directory(target, 0o755)?;
     let Some(name) = &share.only_file else { return attach(tree, target) };
     let file = target.join(name);
-    fs::write(&file, []).map_err(|error| incomplete(&file, &error))?;
+    make_file(&file, &[])?;
     attach(tree, &file)?;
     for other in &plan.shares {
         match other.guest.strip_prefix(&share.guest) {
             Ok(inside) if inside != OsStr::new("") => {
-                let path: PathBuf = target.join(inside);
-                fs::create_dir_all(&path).map_err(|error| incomplete(&path, &error))?;
+                make_directories(&target.join(inside))?;
             }
             _ => {}
         }

@@ -107,7 +107,11 @@ fn look(folder: &Path) {
         let error = fs::write(place, "new").unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem, "{place}");
     }
-    assert_eq!(fs::metadata("/share/system/tmp").unwrap().permissions().mode() & 0o7777, 0o1777);
+    let mode = |path: &str| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode("/share/system/tmp"), 0o1777);
+    assert_eq!(mode("/share/system/etc"), 0o755);
+    assert_eq!(mode("/share/system/etc/passwd"), 0o644);
+    assert_eq!(mode("/share/system/data/read"), 0o755);
     assert!(!folder.exists(), "the host's files can still be reached");
 
     // The partition finds its shares where they belong.

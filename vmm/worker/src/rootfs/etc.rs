@@ -15,7 +15,7 @@ use septum_api_types::failure::Failure;
 
 use super::namespace::refused;
 use super::plan::User;
-use super::system::{incomplete, make_directory};
+use super::system::{incomplete, make_directories, make_directory, make_file};
 use super::tree::{Access, Tree};
 
 /// Directories shared whole.
@@ -79,7 +79,7 @@ pub(super) fn compose(source: &Path, base: &Path, user: &User, hostname: &str) -
     }
     for (name, text) in made_up(user, hostname) {
         let path = base.join(name);
-        fs::write(&path, text).map_err(|error| incomplete(&path, &error))?;
+        make_file(&path, text.as_bytes())?;
     }
     let mtab = base.join("mtab");
     symlink("/proc/self/mounts", &mtab).map_err(|error| incomplete(&mtab, &error))
@@ -154,9 +154,9 @@ fn share_file(source: &Path, base: &Path, name: &str, buffer: &mut [u8]) -> Resu
     let Ok(length) = rustix::io::read(&file, &mut *buffer) else { return Ok(()) };
     make_parents(base, Path::new(name))?;
     if length < buffer.len() {
-        return fs::write(&to, &buffer[..length]).map_err(|error| incomplete(&to, &error));
+        return make_file(&to, &buffer[..length]);
     }
-    fs::write(&to, []).map_err(|error| incomplete(&to, &error))?;
+    make_file(&to, &[])?;
     let attached = Tree::copy(&from, Access::ReadOnly).and_then(|tree| tree.attach(&to));
     attached.map_err(|error| refused(error, &format!("share {}", from.display())))
 }
@@ -164,8 +164,7 @@ fn share_file(source: &Path, base: &Path, name: &str, buffer: &mut [u8]) -> Resu
 /// Makes the directories between `base` and the last part of `name`.
 fn make_parents(base: &Path, name: &Path) -> Result<(), Failure> {
     let Some(parent) = name.parent().filter(|parent| !parent.as_os_str().is_empty()) else { return Ok(()) };
-    let path = base.join(parent);
-    fs::create_dir_all(&path).map_err(|error| incomplete(&path, &error))
+    make_directories(&base.join(parent))
 }
 
 /// Whether a symbolic link in `/etc` leads to something that the partition has.

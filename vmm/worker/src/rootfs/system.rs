@@ -84,6 +84,21 @@ pub(super) fn make_directory(path: &Path, permissions: u32) -> Result<(), Failur
     fs::DirBuilder::new().mode(permissions).create(path).map_err(|error| incomplete(path, &error))
 }
 
+/// Makes a directory in the worker's own RAM file system, and those that it is in.
+pub(super) fn make_directories(path: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = fs::DirBuilder::new().mode(0o755).recursive(true).create(path);
+    made.map_err(|error| incomplete(path, &error))
+}
+
+/// Writes a file in the worker's own RAM file system.
+pub(super) fn make_file(path: &Path, content: &[u8]) -> Result<(), Failure> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o644).open(path);
+    file.and_then(|mut file| file.write_all(content)).map_err(|error| incomplete(path, &error))
+}
+
 /// Something in the worker's own RAM file system could not be made.
 pub(super) fn incomplete(path: &Path, error: &std::io::Error) -> Failure {
     let what = format!("cannot make '{}' for the partition", path.display());
