@@ -10,7 +10,7 @@
 //! +24  arguments offset u32, len u32, count u32      each string ends with NUL
 //! +36  environ   offset u32, len u32, count u32
 //! +48  mounts    offset u32, len u32, count u32      per mount: kind byte, source NUL, target NUL
-//! +60  limits    uid u32, gid u32, umask u32, flags u32
+//! +60  identity  uid u32, gid u32, umask u32, closed streams u32
 //! +76  strings
 //! ```
 
@@ -104,8 +104,8 @@ pub struct BootConfig<'a> {
     pub gid: u32,
     /// File mode creation mask.
     pub umask: u32,
-    /// Zero.
-    pub flags: u32,
+    /// Bit N: the caller has closed the standard stream with descriptor N.
+    pub closed_streams: u32,
 }
 
 impl<'a> BootConfig<'a> {
@@ -128,7 +128,7 @@ impl<'a> BootConfig<'a> {
             uid: word(blob, 60)?,
             gid: word(blob, 64)?,
             umask: word(blob, 68)?,
-            flags: word(blob, 72)?,
+            closed_streams: word(blob, 72)?,
         })
     }
 
@@ -176,6 +176,8 @@ pub struct Source<'a> {
     pub gid: u32,
     /// See [`BootConfig`].
     pub umask: u32,
+    /// See [`BootConfig`].
+    pub closed_streams: u32,
 }
 
 impl Source<'_> {
@@ -198,7 +200,7 @@ impl Source<'_> {
         put(&u32_of(self.environment.len()).to_le_bytes());
         place(&mut put, mounts_len);
         put(&u32_of(self.mounts.len()).to_le_bytes());
-        for number in [self.uid, self.gid, self.umask, 0] {
+        for number in [self.uid, self.gid, self.umask, self.closed_streams] {
             put(&number.to_le_bytes());
         }
         put(self.program);
@@ -252,6 +254,7 @@ mod tests {
             uid: 1,
             gid: 2,
             umask: 0o22,
+            closed_streams: 5,
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));
@@ -261,7 +264,7 @@ mod tests {
         assert_eq!(config.arguments.iter().collect::<Vec<_>>(), [&b"true"[..], b"", b"two words"]);
         assert_eq!(config.environment.iter().collect::<Vec<_>>(), [&b"A=1"[..]]);
         assert_eq!(config.mounts().collect::<Vec<_>>(), source.mounts);
-        assert_eq!((config.uid, config.gid, config.umask), (1, 2, 0o22));
+        assert_eq!((config.uid, config.gid, config.umask, config.closed_streams), (1, 2, 0o22, 5));
     }
 
     #[test]
@@ -276,6 +279,7 @@ mod tests {
             uid: 0,
             gid: 0,
             umask: 0,
+            closed_streams: 0,
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));

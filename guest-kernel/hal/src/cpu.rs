@@ -1,6 +1,7 @@
 //! The few privileged instructions that are used outside of traps and paging.
 
 use crate::report;
+use alloc::string::String;
 use core::arch::asm;
 
 /// Turns interrupts on, sleeps until one was handled, turns them off.
@@ -18,6 +19,30 @@ pub fn timestamp() -> u64 {
     // SAFETY: reading the counter has no side effect.
     unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
     u64::from(high) << 32 | u64::from(low)
+}
+
+/// The lines of `/proc/cpuinfo` that describe this CPU.
+#[must_use]
+pub fn description() -> String {
+    use core::arch::x86_64::__cpuid;
+    use core::fmt::Write;
+    let text = |words: &[u32]| {
+        let bytes: alloc::vec::Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        String::from_utf8_lossy(&bytes).trim_matches(['\0', ' ']).into()
+    };
+    let leaf = __cpuid(0);
+    let vendor: String = text(&[leaf.ebx, leaf.edx, leaf.ecx]);
+    let name: alloc::vec::Vec<u32> = (0x8000_0002..=0x8000_0004)
+        .map(__cpuid)
+        .flat_map(|leaf| [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])
+        .collect();
+    let name: String = text(&name);
+    let signature = __cpuid(1).eax;
+    let family = (signature >> 8 & 0xf) + (signature >> 20 & 0xff);
+    let model = (signature >> 4 & 0xf) | (signature >> 12 & 0xf0);
+    let mut lines = String::new();
+    let _ = writeln!(lines, "vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: {name}");
+    lines
 }
 
 /// What AT_HWCAP (CPUID.1:EDX) and AT_HWCAP2 (bit 1: FSGSBASE may be used) tell programs.

@@ -1,9 +1,10 @@
 //! The life of the kernel: get the machine ready, find the devices, mount, start the program, run it.
 #![allow(unsafe_code, reason = "the entry point has a fixed symbol name")]
 
-use crate::mounts;
+use crate::mounts::{self, Mounted};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicBool;
 use septum_abi::boot::BootPage;
 use septum_abi::config::BootConfig;
 use septum_abi::linux::Errno;
@@ -63,7 +64,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     let devices = septum_guest_drivers::discover(page.ecam_base, page.pci_devices, |kind, error| {
         log_line!("virtio device {kind} cannot be used: {error:?}");
     });
-    let namespace = mounts::make(&devices, config).map_err(because(start_error::ROOT))?;
+    let Mounted { namespace, processes } = mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));
     (fs.uid, fs.gid, fs.umask) = (config.uid, config.gid, config.umask);
     let cwd = fs.resolve(&fs.root, config.workdir, true).map_err(because(start_error::WORKDIR))?;
@@ -90,11 +91,34 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     };
     let loaded = load(&fs, &machine, request)?;
     let program = Program::take().ok_or(LoadError { reason: start_error::MEMORY, errno: Errno::EBUSY })?;
-    let process = process(namespace, fs, machine, loaded.space, loaded.image, devices.console.as_deref());
+    let console = devices.console.as_deref();
+    let descriptors = descriptors(console, config.closed_streams);
+    let process = process(namespace, fs, machine, loaded.space, loaded.image, descriptors);
     let thread = Thread::new(Arc::new(process), program);
-    mounts::publish(&thread.process);
+    if let Some(processes) = processes {
+        processes.publish(&thread.process);
+    }
     thread.start_at(loaded.entry, loaded.stack);
     Ok(thread)
+}
+
+/// The standard streams, except those that the caller closed.
+fn descriptors(console: Option<&Console>, closed_streams: u32) -> DescriptorTable {
+    let mut descriptors = DescriptorTable::new(1024);
+    let Some(console) = console else { return descriptors };
+    let streams = [
+        (Stream::Input, OpenFlags::empty(), b"stdin"),
+        (Stream::Output, OpenFlags::WRITE_ONLY, b"stdou"),
+        (Stream::Error, OpenFlags::WRITE_ONLY, b"stder"),
+    ];
+    for (number, (stream, flags, name)) in streams.into_iter().enumerate() {
+        if closed_streams & 1 << number == 0 {
+            let file = anonymous::open(name, FileKind::Fifo, console.stdio(stream), flags);
+            // Three descriptors fit into any table.
+            let _ = descriptors.insert(file, false, number);
+        }
+    }
+    descriptors
 }
 
 fn vdso_frames(object: &'static [u8]) -> Option<[Vec<Frame>; 2]> {
@@ -107,21 +131,8 @@ fn process(
     machine: Machine,
     space: septum_guest_core::memory::AddressSpace,
     image: septum_guest_core::process::Image,
-    console: Option<&Console>,
+    descriptors: DescriptorTable,
 ) -> Process {
-    let mut descriptors = DescriptorTable::new(1024);
-    if let Some(console) = console {
-        let streams = [
-            (Stream::Input, OpenFlags::empty(), b"stdin"),
-            (Stream::Output, OpenFlags::WRITE_ONLY, b"stdou"),
-            (Stream::Error, OpenFlags::WRITE_ONLY, b"stder"),
-        ];
-        for (stream, flags, name) in streams {
-            let file = anonymous::open(name, FileKind::Fifo, console.stdio(stream), flags);
-            // Three descriptors fit into any table.
-            let _ = descriptors.insert(file, false, 0);
-        }
-    }
     Process {
         pid: FIRST_PID,
         space: Mutex::new(space),
@@ -133,6 +144,7 @@ fn process(
         pending: Mutex::default(),
         limits: Mutex::default(),
         timer: Mutex::default(),
+        has_no_new_privileges: AtomicBool::new(false),
         end: Mutex::new(None),
         started_ns: clock::monotonic_ns(),
         machine,

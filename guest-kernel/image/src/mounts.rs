@@ -8,16 +8,34 @@ use septum_guest_core::fs::devices;
 use septum_guest_core::fs::inode::InodeRef;
 use septum_guest_core::fs::mount::{MountOptions, Namespace};
 use septum_guest_core::fs::overlay;
+use septum_guest_core::fs::proc;
 use septum_guest_core::fs::ramfs::RamFs;
-use septum_guest_core::process::Process;
+use septum_guest_core::process::table::ProcessTable;
 use septum_guest_drivers::Devices;
 use septum_guest_drivers::virtio::fs::Caching;
 
+/// The tree, and the process table that its `/proc` shows.
+pub struct Mounted {
+    /// Every mount.
+    pub namespace: Arc<Namespace>,
+    /// There is none without a `/proc`.
+    pub processes: Option<Arc<ProcessTable>>,
+}
+
 /// Makes all mounts, in order. The first one is the root.
-pub fn make(devices: &Devices, config: &BootConfig<'static>) -> Result<Arc<Namespace>, Errno> {
+pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Result<Mounted, Errno> {
     let mut namespace: Option<Arc<Namespace>> = None;
+    let mut processes = None;
     for mount in config.mounts() {
-        let (inode, file_system) = file_system(devices, &mount)?;
+        let (inode, file_system) = match (mount.kind, &namespace) {
+            (MountKind::Process, Some(tree)) => {
+                let table =
+                    ProcessTable::new(Arc::clone(tree), config.hostname, cpus, septum_guest_hal::cpu::description());
+                processes = Some(Arc::clone(&table));
+                (proc::file_system(table), "proc")
+            }
+            _ => file_system(devices, &mount)?,
+        };
         let is_read_only = mount.kind == MountKind::ReadOnly;
         let options = MountOptions { source: b"septum", file_system, is_read_only };
         match &namespace {
@@ -32,7 +50,7 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>) -> Result<Arc<Names
             }
         }
     }
-    namespace.ok_or(Errno::ENOENT)
+    Ok(Mounted { namespace: namespace.ok_or(Errno::ENOENT)?, processes })
 }
 
 fn file_system(devices: &Devices, mount: &Mount<'_>) -> Result<(InodeRef, &'static str), Errno> {
@@ -43,11 +61,6 @@ fn file_system(devices: &Devices, mount: &Mount<'_>) -> Result<(InodeRef, &'stat
         MountKind::ReadWrite => (shared(Caching::AsTold)?, "virtiofs"),
         MountKind::Ram => (RamFs::new().root(), "tmpfs"),
         MountKind::Device => (devices::file_system()?, "devtmpfs"),
-        MountKind::Process => (RamFs::new().root(), "proc"),
+        MountKind::Process => return Err(Errno::EINVAL),
     })
-}
-
-/// Shows the process in the process file systems.
-pub fn publish(process: &Arc<Process>) {
-    let _ = process;
 }

@@ -42,22 +42,20 @@ pub struct LateFacts {
 }
 
 /// Loads the kernel and writes tables and configuration. Returns the kernel and where the configuration lies.
-pub fn prepare(ram: &GuestRam, ranges: &[(u64, u64)], spec: &MachineSpec) -> Result<(LoadedKernel, MemoryRange), BootError> {
+pub fn prepare(ram: &GuestRam, ranges: &[(u64, u64)], spec: &MachineSpec, closed_streams: u32) -> Result<(LoadedKernel, MemoryRange), BootError> {
     let kernel = image::load(ram, septum_kernel_image::KERNEL)?;
     tables::write_page_tables(ram, ranges, &kernel)?;
     tables::write_idt(ram, &kernel.vectors)?;
     tables::write_vcpu_area(ram, FIRST_VCPU_AREA)?;
-    let config = configuration(spec);
+    let config = configuration(spec, closed_streams);
     write_bytes(ram, kernel.end, &config)?;
     let config = MemoryRange { start: kernel.end, len: config.len() as u64 };
     Ok((kernel, config))
 }
 
-fn configuration(spec: &MachineSpec) -> Vec<u8> {
-    let slices = |list: &[Vec<u8>]| -> Vec<Vec<u8>> { list.to_vec() };
-    let (arguments, environment) = (slices(&spec.arguments), slices(&spec.environment));
-    let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-    let environment: Vec<&[u8]> = environment.iter().map(Vec::as_slice).collect();
+fn configuration(spec: &MachineSpec, closed_streams: u32) -> Vec<u8> {
+    let arguments: Vec<&[u8]> = spec.arguments.iter().map(Vec::as_slice).collect();
+    let environment: Vec<&[u8]> = spec.environment.iter().map(Vec::as_slice).collect();
     let mounts: Vec<Mount<'_>> = spec
         .mounts
         .iter()
@@ -73,6 +71,7 @@ fn configuration(spec: &MachineSpec) -> Vec<u8> {
         uid: spec.uid,
         gid: spec.gid,
         umask: spec.umask,
+        closed_streams,
     };
     let mut blob = Vec::new();
     source.write(|bytes| blob.extend_from_slice(bytes));

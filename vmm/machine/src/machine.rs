@@ -123,6 +123,8 @@ impl Machine {
         let pci = PciBus::new(services, PCI_WINDOW);
         let thread = |name: &str| DeviceThread::spawn(name).map_err(MachineError::Thread);
         let (streams, files) = (thread("streams")?, thread("files")?);
+        let streams_of = [&resources.stdin, &resources.stdout, &resources.stderr];
+        let closed_streams = (0..).zip(streams_of).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
         let ports =
             ConsolePorts { log: None, stdin: resources.stdin, stdout: resources.stdout, stderr: resources.stderr };
         let console = Console::new(ports, Arc::new(NoMessages), streams.handle()).map_err(|e| MachineError::Device("console", e))?;
@@ -135,7 +137,7 @@ impl Machine {
         // Slots and doorbells are in place: with the interrupt controller there, changing them takes much longer.
         vm.create_irqchip()?;
         let vcpu = vm.create_vcpu(0)?;
-        let (kernel, config) = boot::prepare(&ram, &ranges, spec)?;
+        let (kernel, config) = boot::prepare(&ram, &ranges, spec, closed_streams)?;
         let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
         policy.apply(&vcpu, FIRST_VCPU_AREA, &kernel)?;
         let tsc_khz = u64::from(vcpu.tsc_khz()?);

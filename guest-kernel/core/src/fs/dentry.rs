@@ -558,4 +558,51 @@ mod tests {
         }
         drop(at);
     }
+
+    /// A directory that the host changes: a RAM file system written behind the dentries' back.
+    struct Volume(InodeRef);
+
+    impl Inode for Volume {
+        fn as_any(&self) -> &dyn core::any::Any {
+            self
+        }
+        fn metadata(&self) -> Result<Metadata, Errno> {
+            self.0.metadata()
+        }
+        fn kind(&self) -> FileKind {
+            self.0.kind()
+        }
+        fn set_metadata(&self, changes: &crate::fs::inode::SetMetadata) -> Result<(), Errno> {
+            self.0.set_metadata(changes)
+        }
+        fn lookup(&self, name: &[u8]) -> Result<InodeRef, Errno> {
+            Ok(Arc::new(Self(self.0.lookup(name)?)))
+        }
+        fn may_change_outside(&self) -> bool {
+            true
+        }
+        fn open(&self, access: crate::fs::inode::Access) -> Result<Arc<dyn crate::fs::inode::File>, Errno> {
+            self.0.open(access)
+        }
+        fn file_system(&self) -> Result<crate::fs::inode::FileSystemStatus, Errno> {
+            self.0.file_system()
+        }
+    }
+
+    #[test]
+    fn what_the_host_changes_is_seen() {
+        let host = RamFs::new().root();
+        let options = MountOptions { source: b"none", file_system: "virtiofs", is_read_only: false };
+        let tree = Namespace::new(Arc::new(Volume(Arc::clone(&host))), options);
+        let root = tree.root();
+        assert_eq!(root.child(b"a").err(), Some(Errno::ENOENT));
+        host.create(b"a", Create::File, OWNERSHIP).unwrap();
+        let first = root.child(b"a").unwrap();
+        assert!(Arc::ptr_eq(&first, &root.child(b"a").unwrap()), "the same file is the same dentry");
+        host.unlink(b"a").unwrap();
+        host.create(b"a", Create::File, OWNERSHIP).unwrap();
+        assert!(!Arc::ptr_eq(&first, &root.child(b"a").unwrap()), "another file is another dentry");
+        host.unlink(b"a").unwrap();
+        assert_eq!(root.child(b"a").err(), Some(Errno::ENOENT));
+    }
 }

@@ -92,6 +92,10 @@ impl File for Driver {
         self
     }
 
+    fn is_zero_device(&self) -> bool {
+        matches!(self, Self::Zero)
+    }
+
     fn read_at(&self, _offset: u64, to: &mut dyn Destination) -> Result<usize, Errno> {
         let mut total = 0;
         let mut bytes = [0; PIECE];

@@ -356,6 +356,11 @@ pub trait File: Send + Sync {
         Err(Errno::ENODEV)
     }
 
+    /// Whether mapping it means mapping zeros (`/dev/zero`).
+    fn is_zero_device(&self) -> bool {
+        false
+    }
+
     /// The frame of page `index` if that costs nothing: it is in memory already.
     fn cached_page(&self, index: u64) -> Option<Frame> {
         let _ = index;

@@ -3,7 +3,6 @@
 use super::area::{Area, Backing, Label, Protection};
 use super::layout::{LOWEST, Layout, MAPPINGS_LOWEST, page_up};
 use alloc::collections::BTreeMap;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use septum_abi::layout::{PAGE_SIZE, USER_END};
 use septum_abi::linux::Errno;
@@ -365,7 +364,7 @@ impl AddressSpace {
         }
         let (Some(old), Some(new)) = (page_up(self.break_end), page_up(wanted)) else { return self.break_end };
         if new > old {
-            if !self.is_free(old, new) {
+            if !self.is_free(old, new) || exceeds_memory(new - old) {
                 return self.break_end;
             }
             let protection = Protection::READ | Protection::WRITE;
@@ -418,5 +417,8 @@ impl Drop for AddressSpace {
     }
 }
 
-/// Shared handle used by mappings of memory without a file.
-pub type SharedMemoryRef = Arc<super::shared::SharedMemory>;
+/// Whether a private mapping of `len` bytes could never be filled: Linux's heuristic overcommit refuses it.
+#[must_use]
+pub fn exceeds_memory(len: u64) -> bool {
+    len > septum_guest_hal::frame::usage().total * PAGE
+}

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod load;
 pub mod signal;
 pub mod stack;
+pub mod table;
 pub mod thread;
 pub mod timer;
 
@@ -22,6 +23,7 @@ use crate::fs::mount::Namespace;
 use crate::memory::AddressSpace;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::AtomicBool;
 use limits::Limits;
 use septum_guest_hal::sync::Mutex;
 use signal::{Actions, Pending};
@@ -69,6 +71,8 @@ pub struct Process {
     pub limits: Mutex<Limits>,
     /// ITIMER_REAL.
     pub timer: Mutex<IntervalTimer>,
+    /// PR_SET_NO_NEW_PRIVS; nothing here gives privileges.
+    pub has_no_new_privileges: AtomicBool,
     /// How it ended, once it has.
     pub end: Mutex<Option<End>>,
     /// Monotonic time of its start, ns.

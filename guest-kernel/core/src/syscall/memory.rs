@@ -5,7 +5,7 @@ use super::{int, uint};
 use crate::memory::area::{Backing, Label, Protection};
 use crate::memory::layout::page_up;
 use crate::memory::shared::SharedMemory;
-use crate::memory::space::Place;
+use crate::memory::space::{Place, exceeds_memory};
 use crate::process::thread::Thread;
 use alloc::sync::Arc;
 use septum_abi::layout::PAGE_SIZE;
@@ -19,6 +19,7 @@ const MAP_TYPE: u32 = 0xf;
 const MAP_FIXED: u32 = 0x10;
 const MAP_ANONYMOUS: u32 = 0x20;
 const MAP_GROWSDOWN: u32 = 0x100;
+const MAP_NORESERVE: u32 = 0x4000;
 const MAP_HUGETLB: u32 = 0x4_0000;
 const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
 const MREMAP_MAYMOVE: u32 = 1;
@@ -122,6 +123,10 @@ fn sys_mmap(thread: &Thread, address: u64, len: u64, prot: u32, flags: u32, fd: 
     } else {
         Backing::Anonymous
     };
+    let is_private_and_writable = !is_shared && protection.contains(Protection::WRITE);
+    if is_private_and_writable && flags & MAP_NORESERVE == 0 && exceeds_memory(len) {
+        return Err(Errno::ENOMEM);
+    }
     let place = match flags & (MAP_FIXED | MAP_FIXED_NOREPLACE) {
         0 => Place::Hint(address),
         MAP_FIXED => Place::Fixed(address),
@@ -139,6 +144,13 @@ fn file_backing(thread: &Thread, fd: i32, offset: u64, protection: Protection, i
     }
     if !access.read || (is_shared && protection.contains(Protection::WRITE) && !access.write) {
         return Err(Errno::EACCES);
+    }
+    if open.file().is_zero_device() {
+        return Ok(if is_shared {
+            Backing::Shared { memory: Arc::new(SharedMemory::default()), offset: 0 }
+        } else {
+            Backing::Anonymous
+        });
     }
     // Device files and directories cannot be mapped; asking for a page far beyond the end costs nothing.
     if open.file().page(u64::MAX / PAGE_SIZE as u64) == Err(Errno::ENODEV) {

@@ -7,6 +7,7 @@ use crate::memory::buffer;
 use crate::process::limits::{COUNT, FILES};
 use crate::process::thread::Thread;
 use crate::random;
+use core::sync::atomic::Ordering;
 use septum_abi::layout::{PAGE_SIZE, USER_END};
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
@@ -166,7 +167,6 @@ fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno
     const GET_TIMERSLACK: i32 = 30;
     const SET_NO_NEW_PRIVS: i32 = 38;
     const GET_NO_NEW_PRIVS: i32 = 39;
-    const SET_VMA: i32 = 0x5356_4d41;
     match option {
         SET_NAME => {
             let mut name = [0; 16];
@@ -194,10 +194,13 @@ fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno
         GET_DUMPABLE => Ok(1),
         GET_TIMERSLACK => Ok(50_000),
         CAPBSET_READ => Ok(usize::from(argument <= 40)),
-        SET_PDEATHSIG | SET_DUMPABLE | SET_KEEPCAPS | SET_TIMERSLACK | SET_NO_NEW_PRIVS => Ok(0),
-        GET_KEEPCAPS | GET_NO_NEW_PRIVS => Ok(0),
-        // Names of anonymous areas are for a person's eyes.
-        SET_VMA => Err(Errno::EINVAL),
+        SET_PDEATHSIG | SET_DUMPABLE | SET_KEEPCAPS | SET_TIMERSLACK | GET_KEEPCAPS => Ok(0),
+        SET_NO_NEW_PRIVS if argument != 1 => Err(Errno::EINVAL),
+        SET_NO_NEW_PRIVS => {
+            thread.process.has_no_new_privileges.store(true, Ordering::Relaxed);
+            Ok(0)
+        }
+        GET_NO_NEW_PRIVS => Ok(usize::from(thread.process.has_no_new_privileges.load(Ordering::Relaxed))),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -237,3 +237,115 @@ fn fifos_and_unnamed_files_live_above() {
     host.seen.link(file.dentry(), root, b"/etc/later").unwrap();
     assert_eq!(host.get("/etc/later").unwrap(), b"named later");
 }
+
+/// A small generator of test choices (xorshift).
+struct Choices(u64);
+
+impl Choices {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % u64::try_from(limit).unwrap()).unwrap()
+    }
+
+    fn path(&mut self) -> String {
+        let names = ["etc", "passwd", "deep", "deeper", "new", "x", "hello"];
+        let mut path = String::new();
+        for _ in 0..=self.below(3) {
+            path.push('/');
+            path.push_str(names[self.below(names.len())]);
+        }
+        path
+    }
+}
+
+/// Everything below a directory: paths, kinds, permissions, contents.
+fn dump(context: &FsContext, path: &str, into: &mut Vec<String>) {
+    let open = context.open(&context.root, path.as_bytes(), OpenFlags::DIRECTORY, 0).unwrap();
+    for name in names(open.file()) {
+        let path = std::format!("{}/{name}", if path == "/" { "" } else { path });
+        let dentry = context.resolve(&context.root, path.as_bytes(), false).unwrap();
+        let metadata = dentry.metadata().unwrap();
+        let contents = match dentry.kind() {
+            crate::fs::inode::FileKind::Regular => {
+                let mut bytes = [0; 200];
+                let file = context.open(&context.root, path.as_bytes(), OpenFlags::empty(), 0).unwrap();
+                let len = file.read(&mut KernelDestination(&mut bytes)).unwrap();
+                String::from_utf8_lossy(&bytes[..len]).into_owned()
+            }
+            crate::fs::inode::FileKind::Symlink => {
+                String::from_utf8(dentry.inode().read_link().unwrap()).unwrap()
+            }
+            _ => String::new(),
+        };
+        into.push(std::format!("{path} {:?} {:o} {contents:?}", metadata.kind, metadata.permissions));
+        if dentry.is_directory() {
+            dump(context, &path, into);
+        }
+    }
+}
+
+/// Does the `what`th thing to the paths.
+fn act(context: &FsContext, what: usize, first: &str, second: &str) -> Result<(), Errno> {
+    let (root, path, other) = (&context.root, first.as_bytes(), second.as_bytes());
+    let write = |flags: OpenFlags| {
+        let file = context.open(root, path, OpenFlags::WRITE_ONLY | flags, 0o644)?;
+        file.write(&mut KernelSource(second.as_bytes())).map(drop)
+    };
+    match what {
+        0 | 1 => write(OpenFlags::CREATE),
+        2 => write(OpenFlags::CREATE | OpenFlags::TRUNCATE),
+        3 => write(OpenFlags::APPEND),
+        4 => write(OpenFlags::CREATE | OpenFlags::EXCLUSIVE),
+        5 | 6 => context.unlink(root, path),
+        7 | 8 => context.make_directory(root, path, 0o755).map(drop),
+        9 | 10 => context.remove_directory(root, path),
+        11..=14 => context.rename((root, path), (root, other), Replace::Yes),
+        15 => context.link(&context.resolve(root, path, false)?, root, other),
+        16 => context.make_link_to(other, root, path),
+        17 => context.set_permissions(&*context.resolve(root, path, true)?, 0o701),
+        _ => context.truncate(&*context.resolve(root, path, true)?, 2),
+    }
+}
+
+#[test]
+fn an_overlay_behaves_as_one_plain_tree() {
+    for seed in 1..60 {
+        let mut choices = Choices(0x9e37_79b9_7f4a_7c15u64.wrapping_mul(seed));
+        let overlaid = Host::new();
+        // The same tree, to be written directly.
+        let plain = Host::new();
+        let plain = FsContext::new(Arc::clone(Namespace::new(plain.lower, OPTIONS).root()));
+        let mut before = Vec::new();
+        dump(
+            &FsContext::new(Arc::clone(Namespace::new(Arc::clone(&overlaid.lower), OPTIONS).root())),
+            "/",
+            &mut before,
+        );
+        for step in 0..150 {
+            let (what, first, second) = (choices.below(19), choices.path(), choices.path());
+            let result = act(&overlaid.seen, what, &first, &second);
+            if result == Err(Errno::EXDEV) {
+                continue;
+            }
+            let expected = act(&plain, what, &first, &second);
+            assert_eq!(result, expected, "seed {seed} step {step}: {what} {first} {second}");
+        }
+        let (mut seen, mut expected, mut after) = (Vec::new(), Vec::new(), Vec::new());
+        dump(&overlaid.seen, "/", &mut seen);
+        dump(&plain, "/", &mut expected);
+        assert_eq!(seen, expected, "seed {seed}");
+        // Seen afresh, without anything remembered, it is the same.
+        let again = Namespace::new(Arc::clone(overlaid.seen.root.inode()), OPTIONS);
+        seen.clear();
+        dump(&FsContext::new(Arc::clone(again.root())), "/", &mut seen);
+        assert_eq!(seen, expected, "seed {seed}, afresh");
+        dump(
+            &FsContext::new(Arc::clone(Namespace::new(Arc::clone(&overlaid.lower), OPTIONS).root())),
+            "/",
+            &mut after,
+        );
+        assert_eq!(before, after, "the lower layer changed");
+    }
+}

@@ -697,3 +697,66 @@ fn times_are_set_and_omitted() {
     assert_eq!((stat[72], stat[80]), (5, 7));
     assert_ne!(stat[88..96], [0; 8]);
 }
+
+#[test]
+fn locks_control_and_attributes_answer_as_one_process_expects() {
+    let program = Program::new();
+    let fd = program.open("/tmp/f", CREATE | WRITE).unwrap();
+    let lock = |kind: u8| program.bytes(&[&[kind][..], &[0; 31]].concat());
+    assert_eq!(program.call(nr::FCNTL, &[fd, 6, lock(1)]), Ok(0));
+    assert_eq!(program.call(nr::FCNTL, &[fd, 6, lock(0)]), Err(Errno::EBADF));
+    assert_eq!(program.call(nr::FCNTL, &[fd, 7, lock(9)]), Err(Errno::EINVAL));
+    let asked = lock(1);
+    assert_eq!(program.call(nr::FCNTL, &[fd, 5, asked]), Ok(0));
+    let mut kind = [0; 2];
+    program.copy_in(asked, &mut kind).unwrap();
+    assert_eq!(kind, [2, 0]);
+    assert_eq!(program.call(nr::FCNTL, &[fd, 999]), Err(Errno::EINVAL));
+    assert_eq!(program.call(nr::FLOCK, &[fd, 2 | 4]), Ok(0));
+    assert_eq!(program.call(nr::FLOCK, &[fd, 3]), Err(Errno::EINVAL));
+    assert_eq!(program.call(nr::IOCTL, &[fd, 0x5401, OUT]), Err(Errno::ENOTTY));
+    assert_eq!(program.call(nr::IOCTL, &[fd, 0x5451, 0]), Ok(0));
+    assert_eq!(program.call(nr::FCNTL, &[fd, 1]), Ok(1));
+    let name = program.path("user.name");
+    assert_eq!(program.call(nr::FGETXATTR, &[fd, name, 0, 0]), Err(Errno::ENODATA));
+    assert_eq!(program.call(nr::FSETXATTR, &[fd, name, 0, 0]), Err(Errno::EOPNOTSUPP));
+    assert_eq!(program.call(nr::LISTXATTR, &[program.path("/tmp/none"), 0, 0]), Err(Errno::ENOENT));
+    assert_eq!(program.call(nr::LISTXATTR, &[program.path("/tmp/f"), 0, 0]), Ok(0));
+    assert_eq!(program.call(nr::FSYNC, &[fd]), Ok(0));
+    assert_eq!(program.call(nr::FADVISE64, &[fd, 0, 0, 6]), Err(Errno::EINVAL));
+}
+
+#[test]
+fn statx_and_statfs_are_laid_out_as_linux_does() {
+    let program = Program::new();
+    program.put("/tmp/f", b"hello");
+    assert_eq!(program.call(nr::STATX, &[HERE, program.path("/tmp/f"), 0, 0x7ff, OUT]), Ok(0));
+    let statx = program.out(256);
+    assert_eq!(statx[0..4], 0x17ffu32.to_le_bytes());
+    assert_eq!((statx[16], statx[40]), (1, 5));
+    assert_eq!(statx[28..30], 0o100_644u16.to_le_bytes());
+    assert_eq!(program.call(nr::STATX, &[HERE, program.path("/dev/null"), 0, 0x7ff, OUT]), Ok(0));
+    assert_eq!(program.out(136)[128..136], [1, 0, 0, 0, 3, 0, 0, 0]);
+    assert_eq!(program.call(nr::STATFS, &[program.path("/tmp"), OUT]), Ok(0));
+    assert_eq!(program.out(8), 0x0102_1994u64.to_le_bytes());
+}
+
+#[test]
+fn devices_are_opened_by_their_number() {
+    let program = Program::new();
+    let zero = program.open("/dev/zero", BOTH).unwrap();
+    assert_eq!(program.read(zero, 3).unwrap(), [0; 3]);
+    let full = program.open("/dev/full", WRITE).unwrap();
+    assert_eq!(program.write(full, b"x"), Err(Errno::ENOSPC));
+    assert_eq!(program.call(nr::MKNOD, &[program.path("/tmp/null"), 0o020_666, 0x103]), Ok(0));
+    let null = program.open("/tmp/null", BOTH | TRUNCATE | APPEND).unwrap();
+    assert_eq!((program.write(null, b"x"), program.read(null, 5)), (Ok(1), Ok(Vec::new())));
+    assert_eq!(program.open("/dev/tty", BOTH), Err(Errno::ENXIO));
+    assert_eq!(program.call(nr::MKNOD, &[program.path("/tmp/fifo"), 0o010_600, 0]), Ok(0));
+    let fifo = program.open("/tmp/fifo", BOTH | NON_BLOCKING).unwrap();
+    program.write(fifo, b"through").unwrap();
+    assert_eq!(program.read(fifo, 20).unwrap(), b"through");
+    let event = program.call(nr::EVENTFD2, &[3, 0o4000]).unwrap() as u64;
+    assert_eq!(program.read(event, 8).unwrap(), 3u64.to_le_bytes());
+    assert_eq!(program.read(event, 8), Err(Errno::EAGAIN));
+}

@@ -1,0 +1,174 @@
+//! Every process there is, as `/proc` shows it.
+
+use super::Process;
+use crate::fs::context::FsContext;
+use crate::fs::dentry::Dentry;
+use crate::fs::descriptors::DescriptorTable;
+use crate::fs::mount::Namespace;
+use crate::fs::proc::facts::{Mapping, ProcessInfo, System, Usage};
+use crate::memory::area::{Backing, Label, Protection};
+use crate::process::signal::{DEFAULT, IGNORE, bit};
+use crate::syscall::system::{RELEASE, VERSION};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use septum_abi::layout::PAGE_SIZE;
+use septum_guest_hal::clock::monotonic_ns;
+use septum_guest_hal::frame;
+use septum_guest_hal::sync::{Mutex, Once};
+
+/// The processes. The first one, and until there are others the only one.
+pub struct ProcessTable {
+    first: Once<Arc<Process>>,
+    namespace: Arc<Namespace>,
+    hostname: Vec<u8>,
+    cpus: u32,
+    cpu_description: String,
+}
+
+impl ProcessTable {
+    /// No process yet.
+    #[must_use]
+    pub fn new(namespace: Arc<Namespace>, hostname: &[u8], cpus: u32, cpu_description: String) -> Arc<Self> {
+        Arc::new(Self { first: Once::new(), namespace, hostname: hostname.to_vec(), cpus, cpu_description })
+    }
+
+    /// Shows the first process.
+    pub fn publish(&self, process: &Arc<Process>) {
+        self.first.call_once(|| Arc::clone(process));
+    }
+}
+
+impl System for ProcessTable {
+    fn current(&self) -> Option<Arc<dyn ProcessInfo>> {
+        self.first.get().map(|process| Arc::clone(process) as Arc<dyn ProcessInfo>)
+    }
+
+    fn current_thread(&self) -> u32 {
+        self.first.get().map_or(0, |process| process.pid)
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        self.first.get().map(|process| process.pid).into_iter().collect()
+    }
+
+    fn process(&self, pid: u32) -> Option<Arc<dyn ProcessInfo>> {
+        self.current().filter(|process| process.pid() == pid)
+    }
+
+    fn namespace(&self) -> Arc<Namespace> {
+        Arc::clone(&self.namespace)
+    }
+
+    fn hostname(&self) -> Vec<u8> {
+        self.hostname.clone()
+    }
+
+    fn release(&self) -> &str {
+        RELEASE
+    }
+
+    fn version(&self) -> &str {
+        VERSION
+    }
+
+    fn cpus(&self) -> u32 {
+        self.cpus
+    }
+
+    fn cpu_description(&self) -> String {
+        self.cpu_description.clone()
+    }
+}
+
+impl ProcessInfo for Process {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn name(&self) -> Vec<u8> {
+        self.image.lock().name.clone()
+    }
+
+    fn executable(&self) -> Option<Arc<Dentry>> {
+        Some(Arc::clone(&self.image.lock().executable))
+    }
+
+    fn arguments(&self) -> Vec<u8> {
+        self.image.lock().arguments.to_vec()
+    }
+
+    fn environment(&self) -> Vec<u8> {
+        self.image.lock().environment.to_vec()
+    }
+
+    fn auxiliary(&self) -> Vec<u8> {
+        self.image.lock().auxiliary.to_vec()
+    }
+
+    fn descriptors(&self) -> &Mutex<DescriptorTable> {
+        &self.descriptors
+    }
+
+    fn fs(&self) -> FsContext {
+        self.fs.lock().clone()
+    }
+
+    fn mappings(&self, each: &mut dyn FnMut(&Mapping<'_>)) {
+        // The callee may allocate, but never touches this address space.
+        let space = self.space.lock();
+        for area in space.areas() {
+            let (file, offset) = match &area.backing {
+                Backing::File { dentry, offset, .. } => (dentry.as_ref(), *offset),
+                _ => (None, 0),
+            };
+            let label = match area.label {
+                Label::None => "",
+                Label::Heap => "[heap]",
+                Label::Stack => "[stack]",
+                Label::Vdso => "[vdso]",
+                Label::Vvar => "[vvar]",
+            };
+            each(&Mapping {
+                start: area.start,
+                end: area.end,
+                read: area.protection.contains(Protection::READ),
+                write: area.protection.contains(Protection::WRITE),
+                execute: area.protection.contains(Protection::EXECUTE),
+                is_shared: area.is_shared(),
+                offset,
+                file,
+                label,
+            });
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let usage = frame::usage();
+        Usage {
+            virtual_bytes: self.space.lock().size(),
+            resident_bytes: usage.used * PAGE_SIZE as u64,
+            peak_resident_bytes: usage.peak * PAGE_SIZE as u64,
+            started_ns: self.started_ns,
+            ran_ns: monotonic_ns().saturating_sub(self.started_ns),
+        }
+    }
+
+    fn limits(&self) -> [(u64, u64); 16] {
+        self.limits.lock().0
+    }
+
+    fn signals(&self) -> [u64; 4] {
+        let pending = self.pending.lock().set();
+        let actions = self.actions.lock();
+        let (mut ignored, mut caught) = (0, 0);
+        for (signal, action) in (1..).zip(&actions.0) {
+            match action.handler {
+                DEFAULT => {}
+                IGNORE => ignored |= bit(signal),
+                _ => caught |= bit(signal),
+            }
+        }
+        [pending, 0, ignored, caught]
+    }
+}
