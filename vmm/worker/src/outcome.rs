@@ -86,7 +86,9 @@ fn translate_end(end: MachineEnd, spec: &PartitionSpec) -> End {
         MachineEnd::Stopped(StopReason::Signal(signal)) => End::Stopped(StopCause::Signal(signal)),
         MachineEnd::NotStarted { reason, errno } => End::Failed(not_started(reason, errno, spec)),
         MachineEnd::Panicked(report) => {
-            End::Failed(Failure::new(Code::Panic, "the guest kernel panicked", report.text))
+            let text = report.text.trim_end();
+            let text = text.strip_prefix("panicked ").unwrap_or(text);
+            End::Failed(Failure::new(Code::Panic, "the guest kernel panicked", text))
         }
         MachineEnd::OutOfMemory { limit_bytes } => {
             let why = format!("the partition's {} are used up", Size(limit_bytes));
