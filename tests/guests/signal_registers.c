@@ -63,7 +63,7 @@ int main(void) {
     // By a timer, at any instruction: the same arithmetic must always come out the same.
     struct arithmetic quiet = arithmetic();
     printf("sum %.17g product %.15g hash %#lx\n", quiet.sum, quiet.product, quiet.hash);
-    struct itimerval often = {.it_interval = {.tv_usec = 2000}, .it_value = {.tv_usec = 2000}};
+    struct itimerval often = {.it_interval = {.tv_usec = 20000}, .it_value = {.tv_usec = 20000}};
     setitimer(ITIMER_REAL, &often, NULL);
     ticks = 0;
     struct timespec start = now(CLOCK_MONOTONIC);

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Resource, Signal, set_parent_process_death_signal, getrlimit, setrlimit};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
@@ -99,6 +99,14 @@ fn close_all_but(kept: RawFd) {
     }
 }
 
+/// The file server holds a descriptor for every file that the guest remembers: as many as the caller may have.
+fn allow_many_descriptors() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Raising the soft limit to the hard one is always allowed.
+    let _ = setrlimit(Resource::Nofile, limit);
+}
+
 struct Worker {
     socket: UnixStream,
     order: Order,
@@ -110,6 +118,7 @@ impl Worker {
         let spec = self.order.spec.clone();
         check_amounts(&spec)?;
         name_process(&spec.name);
+        allow_many_descriptors();
         let kvm = Kvm::open().map_err(outcome::kvm_failure)?;
         let usage = Usage::open();
         self.stage("KVM is open");

@@ -32,3 +32,6 @@ pub mod path;
 pub mod pipe;
 pub mod proc;
 pub mod ramfs;
+
+#[cfg(all(test, target_os = "linux"))]
+mod host_tests;

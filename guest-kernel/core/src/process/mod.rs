@@ -105,4 +105,9 @@ impl Process {
     pub fn finish(&self, end: End) {
         self.end.lock().get_or_insert(end);
     }
+
+    /// Lets go of what must not get lost when the partition ends with the process: stores to shared mappings of files.
+    pub fn settle(&self) {
+        self.space.lock().write_back(0, septum_abi::layout::USER_END);
+    }
 }

@@ -47,6 +47,8 @@ pub const IGNORE: u64 = 1;
 /// Room for x87, SSE, AVX and AVX-512 state and the XSAVE header.
 const EXTENDED_SIZE: u64 = 2752;
 const XSAVE_HEADER: u64 = 512;
+/// At the end of the FXSAVE part, for software.
+const SOFTWARE_BYTES: usize = 48;
 const UCONTEXT_SIZE: usize = 304;
 const SIGINFO_SIZE: usize = 128;
 /// Below the stack pointer, a function may keep data (System V ABI).
@@ -240,8 +242,8 @@ struct Saved<'a> {
 fn encode_context(saved: &Saved<'_>) -> Vec<u8> {
     let r = saved.registers;
     let mut bytes = Vec::with_capacity(UCONTEXT_SIZE);
-    // UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
-    put(&mut bytes, &[7, 0, saved.stack.start, u64::from(saved.stack.flags), saved.stack.size]);
+    // UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS
+    put(&mut bytes, &[6, 0, saved.stack.start, u64::from(saved.stack.flags), saved.stack.size]);
     put(&mut bytes, &[r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx]);
     put(&mut bytes, &[r.rdx, r.rax, r.rcx, r.rsp, r.rip, r.rflags]);
     put(&mut bytes, &[r.cs | r.ss << 48, r.error_code, r.vector, saved.mask, saved.fault_address, saved.extended]);
@@ -278,8 +280,9 @@ pub fn enter_handler(thread: &Thread, action: &Action, info: Info) -> Result<(),
     bytes.extend_from_slice(&info.encode());
     let space = &thread.process.space;
     buffer::write(space, frame, &bytes)?;
-    // XSAVE leaves the rest of its header alone, and XRSTOR wants it to be zero.
-    buffer::write(space, extended + XSAVE_HEADER, &[0; 64])?;
+    // XSAVE leaves the rest of its header alone, and XRSTOR wants it to be zero; so are the bytes before it that Linux uses
+    // to tell how large the state is, which says that there is the FXSAVE part alone.
+    buffer::write(space, extended + XSAVE_HEADER - SOFTWARE_BYTES as u64, &[0; SOFTWARE_BYTES + 64])?;
     state.mask |= action.mask & !UNSTOPPABLE;
     if action.flags & flag::NODEFER == 0 {
         state.mask |= bit(info.signal);

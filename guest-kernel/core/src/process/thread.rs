@@ -125,7 +125,9 @@ impl Thread {
         let mut restart = Restart::No;
         loop {
             self.deliver_signals(restart);
-            if let Some(end) = *self.process.end.lock() {
+            let end = *self.process.end.lock();
+            if let Some(end) = end {
+                self.process.settle();
                 return end;
             }
             let event = self.program.borrow_mut().run();

@@ -32,7 +32,7 @@ const SCRIPT_LIMIT: usize = 5;
 /// What to execute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Invocation {
-    /// Absolute path in the partition of an ELF file.
+    /// Path of an ELF file in the partition, absolute or from the working directory on.
     pub(crate) program: ByteString,
     /// Its arguments, the zeroth included.
     pub(crate) arguments: Vec<ByteString>,
@@ -123,7 +123,7 @@ impl Resolver<'_> {
                 other => self.explain(other),
             })?;
             match self.classify(&file, &path)? {
-                Content::Elf => return Ok(Invocation { program: path.as_path().into(), arguments }),
+                Content::Elf => return Ok(Invocation { program: name, arguments }),
                 Content::Script(line) => {
                     let mut longer = vec![ByteString::from(line.interpreter.as_slice())];
                     longer.extend(line.argument.map(ByteString::from));
