@@ -59,6 +59,7 @@ mod programs {
         let place = Place::new();
         let reasons = [
             "not a program",
+            "names no interpreter",
             "neither",
             "truncated",
             "not an elf",

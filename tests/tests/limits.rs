@@ -90,9 +90,9 @@ fn files_in_ram_are_part_of_the_memory() {
         "count=500",
         "status=none",
     ]);
-    let output = run.option("--memory", "64M").output();
+    let output = run.option("--memory", "32M").output();
     let is_told = output.code() == 1 && output.stderr_text().contains("No space left on device");
-    let is_killed = output.code() == exit::OUT_OF_MEMORY && output.stderr_text().contains("64M");
+    let is_killed = output.code() == exit::OUT_OF_MEMORY && output.stderr_text().contains("32M");
     assert!(is_told || is_killed, "{:?}: {}", output.status, output.stderr_text());
 }
 

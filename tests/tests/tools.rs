@@ -209,7 +209,7 @@ mod compression {
         gzip_of_no_gzip: "gzip" ["-dc", "iris.csv"].code(1);
         bzip2: "bzip2" ["-c", "iris.csv"];
         xz: "xz" ["-T1", "-c", "iris.csv"];
-        zstd: "zstd" ["-q", "-c", "--single-thread", "iris.csv"];
+        zstd: "zstd" ["-q", "-c", "--single-thread", "--no-asyncio", "iris.csv"];
         tar: "tar" ["--format=ustar", "--mtime=@0", "--owner=0", "--group=0", "-cf", "-", "iris.csv"];
         tar_to_file: "tar" ["--mtime=@0", "--owner=0", "--group=0", "-cf", "archive.tar", "iris.csv"].files(Files::Volume);
     }

@@ -52,7 +52,15 @@ fn link_vdso(top: &Path, out: &Path) -> PathBuf {
         .arg(&archive)
         .arg(folder.join("src/lib.rs")));
     run(Command::new(lld())
-        .args(["-flavor", "gnu", "-shared", "-soname=linux-vdso.so.1", "--hash-style=both", "--gc-sections", "--strip-all"])
+        .args([
+            "-flavor",
+            "gnu",
+            "-shared",
+            "-soname=linux-vdso.so.1",
+            "--hash-style=both",
+            "--gc-sections",
+            "--strip-all",
+        ])
         .args(["-z", "max-page-size=4096", "--build-id=none", "--no-undefined"])
         .args(VDSO_SYMBOLS.map(|name| format!("--undefined={name}")))
         .arg(format!("--version-script={}", folder.join("versions.map").display()))
@@ -66,13 +74,19 @@ fn link_vdso(top: &Path, out: &Path) -> PathBuf {
 
 fn build_kernel(top: &Path, out: &Path, vdso: &Path) -> PathBuf {
     let target_dir = out.join("guest");
-    let flags = ["-Crelocation-model=static", "-Ccode-model=kernel", "-Cforce-frame-pointers=yes", "-Cno-redzone=yes"];
+    let flags = [
+        "-Crelocation-model=static",
+        "-Ccode-model=kernel",
+        "-Cforce-frame-pointers=yes",
+        "-Cno-redzone=yes",
+    ];
     let script = format!("-Clink-arg=-T{}", top.join("guest-kernel/image/link.ld").display());
     let mut flags: Vec<String> = flags.map(String::from).to_vec();
     flags.extend([script, "-Clink-arg=--no-pie".into(), "-Clink-arg=--gc-sections".into()]);
     let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     for (name, _) in env::vars() {
-        let is_of_outer = name.starts_with("CARGO_") || name == "RUSTFLAGS" || name == "RUSTC_WORKSPACE_WRAPPER";
+        let is_of_outer =
+            name.starts_with("CARGO_") || name == "RUSTFLAGS" || name == "RUSTC_WORKSPACE_WRAPPER";
         if is_of_outer && name != "CARGO_HOME" {
             cargo.env_remove(name);
         }
@@ -81,7 +95,16 @@ fn build_kernel(top: &Path, out: &Path, vdso: &Path) -> PathBuf {
         .current_dir(top)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("SEPTUM_VDSO", vdso)
-        .args(["build", "--package", "septum-guest-image", "--profile", "guest", "--target", TARGET, "--target-dir"])
+        .args([
+            "build",
+            "--package",
+            "septum-guest-image",
+            "--profile",
+            "guest",
+            "--target",
+            TARGET,
+            "--target-dir",
+        ])
         .arg(&target_dir));
     target_dir.join(TARGET).join("guest/septum-guest-image")
 }
@@ -90,13 +113,15 @@ fn build_kernel(top: &Path, out: &Path, vdso: &Path) -> PathBuf {
 fn lld() -> PathBuf {
     let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
     let output = Command::new(rustc).args(["--print", "sysroot"]).output();
-    let sysroot = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let sysroot =
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
     let host = env::var("HOST").unwrap_or_default();
     PathBuf::from(sysroot).join("lib/rustlib").join(host).join("bin/rust-lld")
 }
 
 fn run(command: &mut Command) {
-    let hint = "is the target installed? `cargo xtask setup` does it, or `rustup target add x86_64-unknown-none`";
+    let hint =
+        "is the target installed? `cargo xtask setup` does it, or `rustup target add x86_64-unknown-none`";
     match command.status() {
         Ok(status) if status.success() => {}
         Ok(status) => {

@@ -1,7 +1,7 @@
 //! System-call numbers and names of Linux x86-64 (from the kernel's `unistd_64.h`, 6.1).
 
 /// Numbers counted one by one; see [`crate::report::GuestReport::syscalls`].
-pub const SYSCALL_LIMIT: u32 = 512;
+pub const SYSCALL_LIMIT: u32 = 1024;
 
 macro_rules! numbers {
     ($($number:literal $name:ident $constant:ident)*) => {

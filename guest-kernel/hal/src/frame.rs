@@ -300,7 +300,6 @@ mod memory {
         }
     }
 
-
     /// Hands the pool the memory from `free_start` on. `ranges` are ascending and at most two.
     #[cfg(target_os = "none")]
     pub fn init(free_start: u64, ranges: &[septum_abi::boot::MemoryRange]) {

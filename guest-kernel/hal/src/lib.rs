@@ -32,10 +32,10 @@ pub mod interrupt;
 #[cfg(target_os = "none")]
 pub mod mmio;
 pub mod paging;
-pub mod report;
-pub mod sync;
 #[cfg(target_os = "none")]
 mod panic;
+pub mod report;
+pub mod sync;
 #[cfg(target_os = "none")]
 mod trap;
 pub mod user;

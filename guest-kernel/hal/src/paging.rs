@@ -156,7 +156,13 @@ impl PageTable {
     }
 
     /// Maps `frame` at the page of `address`. What was there goes to `flush`.
-    pub fn map(&mut self, address: UserAddr, frame: Frame, rights: Rights, flush: &mut Flush) -> Result<(), OutOfMemory> {
+    pub fn map(
+        &mut self,
+        address: UserAddr,
+        frame: Frame,
+        rights: Rights,
+        flush: &mut Flush,
+    ) -> Result<(), OutOfMemory> {
         let entry = self.find_or_add(address.get())?;
         let old = entry.swap(frame.into_address().0 | rights.bits(), Ordering::AcqRel);
         self.retire(address.page().get(), old, flush);

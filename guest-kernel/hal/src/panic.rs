@@ -65,10 +65,26 @@ fn walk(mut frame: u64, into: &mut [u64]) -> usize {
 /// An exception that the kernel caused and cannot handle.
 pub fn exception(registers: &Registers, fault_address: u64) -> ! {
     const NAMES: [&str; 20] = [
-        "divide error", "debug", "non-maskable interrupt", "breakpoint", "overflow", "bound range", "invalid opcode",
-        "device not available", "double fault", "coprocessor overrun", "invalid TSS", "segment not present",
-        "stack fault", "general protection fault", "page fault", "reserved", "x87 error", "alignment check",
-        "machine check", "SIMD error",
+        "divide error",
+        "debug",
+        "non-maskable interrupt",
+        "breakpoint",
+        "overflow",
+        "bound range",
+        "invalid opcode",
+        "device not available",
+        "double fault",
+        "coprocessor overrun",
+        "invalid TSS",
+        "segment not present",
+        "stack fault",
+        "general protection fault",
+        "page fault",
+        "reserved",
+        "x87 error",
+        "alignment check",
+        "machine check",
+        "SIMD error",
     ];
     let name = NAMES.get(registers.vector as usize).copied().unwrap_or("exception");
     let mut record = record(format_args!("{name} in the kernel"), registers.rbp);
@@ -77,8 +93,8 @@ pub fn exception(registers: &Registers, fault_address: u64) -> ! {
     record.fault_address = fault_address;
     let r = registers;
     record.registers = [
-        r.rip, r.rsp, r.rflags, r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11, r.r12,
-        r.r13, r.r14, r.r15,
+        r.rip, r.rsp, r.rflags, r.rax, r.rbx, r.rcx, r.rdx, r.rsi, r.rdi, r.rbp, r.r8, r.r9, r.r10, r.r11,
+        r.r12, r.r13, r.r14, r.r15,
     ];
     report::panicked(&record)
 }

@@ -17,7 +17,8 @@ mod place {
 
     pub fn report() -> *mut GuestReport {
         static MEMORY: OnceLock<usize> = OnceLock::new();
-        *MEMORY.get_or_init(|| std::vec![0u64; size_of::<GuestReport>() / 8 + 1].leak().as_mut_ptr() as usize) as *mut GuestReport
+        *MEMORY.get_or_init(|| std::vec![0u64; size_of::<GuestReport>() / 8 + 1].leak().as_mut_ptr() as usize)
+            as *mut GuestReport
     }
 }
 

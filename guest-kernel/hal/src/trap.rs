@@ -264,7 +264,12 @@ impl Program {
                 }
                 let error = registers.error_code;
                 report::counters().page_fault();
-                Event::PageFault { address, write: error & 2 != 0, execute: error & 16 != 0, present: error & 1 != 0 }
+                Event::PageFault {
+                    address,
+                    write: error & 2 != 0,
+                    execute: error & 16 != 0,
+                    present: error & 1 != 0,
+                }
             }
             vector @ 0..32 => Event::Exception { vector: vector as u8 },
             _ => {
@@ -347,7 +352,8 @@ pub mod timer {
     /// Interrupts this CPU `ns` from now. The host has set the timer's vector and mode.
     pub fn arm(ns: u64) {
         let page = boot::page();
-        let ticks = |khz: u64| u64::try_from(u128::from(ns) * u128::from(khz) / 1_000_000).unwrap_or(u64::MAX);
+        let ticks =
+            |khz: u64| u64::try_from(u128::from(ns) * u128::from(khz) / 1_000_000).unwrap_or(u64::MAX);
         // SAFETY: 1. the timer's vector has a handler that acknowledges; 2. any count is allowed.
         unsafe {
             if page.has_tsc_deadline != 0 {

@@ -19,13 +19,23 @@ pub fn copy_from_user(address: UserAddr, bytes: &mut [u8]) -> Result<(), CopyFau
 }
 
 /// Copies `len` bytes at `offset` of `frame` to the program's `address`; bytes beyond the frame's end are left out.
-pub fn copy_frame_to_user(address: UserAddr, frame: &Frame, offset: usize, len: usize) -> Result<(), CopyFault> {
+pub fn copy_frame_to_user(
+    address: UserAddr,
+    frame: &Frame,
+    offset: usize,
+    len: usize,
+) -> Result<(), CopyFault> {
     let (from, len) = frame.span(offset, len);
     transfer(address, len, |user, len| imp::to_user_from(user, from, len))
 }
 
 /// Fills `len` bytes at `offset` of `frame` from the program's `address`; bytes beyond the frame's end are left out.
-pub fn copy_frame_from_user(address: UserAddr, frame: &Frame, offset: usize, len: usize) -> Result<(), CopyFault> {
+pub fn copy_frame_from_user(
+    address: UserAddr,
+    frame: &Frame,
+    offset: usize,
+    len: usize,
+) -> Result<(), CopyFault> {
     let (to, len) = frame.span(offset, len);
     transfer(address, len, |user, len| imp::from_user_to(user, to, len))
 }

@@ -64,7 +64,8 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     let devices = septum_guest_drivers::discover(page.ecam_base, page.pci_devices, |kind, error| {
         log_line!("virtio device {kind} cannot be used: {error:?}");
     });
-    let Mounted { namespace, processes } = mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
+    let Mounted { namespace, processes } =
+        mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));
     (fs.uid, fs.gid, fs.umask) = (config.uid, config.gid, config.umask);
     let cwd = fs.resolve(&fs.root, config.workdir, true).map_err(because(start_error::WORKDIR))?;

@@ -29,8 +29,12 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Resul
     for mount in config.mounts() {
         let (inode, file_system) = match (mount.kind, &namespace) {
             (MountKind::Process, Some(tree)) => {
-                let table =
-                    ProcessTable::new(Arc::clone(tree), config.hostname, cpus, septum_guest_hal::cpu::description());
+                let table = ProcessTable::new(
+                    Arc::clone(tree),
+                    config.hostname,
+                    cpus,
+                    septum_guest_hal::cpu::description(),
+                );
                 processes = Some(Arc::clone(&table));
                 (proc::file_system(table), "proc")
             }

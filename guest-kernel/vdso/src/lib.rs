@@ -5,7 +5,11 @@
 //! for the bare target, so it has neither data nor calls outside.
 #![no_std]
 #![allow(unsafe_code, reason = "reads a page that the kernel maps, and writes where C callers say")]
-#![allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "registers, passed on as they are; x86-64 only")]
+#![allow(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    reason = "registers, passed on as they are; x86-64 only"
+)]
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering, fence};
@@ -37,7 +41,9 @@ const CLOCK_BOOTTIME: i32 = 7;
 fn clock_page() -> *const ClockPage {
     let page;
     // SAFETY: computes an address, touches nothing.
-    unsafe { asm!("lea {}, [rip + septum_clock_page]", out(reg) page, options(nomem, nostack, preserves_flags)) };
+    unsafe {
+        asm!("lea {}, [rip + septum_clock_page]", out(reg) page, options(nomem, nostack, preserves_flags))
+    };
     page
 }
 

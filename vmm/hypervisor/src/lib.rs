@@ -11,9 +11,7 @@ mod system;
 mod vcpu;
 mod vm;
 
-pub use kvm_bindings::{
-    CpuId, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcrs,
-};
+pub use kvm_bindings::{CpuId, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcrs};
 pub use probe::{Capability, HostReport, probe};
 pub use system::{Kvm, KvmError};
 pub use vcpu::{Exit, Kicker, Vcpu, VcpuState};

@@ -98,7 +98,8 @@ impl Vcpu {
     pub fn tsc(&self) -> Result<u64, KvmError> {
         const MSR_TSC: u32 = 0x10;
         let entry = kvm_msr_entry { index: MSR_TSC, ..kvm_msr_entry::default() };
-        let refused = |errno| KvmError::Call { call: "KVM_GET_MSRS", source: io::Error::from_raw_os_error(errno) };
+        let refused =
+            |errno| KvmError::Call { call: "KVM_GET_MSRS", source: io::Error::from_raw_os_error(errno) };
         let mut msrs = Msrs::from_entries(&[entry]).map_err(|_| refused(libc::EINVAL))?;
         self.fd.get_msrs(&mut msrs).map_err(failed("KVM_GET_MSRS"))?;
         msrs.as_slice().first().map(|entry| entry.data).ok_or_else(|| refused(libc::EIO))
@@ -121,7 +122,10 @@ impl Vcpu {
         }
         self.fd.set_lapic(&lapic).map_err(failed("KVM_SET_LAPIC"))?;
         for entry in &state.msrs {
-            let refused = || KvmError::Call { call: "KVM_SET_MSRS", source: io::Error::from_raw_os_error(libc::EINVAL) };
+            let refused = || KvmError::Call {
+                call: "KVM_SET_MSRS",
+                source: io::Error::from_raw_os_error(libc::EINVAL),
+            };
             let msrs = Msrs::from_entries(&[*entry]).map_err(|_| refused())?;
             if self.fd.set_msrs(&msrs).map_err(failed("KVM_SET_MSRS"))? != 1 {
                 return Err(refused());
@@ -136,7 +140,8 @@ impl Vcpu {
     /// The signal handler could not be installed.
     pub fn prepare_process() -> io::Result<()> {
         extern "C" fn ignore(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
-        register_signal_handler(kick_signal(), ignore).map_err(|error| io::Error::from_raw_os_error(error.errno()))
+        register_signal_handler(kick_signal(), ignore)
+            .map_err(|error| io::Error::from_raw_os_error(error.errno()))
     }
 
     /// For [`Kicker`].
@@ -144,7 +149,6 @@ impl Vcpu {
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.stop)
     }
-
 
     /// The registers, for a person to read.
     ///
@@ -170,8 +174,12 @@ impl Vcpu {
             Ok(VcpuExit::Hlt) => Ok(Exit::Halted),
             Ok(VcpuExit::Shutdown) => Ok(Exit::Shutdown),
             Ok(VcpuExit::Intr) => Ok(Exit::Interrupted),
-            Ok(VcpuExit::FailEntry(reason, _)) => Ok(Exit::Failed(format!("entry failed, hardware reason {reason:#x}"))),
-            Ok(VcpuExit::InternalError) => Ok(Exit::Failed("internal error (an instruction it cannot emulate)".into())),
+            Ok(VcpuExit::FailEntry(reason, _)) => {
+                Ok(Exit::Failed(format!("entry failed, hardware reason {reason:#x}")))
+            }
+            Ok(VcpuExit::InternalError) => {
+                Ok(Exit::Failed("internal error (an instruction it cannot emulate)".into()))
+            }
             Ok(VcpuExit::SystemEvent(_, _)) => Ok(Exit::Other("system event")),
             Ok(_) => Ok(Exit::Other("an exit that no partition asks for")),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Ok(Exit::Interrupted),

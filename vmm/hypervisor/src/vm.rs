@@ -42,7 +42,8 @@ impl Vm {
             debug_assert_eq!(region.flags & KVM_MEM_READONLY, 0);
             // SAFETY: 1. the range is a live mapping of that length, kept by `self.memory` for as long as the VM; 2. regions
             // of one `GuestMemoryMmap` do not overlap.
-            unsafe { self.fd.set_user_memory_region(region) }.map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
+            unsafe { self.fd.set_user_memory_region(region) }
+                .map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;
         }
         Ok(())
     }

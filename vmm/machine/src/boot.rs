@@ -42,7 +42,12 @@ pub struct LateFacts {
 }
 
 /// Loads the kernel and writes tables and configuration. Returns the kernel and where the configuration lies.
-pub fn prepare(ram: &GuestRam, ranges: &[(u64, u64)], spec: &MachineSpec, closed_streams: u32) -> Result<(LoadedKernel, MemoryRange), BootError> {
+pub fn prepare(
+    ram: &GuestRam,
+    ranges: &[(u64, u64)],
+    spec: &MachineSpec,
+    closed_streams: u32,
+) -> Result<(LoadedKernel, MemoryRange), BootError> {
     let kernel = image::load(ram, septum_kernel_image::KERNEL)?;
     tables::write_page_tables(ram, ranges, &kernel)?;
     tables::write_idt(ram, &kernel.vectors)?;
@@ -105,7 +110,10 @@ pub fn write_boot_page(
         *slot = MemoryRange { start, len };
         page.ram_count += 1;
     }
-    vmm_sys_util::rand::rand_bytes(page.seed.len()).iter().zip(&mut page.seed).for_each(|(from, to)| *to = *from);
+    vmm_sys_util::rand::rand_bytes(page.seed.len())
+        .iter()
+        .zip(&mut page.seed)
+        .for_each(|(from, to)| *to = *from);
     ram.write_obj(Plain(page), GuestAddress(BOOT_PAGE))?;
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use crate::image::LoadedKernel;
 use septum_abi::layout::{
-    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, LAPIC_BASE, VCPU_GDT, VCPU_GDT_SIZE, VCPU_KERNEL_STACK_TOP, VCPU_LOCAL,
-    VCPU_TSS, VCPU_TSS_SIZE, selector,
+    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, LAPIC_BASE, VCPU_GDT, VCPU_GDT_SIZE, VCPU_KERNEL_STACK_TOP,
+    VCPU_LOCAL, VCPU_TSS, VCPU_TSS_SIZE, selector,
 };
 use septum_hypervisor::{
     CpuId, KvmError, Vcpu, VcpuState, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcrs,

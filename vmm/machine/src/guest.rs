@@ -18,4 +18,3 @@ pub fn write_words(ram: &GuestRam, address: u64, words: &[u64]) -> Result<(), Gu
 pub fn read<T: ByteValued>(ram: &GuestRam, address: u64) -> Result<T, GuestMemoryError> {
     ram.read_obj(GuestAddress(address))
 }
-

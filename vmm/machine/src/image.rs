@@ -78,15 +78,16 @@ pub fn load(ram: &GuestRam, file: &[u8]) -> Result<LoadedKernel, ImageError> {
         });
     }
     let find = |address: u64, len: usize| {
-        programs.iter().find_map(|program| {
-            program.data_range(endian, file, address, len as u64).ok().flatten()
-        })
+        programs
+            .iter()
+            .find_map(|program| program.data_range(endian, file, address, len as u64).ok().flatten())
     };
     // The header opens the read-only segment.
     let place = segments.iter().find(|segment| !segment.write && !segment.execute);
     let place = place.ok_or(ImageError::Format("no read-only segment"))?.start + KERNEL_MAP;
     let bytes = find(place, size_of::<KernelHeader>()).ok_or(ImageError::Format("no kernel header"))?;
-    let word = |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
+    let word =
+        |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
     if word(0) != HEADER_MAGIC {
         return Err(ImageError::Format("kernel header"));
     }

@@ -124,10 +124,16 @@ impl Machine {
         let thread = |name: &str| DeviceThread::spawn(name).map_err(MachineError::Thread);
         let (streams, files) = (thread("streams")?, thread("files")?);
         let streams_of = [&resources.stdin, &resources.stdout, &resources.stderr];
-        let closed_streams = (0..).zip(streams_of).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
-        let ports =
-            ConsolePorts { log: None, stdin: resources.stdin, stdout: resources.stdout, stderr: resources.stderr };
-        let console = Console::new(ports, Arc::new(NoMessages), streams.handle()).map_err(|e| MachineError::Device("console", e))?;
+        let closed_streams =
+            (0..).zip(streams_of).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
+        let ports = ConsolePorts {
+            log: None,
+            stdin: resources.stdin,
+            stdout: resources.stdout,
+            stderr: resources.stderr,
+        };
+        let console = Console::new(ports, Arc::new(NoMessages), streams.handle())
+            .map_err(|e| MachineError::Device("console", e))?;
         pci.add_virtio(Box::new(console)).map_err(|e| MachineError::Bus("console", e))?;
         let file_system = FileSystem::new(FsConfig::new(resources.shared_root), files.handle())
             .map_err(|e| MachineError::Device("file system", e))?;
@@ -157,7 +163,20 @@ impl Machine {
             ..MachineStats::default()
         };
         let bus = Arc::new(Bus { pci });
-        Ok(Self { vcpu: Some(vcpu), bus, ram, threads: vec![streams, files], sender, receiver, stats, tsc_khz, tsc_base: TscBase::default(), profile: spec.profile, samples: Samples::default(), _vm: vm })
+        Ok(Self {
+            vcpu: Some(vcpu),
+            bus,
+            ram,
+            threads: vec![streams, files],
+            sender,
+            receiver,
+            stats,
+            tsc_khz,
+            tsc_base: TscBase::default(),
+            profile: spec.profile,
+            samples: Samples::default(),
+            _vm: vm,
+        })
     }
 
     /// For stopping it from another thread.
@@ -198,7 +217,8 @@ impl Machine {
             })
             .map_err(|error| format!("cannot start the vCPU's thread: {error}"))?;
         let kicker = Kicker::new(thread, stop);
-        let message = if self.profile { sample_until_message(&kicker, &self.receiver) } else { self.receiver.recv() };
+        let message =
+            if self.profile { sample_until_message(&kicker, &self.receiver) } else { self.receiver.recv() };
         let (exits, samples) = kicker.stop().map_err(|_| "the vCPU's thread panicked".to_owned())?;
         self.stats.exit_ns = boot::monotonic_ns();
         self.samples = samples;
@@ -285,7 +305,9 @@ fn run_loop(mut vcpu: Vcpu, bus: &Bus, profile: bool) -> (VcpuEnd, Exits, Sample
             Ok(Exit::Interrupted) if stop.load(Ordering::Acquire) => ("kick", Some(VcpuEnd::Kicked)),
             Ok(Exit::Interrupted) => ("signal", None),
             Ok(Exit::Halted) => ("halt", None),
-            Ok(Exit::Shutdown) => ("shutdown", Some(VcpuEnd::Broken("the guest kernel took a triple fault".into()))),
+            Ok(Exit::Shutdown) => {
+                ("shutdown", Some(VcpuEnd::Broken("the guest kernel took a triple fault".into())))
+            }
             Ok(Exit::Failed(message)) => ("failed", Some(VcpuEnd::Broken(format!("KVM: {message}")))),
             Ok(Exit::Other(what)) => ("other", Some(VcpuEnd::Broken(format!("KVM returned {what}")))),
             Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),

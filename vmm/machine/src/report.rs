@@ -100,8 +100,8 @@ fn printable(bytes: &[u8]) -> String {
 
 fn panic_text(record: &PanicRecord) -> String {
     const NAMES: [&str; 18] = [
-        "rip", "rsp", "rflags", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11", "r12",
-        "r13", "r14", "r15",
+        "rip", "rsp", "rflags", "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "r8", "r9", "r10", "r11",
+        "r12", "r13", "r14", "r15",
     ];
     let message_len = usize::try_from(record.message_len).unwrap_or(0).min(record.message.len());
     let mut text = printable(&record.message[..message_len]);
@@ -113,10 +113,22 @@ fn panic_text(record: &PanicRecord) -> String {
             record.vcpu, record.vector, record.error_code, record.fault_address
         );
     }
-    for (index, (name, value)) in NAMES.iter().zip(record.registers).enumerate() {
-        let end = if index % 4 == 3 || index == NAMES.len() - 1 { "\n" } else { "" };
-        let _ = write!(text, "  {name:>6} {value:016x}{end}");
+    // A panic has no trap frame: what it knows is where its frames are.
+    let is_exception = record.vector != u32::MAX;
+    let known = |index: usize| is_exception || [1, 9].contains(&index);
+    let mut registers = record.registers;
+    if !is_exception {
+        registers[0] = record.backtrace[0];
     }
+    let shown = NAMES.iter().zip(registers).enumerate().filter(|(index, _)| *index == 0 || known(*index));
+    for (column, (_, (name, value))) in shown.enumerate() {
+        let _ = write!(
+            text,
+            "{}{name:>6} {value:016x}",
+            if column % 4 == 0 && column > 0 { "\n  " } else { "  " }
+        );
+    }
+    text.push_str("\n  backtrace:\n");
     let symbols = Symbols::of_kernel();
     let count = usize::try_from(record.backtrace_len).unwrap_or(0).min(record.backtrace.len());
     let first = (record.vector != u32::MAX).then_some(record.registers[0]);

@@ -3,8 +3,8 @@
 use crate::guest::{write_bytes, write_words};
 use crate::image::LoadedKernel;
 use septum_abi::layout::{
-    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, KERNEL_BASE, KERNEL_MAP, LOW_RAM_END, MMIO_MAP, MMIO_SIZE, PAGE_SIZE,
-    VCPU_CONTEXT_END, VCPU_FAULT_STACK_TOP, VCPU_GDT, VCPU_TSS, VCPU_TSS_SIZE, selector,
+    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, KERNEL_BASE, KERNEL_MAP, LOW_RAM_END, MMIO_MAP, MMIO_SIZE,
+    PAGE_SIZE, VCPU_CONTEXT_END, VCPU_FAULT_STACK_TOP, VCPU_GDT, VCPU_TSS, VCPU_TSS_SIZE, selector,
 };
 use septum_memory::GuestRam;
 use std::collections::BTreeMap;
@@ -111,8 +111,7 @@ pub fn write_vcpu_area(ram: &GuestRam, area: u64) -> Result<(), GuestMemoryError
     let base = DIRECT_MAP + area;
     let tss = base + VCPU_TSS;
     let limit = VCPU_TSS_SIZE - 1;
-    let tss_low =
-        limit | (tss & 0xff_ffff) << 16 | 0x89 << 40 | (tss >> 24 & 0xff) << 56;
+    let tss_low = limit | (tss & 0xff_ffff) << 16 | 0x89 << 40 | (tss >> 24 & 0xff) << 56;
     let gdt = [
         0,
         0,

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
-use rustix::process::{Resource, Signal, set_parent_process_death_signal, getrlimit, setrlimit};
+use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;

@@ -13,7 +13,9 @@ use alloc::vec::Vec;
 use septum_abi::linux::Errno;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink,
+};
 use std::path::{Path, PathBuf};
 
 /// A small generator of test choices (xorshift).
@@ -111,7 +113,8 @@ fn theirs(base: &Path, what: u64, first: &str, second: &str) -> Result<(), Errno
 }
 
 fn our_tree(context: &FsContext, path: &str, into: &mut Vec<String>) {
-    let open = context.open(&context.root, path.as_bytes(), OpenFlags::DIRECTORY, 0).unwrap();
+    let shown = std::format!("./{path}");
+    let open = context.open(&context.root, shown.as_bytes(), OpenFlags::DIRECTORY, 0).unwrap();
     let mut names = Vec::new();
     open.file()
         .read_directory(0, &mut |entry| {
@@ -135,7 +138,8 @@ fn our_tree(context: &FsContext, path: &str, into: &mut Vec<String>) {
             FileKind::Symlink => String::from_utf8(dentry.inode().read_link().unwrap()).unwrap(),
             _ => String::new(),
         };
-        into.push(std::format!("{path} {mode:o} {} {contents:?}", metadata.links));
+        let links = if dentry.is_directory() { 0 } else { metadata.links };
+        into.push(std::format!("{path} {mode:o} {links} {contents:?}"));
         if dentry.is_directory() {
             our_tree(context, &std::format!("{path}/"), into);
         }
@@ -160,12 +164,21 @@ fn their_tree(base: &Path, path: &str, into: &mut Vec<String>) {
             String::new()
         };
         // Not every file system counts the links of directories.
-        let links = metadata.nlink();
+        let links = if metadata.is_dir() { 0 } else { metadata.nlink() };
         into.push(std::format!("{path} {:o} {links} {contents:?}", metadata.mode()));
         if metadata.is_dir() {
             their_tree(base, &std::format!("{path}/"), into);
         }
     }
+}
+
+/// The umask of the tests, as a new directory shows it.
+fn umask(base: &Path) -> u32 {
+    let probe = base.join("umask");
+    fs::DirBuilder::new().mode(0o777).create(&probe).unwrap();
+    let mode = fs::metadata(&probe).unwrap().mode();
+    fs::remove_dir(&probe).unwrap();
+    0o777 & !mode
 }
 
 /// Removes the test's directory, whatever becomes of the test.
@@ -187,11 +200,7 @@ fn names_behave_as_on_the_linux_beneath() {
         fs::create_dir_all(&base.0).unwrap();
         let options = MountOptions { source: b"none", file_system: "tmpfs", is_read_only: false };
         let mut context = FsContext::new(Arc::clone(Namespace::new(RamFs::new().root(), options).root()));
-        let is_root = fs::metadata(&base.0).unwrap().uid() == 0;
-        if !is_root {
-            // Permissions are the same for us only if we are the same.
-            context.umask = 0o022;
-        }
+        context.umask = umask(&base.0);
         for step in 0..200 {
             let (what, first, second) = (choices.below(28), choices.path(), choices.path());
             let theirs = theirs(&base.0, what, &first, &second);

@@ -152,25 +152,30 @@ impl FsContext {
         to: (&Arc<Dentry>, &[u8]),
         replace: Replace,
     ) -> Result<(), Errno> {
-        let old = self.target(from.0, from.1, Errno::EBUSY)?;
-        let new =
-            self.target(to.0, to.1, if replace == Replace::Never { Errno::EEXIST } else { Errno::EBUSY })?;
+        // Both directories are looked for before anything is said about the names.
+        let old = self.target(from.0, from.1, Errno::EBUSY);
+        let otherwise = if replace == Replace::Never { Errno::EEXIST } else { Errno::EBUSY };
+        let new = self.target(to.0, to.1, otherwise);
+        let (old, new) = match (old, new) {
+            (Err(Errno::EBUSY), Err(errno)) if errno != otherwise => return Err(errno),
+            (old, new) => (old?, new?),
+        };
         if !Arc::ptr_eq(old.directory.mount(), new.directory.mount()) {
             return Err(Errno::EXDEV);
         }
         let child = old.directory.child(&old.name)?;
-        if !child.is_directory() && (old.must_be_directory || new.must_be_directory) {
-            return Err(Errno::ENOTDIR);
-        }
-        if child.contains(&new.directory) {
-            return Err(Errno::EINVAL);
-        }
         let there = match new.directory.child(&new.name) {
             Ok(_) if replace == Replace::Never => return Err(Errno::EEXIST),
             Ok(there) => Some(there),
             Err(Errno::ENOENT) => None,
             Err(errno) => return Err(errno),
         };
+        if !child.is_directory() && (old.must_be_directory || new.must_be_directory) {
+            return Err(Errno::ENOTDIR);
+        }
+        if child.contains(&new.directory) {
+            return Err(Errno::EINVAL);
+        }
         if let Some(there) = &there {
             if there.contains(&old.directory) {
                 return Err(Errno::ENOTEMPTY);

@@ -29,7 +29,9 @@ fn resolve(space: &Mutex<AddressSpace>, fault: CopyFault, access: Access) -> Res
 fn copy_out(space: &Mutex<AddressSpace>, address: u64, bytes: &[u8]) -> (usize, Result<(), Errno>) {
     let mut done = 0;
     while done < bytes.len() {
-        let Some(at) = UserAddr::new(address.wrapping_add(done as u64)) else { return (done, Err(Errno::EFAULT)) };
+        let Some(at) = UserAddr::new(address.wrapping_add(done as u64)) else {
+            return (done, Err(Errno::EFAULT));
+        };
         let Err(fault) = user::copy_to_user(at, &bytes[done..]) else { break };
         done += fault.copied;
         if let Err(errno) = resolve(space, fault, Access::Write) {
@@ -43,7 +45,9 @@ fn copy_out(space: &Mutex<AddressSpace>, address: u64, bytes: &[u8]) -> (usize, 
 fn copy_in(space: &Mutex<AddressSpace>, address: u64, bytes: &mut [u8]) -> (usize, Result<(), Errno>) {
     let mut done = 0;
     while done < bytes.len() {
-        let Some(at) = UserAddr::new(address.wrapping_add(done as u64)) else { return (done, Err(Errno::EFAULT)) };
+        let Some(at) = UserAddr::new(address.wrapping_add(done as u64)) else {
+            return (done, Err(Errno::EFAULT));
+        };
         let Err(fault) = user::copy_from_user(at, &mut bytes[done..]) else { break };
         done += fault.copied;
         if let Err(errno) = resolve(space, fault, Access::Read) {
@@ -64,7 +68,11 @@ pub fn read(space: &Mutex<AddressSpace>, address: u64, bytes: &mut [u8]) -> Resu
 }
 
 /// The string at `address` without its NUL. `None` if it is longer than `limit`.
-pub fn read_string(space: &Mutex<AddressSpace>, address: u64, limit: usize) -> Result<Option<Vec<u8>>, Errno> {
+pub fn read_string(
+    space: &Mutex<AddressSpace>,
+    address: u64,
+    limit: usize,
+) -> Result<Option<Vec<u8>>, Errno> {
     const STEP: usize = 64;
     let mut string = Vec::with_capacity(STEP);
     loop {
@@ -109,7 +117,8 @@ impl<'a> UserBuffer<'a> {
         let mut done = 0;
         while done < max {
             let at = UserAddr::new(self.address + done as u64);
-            let page = at.ok_or(Errno::EFAULT).and_then(|at| space.present(at, access).map(|frame| (at, frame)));
+            let page =
+                at.ok_or(Errno::EFAULT).and_then(|at| space.present(at, access).map(|frame| (at, frame)));
             let (at, frame) = match page {
                 Ok(found) => found,
                 Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
@@ -126,7 +135,9 @@ impl<'a> UserBuffer<'a> {
 impl AddressSpace {
     /// The frame behind `address`, made present for `access`.
     pub fn present(&mut self, address: UserAddr, access: Access) -> Result<Frame, Errno> {
-        let is_enough = |rights: septum_guest_hal::paging::Rights| rights.read && (access != Access::Write || rights.write);
+        let is_enough = |rights: septum_guest_hal::paging::Rights| {
+            rights.read && (access != Access::Write || rights.write)
+        };
         for _ in 0..2 {
             if let Some((frame, _)) = self.table.query(address).filter(|(_, rights)| is_enough(*rights)) {
                 return Ok(frame);

@@ -2,8 +2,8 @@
 
 use super::area::{Area, Backing, Protection};
 use super::space::{AddressSpace, PAGE};
-use septum_abi::linux::Errno;
 use septum_abi::layout::PAGE_SIZE;
+use septum_abi::linux::Errno;
 use septum_guest_hal::address::{UserAddr, to_usize};
 use septum_guest_hal::frame::Frame;
 use septum_guest_hal::paging::{Flush, Rights};
@@ -112,7 +112,11 @@ impl AddressSpace {
     ) -> Result<(), Fault> {
         let wanted = area.protection.rights();
         if access != Access::Write || rights.write {
-            return if rights == wanted { Ok(()) } else { self.set(user, frame, Rights { write: rights.write, ..wanted }) };
+            return if rights == wanted {
+                Ok(())
+            } else {
+                self.set(user, frame, Rights { write: rights.write, ..wanted })
+            };
         }
         // Held by the page table and by `frame` here; anyone else must not see the store.
         if area.is_shared() || frame.is_held_by(2) {

@@ -104,7 +104,9 @@ impl AddressSpace {
             self.floor = area.start;
         }
         let next = self.areas.range(area.start..).next().map(|(_, next)| next);
-        if let Some((start, end)) = next.filter(|next| area.continues_with(next)).map(|next| (next.start, next.end)) {
+        if let Some((start, end)) =
+            next.filter(|next| area.continues_with(next)).map(|next| (next.start, next.end))
+        {
             area.end = end;
             self.areas.remove(&start);
         }
@@ -256,7 +258,14 @@ impl AddressSpace {
     }
 
     /// `mremap`.
-    pub fn remap(&mut self, old: u64, old_len: u64, new_len: u64, may_move: bool, to: Option<u64>) -> Result<u64, Errno> {
+    pub fn remap(
+        &mut self,
+        old: u64,
+        old_len: u64,
+        new_len: u64,
+        may_move: bool,
+        to: Option<u64>,
+    ) -> Result<u64, Errno> {
         let old_end = Self::check_range(old, old_len).map_err(|_| Errno::EINVAL)?;
         let new_len = page_up(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
         let old_len = old_end - old;
@@ -337,7 +346,9 @@ impl AddressSpace {
     pub fn write_back(&self, start: u64, end: u64) {
         let first = self.area_at(start).map_or(start, |area| area.start);
         for area in self.areas.range(first..end).map(|(_, area)| area) {
-            let Backing::File { file, is_shared: true, may_write: true, .. } = &area.backing else { continue };
+            let Backing::File { file, is_shared: true, may_write: true, .. } = &area.backing else {
+                continue;
+            };
             if !area.protection.contains(Protection::WRITE) {
                 continue;
             }
@@ -362,13 +373,22 @@ impl AddressSpace {
         if wanted < self.break_start || wanted > self.layout.mappings_top {
             return self.break_end;
         }
-        let (Some(old), Some(new)) = (page_up(self.break_end), page_up(wanted)) else { return self.break_end };
+        let (Some(old), Some(new)) = (page_up(self.break_end), page_up(wanted)) else {
+            return self.break_end;
+        };
         if new > old {
             if !self.is_free(old, new) || exceeds_memory(new - old) {
                 return self.break_end;
             }
             let protection = Protection::READ | Protection::WRITE;
-            let area = Area { start: old, end: new, protection, backing: Backing::Anonymous, grows_to: old, label: Label::Heap };
+            let area = Area {
+                start: old,
+                end: new,
+                protection,
+                backing: Backing::Anonymous,
+                grows_to: old,
+                label: Label::Heap,
+            };
             self.insert(area);
         } else if new < old && self.unmap(new, old - new).is_err() {
             return self.break_end;

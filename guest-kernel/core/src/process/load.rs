@@ -43,7 +43,10 @@ pub struct LoadError {
 
 /// For `map_err`.
 fn because(reason: u32) -> impl Fn(Errno) -> LoadError {
-    move |errno| LoadError { reason: if errno == Errno::ENOMEM { start_error::MEMORY } else { reason }, errno }
+    move |errno| LoadError {
+        reason: if errno == Errno::ENOMEM { start_error::MEMORY } else { reason },
+        errno,
+    }
 }
 
 /// What to start, and with what.
@@ -165,7 +168,8 @@ impl Headers {
     fn extent(&self) -> Result<(u64, u64), Errno> {
         let mut extent: Option<(u64, u64)> = None;
         for segment in self.loads() {
-            let end = segment.address.checked_add(segment.memory_len).and_then(page_up).ok_or(Errno::ENOEXEC)?;
+            let end =
+                segment.address.checked_add(segment.memory_len).and_then(page_up).ok_or(Errno::ENOEXEC)?;
             let start = page_down(segment.address);
             extent = Some(extent.map_or((start, end), |(low, high)| (low.min(start), high.max(end))));
         }
@@ -198,7 +202,8 @@ fn map_segments(
         let protection = protection(segment.flags);
         let file_end = address.checked_add(segment.file_len).ok_or(Errno::ENOEXEC)?;
         let memory_end = address.checked_add(segment.memory_len).ok_or(Errno::ENOEXEC)?;
-        let anonymous_start = if segment.file_len == 0 { start } else { page_up(file_end).ok_or(Errno::ENOEXEC)? };
+        let anonymous_start =
+            if segment.file_len == 0 { start } else { page_up(file_end).ok_or(Errno::ENOEXEC)? };
         if segment.file_len > 0 {
             let backing = Backing::File {
                 file: Arc::clone(file),
@@ -207,12 +212,24 @@ fn map_segments(
                 is_shared: false,
                 may_write: true,
             };
-            space.lock().map(Place::Fixed(start), anonymous_start - start, protection, backing, Label::None)?;
+            space.lock().map(
+                Place::Fixed(start),
+                anonymous_start - start,
+                protection,
+                backing,
+                Label::None,
+            )?;
         }
         let end = page_up(memory_end).ok_or(Errno::ENOEXEC)?;
         if end > anonymous_start {
             let len = end - anonymous_start;
-            space.lock().map(Place::Fixed(anonymous_start), len, protection, Backing::Anonymous, Label::None)?;
+            space.lock().map(
+                Place::Fixed(anonymous_start),
+                len,
+                protection,
+                Backing::Anonymous,
+                Label::None,
+            )?;
         }
         // The rest of the last file page belongs to the bss, and what follows it in the page is zero too: the dynamic
         // linker allocates from there.
@@ -293,7 +310,8 @@ pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Resu
         (entry, interpreter_base) = load_interpreter(fs, &space, &file, segment)?;
     }
     let vdso = map_vdso(&space, machine).map_err(&format)?;
-    let table = headers.segments.iter().find(|segment| segment.kind == PT_PHDR).map(|segment| segment.address);
+    let table =
+        headers.segments.iter().find(|segment| segment.kind == PT_PHDR).map(|segment| segment.address);
     let table = table.or_else(|| {
         let holds = |segment: &&Segment| {
             (segment.offset..segment.offset + segment.file_len).contains(&headers.table_offset)
@@ -337,9 +355,14 @@ fn load_interpreter(
     let dentry = fs.resolve(&fs.cwd, path, true).map_err(&missing)?;
     let file = fs.open_program(&dentry).map_err(&missing)?;
     let head = read(&file, 0, HEAD).map_err(&missing)?;
-    let headers = Headers::parse(&file, &head).map_err(|_| LoadError { reason: start_error::INTERPRETER, errno: Errno::ELIBBAD })?;
+    let headers = Headers::parse(&file, &head)
+        .map_err(|_| LoadError { reason: start_error::INTERPRETER, errno: Errno::ELIBBAD })?;
     let (low, high) = headers.extent().map_err(&missing)?;
-    let bias = if headers.is_fixed { 0 } else { space.lock().reserve(high - low).map_err(&missing)?.wrapping_sub(low) };
+    let bias = if headers.is_fixed {
+        0
+    } else {
+        space.lock().reserve(high - low).map_err(&missing)?.wrapping_sub(low)
+    };
     map_segments(space, &file, &dentry, &headers, bias).map_err(&missing)?;
     Ok((headers.entry.wrapping_add(bias), low.wrapping_add(bias)))
 }

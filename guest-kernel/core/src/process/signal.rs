@@ -246,7 +246,10 @@ fn encode_context(saved: &Saved<'_>) -> Vec<u8> {
     put(&mut bytes, &[6, 0, saved.stack.start, u64::from(saved.stack.flags), saved.stack.size]);
     put(&mut bytes, &[r.r8, r.r9, r.r10, r.r11, r.r12, r.r13, r.r14, r.r15, r.rdi, r.rsi, r.rbp, r.rbx]);
     put(&mut bytes, &[r.rdx, r.rax, r.rcx, r.rsp, r.rip, r.rflags]);
-    put(&mut bytes, &[r.cs | r.ss << 48, r.error_code, r.vector, saved.mask, saved.fault_address, saved.extended]);
+    put(
+        &mut bytes,
+        &[r.cs | r.ss << 48, r.error_code, r.vector, saved.mask, saved.fault_address, saved.extended],
+    );
     put(&mut bytes, &[0; 8]);
     put(&mut bytes, &[saved.mask]);
     bytes
@@ -367,10 +370,19 @@ mod tests {
     fn the_context_has_linux_offsets() {
         let registers = Registers { rip: 0x1234, rsp: 0x5678, r8: 8, rflags: 0x202, ..Registers::default() };
         let stack = AlternateStack::default();
-        let bytes = encode_context(&Saved { registers: &registers, stack, mask: 9, extended: 0xabc, fault_address: 0xf00 });
+        let bytes = encode_context(&Saved {
+            registers: &registers,
+            stack,
+            mask: 9,
+            extended: 0xabc,
+            fault_address: 0xf00,
+        });
         let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
         assert_eq!(bytes.len(), UCONTEXT_SIZE);
         // Offsets of REG_R8, REG_RSP, REG_RIP, REG_CR2, fpregs and uc_sigmask in glibc's ucontext_t.
-        assert_eq!([word(40), word(160), word(168), word(216), word(224), word(296)], [8, 0x5678, 0x1234, 0xf00, 0xabc, 9]);
+        assert_eq!(
+            [word(40), word(160), word(168), word(216), word(224), word(296)],
+            [8, 0x5678, 0x1234, 0xf00, 0xabc, 9]
+        );
     }
 }

@@ -55,7 +55,11 @@ fn pointers(strings: &[u8], count: usize, mut address: u64, into: &mut Vec<u8>) 
 }
 
 /// Maps and fills the stack; returns the stack pointer and the auxiliary vector.
-pub fn build(space: &Mutex<AddressSpace>, request: &Request<'_>, facts: &Facts<'_>) -> Result<(u64, Vec<u8>), Errno> {
+pub fn build(
+    space: &Mutex<AddressSpace>,
+    request: &Request<'_>,
+    facts: &Facts<'_>,
+) -> Result<(u64, Vec<u8>), Errno> {
     let top = space.lock().layout().stack_top;
     let strings = request.arguments.len() + request.environment.len();
     if strings + 8 * (request.argument_count + request.environment_count) > MAX_STRINGS {
@@ -81,27 +85,27 @@ pub fn build(space: &Mutex<AddressSpace>, request: &Request<'_>, facts: &Facts<'
     let mut auxiliary = Vec::with_capacity(20 * 16);
     let [uid, gid] = facts.identity.map(u64::from);
     for (kind, value) in [
-        (33, facts.vdso),                 // AT_SYSINFO_EHDR
-        (51, 3632),                       // AT_MINSIGSTKSZ: what a signal frame takes
-        (16, facts.hwcap[0]),             // AT_HWCAP
-        (6, PAGE_SIZE as u64),            // AT_PAGESZ
-        (17, 100),                        // AT_CLKTCK
-        (3, facts.program_headers),       // AT_PHDR
-        (4, 56),                          // AT_PHENT
-        (5, facts.program_header_count),  // AT_PHNUM
-        (7, facts.interpreter_base),      // AT_BASE
-        (8, 0),                           // AT_FLAGS
-        (9, facts.entry),                 // AT_ENTRY
-        (11, uid),                        // AT_UID
-        (12, uid),                        // AT_EUID
-        (13, gid),                        // AT_GID
-        (14, gid),                        // AT_EGID
-        (23, 0),                          // AT_SECURE
-        (25, at(0)),                      // AT_RANDOM
-        (26, facts.hwcap[1]),             // AT_HWCAP2
-        (31, at(path_at)),                // AT_EXECFN
-        (15, at(random.len())),           // AT_PLATFORM
-        (0, 0),                           // AT_NULL
+        (33, facts.vdso),                // AT_SYSINFO_EHDR
+        (51, 3632),                      // AT_MINSIGSTKSZ: what a signal frame takes
+        (16, facts.hwcap[0]),            // AT_HWCAP
+        (6, PAGE_SIZE as u64),           // AT_PAGESZ
+        (17, 100),                       // AT_CLKTCK
+        (3, facts.program_headers),      // AT_PHDR
+        (4, 56),                         // AT_PHENT
+        (5, facts.program_header_count), // AT_PHNUM
+        (7, facts.interpreter_base),     // AT_BASE
+        (8, 0),                          // AT_FLAGS
+        (9, facts.entry),                // AT_ENTRY
+        (11, uid),                       // AT_UID
+        (12, uid),                       // AT_EUID
+        (13, gid),                       // AT_GID
+        (14, gid),                       // AT_EGID
+        (23, 0),                         // AT_SECURE
+        (25, at(0)),                     // AT_RANDOM
+        (26, facts.hwcap[1]),            // AT_HWCAP2
+        (31, at(path_at)),               // AT_EXECFN
+        (15, at(random.len())),          // AT_PLATFORM
+        (0, 0),                          // AT_NULL
     ] {
         let kind: u64 = kind;
         if kind == 33 && value == 0 {
@@ -111,7 +115,8 @@ pub fn build(space: &Mutex<AddressSpace>, request: &Request<'_>, facts: &Facts<'
         auxiliary.extend_from_slice(&value.to_le_bytes());
     }
 
-    let mut low = Vec::with_capacity(8 * (request.argument_count + request.environment_count + 3) + auxiliary.len());
+    let mut low =
+        Vec::with_capacity(8 * (request.argument_count + request.environment_count + 3) + auxiliary.len());
     low.extend_from_slice(&(request.argument_count as u64).to_le_bytes());
     pointers(&request.arguments, request.argument_count, at(arguments_at), &mut low);
     pointers(&request.environment, request.environment_count, at(environment_at), &mut low);

@@ -1,6 +1,8 @@
 //! A thread's life: its vCPU runs the program until it traps, serves the trap, and goes on.
 
-use super::signal::{self, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, Pending, UNSTOPPABLE, bit, flag};
+use super::signal::{
+    self, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, Pending, UNSTOPPABLE, bit, flag,
+};
 use super::{End, Process};
 use crate::memory::area::Label;
 use crate::memory::fault::{Access, Fault};
@@ -111,7 +113,11 @@ impl Thread {
     #[must_use]
     pub fn new(process: Arc<Process>, program: Program) -> Self {
         Self {
-            task: Arc::new(Task { tid: process.pid, process: Arc::clone(&process), signals: Mutex::default() }),
+            task: Arc::new(Task {
+                tid: process.pid,
+                process: Arc::clone(&process),
+                signals: Mutex::default(),
+            }),
             process,
             program: RefCell::new(program),
             clear_tid: Cell::new(0),
@@ -171,7 +177,11 @@ impl Thread {
             Err(errno) => (-i64::from(errno.number())).cast_unsigned(),
         };
         self.program.borrow_mut().registers().rax = value;
-        if result == Err(Errno::EINTR) && syscall::may_restart(call) { Restart::Call(call) } else { Restart::No }
+        if result == Err(Errno::EINTR) && syscall::may_restart(call) {
+            Restart::Call(call)
+        } else {
+            Restart::No
+        }
     }
 
     fn fault_signal(&self, fault: Fault, address: u64) {

@@ -47,7 +47,12 @@ pub const CALLS: &[Entry<Thread>] = &[
         support: Support::Full,
         notes: "the time zone is zero",
     },
-    Entry { number: number::TIME, handler: |thread, a| sys_time(thread, a[0]), support: Support::Full, notes: "" },
+    Entry {
+        number: number::TIME,
+        handler: |thread, a| sys_time(thread, a[0]),
+        support: Support::Full,
+        notes: "",
+    },
     Entry {
         number: number::TIMES,
         handler: |thread, a| sys_times(thread, a[0]),
@@ -144,7 +149,13 @@ fn sys_times(thread: &Thread, buffer: u64) -> Result<usize, Errno> {
 }
 
 /// `clock_nanosleep(2)`
-fn sys_clock_nanosleep(thread: &Thread, clock: i32, flags: u32, request: u64, remaining: u64) -> Result<usize, Errno> {
+fn sys_clock_nanosleep(
+    thread: &Thread,
+    clock: i32,
+    flags: u32,
+    request: u64,
+    remaining: u64,
+) -> Result<usize, Errno> {
     if !matches!(clock, 0 | 1 | 7 | 11) || flags & !TIMER_ABSTIME != 0 {
         return Err(Errno::EINVAL);
     }

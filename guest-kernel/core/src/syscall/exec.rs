@@ -6,8 +6,8 @@ use crate::memory::buffer;
 use crate::process::load::{Request, load};
 use crate::process::thread::Thread;
 use alloc::vec::Vec;
-use septum_abi::linux::syscall as number;
 use septum_abi::linux::Errno;
+use septum_abi::linux::syscall as number;
 
 const PATH_MAX: usize = 4096;
 /// MAX_ARG_STRLEN
@@ -20,15 +20,30 @@ const AT_SYMLINK_NOFOLLOW: u32 = 0x100;
 
 /// The family.
 pub const CALLS: &[Entry<Thread>] = &[
-    Entry { number: number::EXECVE, handler: |thread, a| sys_execve(thread, a[0], a[1], a[2]), support: Support::Full, notes: "ELF files and #! scripts" },
+    Entry {
+        number: number::EXECVE,
+        handler: |thread, a| sys_execve(thread, a[0], a[1], a[2]),
+        support: Support::Full,
+        notes: "ELF files and #! scripts",
+    },
     Entry {
         number: number::EXECVEAT,
         handler: |thread, a| sys_execveat(thread, int(a[0]), a[1], a[2], a[3], uint(a[4])),
         support: Support::Partial,
         notes: "absolute paths and AT_FDCWD",
     },
-    Entry { number: number::WAIT4, handler: |_, _| Err(Errno::ECHILD), support: Support::Partial, notes: "ECHILD: there are no children" },
-    Entry { number: number::WAITID, handler: |_, _| Err(Errno::ECHILD), support: Support::Partial, notes: "ECHILD: there are no children" },
+    Entry {
+        number: number::WAIT4,
+        handler: |_, _| Err(Errno::ECHILD),
+        support: Support::Partial,
+        notes: "ECHILD: there are no children",
+    },
+    Entry {
+        number: number::WAITID,
+        handler: |_, _| Err(Errno::ECHILD),
+        support: Support::Partial,
+        notes: "ECHILD: there are no children",
+    },
 ];
 
 fn read_path(thread: &Thread, address: u64) -> Result<Vec<u8>, Errno> {
@@ -99,7 +114,14 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
 }
 
 /// `execveat(2)`
-fn sys_execveat(thread: &Thread, at: i32, path: u64, arguments: u64, environment: u64, flags: u32) -> Result<usize, Errno> {
+fn sys_execveat(
+    thread: &Thread,
+    at: i32,
+    path: u64,
+    arguments: u64,
+    environment: u64,
+    flags: u32,
+) -> Result<usize, Errno> {
     if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
         return Err(Errno::EINVAL);
     }

@@ -44,7 +44,13 @@ pub const CALLS: &[Entry<Thread>] = &[
 ];
 
 /// `futex(2)`
-fn sys_futex(thread: &Thread, address: u64, operation: u32, value: u32, timeout: u64) -> Result<usize, Errno> {
+fn sys_futex(
+    thread: &Thread,
+    address: u64,
+    operation: u32,
+    value: u32,
+    timeout: u64,
+) -> Result<usize, Errno> {
     if !address.is_multiple_of(4) {
         return Err(Errno::EINVAL);
     }

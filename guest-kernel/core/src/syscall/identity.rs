@@ -10,7 +10,12 @@ use septum_abi::linux::syscall as number;
 /// A call that tells a number.
 macro_rules! tells {
     ($number:ident, $value:expr) => {
-        Entry { number: number::$number, handler: |thread, _| Ok(to_result($value(thread))), support: Support::Full, notes: "" }
+        Entry {
+            number: number::$number,
+            handler: |thread, _| Ok(to_result($value(thread))),
+            support: Support::Full,
+            notes: "",
+        }
     };
 }
 
@@ -46,10 +51,30 @@ pub const CALLS: &[Entry<Thread>] = &[
     tells!(GETGID, |thread: &Thread| thread.process.fs.lock().gid),
     tells!(GETEGID, |thread: &Thread| thread.process.fs.lock().gid),
     tells!(GETPGRP, |thread: &Thread| thread.process.pid),
-    Entry { number: number::GETPGID, handler: |thread, a| own(thread, int(a[0])), support: Support::Partial, notes: "only the process itself" },
-    Entry { number: number::GETSID, handler: |thread, a| own(thread, int(a[0])), support: Support::Partial, notes: "only the process itself" },
-    Entry { number: number::SETPGID, handler: |thread, a| own(thread, int(a[0])).map(|_| 0), support: Support::Partial, notes: "the process leads its own group" },
-    Entry { number: number::SETSID, handler: |_, _| Err(Errno::EPERM), support: Support::Refused, notes: "EPERM: the process leads a session already" },
+    Entry {
+        number: number::GETPGID,
+        handler: |thread, a| own(thread, int(a[0])),
+        support: Support::Partial,
+        notes: "only the process itself",
+    },
+    Entry {
+        number: number::GETSID,
+        handler: |thread, a| own(thread, int(a[0])),
+        support: Support::Partial,
+        notes: "only the process itself",
+    },
+    Entry {
+        number: number::SETPGID,
+        handler: |thread, a| own(thread, int(a[0])).map(|_| 0),
+        support: Support::Partial,
+        notes: "the process leads its own group",
+    },
+    Entry {
+        number: number::SETSID,
+        handler: |_, _| Err(Errno::EPERM),
+        support: Support::Refused,
+        notes: "EPERM: the process leads a session already",
+    },
     sets!(SETUID, 1, uid),
     sets!(SETREUID, 2, uid),
     sets!(SETRESUID, 3, uid),
@@ -58,17 +83,28 @@ pub const CALLS: &[Entry<Thread>] = &[
     sets!(SETRESGID, 3, gid),
     Entry {
         number: number::GETRESUID,
-        handler: |thread, a| { let id = thread.process.fs.lock().uid; three(thread, a, id) },
+        handler: |thread, a| {
+            let id = thread.process.fs.lock().uid;
+            three(thread, a, id)
+        },
         support: Support::Full,
         notes: "",
     },
     Entry {
         number: number::GETRESGID,
-        handler: |thread, a| { let id = thread.process.fs.lock().gid; three(thread, a, id) },
+        handler: |thread, a| {
+            let id = thread.process.fs.lock().gid;
+            three(thread, a, id)
+        },
         support: Support::Full,
         notes: "",
     },
-    Entry { number: number::GETGROUPS, handler: |_, _| Ok(0), support: Support::Partial, notes: "there are no supplementary groups" },
+    Entry {
+        number: number::GETGROUPS,
+        handler: |_, _| Ok(0),
+        support: Support::Partial,
+        notes: "there are no supplementary groups",
+    },
     Entry {
         number: number::SETGROUPS,
         handler: |thread, _| if thread.process.fs.lock().uid == 0 { Ok(0) } else { Err(Errno::EPERM) },
@@ -98,7 +134,11 @@ fn to_result(number: u32) -> usize {
 }
 
 fn own(thread: &Thread, pid: i32) -> Result<usize, Errno> {
-    if pid == 0 || u32::try_from(pid) == Ok(thread.process.pid) { Ok(to_result(thread.process.pid)) } else { Err(Errno::ESRCH) }
+    if pid == 0 || u32::try_from(pid) == Ok(thread.process.pid) {
+        Ok(to_result(thread.process.pid))
+    } else {
+        Err(Errno::ESRCH)
+    }
 }
 
 fn three(thread: &Thread, addresses: [u64; 6], id: u32) -> Result<usize, Errno> {

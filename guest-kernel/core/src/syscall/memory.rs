@@ -77,11 +77,36 @@ pub const CALLS: &[Entry<Thread>] = &[
         support: Support::Partial,
         notes: "every mapped page is said to be resident",
     },
-    Entry { number: number::MLOCK, handler: sys_mlock, support: Support::Accepted, notes: "nothing is swapped" },
-    Entry { number: number::MLOCK2, handler: sys_mlock, support: Support::Accepted, notes: "nothing is swapped" },
-    Entry { number: number::MUNLOCK, handler: sys_mlock, support: Support::Accepted, notes: "nothing is swapped" },
-    Entry { number: number::MLOCKALL, handler: |_, _| Ok(0), support: Support::Accepted, notes: "nothing is swapped" },
-    Entry { number: number::MUNLOCKALL, handler: |_, _| Ok(0), support: Support::Accepted, notes: "nothing is swapped" },
+    Entry {
+        number: number::MLOCK,
+        handler: sys_mlock,
+        support: Support::Accepted,
+        notes: "nothing is swapped",
+    },
+    Entry {
+        number: number::MLOCK2,
+        handler: sys_mlock,
+        support: Support::Accepted,
+        notes: "nothing is swapped",
+    },
+    Entry {
+        number: number::MUNLOCK,
+        handler: sys_mlock,
+        support: Support::Accepted,
+        notes: "nothing is swapped",
+    },
+    Entry {
+        number: number::MLOCKALL,
+        handler: |_, _| Ok(0),
+        support: Support::Accepted,
+        notes: "nothing is swapped",
+    },
+    Entry {
+        number: number::MUNLOCKALL,
+        handler: |_, _| Ok(0),
+        support: Support::Accepted,
+        notes: "nothing is swapped",
+    },
     Entry {
         number: number::MEMBARRIER,
         handler: |_, a| if int(a[0]) == 0 { Ok(0) } else { Err(Errno::EINVAL) },
@@ -99,7 +124,15 @@ fn protection_of(bits: u32) -> Result<Protection, Errno> {
 }
 
 /// `mmap(2)`
-fn sys_mmap(thread: &Thread, address: u64, len: u64, prot: u32, flags: u32, fd: i32, offset: u64) -> Result<usize, Errno> {
+fn sys_mmap(
+    thread: &Thread,
+    address: u64,
+    len: u64,
+    prot: u32,
+    flags: u32,
+    fd: i32,
+    offset: u64,
+) -> Result<usize, Errno> {
     let protection = protection_of(prot)?;
     if len == 0 || !offset.is_multiple_of(PAGE_SIZE as u64) {
         return Err(Errno::EINVAL);
@@ -136,7 +169,13 @@ fn sys_mmap(thread: &Thread, address: u64, len: u64, prot: u32, flags: u32, fd: 
     space.map(place, len, protection, backing, Label::None).map(to_result)
 }
 
-fn file_backing(thread: &Thread, fd: i32, offset: u64, protection: Protection, is_shared: bool) -> Result<Backing, Errno> {
+fn file_backing(
+    thread: &Thread,
+    fd: i32,
+    offset: u64,
+    protection: Protection,
+    is_shared: bool,
+) -> Result<Backing, Errno> {
     let open = thread.process.descriptors.lock().get(fd)?;
     let access = open.access();
     if open.is_path_only() {
@@ -172,8 +211,17 @@ fn sys_mprotect(thread: &Thread, address: u64, len: u64, prot: u32) -> Result<us
 }
 
 /// `mremap(2)`
-fn sys_mremap(thread: &Thread, old: u64, old_len: u64, new_len: u64, flags: u32, new: u64) -> Result<usize, Errno> {
-    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0 || (flags & MREMAP_FIXED != 0 && flags & MREMAP_MAYMOVE == 0) {
+fn sys_mremap(
+    thread: &Thread,
+    old: u64,
+    old_len: u64,
+    new_len: u64,
+    flags: u32,
+    new: u64,
+) -> Result<usize, Errno> {
+    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0
+        || (flags & MREMAP_FIXED != 0 && flags & MREMAP_MAYMOVE == 0)
+    {
         return Err(Errno::EINVAL);
     }
     let to = (flags & MREMAP_FIXED != 0).then_some(new);

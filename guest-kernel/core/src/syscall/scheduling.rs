@@ -18,16 +18,36 @@ pub const CALLS: &[Entry<Thread>] = &[
         support: Support::Full,
         notes: "",
     },
-    Entry { number: number::SCHED_SETAFFINITY, handler: |_, _| Ok(0), support: Support::Accepted, notes: ACCEPTED },
-    Entry { number: number::SCHED_GETSCHEDULER, handler: |_, _| Ok(0), support: Support::Accepted, notes: "SCHED_OTHER" },
-    Entry { number: number::SCHED_SETSCHEDULER, handler: |_, _| Ok(0), support: Support::Accepted, notes: ACCEPTED },
+    Entry {
+        number: number::SCHED_SETAFFINITY,
+        handler: |_, _| Ok(0),
+        support: Support::Accepted,
+        notes: ACCEPTED,
+    },
+    Entry {
+        number: number::SCHED_GETSCHEDULER,
+        handler: |_, _| Ok(0),
+        support: Support::Accepted,
+        notes: "SCHED_OTHER",
+    },
+    Entry {
+        number: number::SCHED_SETSCHEDULER,
+        handler: |_, _| Ok(0),
+        support: Support::Accepted,
+        notes: ACCEPTED,
+    },
     Entry {
         number: number::SCHED_GETPARAM,
         handler: |thread, a| buffer::write(&thread.process.space, a[1], &[0; 4]).map(|()| 0),
         support: Support::Accepted,
         notes: "priority 0",
     },
-    Entry { number: number::SCHED_SETPARAM, handler: |_, _| Ok(0), support: Support::Accepted, notes: ACCEPTED },
+    Entry {
+        number: number::SCHED_SETPARAM,
+        handler: |_, _| Ok(0),
+        support: Support::Accepted,
+        notes: ACCEPTED,
+    },
     Entry {
         number: number::SCHED_GET_PRIORITY_MAX,
         handler: |_, a| priority_range(int(a[0])).map(|range| range.1),
@@ -54,7 +74,12 @@ pub const CALLS: &[Entry<Thread>] = &[
         notes: "CPU 0 of node 0",
     },
     // The raw call counts from 40 (lowest) to 1 (highest): 20 is nice 0.
-    Entry { number: number::GETPRIORITY, handler: |_, _| Ok(20), support: Support::Accepted, notes: "nice 0" },
+    Entry {
+        number: number::GETPRIORITY,
+        handler: |_, _| Ok(20),
+        support: Support::Accepted,
+        notes: "nice 0",
+    },
     Entry { number: number::SETPRIORITY, handler: |_, _| Ok(0), support: Support::Accepted, notes: ACCEPTED },
 ];
 

@@ -4,7 +4,9 @@ use super::clock::{read_timespec, write_words};
 use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
-use crate::process::signal::{AlternateStack, Action, DEFAULT, IGNORE, Info, UNSTOPPABLE, bit, default_action, DefaultAction};
+use crate::process::signal::{
+    Action, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit, default_action,
+};
 use crate::process::thread::Thread;
 use crate::wait::wait_for_any;
 use septum_abi::linux::syscall as number;
@@ -78,8 +80,18 @@ pub const CALLS: &[Entry<Thread>] = &[
         support: Support::Partial,
         notes: "only to the thread itself",
     },
-    Entry { number: number::PAUSE, handler: |thread, _| sys_pause(thread), support: Support::Full, notes: "" },
-    Entry { number: number::ALARM, handler: |thread, a| sys_alarm(thread, uint(a[0])), support: Support::Full, notes: "" },
+    Entry {
+        number: number::PAUSE,
+        handler: |thread, _| sys_pause(thread),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::ALARM,
+        handler: |thread, a| sys_alarm(thread, uint(a[0])),
+        support: Support::Full,
+        notes: "",
+    },
     Entry {
         number: number::SETITIMER,
         handler: |thread, a| sys_setitimer(thread, int(a[0]), a[1], a[2]),
@@ -119,7 +131,12 @@ fn sys_rt_sigaction(thread: &Thread, signal: i32, new: u64, old: u64, size: u64)
             let mut bytes = [0; 32];
             buffer::read(&thread.process.space, address, &mut bytes)?;
             let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
-            Some(Action { handler: word(0), flags: word(8), restorer: word(16), mask: word(24) & !UNSTOPPABLE })
+            Some(Action {
+                handler: word(0),
+                flags: word(8),
+                restorer: word(16),
+                mask: word(24) & !UNSTOPPABLE,
+            })
         }
     };
     let previous = {
@@ -194,7 +211,13 @@ fn sys_rt_sigsuspend(thread: &Thread, mask: u64, size: u64) -> Result<usize, Err
 }
 
 /// `rt_sigtimedwait(2)`
-fn sys_rt_sigtimedwait(thread: &Thread, set: u64, info: u64, timeout: u64, size: u64) -> Result<usize, Errno> {
+fn sys_rt_sigtimedwait(
+    thread: &Thread,
+    set: u64,
+    info: u64,
+    timeout: u64,
+    size: u64,
+) -> Result<usize, Errno> {
     check_set_size(size)?;
     let wanted = read_word(thread, set)? & !UNSTOPPABLE;
     let deadline = match timeout {

@@ -22,8 +22,18 @@ const UTS_FIELD: usize = 65;
 
 /// The family.
 pub const CALLS: &[Entry<Thread>] = &[
-    Entry { number: number::UNAME, handler: |thread, a| sys_uname(thread, a[0]), support: Support::Full, notes: "Linux, release 6.1.0-septum" },
-    Entry { number: number::SYSINFO, handler: |thread, a| sys_sysinfo(thread, a[0]), support: Support::Full, notes: "load averages are zero" },
+    Entry {
+        number: number::UNAME,
+        handler: |thread, a| sys_uname(thread, a[0]),
+        support: Support::Full,
+        notes: "Linux, release 6.1.0-septum",
+    },
+    Entry {
+        number: number::SYSINFO,
+        handler: |thread, a| sys_sysinfo(thread, a[0]),
+        support: Support::Full,
+        notes: "load averages are zero",
+    },
     Entry {
         number: number::GETRLIMIT,
         handler: |thread, a| sys_prlimit(thread, 0, uint(a[0]), 0, a[1]),
@@ -42,14 +52,54 @@ pub const CALLS: &[Entry<Thread>] = &[
         support: Support::Partial,
         notes: "only the process itself; NOFILE is enforced",
     },
-    Entry { number: number::GETRUSAGE, handler: |thread, a| sys_getrusage(thread, int(a[0]), a[1]), support: Support::Partial, notes: "time since the start, peak memory" },
-    Entry { number: number::ARCH_PRCTL, handler: |thread, a| sys_arch_prctl(thread, int(a[0]), a[1]), support: Support::Partial, notes: "FS and GS" },
-    Entry { number: number::PRCTL, handler: |thread, a| sys_prctl(thread, int(a[0]), a[1]), support: Support::Partial, notes: "NAME, DUMPABLE, NO_NEW_PRIVS, PDEATHSIG, KEEPCAPS, TIMERSLACK, CAPBSET_READ" },
-    Entry { number: number::GETRANDOM, handler: |thread, a| sys_getrandom(thread, a[0], a[1], uint(a[2])), support: Support::Full, notes: "" },
-    Entry { number: number::RSEQ, handler: |_, _| Err(Errno::ENOSYS), support: Support::Refused, notes: "ENOSYS; C libraries do without" },
-    Entry { number: number::PERSONALITY, handler: |_, _| Ok(0), support: Support::Accepted, notes: "PER_LINUX" },
-    Entry { number: number::SYSLOG, handler: |_, _| Err(Errno::EPERM), support: Support::Refused, notes: "EPERM" },
-    Entry { number: number::SETHOSTNAME, handler: |_, _| Err(Errno::EPERM), support: Support::Refused, notes: "EPERM" },
+    Entry {
+        number: number::GETRUSAGE,
+        handler: |thread, a| sys_getrusage(thread, int(a[0]), a[1]),
+        support: Support::Partial,
+        notes: "time since the start, peak memory",
+    },
+    Entry {
+        number: number::ARCH_PRCTL,
+        handler: |thread, a| sys_arch_prctl(thread, int(a[0]), a[1]),
+        support: Support::Partial,
+        notes: "FS and GS",
+    },
+    Entry {
+        number: number::PRCTL,
+        handler: |thread, a| sys_prctl(thread, int(a[0]), a[1]),
+        support: Support::Partial,
+        notes: "NAME, DUMPABLE, NO_NEW_PRIVS, PDEATHSIG, KEEPCAPS, TIMERSLACK, CAPBSET_READ",
+    },
+    Entry {
+        number: number::GETRANDOM,
+        handler: |thread, a| sys_getrandom(thread, a[0], a[1], uint(a[2])),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::RSEQ,
+        handler: |_, _| Err(Errno::ENOSYS),
+        support: Support::Refused,
+        notes: "ENOSYS; C libraries do without",
+    },
+    Entry {
+        number: number::PERSONALITY,
+        handler: |_, _| Ok(0),
+        support: Support::Accepted,
+        notes: "PER_LINUX",
+    },
+    Entry {
+        number: number::SYSLOG,
+        handler: |_, _| Err(Errno::EPERM),
+        support: Support::Refused,
+        notes: "EPERM",
+    },
+    Entry {
+        number: number::SETHOSTNAME,
+        handler: |_, _| Err(Errno::EPERM),
+        support: Support::Refused,
+        notes: "EPERM",
+    },
 ];
 
 /// `uname(2)`
@@ -84,7 +134,8 @@ fn sys_sysinfo(thread: &Thread, buffer: u64) -> Result<usize, Errno> {
 
 /// `prlimit64(2)`
 fn sys_prlimit(thread: &Thread, pid: i32, resource: u32, new: u64, old: u64) -> Result<usize, Errno> {
-    let resource = usize::try_from(resource).ok().filter(|resource| *resource < COUNT).ok_or(Errno::EINVAL)?;
+    let resource =
+        usize::try_from(resource).ok().filter(|resource| *resource < COUNT).ok_or(Errno::EINVAL)?;
     if pid != 0 && u32::try_from(pid) != Ok(thread.process.pid) {
         return Err(Errno::ESRCH);
     }

@@ -129,7 +129,11 @@ impl Inode for Node {
 
     fn open(&self, access: Access) -> Result<Arc<dyn File>, Errno> {
         match self.kind {
-            FileKind::Regular => Ok(Arc::new(RegularFile::new(self.shared()?, self.handle(access)?, access))),
+            FileKind::Regular => {
+                let handle = self.handle(access)?;
+                self.revalidate()?;
+                Ok(Arc::new(RegularFile::new(self.shared()?, handle, access)))
+            }
             FileKind::Directory if access.write => Err(Errno::EISDIR),
             FileKind::Directory => Ok(Arc::new(Directory::new(self.shared()?, self.handle(access)?))),
             FileKind::Symlink => Err(Errno::ELOOP),

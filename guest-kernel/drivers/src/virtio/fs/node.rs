@@ -128,6 +128,16 @@ impl Node {
         Ok(attributes)
     }
 
+    /// Makes sure, in a tree that others change too, that what is cached is what the host has now: whoever opens a file sees what
+    /// was written before.
+    pub(super) fn revalidate(&self) -> Result<(), Errno> {
+        if self.tree.is_immutable() {
+            return Ok(());
+        }
+        self.state.lock().deadline = deadline::PAST;
+        self.attributes().map(|_| ())
+    }
+
     /// Takes in attributes that the host sent about this node.
     pub(super) fn accept(&self, attributes: &Attributes, deadline: u64) -> Result<(), Errno> {
         if FileKind::from_mode(attributes.mode()) != Some(self.kind) {
