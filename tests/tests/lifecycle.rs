@@ -143,7 +143,9 @@ fn stopping_twice_is_no_worse_than_once() {
     running.signal(Signal::TERM);
     let _ = rustix::process::kill_process(running.pid(), Signal::TERM);
     let _ = rustix::process::kill_process(running.pid(), Signal::INT);
-    assert_eq!(running.wait().code(), 143);
+    // Signals that wait together are read lowest first, so the second may be the one that is told.
+    let code = running.wait().code();
+    assert!(code == 143 || code == 130, "{code}");
 }
 
 /// Everything that a run might leave: in its current directory, its temporary directory, and the usual places.
