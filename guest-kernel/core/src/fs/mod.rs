@@ -33,5 +33,5 @@ pub mod pipe;
 pub mod proc;
 pub mod ramfs;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod host_tests;
