@@ -15,6 +15,7 @@
 
 use crate::address::PhysAddr;
 use crate::sync::Mutex;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::layout::{PAGE_SHIFT, PAGE_SIZE};
 
@@ -119,6 +120,32 @@ impl Frame {
         let (number, _) = POOL.lock().take(KERNEL_RESERVE)?;
         memory::count(number).store(1, Ordering::Relaxed);
         Some(Self(number))
+    }
+
+    /// Up to `count` frames with unspecified contents for a file, appended to `frames`: neighbours as far as possible, under one
+    /// lock. Returns how many.
+    pub fn uninit_many(count: usize, frames: &mut Vec<Self>) -> usize {
+        memory::ready();
+        let mut pool = POOL.lock();
+        let start = frames.len();
+        let allowed = crate::address::to_usize(pool.remaining().saturating_sub(KERNEL_RESERVE)).min(count);
+        while frames.len() - start < allowed {
+            let left = (allowed - (frames.len() - start)) as u64;
+            if pool.free == 0
+                && let Some(first) = pool.take_fresh(left)
+            {
+                for number in first..first + left {
+                    memory::count(number).store(1, Ordering::Relaxed);
+                    frames.push(Self(number));
+                }
+                continue;
+            }
+            let Some((number, _)) = pool.take(KERNEL_RESERVE) else { break };
+            memory::count(number).store(1, Ordering::Relaxed);
+            frames.push(Self(number));
+        }
+        pool.peak = pool.peak.max(pool.used());
+        frames.len() - start
     }
 
     /// A frame of zeros for a program or a file; `None` if memory ran out.

@@ -6,6 +6,7 @@ use septum_abi::linux::Errno;
 use septum_guest_core::fs::context::FsContext;
 use septum_guest_core::fs::devices;
 use septum_guest_core::fs::inode::InodeRef;
+use septum_guest_core::fs::lazy;
 use septum_guest_core::fs::mount::{MountOptions, Namespace};
 use septum_guest_core::fs::overlay;
 use septum_guest_core::fs::proc;
@@ -64,7 +65,7 @@ fn file_system(devices: &Devices, mount: &Mount<'_>) -> Result<(InodeRef, &'stat
         MountKind::ReadOnly => (shared(Caching::AsTold)?, "virtiofs"),
         MountKind::ReadWrite => (shared(Caching::AsTold)?, "virtiofs"),
         MountKind::Ram => (RamFs::new().root(), "tmpfs"),
-        MountKind::Device => (devices::file_system()?, "devtmpfs"),
+        MountKind::Device => (lazy::directory(devices::file_system), "devtmpfs"),
         MountKind::Process => return Err(Errno::EINVAL),
     })
 }

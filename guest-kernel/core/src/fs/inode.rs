@@ -361,10 +361,9 @@ pub trait File: Send + Sync {
         false
     }
 
-    /// The frame of page `index` if that costs nothing: it is in memory already.
-    fn cached_page(&self, index: u64) -> Option<Frame> {
-        let _ = index;
-        None
+    /// Puts the frames of the pages from `first` on that are in memory already into their places.
+    fn cached_pages(&self, first: u64, places: &mut [Option<Frame>]) {
+        let _ = (first, places);
     }
 
     /// Tells that pages from [`page`](Self::page) were written through a shared writable mapping and have to reach the file. Called by msync, munmap and exit.

@@ -22,6 +22,7 @@ pub mod descriptors;
 pub mod devices;
 pub mod event;
 pub mod inode;
+pub mod lazy;
 pub mod listing;
 pub mod mount;
 pub mod names;

@@ -162,12 +162,12 @@ impl AddressSpace {
         let count = to_usize(((start.get() | (window - 1)) + 1).min(area.end) - first) / PAGE_SIZE;
         let own = to_usize(start.get() - first) / PAGE_SIZE;
         let first_index = area.page_index(first);
-        let mut frame = Some(frame);
+        let mut frames: [Option<Frame>; FILE_AROUND as usize] = Default::default();
+        file.cached_pages(first_index, &mut frames[..count]);
+        frames[own] = Some(frame);
         let first = UserAddr::new(first).ok_or(Fault::NotMapped)?;
         self.table
-            .fill(first, count, Rights { write: false, ..rights }, |step| {
-                if step == own { frame.take() } else { file.cached_page(first_index + step as u64) }
-            })
+            .fill(first, count, Rights { write: false, ..rights }, |step| frames[step].take())
             .map_err(|_| Fault::OutOfMemory)?;
         Ok(())
     }

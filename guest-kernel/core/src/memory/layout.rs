@@ -37,13 +37,13 @@ pub struct Layout {
 impl Layout {
     /// From random numbers.
     #[must_use]
-    pub fn random(entropy: [u64; 3]) -> Self {
+    pub fn random(entropy: [u64; 2]) -> Self {
         let stack_top = STACK_TOP - (entropy[0] & 0x3_ffff) * PAGE;
         Self {
             program: PROGRAM_BASE + (entropy[1] & 0xfff_ffff) * PAGE,
             stack_top,
-            mappings_top: stack_top - STACK_LIMIT - STACK_GAP - (entropy[2] & 0xfff_ffff) * PAGE,
-            break_gap: (entropy[2] >> 32 & 0x1fff) * PAGE,
+            mappings_top: stack_top - STACK_LIMIT - STACK_GAP - (entropy[1] >> 28 & 0xfff_ffff) * PAGE,
+            break_gap: (entropy[0] >> 32 & 0x1fff) * PAGE,
         }
     }
 }

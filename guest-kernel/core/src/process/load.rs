@@ -10,6 +10,7 @@ use crate::memory::layout::{Layout, page_down, page_up};
 use crate::memory::space::Place;
 use crate::memory::{AddressSpace, buffer};
 use crate::process::stack;
+use crate::random;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use septum_abi::layout::{PAGE_SIZE, VDSO_LEN};
@@ -297,7 +298,12 @@ pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Resu
     let format = because(start_error::FORMAT);
     let headers = Headers::parse(&file, &head).map_err(&format)?;
     let (low, high) = headers.extent().map_err(&format)?;
-    let layout = Layout::random(random_words());
+    // One request, since each costs a block of the generator: for the layout, and for the program (AT_RANDOM).
+    let mut random = [0; 32];
+    random::fill(&mut random);
+    let layout = Layout::random(core::array::from_fn(|at| {
+        u64::from_le_bytes(core::array::from_fn(|byte| random[8 * at + byte]))
+    }));
     let space = Mutex::new(AddressSpace::new(layout).map_err(&format)?);
     space.lock().activate();
     let bias = if headers.is_fixed { 0 } else { layout.program.wrapping_sub(low) };
@@ -327,6 +333,7 @@ pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Resu
         identity: [fs.uid, fs.gid],
         hwcap: [machine.hwcap, machine.hwcap2],
         path: &path,
+        random: core::array::from_fn(|at| random[16 + at]),
     };
     let (stack, auxiliary) = stack::build(&space, &request, &facts).map_err(&format)?;
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
@@ -375,11 +382,4 @@ fn map_vdso(space: &Mutex<AddressSpace>, machine: &Machine) -> Result<u64, Errno
     space.map_kernel_frames(base, clock, Protection::READ, Label::Vvar)?;
     space.map_kernel_frames(base + PAGE, vdso, Protection::READ | Protection::EXECUTE, Label::Vdso)?;
     Ok(base + PAGE)
-}
-
-fn random_words() -> [u64; 3] {
-    let mut bytes = [0; 24];
-    crate::random::fill(&mut bytes);
-    let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
-    [word(0), word(8), word(16)]
 }

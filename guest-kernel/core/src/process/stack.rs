@@ -43,6 +43,8 @@ pub struct Facts<'a> {
     pub hwcap: [u64; 2],
     /// AT_EXECFN
     pub path: &'a [u8],
+    /// What AT_RANDOM points to.
+    pub random: [u8; 16],
 }
 
 /// Addresses of strings that lie one after the other from `address` on.
@@ -68,9 +70,7 @@ pub fn build(
     map(space, top, strings)?;
 
     let mut high = Vec::with_capacity(strings + facts.path.len() + 64);
-    let mut random = [0; 16];
-    crate::random::fill(&mut random);
-    high.extend_from_slice(&random);
+    high.extend_from_slice(&facts.random);
     high.extend_from_slice(PLATFORM);
     let arguments_at = high.len();
     high.extend_from_slice(&request.arguments);
@@ -104,7 +104,7 @@ pub fn build(
         (25, at(0)),                     // AT_RANDOM
         (26, facts.hwcap[1]),            // AT_HWCAP2
         (31, at(path_at)),               // AT_EXECFN
-        (15, at(random.len())),          // AT_PLATFORM
+        (15, at(facts.random.len())),    // AT_PLATFORM
         (0, 0),                          // AT_NULL
     ] {
         let kind: u64 = kind;

@@ -78,6 +78,11 @@ pub fn new_frame() -> Option<Frame> {
     shared(Frame::uninit())
 }
 
+/// Up to `count` frames with unspecified contents, appended to `frames`.
+pub fn new_frames(count: usize, frames: &mut Vec<Frame>) {
+    frames.extend((0..count).map_while(|_| new_frame()));
+}
+
 /// A frame of zeros; `None` if memory ran out.
 pub fn zeroed_frame() -> Option<Frame> {
     shared(Frame::zeroed())

@@ -9,6 +9,6 @@ mod host;
 mod kernel;
 
 #[cfg(not(target_os = "none"))]
-pub use host::{Line, Machine, Region, Registers, enter, new_frame, timestamp, zeroed_frame};
+pub use host::{Line, Machine, Region, Registers, enter, new_frame, new_frames, timestamp, zeroed_frame};
 #[cfg(target_os = "none")]
-pub use kernel::{Line, Region, Registers, new_frame, timestamp, zeroed_frame};
+pub use kernel::{Line, Region, Registers, new_frame, new_frames, timestamp, zeroed_frame};

@@ -36,6 +36,27 @@ pub fn append(segments: &mut Vec<Segment>, first: usize, segment: Segment) {
     segments.push(segment);
 }
 
+/// Whole frames, neighbours joined.
+#[must_use]
+pub fn of_frames(frames: &[Frame]) -> Vec<Segment> {
+    const PAGE: u32 = PAGE_SIZE as u32;
+    let mut segments = Vec::with_capacity(1);
+    let mut frames = frames.iter();
+    let Some(first) = frames.next() else { return segments };
+    let mut run = Segment { address: first.address(), len: PAGE };
+    for frame in frames {
+        let address = frame.address();
+        if address.0 == run.address.0 + u64::from(run.len) {
+            run.len += PAGE;
+        } else {
+            segments.push(run);
+            run = Segment { address, len: PAGE };
+        }
+    }
+    segments.push(run);
+    segments
+}
+
 /// Appends pinned memory until `segments` holds `limit`. Returns the bytes appended.
 pub fn gather(pieces: &[Pinned], segments: &mut Vec<Segment>, limit: usize) -> usize {
     let first = segments.len();

@@ -303,7 +303,6 @@ fn mounts(root: &Root, shares: &mut [Share], user: &User) -> Vec<MountSpec> {
         Root::Directory(_) => mounts.push(make(MountKind::Ram, "", Path::new("/tmp"))),
     }
     mounts.push(make(MountKind::Device, "", Path::new("/dev")));
-    mounts.push(make(MountKind::Ram, "", Path::new("/dev/shm")));
     mounts.push(make(MountKind::Process, "", Path::new("/proc")));
     shares.sort_by_key(|share| share.guest.components().count());
     for (number, share) in shares.iter().enumerate() {

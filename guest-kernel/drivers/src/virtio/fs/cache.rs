@@ -58,6 +58,21 @@ impl PageCache {
         self.0.as_mut()?.get(page)
     }
 
+    /// Copies the frames of the pages from `first` on to `places`.
+    pub fn copy(&mut self, first: u64, places: &mut [Option<Frame>]) {
+        let Some(all) = &mut self.0 else { return };
+        let mut done = 0;
+        while done < places.len() {
+            let (number, index) = split(first + done as u64);
+            let len = (CHUNK_PAGES - index).min(places.len() - done);
+            if let Ok(position) = all.position(number) {
+                let from = &all.chunks[position].pages[index..index + len];
+                places[done..done + len].clone_from_slice(from);
+            }
+            done += len;
+        }
+    }
+
     /// Caches `frames` as the pages from `first` on, except those that somebody was faster with.
     pub fn insert(&mut self, first: u64, frames: impl IntoIterator<Item = Frame>) {
         self.0.get_or_insert_default().insert(first, frames);
@@ -128,17 +143,18 @@ impl Chunks {
     }
 
     fn insert(&mut self, first: u64, frames: impl IntoIterator<Item = Frame>) {
-        let mut known = None;
-        for (page, frame) in (first..).zip(frames) {
-            let (number, index) = split(page);
-            let position = match known {
-                Some((known, position)) if known == number => position,
-                _ => self.chunk(number),
-            };
-            known = Some((number, position));
-            if let Some(place) = self.chunks.get_mut(position).and_then(|chunk| chunk.pages.get_mut(index)) {
-                place.get_or_insert(frame);
+        let mut frames = frames.into_iter();
+        let (mut number, mut index) = split(first);
+        let Some(mut next) = frames.next() else { return };
+        loop {
+            let position = self.chunk(number);
+            let Some(chunk) = self.chunks.get_mut(position) else { return };
+            for place in chunk.pages.iter_mut().skip(index) {
+                place.get_or_insert(next);
+                let Some(frame) = frames.next() else { return };
+                next = frame;
             }
+            (number, index) = (number + 1, 0);
         }
     }
 

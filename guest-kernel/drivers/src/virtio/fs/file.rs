@@ -263,8 +263,8 @@ impl File for RegularFile {
         self.node.page_frame(&*self.node.handle(READ)?, index, Ahead::Around, size)
     }
 
-    fn cached_page(&self, index: u64) -> Option<Frame> {
-        self.node.cached_page(index)
+    fn cached_pages(&self, first: u64, places: &mut [Option<Frame>]) {
+        self.node.cached_pages(first, places);
     }
 
     fn write_back(&self, index: u64, frame: &Frame) -> Result<(), Errno> {

@@ -60,6 +60,11 @@ impl Node {
         self.pages.lock().get(index).cloned()
     }
 
+    /// The frames of the pages from `first` on that are cached.
+    pub(super) fn cached_pages(&self, first: u64, places: &mut [Option<Frame>]) {
+        self.pages.lock().copy(first, places);
+    }
+
     /// The frame of page `index` of the file, which is `size` bytes long; `None` beyond its end.
     pub(super) fn page_frame(
         &self,
@@ -91,15 +96,12 @@ impl Node {
     /// Reads pages that are not cached.
     fn fill(&self, handle: &Handle, missing: Range<u64>, size: u64) -> Result<(), Errno> {
         let count = to_usize(missing.end - missing.start);
-        let mut frames = Vec::with_capacity(count);
-        let mut segments = Vec::with_capacity(count);
-        for page in missing.clone() {
-            // The rest of the last page has to be zero.
-            let is_partial = (page + 1) * PAGE > size;
-            let frame = self.frame(is_partial)?;
-            segment::append(&mut segments, 0, segment::of_frame(&frame, 0, PAGE_SIZE));
-            frames.push(frame);
+        let mut frames = self.frames(count)?;
+        if let Some(last) = frames.last().filter(|_| missing.end * PAGE > size) {
+            // What follows the file's end in its last page is zero.
+            last.clear(to_usize(size % PAGE), PAGE_SIZE);
         }
+        let segments = segment::of_frames(&frames);
         let len = count * PAGE_SIZE;
         let expected = to_usize(size.saturating_sub(missing.start * PAGE)).min(len);
         let got = self.read_into(handle, missing.start * PAGE, len, &segments)?;
@@ -122,14 +124,15 @@ impl Node {
         Ok(())
     }
 
-    /// A frame for the cache; pages that nobody maps make room for it if need be.
-    fn frame(&self, is_zeroed: bool) -> Result<Frame, Errno> {
-        let get = || if is_zeroed { platform::zeroed_frame() } else { platform::new_frame() };
-        if let Some(frame) = get() {
-            return Ok(frame);
+    /// Frames for the cache; pages that nobody maps make room for them if need be.
+    fn frames(&self, count: usize) -> Result<Vec<Frame>, Errno> {
+        let mut frames = Vec::with_capacity(count);
+        platform::new_frames(count, &mut frames);
+        if frames.len() < count {
+            self.volume.reclaim(RECLAIM);
+            platform::new_frames(count - frames.len(), &mut frames);
         }
-        self.volume.reclaim(RECLAIM);
-        get().ok_or(Errno::ENOMEM)
+        if frames.len() == count { Ok(frames) } else { Err(Errno::ENOMEM) }
     }
 
     /// Whether a cached page may go: nobody maps it, or has changed it.
