@@ -19,7 +19,6 @@ use septum_guest_core::process::load::{LoadError, Request, load};
 use septum_guest_core::process::thread::{Thread, ThreadHalter};
 use septum_guest_core::process::{FIRST_PID, Machine, Process};
 use septum_guest_core::{random, wait};
-use septum_guest_drivers::Devices;
 use septum_guest_drivers::virtio::console::{Console, Stream};
 use septum_guest_hal::frame::Frame;
 use septum_guest_hal::report::{self, End};

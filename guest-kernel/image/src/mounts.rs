@@ -5,7 +5,8 @@ use septum_abi::config::{BootConfig, Mount, MountKind};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::context::FsContext;
 use septum_guest_core::fs::devices;
-use septum_guest_core::fs::inode::InodeRef;
+use septum_guest_core::fs::dentry::Dentry;
+use septum_guest_core::fs::inode::{InodeRef, SetMetadata};
 use septum_guest_core::fs::lazy;
 use septum_guest_core::fs::mount::{MountOptions, Namespace};
 use septum_guest_core::fs::overlay;
@@ -51,11 +52,25 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Resul
                     Err(Errno::ENOENT) => context.make_directories(mount.target, 0o755)?,
                     place => place?,
                 };
+                if mount.kind == MountKind::Ram {
+                    look_like(&inode, &place)?;
+                }
                 tree.mount(&place, inode, options)?;
             }
         }
     }
     Ok(Mounted { namespace: namespace.ok_or(Errno::ENOENT)?, processes })
+}
+
+/// Gives a file system's root the permissions and the owner of the directory that it covers (`/tmp` is everybody's).
+fn look_like(root: &InodeRef, covered: &Dentry) -> Result<(), Errno> {
+    let metadata = covered.metadata()?;
+    root.set_metadata(&SetMetadata {
+        permissions: Some(metadata.permissions),
+        uid: Some(metadata.uid),
+        gid: Some(metadata.gid),
+        ..SetMetadata::default()
+    })
 }
 
 fn file_system(devices: &Devices, mount: &Mount<'_>) -> Result<(InodeRef, &'static str), Errno> {

@@ -11,7 +11,7 @@ use septum_guest_hal::paging::{Flush, Rights};
 /// Pages of anonymous memory that one store makes present, if they are untouched.
 const ANONYMOUS_AROUND: usize = 8;
 /// Pages of a file, already in the page cache, that one access maps.
-const FILE_AROUND: u64 = 16;
+const FILE_AROUND: usize = 16;
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,12 +157,12 @@ impl AddressSpace {
             return self.set(user, copy, rights);
         }
         // Pages around it that are in the page cache anyway come along, as far as the area and the window go.
-        let window = FILE_AROUND * PAGE;
+        let window = FILE_AROUND as u64 * PAGE;
         let first = (start.get() & !(window - 1)).max(area.start);
         let count = to_usize(((start.get() | (window - 1)) + 1).min(area.end) - first) / PAGE_SIZE;
         let own = to_usize(start.get() - first) / PAGE_SIZE;
         let first_index = area.page_index(first);
-        let mut frames: [Option<Frame>; FILE_AROUND as usize] = Default::default();
+        let mut frames: [Option<Frame>; FILE_AROUND] = Default::default();
         file.cached_pages(first_index, &mut frames[..count]);
         frames[own] = Some(frame);
         let first = UserAddr::new(first).ok_or(Fault::NotMapped)?;

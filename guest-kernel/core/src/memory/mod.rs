@@ -14,5 +14,7 @@ pub mod fault;
 pub mod layout;
 pub mod shared;
 pub mod space;
+#[cfg(test)]
+mod tests;
 
 pub use space::AddressSpace;

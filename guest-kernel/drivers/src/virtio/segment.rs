@@ -39,18 +39,17 @@ pub fn append(segments: &mut Vec<Segment>, first: usize, segment: Segment) {
 /// Whole frames, neighbours joined.
 #[must_use]
 pub fn of_frames(frames: &[Frame]) -> Vec<Segment> {
-    const PAGE: u32 = PAGE_SIZE as u32;
     let mut segments = Vec::with_capacity(1);
     let mut frames = frames.iter();
     let Some(first) = frames.next() else { return segments };
-    let mut run = Segment { address: first.address(), len: PAGE };
+    let mut run = of_frame(first, 0, PAGE_SIZE);
     for frame in frames {
-        let address = frame.address();
-        if address.0 == run.address.0 + u64::from(run.len) {
-            run.len += PAGE;
+        let next = of_frame(frame, 0, PAGE_SIZE);
+        if next.address.0 == run.address.0 + u64::from(run.len) {
+            run.len += next.len;
         } else {
             segments.push(run);
-            run = Segment { address, len: PAGE };
+            run = next;
         }
     }
     segments.push(run);
