@@ -49,6 +49,7 @@ struct Case {
 pub fn run(options: &MeasureOptions) -> Result<()> {
     let stats = std::env::temp_dir().join(format!("septum-stats-{}.json", std::process::id()));
     let cases = cases(options, &stats);
+    let host = host();
     let mut series: BTreeMap<&str, Series> = BTreeMap::new();
     let mut errors: BTreeMap<&str, String> = BTreeMap::new();
     for round in 0..options.rounds + WARM_UP_ROUNDS {
@@ -56,7 +57,7 @@ pub fn run(options: &MeasureOptions) -> Result<()> {
             if errors.contains_key(case.name) {
                 continue;
             }
-            match run_once(case) {
+            match run_once(case, &options.programs) {
                 Ok((wall_us, account)) if round >= WARM_UP_ROUNDS => {
                     let series = series.entry(case.name).or_default();
                     series.add("wall_us", wall_us);
@@ -77,7 +78,7 @@ pub fn run(options: &MeasureOptions) -> Result<()> {
         let error = errors.get(case.name).map_or(Value::Null, |error| Value::String(error.clone()));
         (case.name.to_owned(), json!({ "error": error, "measured": summary }))
     });
-    let document = json!({ "host": host(), "cases": Value::Object(results.collect()) });
+    let document = json!({ "host": host, "cases": Value::Object(results.collect()) });
     fs::write(&options.output, serde_json::to_string(&document)?)
         .with_context(|| format!("cannot write {}", options.output.display()))
 }
@@ -85,7 +86,7 @@ pub fn run(options: &MeasureOptions) -> Result<()> {
 fn cases(options: &MeasureOptions, stats: &Path) -> Vec<Case> {
     let program = |name: &str| options.programs.join(name).into_os_string();
     let hello = || vec![program("hello")];
-    let digest = || vec!["sha256sum".into(), program("input")];
+    let digest = || vec!["sha256sum".into(), "input".into()];
     let partition = |words: Vec<OsString>| {
         let head: [OsString; 5] = [
             options.septum.clone().into_os_string(),
@@ -110,11 +111,17 @@ fn cases(options: &MeasureOptions, stats: &Path) -> Vec<Case> {
     ]
 }
 
-/// Runs a program to its end; its wall time in microseconds, and the partition's account of itself.
-fn run_once(case: &Case) -> Result<(f64, Value)> {
+/// Runs a program to its end in a folder (a partition sees the folder that it is started in); its wall time in
+/// microseconds, and the partition's account of itself.
+fn run_once(case: &Case, folder: &Path) -> Result<(f64, Value)> {
     let (program, arguments) = case.words.split_first().context("no program")?;
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     if let Some(stats) = &case.stats {
         // What an earlier run left must not be taken for this one's.
         let _ = fs::remove_file(stats);
@@ -140,6 +147,7 @@ fn host() -> Value {
         "kernel": read("/proc/sys/kernel/osrelease"),
         "processor": model.map(|(_, name)| name),
         "processors": std::thread::available_parallelism().map(std::num::NonZero::get).ok(),
+        "load_average_before": read("/proc/loadavg").split(' ').next().and_then(|load| load.parse::<f64>().ok()),
         "kvm_modules": read("/proc/modules")
             .lines()
             .filter_map(|line| line.split(' ').next())

@@ -44,6 +44,9 @@ const fn line(
     Line { label, case, series, unit, limits }
 }
 
+/// A load average from which on the times are those of a busy machine.
+const BUSY: f64 = 0.5;
+
 const NONE: [Option<f64>; 2] = [None, None];
 const HELLO: &str = "hello, partition";
 const DIGEST: &str = "sha256sum, partition";
@@ -153,6 +156,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rounds, commit, date, .. } = self;
         writeln!(f, "{} lane, medians of {rounds} rounds, commit {commit}, {date}", self.lane.name())?;
+        let load = self.measured.pointer("/host/load_average_before").and_then(Value::as_f64);
+        if let Some(load) = load.filter(|load| *load > BUSY) {
+            writeln!(f, "this machine was busy (load average {load}): these times are too long")?;
+        }
         writeln!(f, "{:<46}{:>10} {:>10} {:>10}        limit", "", "median", "min", "max")?;
         for line in LINES {
             let (Some(median), Some(min), Some(max)) =
