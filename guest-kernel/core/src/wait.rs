@@ -10,7 +10,7 @@
 //! How a vCPU halts and is woken is bound once, at start ([`bind`]). Unbound (tests on a host), waiting is spinning.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::{Mutex, Once};
@@ -41,13 +41,15 @@ pub struct WaitQueue {
     /// Length of `sleepers`, so that waking nobody costs one load.
     count: AtomicUsize,
     sleepers: Mutex<Vec<u32>>,
+    /// How often everyone was woken.
+    generation: AtomicU64,
 }
 
 impl WaitQueue {
     /// Nobody waits.
     #[must_use]
     pub const fn new() -> Self {
-        Self { count: AtomicUsize::new(0), sleepers: Mutex::new(Vec::new()) }
+        Self { count: AtomicUsize::new(0), sleepers: Mutex::new(Vec::new()), generation: AtomicU64::new(0) }
     }
 
     /// Waits until `condition` gives something. EINTR if a signal came first.
@@ -55,8 +57,15 @@ impl WaitQueue {
         wait_for_any(&[self], None, condition).and_then(|found| found.ok_or(Errno::EINTR))
     }
 
+    /// How often everyone was woken: whether something happened between two moments.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
     /// Makes everyone who waits look again.
     pub fn wake_all(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }

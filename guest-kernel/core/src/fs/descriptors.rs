@@ -15,12 +15,13 @@
 
 use super::dentry::Dentry;
 use super::inode::{Access, File, poll};
+use super::locks::{self, FileNumber, Owner};
 use super::open::OpenFlags;
 use crate::io::{Destination, Source};
-use crate::wait::wait_for_any;
+use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
 
@@ -35,6 +36,8 @@ pub struct OpenFile {
     is_seekable: bool,
     flags: AtomicU32,
     position: Mutex<u64>,
+    /// Reads and writes of a file that has no wait queue, which cannot tell itself that something is new.
+    uses: AtomicU64,
 }
 
 /// What `lseek` counts from.
@@ -68,6 +71,7 @@ impl OpenFile {
             access,
             flags: AtomicU32::new(flags.bits()),
             position: Mutex::new(0),
+            uses: AtomicU64::new(0),
         })
     }
 
@@ -81,6 +85,24 @@ impl OpenFile {
     #[must_use]
     pub fn file(&self) -> &Arc<dyn File> {
         &self.file
+    }
+
+    /// Device and inode number.
+    pub fn number(&self) -> Result<FileNumber, Errno> {
+        let metadata = self.dentry.inode().metadata()?;
+        Ok((metadata.device, metadata.inode))
+    }
+
+    /// This description as the owner of locks.
+    #[must_use]
+    pub fn lock_owner(&self) -> Owner {
+        Owner::Description(core::ptr::from_ref(self).addr())
+    }
+
+    /// As [`File::edge`], of any file.
+    #[must_use]
+    pub fn edge(&self) -> u64 {
+        self.file.edge().wrapping_add(self.uses.load(Ordering::Relaxed))
     }
 
     /// For what it is open.
@@ -177,6 +199,9 @@ impl OpenFile {
         if !self.is_seekable {
             return Err(Errno::ESPIPE);
         }
+        if self.file.stays_at_start() {
+            return Ok(0);
+        }
         let size = || self.dentry.inode().metadata().map(|metadata| metadata.size);
         let mut position = self.position.lock();
         let from = match whence {
@@ -256,20 +281,29 @@ impl OpenFile {
         mut operation: impl FnMut() -> Result<usize, Errno>,
     ) -> Result<usize, Errno> {
         let events = events | poll::ERR | poll::HUP;
-        let is_ready = || (self.file.poll() & events != 0).then_some(());
-        if self.is_non_blocking() {
-            is_ready().ok_or(Errno::EAGAIN)?;
-            return operation();
+        let queue = self.file.wait_queue();
+        if queue.is_none() {
+            self.uses.fetch_add(1, Ordering::Relaxed);
         }
         loop {
+            let before = queue.map(WaitQueue::generation);
             match operation() {
-                Err(Errno::EAGAIN) => {
-                    let queue = self.file.wait_queue();
-                    wait_for_any(queue.as_slice(), None, is_ready)?;
+                Err(Errno::EAGAIN) if !self.is_non_blocking() => {
+                    // A deadline that comes, or is moved meanwhile, means to try again.
+                    let is_ready =
+                        || self.file.poll() & events != 0 || queue.map(WaitQueue::generation) != before;
+                    let deadline = self.file.deadline_ns();
+                    wait_for_any(queue.as_slice(), deadline, || is_ready().then_some(()))?;
                 }
                 result => return result,
             }
         }
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        locks::release_all(self.lock_owner());
     }
 }
 

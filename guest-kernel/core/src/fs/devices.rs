@@ -92,6 +92,10 @@ impl File for Driver {
         self
     }
 
+    fn stays_at_start(&self) -> bool {
+        true
+    }
+
     fn is_zero_device(&self) -> bool {
         matches!(self, Self::Zero)
     }

@@ -339,6 +339,11 @@ pub trait File: Send + Sync {
         true
     }
 
+    /// Whether seeking succeeds wherever to, and stays at 0 (`/dev/null`).
+    fn stays_at_start(&self) -> bool {
+        false
+    }
+
     /// Calls `emit` for the entries from position `from` on (0 is the start) until it returns false. `.` and `..` are not the file system's business.
     fn read_directory(
         &self,
@@ -387,6 +392,17 @@ pub trait File: Send + Sync {
     /// What is woken when [`poll`](Self::poll) changes. `None`: an interrupt of this CPU tells.
     fn wait_queue(&self) -> Option<&WaitQueue> {
         None
+    }
+
+    /// When, on the monotonic clock in ns, [`poll`](Self::poll) changes by itself, if it does.
+    fn deadline_ns(&self) -> Option<u64> {
+        None
+    }
+
+    /// A number that changes whenever something new can be read or written, even if something could before: what
+    /// edge-triggered watching goes by. Changing too often is harmless.
+    fn edge(&self) -> u64 {
+        self.wait_queue().map_or(0, WaitQueue::generation)
     }
 
     /// Bytes that can be read now (FIONREAD), of files without positions.

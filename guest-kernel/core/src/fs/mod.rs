@@ -12,6 +12,7 @@
 //! * [`inode`]: what a file system implements: the two traits [`Inode`](inode::Inode) and [`File`](inode::File);
 //! * [`dentry`]: the tree of names; [`mount`]: what is mounted where; [`path`]: walking; [`context`]: for whom, and what is allowed;
 //! * [`open`]: opening; [`names`]: making and removing names; [`descriptors`]: open files and their numbers;
+//! * [`locks`]: who keeps others from a file;
 //! * [`ramfs`], [`overlay`], [`devices`], [`proc`], [`pipe`], [`event`]: file systems and files.
 
 pub mod anonymous;
@@ -24,6 +25,7 @@ pub mod event;
 pub mod inode;
 pub mod lazy;
 pub mod listing;
+pub mod locks;
 pub mod mount;
 pub mod names;
 pub mod open;

@@ -1,11 +1,13 @@
 //! close, close_range.
 
 use super::FileContext;
+use super::locks;
 use septum_abi::linux::Errno;
 
 /// `close`. The file goes when its last descriptor does, after the table's lock is released.
 pub fn sys_close<C: FileContext>(ctx: &C, fd: i32) -> Result<usize, Errno> {
     let file = ctx.descriptors().lock().remove(fd)?;
+    locks::closed(ctx, &file);
     drop(file);
     Ok(0)
 }
@@ -31,6 +33,7 @@ pub fn sys_close_range<C: FileContext>(ctx: &C, first: u32, last: u32, flags: u3
     }
     let closed: alloc::vec::Vec<_> = numbers.filter_map(|fd| table.remove(fd).ok()).collect();
     drop(table);
+    closed.iter().for_each(|file| locks::closed(ctx, file));
     drop(closed);
     Ok(0)
 }

@@ -1,7 +1,8 @@
-//! dup, dup2, dup3, fcntl, flock.
+//! dup, dup2, dup3, fcntl.
 
 use super::FileContext;
-use super::arguments::{Layout, file, int, usable_file};
+use super::arguments::{file, int, usable_file};
+use super::locks::{self, Asker};
 use crate::fs::descriptors::OpenFile;
 use crate::fs::inode::FileKind;
 use crate::fs::open::OpenFlags;
@@ -35,7 +36,9 @@ pub fn sys_dup3<C: FileContext>(ctx: &C, from: i32, to: i32, flags: u32) -> Resu
         let file = table.get(from)?;
         table.replace(to, file, flags.contains(OpenFlags::CLOSE_ON_EXEC))?
     };
-    drop(replaced);
+    if let Some(replaced) = replaced {
+        locks::closed(ctx, &replaced);
+    }
     usize::try_from(to).map_err(|_| Errno::EBADF)
 }
 
@@ -100,21 +103,12 @@ fn on_file<C: FileContext>(ctx: &C, file: &OpenFile, command: u32, argument: u64
             file.set_flags(OpenFlags::from_bits_truncate(super::arguments::word(argument)));
             Ok(0)
         }
-        command::GET_LOCK | command::OFD_GET_LOCK => {
-            lock_type(ctx, argument)?;
-            let mut kind = Layout::<2>::new();
-            kind.put(0, UNLOCK.to_le_bytes());
-            ctx.copy_out(argument, &kind.0)?;
-            Ok(0)
-        }
-        command::SET_LOCK | command::SET_LOCK_WAIT | command::OFD_SET_LOCK | command::OFD_SET_LOCK_WAIT => {
-            let access = file.access();
-            match lock_type(ctx, argument)? {
-                READ_LOCK if !access.read => Err(Errno::EBADF),
-                WRITE_LOCK if !access.write => Err(Errno::EBADF),
-                _ => Ok(0),
-            }
-        }
+        command::GET_LOCK => locks::get(ctx, file, Asker::Process, argument),
+        command::OFD_GET_LOCK => locks::get(ctx, file, Asker::Description, argument),
+        command::SET_LOCK => locks::set(ctx, file, Asker::Process, argument, false),
+        command::SET_LOCK_WAIT => locks::set(ctx, file, Asker::Process, argument, true),
+        command::OFD_SET_LOCK => locks::set(ctx, file, Asker::Description, argument, false),
+        command::OFD_SET_LOCK_WAIT => locks::set(ctx, file, Asker::Description, argument, true),
         command::SET_OWNER => Ok(0),
         command::GET_OWNER => Ok(0),
         command::SET_PIPE_SIZE | command::GET_PIPE_SIZE if file.dentry().kind() == FileKind::Fifo => {
@@ -122,28 +116,6 @@ fn on_file<C: FileContext>(ctx: &C, file: &OpenFile, command: u32, argument: u64
         }
         command::GET_SEALS if file.dentry().kind() == FileKind::Regular => Ok(SEALED),
         command::SET_PIPE_SIZE | command::GET_PIPE_SIZE => Err(Errno::EBADF),
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-const READ_LOCK: u16 = 0;
-const WRITE_LOCK: u16 = 1;
-const UNLOCK: u16 = 2;
-
-/// `l_type` of the `struct flock` at `address`. There is one process, so every lock is free.
-fn lock_type<C: FileContext>(ctx: &C, address: u64) -> Result<u16, Errno> {
-    let mut bytes = [0; 32];
-    ctx.copy_in(address, &mut bytes)?;
-    let kind = u16::from_le_bytes([bytes[0], bytes[1]]);
-    let whence = u16::from_le_bytes([bytes[2], bytes[3]]);
-    if kind > UNLOCK || whence > 2 { Err(Errno::EINVAL) } else { Ok(kind) }
-}
-
-/// `flock`: LOCK_SH 1, LOCK_EX 2, LOCK_NB 4, LOCK_UN 8. There is one process, so every lock is free.
-pub fn sys_flock<C: FileContext>(ctx: &C, fd: i32, operation: u32) -> Result<usize, Errno> {
-    usable_file(ctx, fd)?;
-    match operation & !4 {
-        1 | 2 | 8 => Ok(0),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -5,7 +5,7 @@
 //! place in the tree, and its memory, which is only ever copied.
 //!
 //! * [`arguments`]: descriptors, paths and structures as arguments; [`vectors`]: `iovec`;
-//! * [`open`], [`close`], [`descriptors`] (dup, fcntl), [`read_write`], [`position`], [`transfer`], [`size`], [`sync`];
+//! * [`open`], [`close`], [`descriptors`] (dup, fcntl), [`locks`], [`read_write`], [`position`], [`transfer`], [`size`], [`sync`];
 //! * [`stat`], [`statx`], [`access`], [`attributes`] (chmod, chown, times), [`extended_attributes`], [`file_system`];
 //! * [`directories`] (getdents, chdir, getcwd), [`names`] (mkdir, unlink, rename, link …);
 //! * [`pipe`] (also eventfd and memfd), [`poll`], [`select`], [`control`] (ioctl).
@@ -19,6 +19,7 @@ pub mod descriptors;
 pub mod directories;
 pub mod extended_attributes;
 pub mod file_system;
+pub mod locks;
 pub mod names;
 pub mod open;
 pub mod pipe;

@@ -7,8 +7,8 @@ use super::arguments::{int, long, size, word};
 use super::directories::Format;
 use super::extended_attributes::{Subject, sys_getxattr, sys_listxattr, sys_setxattr};
 use super::{
-    FileContext, access, attributes, close, control, descriptors, directories, file_system, names, open,
-    pipe, poll, position, read_write, select, size as file_size, stat, statx, sync, transfer,
+    FileContext, access, attributes, close, control, descriptors, directories, file_system, locks, names,
+    open, pipe, poll, position, read_write, select, size as file_size, stat, statx, sync, transfer,
 };
 use crate::syscall::entry::{Entry, Handler, Support};
 use septum_abi::linux::{Errno, syscall as number};
@@ -331,13 +331,13 @@ impl<C: FileContext + 'static> Table<C> {
         partial(
             number::FCNTL,
             |c, [fd, command, argument, ..]| descriptors::sys_fcntl(c, int(fd), word(command), argument),
-            "F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ, F_GET_SEALS; locks \
-            always succeed; F_SETOWN has no effect",
+            "F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ, F_GET_SEALS, \
+            F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW; F_SETOWN has no effect",
         ),
-        accepted(
+        full(
             number::FLOCK,
-            |c, [fd, operation, ..]| descriptors::sys_flock(c, int(fd), word(operation)),
-            "there is one process: every lock is free",
+            |c, [fd, operation, ..]| locks::sys_flock(c, int(fd), word(operation)),
+            "between the programs of one partition",
         ),
         partial(
             number::IOCTL,

@@ -1,6 +1,7 @@
 //! Stories told through the table, with kernel memory for the program's.
 
 mod contents;
+mod events;
 mod names;
 
 use super::{FileContext, file_calls};

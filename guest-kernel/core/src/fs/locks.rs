@@ -1,0 +1,212 @@
+//! Advisory locks: `flock` on whole files, `fcntl` on ranges of bytes.
+//!
+//! All locks of the kernel are in one list: there are few, and whoever wants one asks about all of a file's anyway.
+//!
+//! ```text
+//! family   owner              conflicts with
+//! Whole    open description   another owner's Whole, unless both are shared
+//! Range    process, or        another owner's Range that overlaps, unless both are shared
+//!          open description
+//! ```
+//!
+//! Of one owner the ranges of a file never overlap: setting one cuts it out of those that are there. The locks of
+//! an open file description go with it, the ranges of a process with the first descriptor of the file that it closes.
+//! A file is recognised by device and inode number, so that every name of it means the same locks.
+
+use crate::wait::{WaitQueue, wait_for_any};
+use alloc::vec::Vec;
+use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use septum_abi::linux::Errno;
+use septum_guest_hal::sync::Mutex;
+
+/// Device and inode number.
+pub type FileNumber = (u64, u64);
+
+/// All bytes that there may ever be.
+pub const EVERYTHING: Range<u64> = 0..u64::MAX;
+
+/// What kind of lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `flock`
+    Whole,
+    /// `fcntl`
+    Range,
+}
+
+/// Who holds a lock; the number is the address of what it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// An open file description.
+    Description(usize),
+    /// A process.
+    Process(usize),
+}
+
+/// A lock, held or wished for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lock {
+    /// Which file.
+    pub file: FileNumber,
+    /// What kind.
+    pub family: Family,
+    /// Whose.
+    pub owner: Owner,
+    /// Which bytes; an end of `u64::MAX` is the end of the file, wherever that will be.
+    pub bytes: Range<u64>,
+    /// Whether nobody else may hold one, not even a shared one.
+    pub is_exclusive: bool,
+}
+
+impl Lock {
+    fn is_same_owners(&self, other: &Self) -> bool {
+        (self.file, self.family, self.owner) == (other.file, other.family, other.owner)
+    }
+
+    fn conflicts_with(&self, other: &Self) -> bool {
+        (self.file, self.family) == (other.file, other.family)
+            && self.owner != other.owner
+            && (self.is_exclusive || other.is_exclusive)
+            && self.bytes.start < other.bytes.end
+            && other.bytes.start < self.bytes.end
+    }
+}
+
+/// Every lock that is held.
+static HELD: Mutex<Vec<Lock>> = Mutex::new(Vec::new());
+/// Length of `HELD`, so that closing a file without locks costs one load.
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Whoever waits for any lock.
+static RELEASED: WaitQueue = WaitQueue::new();
+
+/// A lock that keeps `wanted` from being had.
+#[must_use]
+pub fn conflict(wanted: &Lock) -> Option<Lock> {
+    HELD.lock().iter().find(|held| held.conflicts_with(wanted)).cloned()
+}
+
+/// Takes a lock, in place of what its owner held of these bytes. EAGAIN, or waiting, while somebody else holds a conflicting one.
+///
+/// A `flock` that is converted is let go first, so that another may be faster; the ranges of `fcntl` stay until the new one is had.
+pub fn acquire(wanted: &Lock, may_wait: bool) -> Result<(), Errno> {
+    let is_held = |held: &Lock| held.is_same_owners(wanted) && held.is_exclusive == wanted.is_exclusive;
+    if wanted.family == Family::Whole {
+        if HELD.lock().iter().any(is_held) {
+            return Ok(());
+        }
+        release(wanted);
+    }
+    let attempt = || {
+        let mut held = HELD.lock();
+        if held.iter().any(|held| held.conflicts_with(wanted)) {
+            return None;
+        }
+        cut(&mut held, wanted);
+        held.push(wanted.clone());
+        COUNT.store(held.len(), Ordering::SeqCst);
+        Some(())
+    };
+    if may_wait {
+        wait_for_any(&[&RELEASED], None, attempt)?.ok_or(Errno::EINTR)?;
+    } else {
+        attempt().ok_or(Errno::EAGAIN)?;
+    }
+    // An exclusive lock that became a shared one lets others in.
+    RELEASED.wake_all();
+    Ok(())
+}
+
+/// Lets go of what the owner of `given` holds of these bytes.
+pub fn release(given: &Lock) {
+    change(|held| cut(held, given));
+}
+
+/// Lets go of every lock of `owner`.
+pub fn release_all(owner: Owner) {
+    change(|held| held.retain(|lock| lock.owner != owner));
+}
+
+/// Lets go of every lock of `owner` on one file. The file is only asked for when there are locks.
+pub fn release_file(owner: Owner, file: impl FnOnce() -> Option<FileNumber>) {
+    if COUNT.load(Ordering::SeqCst) == 0 {
+        return;
+    }
+    if let Some(file) = file() {
+        change(|held| held.retain(|lock| lock.owner != owner || lock.file != file));
+    }
+}
+
+fn change(change: impl FnOnce(&mut Vec<Lock>)) {
+    if COUNT.load(Ordering::SeqCst) == 0 {
+        return;
+    }
+    let mut held = HELD.lock();
+    change(&mut held);
+    COUNT.store(held.len(), Ordering::SeqCst);
+    drop(held);
+    RELEASED.wake_all();
+}
+
+/// Cuts the bytes of `given` out of what its owner holds.
+fn cut(held: &mut Vec<Lock>, given: &Lock) {
+    let mut rest = Vec::new();
+    held.retain(|lock| {
+        if !lock.is_same_owners(given)
+            || lock.bytes.end <= given.bytes.start
+            || given.bytes.end <= lock.bytes.start
+        {
+            return true;
+        }
+        let sides = [lock.bytes.start..given.bytes.start, given.bytes.end..lock.bytes.end];
+        let left = sides.into_iter().filter(|bytes| bytes.start < bytes.end);
+        rest.extend(left.map(|bytes| Lock { bytes, ..lock.clone() }));
+        false
+    });
+    held.append(&mut rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lock(file: u64, owner: usize, bytes: Range<u64>, is_exclusive: bool) -> Lock {
+        Lock {
+            file: (0xf00d, file),
+            family: Family::Range,
+            owner: Owner::Description(owner),
+            bytes,
+            is_exclusive,
+        }
+    }
+
+    #[test]
+    fn ranges_are_cut_and_conflict_where_they_overlap() {
+        acquire(&lock(1, 1, 0..100, true), false).unwrap();
+        assert_eq!(acquire(&lock(1, 2, 50..60, false), false), Err(Errno::EAGAIN));
+        release(&lock(1, 1, 40..70, true));
+        acquire(&lock(1, 2, 50..60, false), false).unwrap();
+        assert_eq!(conflict(&lock(1, 3, 0..10, false)).unwrap().bytes, 0..40);
+        assert_eq!(conflict(&lock(1, 3, 55..58, false)), None);
+        assert_eq!(conflict(&lock(1, 3, 90..EVERYTHING.end, false)).unwrap().bytes, 70..100);
+        release_all(Owner::Description(1));
+        release_file(Owner::Description(2), || Some((0xf00d, 1)));
+        assert_eq!(conflict(&lock(1, 3, EVERYTHING, true)), None);
+    }
+
+    #[test]
+    fn a_whole_lock_is_let_go_before_it_is_converted() {
+        let whole =
+            |owner, is_exclusive| Lock { family: Family::Whole, ..lock(2, owner, EVERYTHING, is_exclusive) };
+        acquire(&whole(1001, false), false).unwrap();
+        acquire(&whole(1002, false), false).unwrap();
+        assert_eq!(acquire(&whole(1001, true), false), Err(Errno::EAGAIN));
+        acquire(&whole(1002, true), false).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| acquire(&whole(1001, true), true));
+            release(&whole(1002, true));
+            assert_eq!(waiter.join().unwrap(), Ok(()));
+        });
+        release_all(Owner::Description(1001));
+    }
+}
