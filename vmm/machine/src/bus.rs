@@ -6,24 +6,30 @@ use septum_devices::pci::PciBus;
 use septum_hypervisor::Vm;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use vmm_sys_util::eventfd::EventFd;
 
 /// Interrupts and doorbells of the devices, by KVM.
-pub struct VmServices(pub Arc<Vm>);
+pub struct VmServices {
+    /// The machine's VM.
+    pub vm: Arc<Vm>,
+    /// The VM is about to be closed, and its doorbells with it: taking them out one by one is slow.
+    pub is_ending: Arc<AtomicBool>,
+}
 
 impl MsiSender for VmServices {
     fn signal(&self, address: u64, data: u32) -> io::Result<()> {
-        self.0.signal_msi(address, data)
+        self.vm.signal_msi(address, data)
     }
 }
 
 impl KickRegistrar for VmServices {
     fn register(&self, fd: &EventFd, address: u64) -> io::Result<()> {
-        self.0.register_doorbell(fd, address)
+        self.vm.register_doorbell(fd, address)
     }
 
     fn unregister(&self, fd: &EventFd, address: u64) -> io::Result<()> {
-        self.0.unregister_doorbell(fd, address)
+        if self.is_ending.load(Ordering::Relaxed) { Ok(()) } else { self.vm.unregister_doorbell(fd, address) }
     }
 }
 

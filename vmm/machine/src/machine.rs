@@ -13,7 +13,7 @@ use crate::report::{self, TscBase};
 use crate::spec::{MachineResources, MachineSpec};
 use septum_abi::control::Command;
 use septum_abi::layout::{COMMAND_PORT, FIRST_VCPU_AREA, PCI_WINDOW};
-use septum_devices::core::{DeviceThread, GuestMemory, HostServices};
+use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
 use septum_devices::pci::{PciBus, PciError};
 use septum_devices::virtio::console::{Console, ConsolePorts, ControlPort};
 use septum_devices::virtio::entropy::Entropy;
@@ -23,7 +23,7 @@ use septum_memory::{GuestRam, MemoryError};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use thiserror::Error;
 
@@ -97,6 +97,7 @@ pub struct Machine {
     tsc_base: TscBase,
     profile: bool,
     samples: Samples,
+    is_ending: Arc<AtomicBool>,
     /// Dropped last: memory slots go with it.
     _vm: Arc<septum_hypervisor::Vm>,
 }
@@ -115,10 +116,12 @@ impl Machine {
         vm.add_ram(&ram)?;
         let vm = Arc::new(vm);
 
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let vm_services = Arc::new(VmServices { vm: Arc::clone(&vm), is_ending: Arc::clone(&is_ending) });
         let services = HostServices {
             memory: GuestMemory::new(ram.clone()),
-            msi: Arc::new(VmServices(Arc::clone(&vm))),
-            kicks: Arc::new(VmServices(Arc::clone(&vm))),
+            msi: Arc::clone(&vm_services) as Arc<dyn MsiSender>,
+            kicks: vm_services,
         };
         let pci = PciBus::new(services, PCI_WINDOW);
         let thread = |name: &str| DeviceThread::spawn(name).map_err(MachineError::Thread);
@@ -175,6 +178,7 @@ impl Machine {
             tsc_base: TscBase::default(),
             profile: spec.profile,
             samples: Samples::default(),
+            is_ending,
             _vm: vm,
         })
     }
@@ -233,6 +237,7 @@ impl Machine {
     }
 
     fn finish(self, ending: Ending, exits: Exits) -> Outcome {
+        self.is_ending.store(true, Ordering::Relaxed);
         for mut thread in self.threads {
             thread.stop();
         }
