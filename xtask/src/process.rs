@@ -46,6 +46,14 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// This program's own file, for calling it again. If it was built anew in the meantime, the new one.
+pub fn own_program() -> Result<PathBuf> {
+    let path = std::env::current_exe().context("cannot find this program's own file")?;
+    // Linux marks a file that was replaced.
+    let text = path.to_string_lossy();
+    Ok(text.strip_suffix(" (deleted)").map(PathBuf::from).unwrap_or(path.clone()))
+}
+
 /// Quotes a word for a POSIX shell.
 pub fn shell_quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))

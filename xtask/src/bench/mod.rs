@@ -94,7 +94,7 @@ fn measure_on(
 ) -> Result<Value> {
     fs::create_dir_all(results).with_context(|| format!("cannot create {}", results.display()))?;
     let output = results.join("measured.json");
-    let xtask = std::env::current_exe().context("cannot find this program's own file")?;
+    let xtask = process::own_program()?;
     let (mut command, seen_output) = match lane {
         Lane::Direct => (Command::new(xtask), output.clone()),
         Lane::Nested => {

@@ -121,7 +121,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
 /// A call of `cargo xtask nested` with these options, to which the command to run is added. For other
 /// commands of this tool, which want to read what it prints; it ends when they do.
 pub fn command(options: &[&str]) -> Result<Command> {
-    let xtask = std::env::current_exe().context("cannot find this program's own file")?;
+    let xtask = process::own_program()?;
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM", "--"]).arg(xtask).arg("nested").args(options).arg("--");
     Ok(command)
