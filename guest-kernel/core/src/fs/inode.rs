@@ -312,6 +312,18 @@ pub mod poll {
     pub const ERR: u16 = 8;
     /// The other end is closed.
     pub const HUP: u16 = 16;
+    /// True with [`IN`]: POLLRDNORM.
+    const READ_NORMAL: u16 = 0x40;
+    /// True with [`OUT`]: POLLWRNORM.
+    const WRITE_NORMAL: u16 = 0x100;
+
+    /// What programs are told: the events and those that are true with them.
+    #[must_use]
+    pub fn state(events: u16) -> u16 {
+        events
+            | if events & IN != 0 { READ_NORMAL } else { 0 }
+            | if events & OUT != 0 { WRITE_NORMAL } else { 0 }
+    }
 }
 
 /// An open file. The position lives above; `offset` is ignored by files that have none.

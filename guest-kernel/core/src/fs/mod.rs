@@ -13,7 +13,7 @@
 //! * [`dentry`]: the tree of names; [`mount`]: what is mounted where; [`path`]: walking; [`context`]: for whom, and what is allowed;
 //! * [`open`]: opening; [`names`]: making and removing names; [`descriptors`]: open files and their numbers;
 //! * [`locks`]: who keeps others from a file;
-//! * [`ramfs`], [`overlay`], [`devices`], [`proc`], [`pipe`], [`event`]: file systems and files.
+//! * [`ramfs`], [`overlay`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`]: file systems and files.
 
 pub mod anonymous;
 pub mod buffer;
@@ -21,6 +21,7 @@ pub mod context;
 pub mod dentry;
 pub mod descriptors;
 pub mod devices;
+pub mod epoll;
 pub mod event;
 pub mod inode;
 pub mod lazy;
@@ -35,6 +36,7 @@ pub mod path;
 pub mod pipe;
 pub mod proc;
 pub mod ramfs;
+pub mod timer;
 
 #[cfg(test)]
 mod host_tests;

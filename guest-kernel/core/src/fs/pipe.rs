@@ -46,6 +46,10 @@ struct Ring {
     frames: Vec<Frame>,
     read: usize,
     len: usize,
+    /// Bytes ever written.
+    written: u64,
+    /// How often reading made room in a pipe that could not be written.
+    relieved: u64,
 }
 
 impl Ring {
@@ -177,7 +181,9 @@ impl File for PipeEnd {
             let has_writer = self.pipe.writers.load(Ordering::SeqCst) > 0;
             return if has_writer { Err(Errno::EAGAIN) } else { Ok(0) };
         }
+        let was_full = CAPACITY - ring.len < ATOMIC;
         let len = ring.take(to)?;
+        ring.relieved += u64::from(was_full);
         drop(ring);
         self.pipe.queue.wake_all();
         Ok(len)
@@ -197,6 +203,7 @@ impl File for PipeEnd {
             return Err(Errno::EAGAIN);
         }
         let len = ring.put(from)?;
+        ring.written = ring.written.wrapping_add(len as u64);
         drop(ring);
         self.pipe.queue.wake_all();
         Ok(len)
@@ -218,6 +225,15 @@ impl File for PipeEnd {
 
     fn wait_queue(&self) -> Option<&WaitQueue> {
         Some(&self.pipe.queue)
+    }
+
+    fn edge(&self) -> u64 {
+        let ring = self.pipe.ring.lock();
+        match (self.access.read, self.access.write) {
+            (true, false) => ring.written,
+            (false, true) => ring.relieved,
+            _ => ring.written.wrapping_add(ring.relieved),
+        }
     }
 
     fn available(&self) -> Result<usize, Errno> {

@@ -92,7 +92,7 @@ fn no_result(thread: &Thread, result: Result<(), Errno>) -> Option<Result<usize,
 /// Whether SA_RESTART applies to an interrupted call (`signal(7)`).
 #[must_use]
 pub fn may_restart(call: u64) -> bool {
-    const NEVER: [usize; 14] = [
+    const NEVER: [usize; 15] = [
         number::PAUSE,
         number::RT_SIGSUSPEND,
         number::RT_SIGTIMEDWAIT,
@@ -104,6 +104,7 @@ pub fn may_restart(call: u64) -> bool {
         number::PSELECT6,
         number::EPOLL_WAIT,
         number::EPOLL_PWAIT,
+        number::EPOLL_PWAIT2,
         number::SEMOP,
         number::MSGRCV,
         number::MSGSND,

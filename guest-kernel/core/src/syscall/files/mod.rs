@@ -8,7 +8,7 @@
 //! * [`open`], [`close`], [`descriptors`] (dup, fcntl), [`locks`], [`read_write`], [`position`], [`transfer`], [`size`], [`sync`];
 //! * [`stat`], [`statx`], [`access`], [`attributes`] (chmod, chown, times), [`extended_attributes`], [`file_system`];
 //! * [`directories`] (getdents, chdir, getcwd), [`names`] (mkdir, unlink, rename, link …);
-//! * [`pipe`] (also eventfd and memfd), [`poll`], [`select`], [`control`] (ioctl).
+//! * [`pipe`] (also eventfd and memfd), [`poll`], [`select`], [`epoll`], [`timer`], [`control`] (ioctl).
 
 pub mod access;
 pub mod arguments;
@@ -17,6 +17,7 @@ pub mod close;
 pub mod control;
 pub mod descriptors;
 pub mod directories;
+pub mod epoll;
 pub mod extended_attributes;
 pub mod file_system;
 pub mod locks;
@@ -32,6 +33,7 @@ pub mod stat;
 pub mod statx;
 pub mod sync;
 pub mod table;
+pub mod timer;
 pub mod transfer;
 pub mod vectors;
 

@@ -7,6 +7,7 @@
 use super::FileContext;
 use super::arguments::{field, int, pair};
 use crate::fs::descriptors::OpenFile;
+use crate::fs::epoll::Epoll;
 use crate::fs::inode::poll as event;
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
@@ -16,18 +17,11 @@ use septum_guest_hal::clock::monotonic_ns;
 
 /// POLLNVAL
 const INVALID: u16 = 0x20;
-/// POLLRDNORM, true with POLLIN
-const READ_NORMAL: u16 = 0x40;
-/// POLLWRNORM, true with POLLOUT
-const WRITE_NORMAL: u16 = 0x100;
 
 /// What is true of a file now.
 #[must_use]
 pub fn state(file: &OpenFile) -> u16 {
-    let events = file.file().poll();
-    events
-        | if events & event::IN != 0 { READ_NORMAL } else { 0 }
-        | if events & event::OUT != 0 { WRITE_NORMAL } else { 0 }
+    event::state(file.file().poll())
 }
 
 /// Waits until `count_ready` tells of more than none, or until the deadline (then it is 0).
@@ -36,9 +30,40 @@ pub fn wait(
     deadline_ns: Option<u64>,
     mut count_ready: impl FnMut() -> usize,
 ) -> Result<usize, Errno> {
-    let queues: Vec<&WaitQueue> = files.iter().filter_map(|file| file.file().wait_queue()).collect();
-    let ready = wait_for_any(&queues, deadline_ns, || Some(count_ready()).filter(|&count| count > 0))?;
-    Ok(ready.unwrap_or(0))
+    loop {
+        let files = with_members(files);
+        let queues: Vec<&WaitQueue> = files.iter().filter_map(|file| file.file().wait_queue()).collect();
+        let generations = || queues.iter().fold(0u64, |sum, queue| sum.wrapping_add(queue.generation()));
+        let before = generations();
+        let soonest = files.iter().filter_map(|file| file.file().deadline_ns()).chain(deadline_ns).min();
+        let ready = wait_for_any(&queues, soonest, || match count_ready() {
+            // What is watched, or when a timer rings, may be other than before.
+            0 => (generations() != before).then_some(0),
+            count => Some(count),
+        })?;
+        match ready {
+            Some(count) if count > 0 => return Ok(count),
+            _ if deadline_ns.is_some_and(|deadline| monotonic_ns() >= deadline) => return Ok(0),
+            _ => {}
+        }
+    }
+}
+
+/// `files`, and what those of them that are epolls watch.
+fn with_members(files: &[Arc<OpenFile>]) -> Vec<Arc<OpenFile>> {
+    let mut all = files.to_vec();
+    let mut next = 0;
+    while let Some(file) = all.get(next) {
+        let members = Epoll::of(file).map(Epoll::members).unwrap_or_default();
+        for member in members {
+            // An epoll that several watch is asked once.
+            if Epoll::of(&member).is_none() || !all.iter().any(|file| Arc::ptr_eq(file, &member)) {
+                all.push(member);
+            }
+        }
+        next += 1;
+    }
+    all
 }
 
 /// `poll`: a negative timeout is for ever.

@@ -7,8 +7,9 @@ use super::arguments::{int, long, size, word};
 use super::directories::Format;
 use super::extended_attributes::{Subject, sys_getxattr, sys_listxattr, sys_setxattr};
 use super::{
-    FileContext, access, attributes, close, control, descriptors, directories, file_system, locks, names,
-    open, pipe, poll, position, read_write, select, size as file_size, stat, statx, sync, transfer,
+    FileContext, access, attributes, close, control, descriptors, directories, epoll, file_system, locks,
+    names, open, pipe, poll, position, read_write, select, size as file_size, stat, statx, sync, timer,
+    transfer,
 };
 use crate::syscall::entry::{Entry, Handler, Support};
 use septum_abi::linux::{Errno, syscall as number};
@@ -385,6 +386,55 @@ impl<C: FileContext + 'static> Table<C> {
             |c, [count, read, write, except, timeout, mask]| {
                 select::sys_pselect6(c, int(count), [read, write, except], timeout, mask)
             },
+            "",
+        ),
+        full(number::EPOLL_CREATE, |c, [len, ..]| epoll::sys_epoll_create(c, int(len)), ""),
+        full(
+            number::EPOLL_CREATE1,
+            |c, [flags, ..]| epoll::sys_epoll_create1(c, word(flags)),
+            "EPOLL_CLOEXEC",
+        ),
+        full(
+            number::EPOLL_CTL,
+            |c, [epoll, operation, fd, event, ..]| {
+                epoll::sys_epoll_ctl(c, int(epoll), word(operation), int(fd), event)
+            },
+            "EPOLLET, EPOLLONESHOT; EPOLLEXCLUSIVE and EPOLLWAKEUP have no effect",
+        ),
+        full(
+            number::EPOLL_WAIT,
+            |c, [fd, events, most, timeout, ..]| {
+                epoll::sys_epoll_pwait(c, int(fd), events, int(most), int(timeout), (0, 0))
+            },
+            "",
+        ),
+        full(
+            number::EPOLL_PWAIT,
+            |c, [fd, events, most, timeout, mask, len]| {
+                epoll::sys_epoll_pwait(c, int(fd), events, int(most), int(timeout), (mask, size(len)))
+            },
+            "",
+        ),
+        full(
+            number::EPOLL_PWAIT2,
+            |c, [fd, events, most, timeout, mask, len]| {
+                epoll::sys_epoll_pwait2(c, int(fd), events, int(most), timeout, (mask, size(len)))
+            },
+            "",
+        ),
+        partial(
+            number::TIMERFD_CREATE,
+            |c, [clock, flags, ..]| timer::sys_timerfd_create(c, int(clock), word(flags)),
+            "CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME; TFD_CLOEXEC, TFD_NONBLOCK",
+        ),
+        full(
+            number::TIMERFD_SETTIME,
+            |c, [fd, flags, new, old, ..]| timer::sys_timerfd_settime(c, int(fd), word(flags), new, old),
+            "TFD_TIMER_ABSTIME; TFD_TIMER_CANCEL_ON_SET has no effect: nobody sets the clock",
+        ),
+        full(
+            number::TIMERFD_GETTIME,
+            |c, [fd, address, ..]| timer::sys_timerfd_gettime(c, int(fd), address),
             "",
         ),
         // Caches and advice

@@ -1,0 +1,323 @@
+//! Watching many files at once (`epoll`).
+//!
+//! An [`Epoll`] is a list of interests: a descriptor's number and file, the events it is watched for, and a word that the
+//! program gets back. Nothing is kept about who is ready: whoever asks looks at all of them, and whoever
+//! waits does so on the queues of all of them (see `crate::syscall::files::poll::wait`).
+//!
+//! ```text
+//!            ADD / MOD                        reported, EPOLLONESHOT
+//!  (not there) ──────> watched ───────────────────────────────────────> disabled ──MOD──> watched
+//!                      │ └ reported, EPOLLET: silent until the file's edge() moves or another event comes true
+//!                      └ DEL, or the last descriptor of the file is closed: gone
+//! ```
+//!
+//! Files are held weakly, so that watching one does not keep it open. Epolls that watch epolls form no circle and at most
+//! [`DEEPEST`] levels, so that looking at one ends.
+
+use super::descriptors::OpenFile;
+use super::inode::{File, poll};
+use crate::wait::WaitQueue;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::any::Any;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use septum_abi::linux::Errno;
+use septum_guest_hal::sync::Mutex;
+
+/// EPOLLEXCLUSIVE: wakes only one of several waiters; here all look, which is allowed.
+pub const EXCLUSIVE: u32 = 1 << 28;
+/// EPOLLONESHOT
+const ONE_SHOT: u32 = 1 << 30;
+/// EPOLLET
+const EDGE: u32 = 1 << 31;
+/// What is not an event: the above, and EPOLLWAKEUP.
+const MODES: u32 = 0xf << 28;
+/// Levels of epolls that watch epolls.
+const DEEPEST: usize = 5;
+
+/// What a program watches a file for: `struct epoll_event`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Events and modes.
+    pub events: u32,
+    /// Given back with an event.
+    pub data: u64,
+}
+
+struct Interest {
+    fd: i32,
+    file: Weak<OpenFile>,
+    wish: Wish,
+    /// Reported once, and only then (EPOLLONESHOT).
+    is_disabled: bool,
+    /// The file's edge and the events that were true when they were last reported.
+    seen: Option<(u64, u32)>,
+}
+
+impl Interest {
+    fn is_of(&self, fd: i32, file: &Arc<OpenFile>) -> bool {
+        self.fd == fd && self.file.as_ptr() == Arc::as_ptr(file)
+    }
+
+    /// Events that are true of `file`, wished for, and not reported before (if by edge).
+    fn ready(&self, file: &OpenFile) -> u32 {
+        if self.is_disabled {
+            return 0;
+        }
+        let always = u32::from(poll::ERR | poll::HUP);
+        let found = u32::from(poll::state(file.file().poll())) & (self.wish.events & !MODES | always);
+        match self.seen {
+            Some((edge, events)) if self.wish.events & EDGE != 0 => {
+                if found & !events != 0 || edge != file.edge() { found } else { 0 }
+            }
+            _ => found,
+        }
+    }
+}
+
+/// An epoll instance.
+#[derive(Default)]
+pub struct Epoll {
+    interests: Mutex<Vec<Interest>>,
+    /// Woken when what is watched changes.
+    queue: WaitQueue,
+    /// Most levels of epolls that ever watched this one.
+    levels_above: AtomicUsize,
+}
+
+/// Held while one epoll is made to watch another, so that two cannot close a circle together.
+static NESTING: Mutex<()> = Mutex::new(());
+
+impl Epoll {
+    /// Watches nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The epoll that `file` is, if it is one.
+    #[must_use]
+    pub fn of(file: &OpenFile) -> Option<&Self> {
+        file.file().as_any().downcast_ref()
+    }
+
+    /// EPOLL_CTL_ADD. EPERM for files on which nothing ever waits (regular ones, directories), EEXIST if it is watched,
+    /// ELOOP for a circle of epolls.
+    pub fn add(&self, fd: i32, file: &Arc<OpenFile>, wish: Wish) -> Result<(), Errno> {
+        if file.is_seekable() {
+            return Err(Errno::EPERM);
+        }
+        let nesting = Self::of(file).map(|inner| (NESTING.lock(), inner));
+        if let Some((_, inner)) = &nesting
+            && inner
+                .depth_below(self, (DEEPEST - 1).saturating_sub(self.levels_above.load(Ordering::SeqCst)))
+                .is_none()
+        {
+            return Err(Errno::ELOOP);
+        }
+        let mut interests = self.interests.lock();
+        interests.retain(|interest| interest.file.strong_count() > 0);
+        if interests.iter().any(|interest| interest.is_of(fd, file)) {
+            return Err(Errno::EEXIST);
+        }
+        interests.push(Interest { fd, file: Arc::downgrade(file), wish, is_disabled: false, seen: None });
+        drop(interests);
+        if let Some((_, inner)) = &nesting {
+            inner.sink_below(self.levels_above.load(Ordering::SeqCst) + 1);
+        }
+        self.queue.wake_all();
+        Ok(())
+    }
+
+    /// EPOLL_CTL_MOD. ENOENT if it is not watched; EINVAL if EPOLLEXCLUSIVE was or is among the events.
+    pub fn modify(&self, fd: i32, file: &Arc<OpenFile>, wish: Wish) -> Result<(), Errno> {
+        let mut interests = self.interests.lock();
+        let interest = interests.iter_mut().find(|interest| interest.is_of(fd, file)).ok_or(Errno::ENOENT)?;
+        if (interest.wish.events | wish.events) & EXCLUSIVE != 0 {
+            return Err(Errno::EINVAL);
+        }
+        (interest.wish, interest.is_disabled, interest.seen) = (wish, false, None);
+        drop(interests);
+        self.queue.wake_all();
+        Ok(())
+    }
+
+    /// EPOLL_CTL_DEL. ENOENT if it is not watched.
+    pub fn remove(&self, fd: i32, file: &Arc<OpenFile>) -> Result<(), Errno> {
+        let mut interests = self.interests.lock();
+        let index = interests.iter().position(|interest| interest.is_of(fd, file)).ok_or(Errno::ENOENT)?;
+        interests.remove(index);
+        Ok(())
+    }
+
+    /// Reports up to `most` events. What was reported goes to the end, so that everyone's turn comes.
+    pub fn take(&self, most: usize) -> Vec<Wish> {
+        // Dropped after the lock: the last reference may be this one.
+        let mut files = Vec::new();
+        let mut interests = self.interests.lock();
+        let (mut kept, mut reported, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        for mut interest in interests.drain(..) {
+            let Some(file) = interest.file.upgrade() else { continue };
+            let edge = file.edge();
+            let events = if found.len() < most { interest.ready(&file) } else { 0 };
+            if events != 0 {
+                found.push(Wish { events, data: interest.wish.data });
+                interest.seen = Some((edge, events));
+                interest.is_disabled = interest.wish.events & ONE_SHOT != 0;
+                reported.push(interest);
+            } else {
+                kept.push(interest);
+            }
+            files.push(file);
+        }
+        kept.append(&mut reported);
+        *interests = kept;
+        drop(interests);
+        found
+    }
+
+    /// The files that are watched and can still be reported.
+    #[must_use]
+    pub fn members(&self) -> Vec<Arc<OpenFile>> {
+        let interests = self.interests.lock();
+        let enabled = interests.iter().filter(|interest| !interest.is_disabled);
+        enabled.filter_map(|interest| interest.file.upgrade()).collect()
+    }
+
+    /// Every file that this one watches.
+    fn inner(&self) -> Vec<Arc<OpenFile>> {
+        self.interests.lock().iter().filter_map(|interest| interest.file.upgrade()).collect()
+    }
+
+    /// Remembers that so many levels are above this one, and more above those below.
+    fn sink_below(&self, levels: usize) {
+        self.levels_above.fetch_max(levels, Ordering::SeqCst);
+        for file in self.inner() {
+            if let Some(epoll) = Self::of(&file) {
+                epoll.sink_below(levels + 1);
+            }
+        }
+    }
+
+    /// Levels from here down; `None` if there are more than `most`, or if `above` is among them.
+    fn depth_below(&self, above: &Self, most: usize) -> Option<usize> {
+        if core::ptr::eq(self, above) || most == 0 {
+            return None;
+        }
+        let inner = self.inner();
+        let depths = inner.iter().filter_map(|file| Self::of(file));
+        depths
+            .map(|epoll| epoll.depth_below(above, most - 1))
+            .try_fold(1, |deepest, depth| depth.map(|depth| deepest.max(depth + 1)))
+    }
+}
+
+impl File for Epoll {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn poll(&self) -> u16 {
+        let is_ready = |file: Arc<OpenFile>, interest: &Interest| interest.ready(&file) != 0;
+        // Files are dropped without the lock, in case they are the last reference.
+        let mut files = Vec::new();
+        let interests = self.interests.lock();
+        let any = interests.iter().any(|interest| {
+            interest.file.upgrade().is_some_and(|file| {
+                files.push(Arc::clone(&file));
+                is_ready(file, interest)
+            })
+        });
+        drop(interests);
+        if any { poll::IN } else { 0 }
+    }
+
+    fn wait_queue(&self) -> Option<&WaitQueue> {
+        Some(&self.queue)
+    }
+
+    fn edge(&self) -> u64 {
+        self.members().iter().fold(self.queue.generation(), |sum, file| sum.wrapping_add(file.edge()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::anonymous;
+    use crate::fs::inode::FileKind;
+    use crate::fs::open::OpenFlags;
+    use crate::io::{KernelDestination, KernelSource};
+
+    const IN: u32 = 1;
+
+    fn open(file: Arc<dyn File>) -> Arc<OpenFile> {
+        anonymous::open(b"test", FileKind::Regular, file, OpenFlags::READ_WRITE)
+    }
+
+    fn wish(events: u32, data: u64) -> Wish {
+        Wish { events, data }
+    }
+
+    #[test]
+    fn levels_edges_and_single_shots() {
+        let epoll = Epoll::new();
+        let (reader, writer) = anonymous::open_pipe(OpenFlags::empty());
+        let write = || writer.write(&mut KernelSource(b"xy")).unwrap();
+        epoll.add(3, &reader, wish(IN, 7)).unwrap();
+        assert_eq!(epoll.add(3, &reader, wish(IN, 7)), Err(Errno::EEXIST));
+        assert_eq!(epoll.take(9), []);
+        write();
+        assert_eq!((epoll.take(9), epoll.take(9)), ([wish(IN, 7)].into(), [wish(IN, 7)].into()));
+        epoll.modify(3, &reader, wish(IN | EDGE, 8)).unwrap();
+        assert_eq!((epoll.take(9), epoll.take(9)), ([wish(IN, 8)].into(), [].into()));
+        write();
+        assert_eq!((epoll.take(9), epoll.take(9)), ([wish(IN, 8)].into(), [].into()));
+        reader.read(&mut KernelDestination(&mut [0])).unwrap();
+        assert_eq!(epoll.take(9), []);
+        epoll.modify(3, &reader, wish(IN | ONE_SHOT, 9)).unwrap();
+        write();
+        assert_eq!((epoll.take(9), epoll.take(9)), ([wish(IN, 9)].into(), [].into()));
+        assert_eq!(epoll.remove(4, &reader), Err(Errno::ENOENT));
+        epoll.remove(3, &reader).unwrap();
+        assert_eq!(epoll.remove(3, &reader), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn what_is_closed_is_not_watched_and_everyone_gets_a_turn() {
+        let epoll = Epoll::new();
+        let ends = [(); 2].map(|()| anonymous::open_pipe(OpenFlags::empty()));
+        for (fd, (_, writer)) in (0..).zip(&ends) {
+            epoll.add(fd, writer, wish(4, 0)).unwrap();
+            epoll.modify(fd, writer, wish(4, u64::try_from(fd).unwrap())).unwrap();
+        }
+        let turns: Vec<u64> = (0..4).flat_map(|_| epoll.take(1)).map(|event| event.data).collect();
+        assert_eq!(turns, [0, 1, 0, 1]);
+        drop(ends);
+        assert_eq!(epoll.take(9), []);
+        assert!(epoll.members().is_empty());
+    }
+
+    #[test]
+    fn epolls_may_watch_each_other_but_in_no_circle() {
+        let epolls: Vec<_> = (0..7).map(|_| open(Arc::new(Epoll::new()))).collect();
+        let add = |outer: usize, inner: usize| {
+            Epoll::of(&epolls[outer]).unwrap().add(9, &epolls[inner], wish(IN, 0))
+        };
+        assert_eq!(add(0, 0), Err(Errno::ELOOP));
+        assert_eq!((add(1, 0), add(2, 1), add(3, 2), add(4, 3)), (Ok(()), Ok(()), Ok(()), Ok(())));
+        assert_eq!(add(0, 4), Err(Errno::ELOOP));
+        assert_eq!(add(5, 4), Err(Errno::ELOOP));
+        assert_eq!(add(0, 5), Err(Errno::ELOOP));
+        assert_eq!((add(2, 5), add(5, 6)), (Ok(()), Ok(())));
+        let (reader, writer) = anonymous::open_pipe(OpenFlags::empty());
+        Epoll::of(&epolls[0]).unwrap().add(1, &reader, wish(IN, 0)).unwrap();
+        assert_eq!(epolls[4].file().poll(), 0);
+        writer.write(&mut KernelSource(b"x")).unwrap();
+        assert_eq!(epolls[4].file().poll(), poll::IN);
+    }
+}
