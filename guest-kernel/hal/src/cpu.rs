@@ -4,12 +4,16 @@ use crate::report;
 use alloc::string::String;
 use core::arch::asm;
 
+unsafe extern "C" {
+    fn septum_halt();
+}
+
 /// Turns interrupts on, sleeps until one was handled, turns them off.
 pub fn halt() {
     report::counters().halt();
-    // SAFETY: 1. the kernel's handlers for interrupts keep every register; 2. `sti` takes effect after the
-    // following instruction, so no wake-up is lost between the two.
-    unsafe { asm!("sti", "hlt", "cli", options(nostack)) };
+    // SAFETY: 1. the kernel's handlers for interrupts keep every register; 2. an interrupt that is there already, or comes
+    // between its two instructions, ends the halt: no wake-up is lost.
+    unsafe { septum_halt() };
 }
 
 /// The time-stamp counter.

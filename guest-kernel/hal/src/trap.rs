@@ -16,7 +16,8 @@
 //! faults there. A page fault whose address *and* RIP are LSTAR is therefore a system call, whoever caused it; a program
 //! that jumps there on purpose has made a system call with odd registers, which is its right.
 //!
-//! A trap from the kernel is an interrupt (acknowledged, nothing else: see [`crate::interrupt`]), a fault of the user copy
+//! A trap from the kernel is an interrupt (acknowledged, nothing else: see [`crate::interrupt`]; should it come between the `sti` and
+//! the `hlt` of a halt, as some emulated CPUs let it, the `hlt` is skipped, or it would sleep through its own wake-up), a fault of the user copy
 //! (which returns early), or a bug (panic).
 
 use crate::cpu::{read_msr, write_msr};
@@ -81,6 +82,11 @@ global_asm!(
     // From the kernel.
     "2: cmp qword ptr [rsp], 32",
     "jb 3f",
+    // Between `sti` and `hlt` no interrupt should be taken; one that is must not be followed by the `hlt`.
+    "cmp qword ptr [rsp + 16], offset septum_halt_instruction",
+    "jne 4f",
+    "mov qword ptr [rsp + 16], offset septum_halt_end",
+    "4:",
     "push rax", "push rcx", "push rdx",
     "mov ecx, {eoi}", "xor eax, eax", "xor edx, edx", "wrmsr",
     "pop rdx", "pop rcx", "pop rax",
@@ -115,6 +121,17 @@ global_asm!(
     "push {system_call}",
     "septum_push",
     "jmp septum_leave_user",
+
+    // Turns interrupts on, sleeps until one was handled, turns them off.
+    ".balign 16",
+    ".global septum_halt",
+    "septum_halt:",
+    "sti",
+    "septum_halt_instruction:",
+    "hlt",
+    "septum_halt_end:",
+    "cli",
+    "ret",
 
     // RDI = the program's Registers. Returns when it traps.
     ".balign 16",
