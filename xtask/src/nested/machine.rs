@@ -43,7 +43,7 @@ const BROKEN_PIPE: u8 = 128 + 13;
 
 /// IOMMU on, and nothing that costs start-up time without being tested here.
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 rdinit=/init intel_iommu=on iommu=pt \
-     mitigations=off nokaslr cryptomgr.notests tsc=reliable";
+     mitigations=off nokaslr no_timer_check cryptomgr.notests tsc=reliable";
 
 /// How a run ended.
 pub enum Outcome {
