@@ -13,9 +13,10 @@
 //! them all and removes the sockets.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -125,9 +126,29 @@ impl Machine {
                 return Ok(Outcome::TimedOut);
             }
             if sign_of_life.elapsed() > SILENCE_LIMIT {
+                self.record_processors();
                 return Ok(Outcome::Silent(sign_of_life.elapsed()));
             }
         }
+    }
+
+    /// Writes what each emulated processor is doing to `processors.log`: the only witness of a hang.
+    fn record_processors(&self) {
+        let ask = || -> std::io::Result<Vec<u8>> {
+            let mut monitor = UnixStream::connect(self.sockets.join("monitor"))?;
+            monitor.set_read_timeout(Some(Duration::from_secs(1)))?;
+            let mut answer = Vec::new();
+            // Twice, to tell a processor that loops from one that stands still.
+            for _ in 0..2 {
+                monitor.write_all(b"info cpus\ninfo registers -a\ninfo lapic 0\ninfo lapic 1\n")?;
+                // The monitor stays open, so reading ends by the time limit.
+                let _ = monitor.read_to_end(&mut answer);
+            }
+            Ok(answer)
+        };
+        let text = ask().unwrap_or_else(|error| error.to_string().into_bytes());
+        // The record helps a person; without it the run ends the same way.
+        let _ = fs::write(self.folder.join("processors.log"), text);
     }
 
     /// What the console and QEMU said last, for an error message.
@@ -213,8 +234,9 @@ fn share_socket(sockets: &Path, tag: &str) -> PathBuf {
 /// QEMU's command line, without the kernel and the console.
 fn emulator(options: &Options, sockets: &Path, shares: &[(&str, PathBuf)]) -> Command {
     let memory = options.memory;
+    let monitor = format!("unix:{},server=on,wait=off", sockets.join("monitor").display());
     let mut command = bound_to_us("qemu-system-x86_64");
-    command.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot"]);
+    command.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-monitor", &monitor]);
     command.args(["-machine", "q35,kernel-irqchip=split,memory-backend=memory"]);
     command.args(["-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt", "-smp", &options.cpus.to_string()]);
     // The file servers read the emulated memory, so it is shared.

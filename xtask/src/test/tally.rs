@@ -39,6 +39,8 @@ pub struct Tally {
     /// Those of the skipped that libtest counted as passed.
     skipped_as_passed: usize,
     failures: Vec<String>,
+    /// What failed first and passed then.
+    second_tries: Vec<String>,
     verdicts: BTreeMap<String, Verdict>,
     last_status: Option<i32>,
 }
@@ -51,6 +53,7 @@ impl Tally {
         self.skipped += other.skipped;
         self.skipped_as_passed += other.skipped_as_passed;
         self.failures.extend(other.failures.iter().cloned());
+        self.second_tries.extend(other.second_tries.iter().cloned());
         self.verdicts.extend(other.verdicts.iter().map(|(name, verdict)| (name.clone(), *verdict)));
         self.last_status = other.last_status;
     }
@@ -63,6 +66,20 @@ impl Tally {
     /// Whether nothing failed.
     pub fn is_success(&self) -> bool {
         self.failed == 0
+    }
+
+    /// The tests that failed. None although it is no success: the program ended without a result.
+    pub fn failed(&self) -> Vec<&str> {
+        let is_failed = |(_, verdict): &(&String, &Verdict)| **verdict == Verdict::Failed;
+        self.verdicts.iter().filter(is_failed).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Puts the results of a second try of what failed in the place of the first.
+    pub fn settle(&mut self, second: Self) {
+        let first = std::mem::take(&mut self.failures);
+        self.second_tries.extend(first.into_iter().filter(|failure| !second.failures.contains(failure)));
+        self.failed = 0;
+        self.add(&second);
     }
 
     /// Each test of the programs by its name, which should be different in all of them.
@@ -78,6 +95,9 @@ impl Tally {
     /// Names what failed, once more, where it can be found: at the end.
     pub fn print_failures(&self) {
         println!();
+        for repeated in &self.second_tries {
+            println!("passed at the second try only: {repeated}");
+        }
         for failure in &self.failures {
             println!("FAILED {failure}");
         }
@@ -187,6 +207,22 @@ mod tests {
         assert_eq!(tally.to_string(), "9 passed, 0 failed, 2 skipped");
         assert!(tally.is_success());
         assert_eq!(tally.verdicts()["a::b"], Verdict::Skipped);
+    }
+
+    #[test]
+    fn a_second_try_replaces_what_failed_and_is_told() {
+        let first = "echo 'test a ... FAILED'; echo 'test b ... ok'
+            echo 'test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out'; exit 101";
+        let mut tally = of(first);
+        assert_eq!(tally.failed(), ["a"]);
+        tally.settle(of("echo 'test a ... ok'
+            echo 'test result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out'"));
+        assert_eq!((tally.to_string().as_str(), tally.is_success()), ("2 passed, 0 failed, 0 skipped", true));
+        assert_eq!(tally.second_tries, ["it: a"]);
+        let mut tally = of(first);
+        tally.settle(of(first));
+        assert!(!tally.is_success());
+        assert_eq!(tally.failures, ["it: a"]);
     }
 
     #[test]
