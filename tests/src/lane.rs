@@ -43,7 +43,7 @@ impl Lane {
     /// How long one program may take before the harness gives up on it.
     pub fn deadline(self) -> Duration {
         match self {
-            Self::Direct => Duration::from_secs(30),
+            Self::Direct => Duration::from_secs(120),
             Self::Nested => Duration::from_secs(180),
         }
     }
