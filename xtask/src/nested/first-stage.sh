@@ -61,7 +61,7 @@ mkdir -p /root/run /root/tmp
 chmod 1777 /root/tmp
 mount -t tmpfs -o mode=755 tmpfs /root/run
 mkdir /root/run/nested
-cp /bin/busybox /run/second-stage /run/settings /run/job /root/run/nested/
+cp /bin/busybox /run/second-stage /run/hold-kvm.pl /run/settings /run/job /root/run/nested/
 for applet in $(busybox --list); do
     [ "$applet" = busybox ] || ln -s busybox "/root/run/nested/$applet"
 done

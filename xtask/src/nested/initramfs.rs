@@ -15,6 +15,8 @@ use super::kernel::Kernel;
 
 const FIRST_STAGE: &str = include_str!("first-stage.sh");
 const SECOND_STAGE: &str = include_str!("second-stage.sh");
+/// Keeps the nested kernel from rewriting its own code while it works.
+const HOLD_KVM: &str = include_str!("hold-kvm.pl");
 
 /// What the nested host loads: its disks and ports, then KVM and VFIO. Dependencies come by themselves.
 const MODULES: &[&str] = &[
@@ -46,6 +48,7 @@ pub fn base(cache: &Path, kernel: &Kernel, busybox: &Path) -> Result<Vec<u8>> {
     archive.file("bin/busybox", &busybox_content)?;
     archive.file("init", FIRST_STAGE.as_bytes())?;
     archive.file("run/second-stage", SECOND_STAGE.as_bytes())?;
+    archive.file("run/hold-kvm.pl", HOLD_KVM.as_bytes())?;
     for (position, (name, content)) in kernel.modules(MODULES)?.iter().enumerate() {
         archive.file(&format!("modules/{position:02}-{name}.ko"), content)?;
     }
@@ -65,7 +68,7 @@ pub fn job(settings: &str, script: &str) -> Result<Vec<u8>> {
 
 fn digest(kernel: &Kernel, busybox: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (FIRST_STAGE, SECOND_STAGE, MODULES, busybox, kernel.image()).hash(&mut hasher);
+    (FIRST_STAGE, SECOND_STAGE, HOLD_KVM, MODULES, busybox, kernel.image()).hash(&mut hasher);
     hasher.finish()
 }
 

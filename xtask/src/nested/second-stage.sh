@@ -64,6 +64,11 @@ while :; do
     sleep 1
 done &
 
+# See hold-kvm.pl. Without perl or KVM the job runs all the same.
+mkfifo /run/nested/held
+perl /run/nested/hold-kvm.pl >/run/nested/held 2>/dev/null </dev/null 3>&- &
+read -r _ </run/nested/held
+
 echo start >&3
 # In the background and by exec, so that this shell's remark about a killed job does not join its output.
 (exec env -i /bin/sh /run/nested/job >/run/nested/pipe-out 2>/run/nested/pipe-err </dev/null 3>&-) &
