@@ -9,7 +9,9 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use septum_tests::{Input, Link, Place, Running, Septum, Sink, exit, family, needs_partitions};
+use septum_tests::{
+    Input, Invocation, Link, Place, Running, Septum, Sink, exit, family, lane, needs_partitions,
+};
 
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -132,6 +134,22 @@ fn an_interrupted_start_leaves_nothing() {
         running.signal(Signal::INT);
         assert_eq!(running.wait().code(), 130, "after {pause_ms} ms");
     }
+}
+
+#[test]
+fn what_the_caller_ignores_stays_ignored() {
+    needs_partitions!();
+    let _alone = Alone::wait();
+    let place = Place::new();
+    place.guest("waits", Link::Static);
+    let shell = Invocation::new("/bin/sh").arguments(["-c", "trap '' INT HUP; exec \"$0\" run -- ./waits"]);
+    let running = shell.argument(lane::septum_binary()).directory(place.path()).spawn();
+    running.wait_for_stdout("ready\n");
+    running.signal(Signal::HUP);
+    running.signal(Signal::INT);
+    std::thread::sleep(Duration::from_millis(200));
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), 143);
 }
 
 #[test]

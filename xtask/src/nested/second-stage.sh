@@ -70,9 +70,8 @@ perl /run/nested/hold-kvm.pl >/run/nested/held 2>/dev/null </dev/null 3>&- &
 read -r _ </run/nested/held
 
 echo start >&3
-# In the background and by exec, so that this shell's remark about a killed job does not join its output.
-(exec env -i /bin/sh /run/nested/job >/run/nested/pipe-out 2>/run/nested/pipe-err </dev/null 3>&-) &
-wait $!
+# Not in the background, where a shell lets SIGINT and SIGQUIT be ignored. Its remark about a killed job goes nowhere.
+{ (exec env -i /bin/sh /run/nested/job >/run/nested/pipe-out 2>/run/nested/pipe-err </dev/null 3>&-); } 2>/dev/null
 echo "exit $?" >&3
 # The outer host ends the emulator when it has this line and both end markers.
 sleep 60

@@ -103,7 +103,12 @@ fn count(suite: &Suite, executable: &Path) -> Result<usize> {
 
 fn command(workspace: &Workspace, suite: &Suite, lane: Lane, executable: &Path) -> Result<Command> {
     let mut command = match lane {
-        Lane::Direct => Command::new(executable),
+        Lane::Direct => {
+            // What is started in the background of a script ignores these, and the tests send them.
+            let mut command = Command::new("env");
+            command.arg("--default-signal=HUP,INT,QUIT").arg(executable);
+            command
+        }
         Lane::Nested => {
             let mut command = nested::command(&["--timeout", NESTED_LIMIT, "--memory", NESTED_MEMORY_MIB])?;
             command.arg(executable).arg("--test-threads=2");

@@ -4,6 +4,9 @@
 //! second is for the worker: a blocked signal is queued whatever its disposition, but an executed process starts with
 //! nothing blocked and with what was ignored still ignored. So Ctrl-C, which the terminal sends to both processes, never
 //! kills a worker that the supervisor wants to stop in good order.
+//!
+//! A signal that the caller had ignored stays ignored, as `nohup` and shells that start something in the background
+//! rely on. SIGTERM is held in any case.
 #![allow(unsafe_code, reason = "signal masks and signal descriptors have no safe wrapper")]
 
 use std::mem::MaybeUninit;
@@ -21,6 +24,8 @@ pub(super) struct Signals {
 impl Signals {
     /// Holds the signals for the rest of this process's life.
     pub(super) fn hold() -> Result<Self, Errno> {
+        let held: Vec<i32> =
+            HELD.into_iter().filter(|&signal| signal == libc::SIGTERM || !is_ignored(signal)).collect();
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY:
         // 1. `sigemptyset` initializes the whole set, so `assume_init_mut` follows its only precondition.
@@ -28,7 +33,7 @@ impl Signals {
         let set = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             let set = set.assume_init_mut();
-            for signal in HELD {
+            for &signal in &held {
                 libc::sigaddset(set, signal);
             }
             set
@@ -46,7 +51,7 @@ impl Signals {
         }
         // SAFETY: 1. The descriptor was just made and nobody else knows it.
         let descriptor = unsafe { OwnedFd::from_raw_fd(raw) };
-        for signal in HELD {
+        for signal in held {
             // SAFETY: 1. SIG_IGN installs no code; the number is a valid signal that may be ignored.
             if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
                 return Err(last_error());
@@ -68,6 +73,18 @@ impl Signals {
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
+    }
+}
+
+/// Whether this process was started with the signal ignored.
+fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY:
+    // 1. No new action is given; the old one is written to `action`, which is valid for writing.
+    // 2. `action` is read only if the call succeeded, and then it is initialized.
+    unsafe {
+        libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 
