@@ -1,7 +1,7 @@
 //! The boot page: what the guest kernel is told when it is entered.
 //!
-//! The host enters the kernel at the ELF entry point in 64-bit mode, paging on, interrupts off, with
-//! RSP at the top of the first vCPU's kernel stack, GS base at its per-vCPU variables, and GDT, IDT, TSS, page
+//! The host enters the kernel at the ELF entry point in 64-bit mode, paging on, interrupts off (in single-privilege mode: in
+//! ring 3, and on), with RSP at the top of the first vCPU's kernel stack, GS base at its per-vCPU variables, and GDT, IDT, TSS, page
 //! tables and MSRs already in place. Nothing else is passed in registers.
 
 use crate::linux::SYSCALL_LIMIT;
@@ -10,6 +10,38 @@ use crate::linux::SYSCALL_LIMIT;
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"SEPTUMBP");
 /// "SEPTUMKH", little endian.
 pub const HEADER_MAGIC: u64 = u64::from_le_bytes(*b"SEPTUMKH");
+
+/// Where the guest kernel runs.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Privilege {
+    /// In ring 0, walled off from the program in ring 3.
+    #[default]
+    Ring0 = 0,
+    /// In ring 3, like the program, where the host's KVM would emulate ring 0 instruction by instruction.
+    Single = 1,
+}
+
+impl Privilege {
+    /// The mode with this number.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::Ring0),
+            1 => Some(Self::Single),
+            _ => None,
+        }
+    }
+
+    /// Its name for people: `ring0` or `single`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ring0 => "ring0",
+            Self::Single => "single",
+        }
+    }
+}
 
 /// A range of guest-physical memory.
 #[repr(C)]
@@ -53,6 +85,10 @@ pub struct BootPage {
     pub has_tsc_deadline: u32,
     /// Non-zero: panic as soon as the kernel is up (tests the panic path).
     pub debug_panic: u32,
+    /// A [`Privilege`].
+    pub privilege: u32,
+    /// vCPUs there may be at most: threads of the program.
+    pub vcpu_limit: u32,
     /// Random bytes for the kernel's generator, AT_RANDOM included.
     pub seed: [u8; 32],
 }
@@ -72,10 +108,14 @@ pub struct KernelHeader {
     pub syscall_limit: u32,
     /// Address of 256 handler addresses, one a vector.
     pub vector_table: u64,
-    /// Handler of `syscall`; goes to LSTAR.
+    /// Handler of `syscall` in ring-0 mode; goes to LSTAR.
     pub syscall_entry: u64,
     /// First byte after the bss.
     pub image_end: u64,
+    /// Address of 256 handler addresses for the single-privilege mode.
+    pub single_vector_table: u64,
+    /// Where a vCPU other than the first begins.
+    pub secondary_entry: u64,
 }
 
 impl KernelHeader {

@@ -10,6 +10,9 @@ pub enum Command {
     Panic = 2,
     /// The report's log has lines to print now.
     Log = 3,
+    /// Start a vCPU whose area is at the guest-physical address in the report's `vcpu_area`; the answer is in `vcpu_answer` when
+    /// the command returns.
+    StartVcpu = 4,
 }
 
 impl Command {
@@ -20,6 +23,7 @@ impl Command {
             1 => Some(Self::Exit),
             2 => Some(Self::Panic),
             3 => Some(Self::Log),
+            4 => Some(Self::StartVcpu),
             _ => None,
         }
     }

@@ -8,7 +8,8 @@
 //! 0x0000_2000  clock page                      clock::ClockPage, mapped read-only into programs (vvar)
 //! 0x0000_3000  IDT, one for all vCPUs
 //! 0x0000_4000  report                          report::GuestReport (64 KiB)
-//! 0x0001_4000  vCPU areas: 64 KiB each, first vCPU's here; boot page tables follow it
+//! 0x0002_0000  first vCPU's area (64 KiB; the guest makes room for others where it likes)
+//! 0x0003_0000  boot page tables
 //! 0x0010_0000  guest kernel image (text, read-only data, data, bss)
 //!              boot configuration              config::BootConfig
 //!              free memory                     BootPage::free_start ..
@@ -43,9 +44,9 @@ pub const REPORT: u64 = 0x4000;
 /// Bytes set aside for the report.
 pub const REPORT_SIZE: u64 = 0x1_0000;
 /// Guest-physical address of the first vCPU's [area](VCPU_AREA_SIZE).
-pub const FIRST_VCPU_AREA: u64 = 0x1_4000;
+pub const FIRST_VCPU_AREA: u64 = 0x2_0000;
 /// Guest-physical address of the boot page tables.
-pub const BOOT_PAGE_TABLES: u64 = 0x2_4000;
+pub const BOOT_PAGE_TABLES: u64 = 0x3_0000;
 /// Guest-physical address of the guest kernel image.
 pub const KERNEL_BASE: u64 = 0x10_0000;
 /// End of RAM below 4 GiB, and start of the PCI memory window.
@@ -81,14 +82,17 @@ pub const VDSO_SIGNAL_RETURN: u64 = 0xa40;
 /// System-call number with which the latter ends a signal: not one of Linux's.
 pub const SIGNAL_END_CALL: u64 = 0x5e9;
 
-/// Bytes per vCPU area.
+/// Bytes per vCPU area, and its alignment: whoever runs on the vCPU's stack finds the area by masking RSP.
 ///
 /// ```text
 /// +0x0000  GDT (VCPU_GDT), TSS (VCPU_TSS)
 /// +0x0200  per-vCPU variables of the guest kernel (VCPU_LOCAL)
 /// +0x0400  the program's registers, 176 bytes, up to VCPU_CONTEXT_END
+/// +0x0500  single-privilege mode: where the CPU pushes frames, two places of 256 bytes (ends VCPU_ALTERNATE_FRAME_END,
+///          VCPU_FRAME_END), then the frame with which ring 0 enters the kernel (VCPU_ENTRY_FRAME)
 /// +0x1000  IST stack of double faults, NMI and machine checks   top VCPU_FAULT_STACK_TOP
-/// +0x3000  kernel stack                                         top VCPU_KERNEL_STACK_TOP
+/// +0x3000  single-privilege mode: entry of system calls (VCPU_SYSCALL_ENTRY), a page of code
+/// +0x4000  kernel stack                                         top VCPU_KERNEL_STACK_TOP
 /// ```
 pub const VCPU_AREA_SIZE: u64 = 0x1_0000;
 /// Offset of the GDT in a vCPU area.
@@ -101,10 +105,20 @@ pub const VCPU_TSS: u64 = 0x80;
 pub const VCPU_TSS_SIZE: u64 = 0x68;
 /// Offset of the guest kernel's per-vCPU variables; the base of GS while in the kernel.
 pub const VCPU_LOCAL: u64 = 0x200;
+/// Offset of the vCPU's number (32 bits, written by the host), which is one of those variables.
+pub const VCPU_NUMBER: u64 = VCPU_LOCAL + 24;
 /// Offset of the end of the program's registers: what the TSS calls the stack of ring 0.
 pub const VCPU_CONTEXT_END: u64 = 0x4b0;
 /// Offset of the top of the IST1 stack.
 pub const VCPU_FAULT_STACK_TOP: u64 = 0x3000;
+/// Offset of the end of the place where the CPU pushes frames in single-privilege mode: what the TSS calls the stack of ring 0.
+pub const VCPU_FRAME_END: u64 = 0x700;
+/// Offset of the end of the place where it pushes them while the one before is being copied.
+pub const VCPU_ALTERNATE_FRAME_END: u64 = 0x600;
+/// Offset of the frame (RIP, CS, RFLAGS, RSP, SS) with which ring 0 enters the kernel in single-privilege mode.
+pub const VCPU_ENTRY_FRAME: u64 = 0x700;
+/// Offset of the page of code that LSTAR names in single-privilege mode.
+pub const VCPU_SYSCALL_ENTRY: u64 = 0x3000;
 /// Offset of the top of the kernel stack.
 pub const VCPU_KERNEL_STACK_TOP: u64 = VCPU_AREA_SIZE;
 

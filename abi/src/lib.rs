@@ -19,4 +19,4 @@ pub mod linux;
 pub mod report;
 
 /// Version of this contract. The worker refuses a guest kernel built for another one.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -82,8 +82,11 @@ pub struct GuestReport {
     pub out_of_memory: u32,
     /// Non-zero once a system call was seen to stay in ring 3 (see the guest's hal).
     pub syscall_stays_in_ring3: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Answer to [`Command::StartVcpu`](crate::control::Command::StartVcpu): the vCPU's number, or minus a Linux error number.
+    pub vcpu_answer: i32,
+    /// Guest-physical address of the area of the vCPU to be started: aligned to, and as long as, a
+    /// [vCPU area](crate::layout::VCPU_AREA_SIZE).
+    pub vcpu_area: u64,
     /// Time-stamp counter at the kernel's first instructions in Rust.
     pub kernel_entry_tsc: u64,
     /// Time-stamp counter right before the first instruction of the program.

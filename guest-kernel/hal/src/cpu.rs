@@ -88,6 +88,15 @@ pub(crate) unsafe fn read_msr(register: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
+/// Sends an interrupt to the vCPU with this number.
+pub(crate) fn send_interrupt(number: u32, vector: u8) {
+    const MSR_X2APIC_ICR: u32 = 0x830;
+    const LEVEL_ASSERT: u64 = 1 << 14;
+    // SAFETY: 1. the vector has a handler on every vCPU; 2. the destination is a local APIC's identifier, and one that is not
+    // there gets nothing.
+    unsafe { write_msr(MSR_X2APIC_ICR, u64::from(number) << 32 | LEVEL_ASSERT | u64::from(vector)) };
+}
+
 /// Gives the worker a command; it may never let this vCPU go on.
 pub(crate) fn command(command: septum_abi::control::Command) {
     // SAFETY: the port belongs to the worker; it reads the report and nothing else.

@@ -77,6 +77,12 @@ impl Pool {
         Some(first)
     }
 
+    fn give_back(&mut self, number: u64) {
+        memory::write_word(number, self.free);
+        self.free = number;
+        self.free_count += 1;
+    }
+
     /// A frame, and whether it is known to be zero.
     fn take(&mut self, reserve: u64) -> Option<(u64, bool)> {
         if self.remaining() <= reserve {
@@ -183,6 +189,30 @@ impl Frame {
         Some(PhysAddr(first << PAGE_SHIFT))
     }
 
+    /// As [`contiguous`](Self::contiguous), aligned to its length, which is a power of two frames.
+    #[must_use]
+    pub fn contiguous_aligned(count: u64) -> Option<PhysAddr> {
+        memory::ready();
+        let mut pool = POOL.lock();
+        let skip = pool.bump.next_multiple_of(count) - pool.bump;
+        let first = pool.take_fresh(skip + count)?;
+        let start = first.next_multiple_of(count);
+        pool.peak = pool.peak.max(pool.used());
+        for number in start..start + count {
+            memory::count(number).store(1, Ordering::Relaxed);
+        }
+        for number in (first..start).chain(start + count..first + skip + count) {
+            pool.give_back(number);
+        }
+        Some(PhysAddr(start << PAGE_SHIFT))
+    }
+
+    /// Frees what [`contiguous_aligned`](Self::contiguous_aligned) gave.
+    pub fn free_contiguous(address: PhysAddr, count: u64) {
+        let first = address.0 >> PAGE_SHIFT;
+        (first..first + count).for_each(|number| drop(Self(number)));
+    }
+
     /// Where it is.
     #[must_use]
     pub fn address(&self) -> PhysAddr {
@@ -264,10 +294,7 @@ impl Clone for Frame {
 impl Drop for Frame {
     fn drop(&mut self) {
         if memory::count(self.0).fetch_sub(1, Ordering::AcqRel) == 1 {
-            let mut pool = POOL.lock();
-            memory::write_word(self.0, pool.free);
-            pool.free = self.0;
-            pool.free_count += 1;
+            POOL.lock().give_back(self.0);
         }
     }
 }

@@ -16,6 +16,9 @@ const END: u32 = 240;
 /// Vector of the local APIC timer.
 pub const TIMER: u8 = 32;
 
+/// Vector by which vCPUs wake each other.
+pub const WAKE: u8 = 33;
+
 static NEXT: AtomicU32 = AtomicU32::new(FIRST);
 
 /// An interrupt vector that a device can be told to signal.

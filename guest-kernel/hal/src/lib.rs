@@ -4,6 +4,7 @@
 //!
 //! * [`frame`]: physical memory, as reference-counted frames;
 //! * [`paging`]: page tables of a program;
+//! * [`vcpu`]: which vCPU this is, and starting others;
 //! * [`user`]: running a program until it needs the kernel, and copying its memory;
 //! * `interrupt`: lines that devices signal, and halting until one does;
 //! * `mmio`: device registers;
@@ -30,6 +31,8 @@ mod heap;
 #[cfg(target_os = "none")]
 pub mod interrupt;
 #[cfg(target_os = "none")]
+mod local;
+#[cfg(target_os = "none")]
 pub mod mmio;
 pub mod paging;
 #[cfg(target_os = "none")]
@@ -40,3 +43,4 @@ pub mod sync;
 mod trap;
 pub mod user;
 mod user_copy;
+pub mod vcpu;

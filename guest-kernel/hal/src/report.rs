@@ -129,13 +129,15 @@ macro_rules! log_line {
 #[cfg(target_os = "none")]
 pub use target::{end, set_first_user_time, started};
 #[cfg(target_os = "none")]
-pub(crate) use target::{panicked, set_syscall_stays_in_ring3};
+pub(crate) use target::{panicked, set_syscall_stays_in_ring3, start_vcpu};
 
 #[cfg(target_os = "none")]
 mod target {
     use super::{AtomicU32, AtomicU64, End, Ordering, place, state};
     use crate::{cpu, frame};
+    use core::sync::atomic::AtomicI32;
     use septum_abi::control::Command;
+    use septum_abi::linux::Errno;
     use septum_abi::report::PanicRecord;
 
     fn update_memory() {
@@ -157,6 +159,14 @@ mod target {
 
     pub fn set_syscall_stays_in_ring3() {
         atomic!(AtomicU32, syscall_stays_in_ring3).store(1, Ordering::Relaxed);
+    }
+
+    /// Asks the worker for a vCPU whose area is at this guest-physical address: its number, or why not.
+    pub fn start_vcpu(area: u64) -> Result<u32, Errno> {
+        atomic!(AtomicU64, vcpu_area).store(area, Ordering::Release);
+        cpu::command(Command::StartVcpu);
+        let answer = atomic!(AtomicI32, vcpu_answer).load(Ordering::Acquire);
+        u32::try_from(answer).map_err(|_| Errno::from_number(answer.unsigned_abs()).unwrap_or(Errno::EAGAIN))
     }
 
     /// Tells the worker how the program ended. The partition is over.

@@ -21,16 +21,16 @@
 //! (which returns early), or a bug (panic).
 
 use crate::cpu::{read_msr, write_msr};
+use crate::local;
 use crate::report;
 use crate::user::{Event, FORCED_FLAGS, Registers, USER_FLAGS};
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::Ordering;
 use septum_abi::boot::{HEADER_MAGIC, KernelHeader};
-use septum_abi::layout::{USER_END, VCPU_CONTEXT_END, VCPU_LOCAL, selector};
+use septum_abi::layout::{USER_END, VCPU_CONTEXT_END, selector};
 use septum_abi::linux::SYSCALL_LIMIT;
 
 const MSR_FS_BASE: u32 = 0xc000_0100;
-const MSR_GS_BASE: u32 = 0xc000_0101;
 const MSR_KERNEL_GS_BASE: u32 = 0xc000_0102;
 const MSR_X2APIC_EOI: u32 = 0x80b;
 /// `Registers::vector` of a system call.
@@ -160,9 +160,15 @@ global_asm!(
     "xor ebp, ebp",
     "call septum_main",
     "ud2",
+
+    "septum_secondary_start:",
+    "xor ebp, ebp",
+    "call {secondary}",
+    "ud2",
     eoi = const MSR_X2APIC_EOI,
     kernel_exception = sym kernel_exception,
     fatal = sym fatal,
+    secondary = sym crate::vcpu::begin,
     user_data = const selector::USER_DATA,
     user_code = const selector::USER_CODE,
     system_call = const SYSTEM_CALL,
@@ -179,6 +185,8 @@ global_asm!(
     ".quad septum_vector_table",
     ".quad septum_syscall_entry",
     ".quad septum_image_end",
+    ".quad septum_single_vector_table",
+    ".quad septum_secondary_start",
     ".popsection",
     ".pushsection .rodata, \"a\"",
     ".balign 8",
@@ -188,13 +196,14 @@ global_asm!(
     ".quad septum_stubs + vector * 16",
     ".set vector, vector + 1",
     ".endr",
+    ".set septum_single_vector_table, septum_vector_table",
     ".popsection",
     magic = const HEADER_MAGIC,
     version = const septum_abi::VERSION,
     syscall_limit = const SYSCALL_LIMIT,
 );
 
-const _: () = assert!(size_of::<KernelHeader>() == 40);
+const _: () = assert!(size_of::<KernelHeader>() == 56);
 
 unsafe extern "C" {
     fn septum_enter_user(registers: *mut Registers);
@@ -221,15 +230,12 @@ impl Program {
     /// This vCPU's program, its registers all zero. `None` if somebody has it already.
     #[must_use]
     pub fn take() -> Option<Self> {
-        static IS_TAKEN: AtomicBool = AtomicBool::new(false);
-        if IS_TAKEN.swap(true, Ordering::Acquire) {
+        let local = local::current();
+        if local.program_taken.swap(true, Ordering::Acquire) {
             return None;
         }
-        // SAFETY: the register exists on every x86-64 CPU.
-        let local = unsafe { read_msr(MSR_GS_BASE) };
-        let end = local - VCPU_LOCAL + VCPU_CONTEXT_END;
-        // SAFETY: 1. the area was made by the host for this vCPU; 2. gs:16 is the trap code's.
-        unsafe { asm!("mov gs:[16], {}", in(reg) end, options(nostack, preserves_flags)) };
+        let end = local::area() + VCPU_CONTEXT_END;
+        local.context_end.store(end, Ordering::Relaxed);
         Some(Self { registers: (end - size_of::<Registers>() as u64) as *mut Registers })
     }
 

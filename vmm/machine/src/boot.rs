@@ -4,7 +4,7 @@ use crate::guest::write_bytes;
 use crate::image::{self, ImageError, LoadedKernel};
 use crate::spec::MachineSpec;
 use crate::tables;
-use septum_abi::boot::{BOOT_MAGIC, BootPage, MemoryRange};
+use septum_abi::boot::{BOOT_MAGIC, BootPage, MemoryRange, Privilege};
 use septum_abi::clock::{CLOCK_SHIFT, ClockPage};
 use septum_abi::config::{Mount, Source};
 use septum_abi::layout::{BOOT_PAGE, CLOCK_PAGE, ECAM_BASE, FIRST_VCPU_AREA, PAGE_SIZE};
@@ -39,6 +39,10 @@ pub struct LateFacts {
     pub tsc_khz: u64,
     /// Whether the local APIC timer has the TSC-deadline mode.
     pub has_tsc_deadline: bool,
+    /// Where the guest kernel runs.
+    pub privilege: Privilege,
+    /// vCPUs there may be at most.
+    pub vcpu_limit: u32,
 }
 
 /// Loads the kernel and writes tables and configuration. Returns the kernel and where the configuration lies.
@@ -47,11 +51,16 @@ pub fn prepare(
     ranges: &[(u64, u64)],
     spec: &MachineSpec,
     closed_streams: u32,
+    privilege: Privilege,
 ) -> Result<(LoadedKernel, MemoryRange), BootError> {
     let kernel = image::load(ram, septum_kernel_image::KERNEL)?;
-    tables::write_page_tables(ram, ranges, &kernel)?;
-    tables::write_idt(ram, &kernel.vectors)?;
-    tables::write_vcpu_area(ram, FIRST_VCPU_AREA)?;
+    tables::write_page_tables(ram, ranges, &kernel, privilege)?;
+    let vectors = match privilege {
+        Privilege::Ring0 => &kernel.vectors,
+        Privilege::Single => &kernel.single_vectors,
+    };
+    tables::write_idt(ram, vectors)?;
+    tables::write_vcpu_area(ram, FIRST_VCPU_AREA, 0, privilege)?;
     let config = configuration(spec, closed_streams);
     write_bytes(ram, kernel.end, &config)?;
     let config = MemoryRange { start: kernel.end, len: config.len() as u64 };
@@ -104,6 +113,8 @@ pub fn write_boot_page(
         lapic_khz: LAPIC_KHZ,
         has_tsc_deadline: u32::from(facts.has_tsc_deadline),
         debug_panic: u32::from(spec.debug_panic),
+        privilege: facts.privilege as u32,
+        vcpu_limit: facts.vcpu_limit,
         ..BootPage::default()
     };
     for (slot, &(start, len)) in page.ram.iter_mut().zip(ranges) {

@@ -1,9 +1,10 @@
 //! The state in which a vCPU starts: 64-bit mode, ring 0, everything set up.
 
 use crate::image::LoadedKernel;
+use septum_abi::boot::Privilege;
 use septum_abi::layout::{
-    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, LAPIC_BASE, VCPU_GDT, VCPU_GDT_SIZE, VCPU_KERNEL_STACK_TOP,
-    VCPU_LOCAL, VCPU_TSS, VCPU_TSS_SIZE, selector,
+    BOOT_PAGE_TABLES, DIRECT_MAP, FIRST_VCPU_AREA, IDT_PAGE, LAPIC_BASE, VCPU_GDT, VCPU_GDT_SIZE,
+    VCPU_KERNEL_STACK_TOP, VCPU_LOCAL, VCPU_SYSCALL_ENTRY, VCPU_TSS, VCPU_TSS_SIZE, selector,
 };
 use septum_hypervisor::{
     CpuId, KvmError, Vcpu, VcpuState, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcrs,
@@ -16,13 +17,17 @@ const CR4_FSGSBASE: u64 = 1 << 16;
 const CR4_OSXSAVE: u64 = 1 << 18;
 const CR4_SMEP: u64 = 1 << 20;
 const EFER_SCE_LME_LMA_NXE: u64 = 0xd01;
-const APIC_BASE_ENABLED_X2APIC_BSP: u64 = 0x800 | 0x400 | 0x100;
+const APIC_BASE_ENABLED: u64 = 0x800;
+const APIC_BASE_X2APIC: u64 = 0x400;
+const APIC_BASE_BSP: u64 = 0x100;
 const MSR_STAR: u32 = 0xc000_0081;
 const MSR_LSTAR: u32 = 0xc000_0082;
 const MSR_CSTAR: u32 = 0xc000_0083;
 const MSR_SFMASK: u32 = 0xc000_0084;
 /// TF, IF, DF, IOPL, NT and AC are off when a system call enters the kernel.
 const SFMASK: u64 = 0x4_7700;
+/// In single-privilege mode IF stays as it is: nothing in ring 3 could turn it on again.
+const SFMASK_SINGLE: u64 = SFMASK & !0x200;
 const APIC_SPURIOUS: usize = 0xf0;
 const APIC_LVT_TIMER: usize = 0x320;
 const APIC_TIMER_DIVIDE: usize = 0x3e0;
@@ -37,13 +42,14 @@ pub struct CpuPolicy {
     cpuid: CpuId,
     cr4: u64,
     xcr0: u64,
+    privilege: Privilege,
     /// Whether the local APIC timer has the TSC-deadline mode.
     pub has_tsc_deadline: bool,
 }
 
 impl CpuPolicy {
     /// From what KVM supports.
-    pub fn new(mut cpuid: CpuId, cpus: u32) -> Self {
+    pub fn new(mut cpuid: CpuId, cpus: u32, privilege: Privilege) -> Self {
         let mut cr4 = CR4_PAE_PGE_OSFXSR_OSXMMEXCPT;
         let mut xcr0 = 0;
         for entry in cpuid.as_mut_slice() {
@@ -73,21 +79,26 @@ impl CpuPolicy {
             }
         }
         let xcr0 = if cr4 & CR4_OSXSAVE != 0 { xcr0 & XCR0_ALLOWED | 1 } else { 1 };
-        Self { cpuid, cr4, xcr0, has_tsc_deadline: true }
+        // The deadline is a model-specific register, out of reach of ring 3.
+        let has_tsc_deadline = privilege == Privilege::Ring0;
+        Self { cpuid, cr4, xcr0, privilege, has_tsc_deadline }
     }
 
-    /// Makes `vcpu` start at the kernel's entry, with the area at guest-physical `area`.
-    pub fn apply(&self, vcpu: &Vcpu, area: u64, kernel: &LoadedKernel) -> Result<(), KvmError> {
+    /// Makes `vcpu` start at `entry` in the kernel, with the area at guest-physical `area`.
+    pub fn apply(&self, vcpu: &Vcpu, area: u64, kernel: &LoadedKernel, entry: u64) -> Result<(), KvmError> {
         vcpu.set_cpuid(&self.cpuid)?;
         vcpu.set_state(&VcpuState {
             regs: kvm_regs {
-                rip: kernel.entry,
+                rip: entry,
                 rsp: DIRECT_MAP + area + VCPU_KERNEL_STACK_TOP,
-                rflags: 2,
+                rflags: match self.privilege {
+                    Privilege::Ring0 => 2,
+                    Privilege::Single => 0x202,
+                },
                 ..kvm_regs::default()
             },
             sregs: self.special_registers(vcpu.sregs()?, area),
-            msrs: msrs(kernel),
+            msrs: self.msrs(kernel, area),
             lapic: self.lapic(),
             xcrs: {
                 let mut xcrs = kvm_xcrs { nr_xcrs: 1, ..kvm_xcrs::default() };
@@ -100,8 +111,12 @@ impl CpuPolicy {
     fn special_registers(&self, reset: kvm_sregs, area: u64) -> kvm_sregs {
         let base = DIRECT_MAP + area;
         let mut sregs = reset;
-        sregs.cs = segment(selector::KERNEL_CODE, 11, true);
-        let data = segment(selector::KERNEL_DATA, 3, false);
+        let (code, data) = match self.privilege {
+            Privilege::Ring0 => (selector::KERNEL_CODE, selector::KERNEL_DATA),
+            Privilege::Single => (selector::USER_CODE, selector::USER_DATA),
+        };
+        sregs.cs = segment(code, 11, true);
+        let data = segment(data, 3, false);
         (sregs.ds, sregs.es, sregs.ss, sregs.fs, sregs.gs) = (data, data, data, data, data);
         sregs.gs.base = base + VCPU_LOCAL;
         sregs.tr = kvm_segment {
@@ -121,25 +136,32 @@ impl CpuPolicy {
         sregs.cr3 = BOOT_PAGE_TABLES;
         sregs.cr4 = self.cr4;
         sregs.efer = EFER_SCE_LME_LMA_NXE;
-        sregs.apic_base = LAPIC_BASE | APIC_BASE_ENABLED_X2APIC_BSP;
+        // Ring 3 reaches the local APIC where it is memory.
+        sregs.apic_base = LAPIC_BASE
+            | match self.privilege {
+                Privilege::Ring0 => APIC_BASE_ENABLED | APIC_BASE_X2APIC,
+                Privilege::Single => APIC_BASE_ENABLED,
+            };
+        if area == FIRST_VCPU_AREA {
+            sregs.apic_base |= APIC_BASE_BSP;
+        }
         sregs
+    }
+
+    fn msrs(&self, kernel: &LoadedKernel, area: u64) -> Vec<kvm_msr_entry> {
+        let star = u64::from(selector::USER_CODE_32) << 48 | u64::from(selector::KERNEL_CODE) << 32;
+        let (entry, mask) = match self.privilege {
+            Privilege::Ring0 => (kernel.syscall_entry, SFMASK),
+            Privilege::Single => (DIRECT_MAP + area + VCPU_SYSCALL_ENTRY, SFMASK_SINGLE),
+        };
+        let entries = [(MSR_STAR, star), (MSR_LSTAR, entry), (MSR_CSTAR, entry), (MSR_SFMASK, mask)];
+        entries.map(|(index, data)| kvm_msr_entry { index, data, ..kvm_msr_entry::default() }).to_vec()
     }
 
     fn lapic(&self) -> Vec<(usize, u32)> {
         let mode = if self.has_tsc_deadline { TIMER_TSC_DEADLINE } else { 0 };
         vec![(APIC_SPURIOUS, 0x1ff), (APIC_LVT_TIMER, TIMER_VECTOR | mode), (APIC_TIMER_DIVIDE, 0xb)]
     }
-}
-
-fn msrs(kernel: &LoadedKernel) -> Vec<kvm_msr_entry> {
-    let star = u64::from(selector::USER_CODE_32) << 48 | u64::from(selector::KERNEL_CODE) << 32;
-    let entries = [
-        (MSR_STAR, star),
-        (MSR_LSTAR, kernel.syscall_entry),
-        (MSR_CSTAR, kernel.syscall_entry),
-        (MSR_SFMASK, SFMASK),
-    ];
-    entries.map(|(index, data)| kvm_msr_entry { index, data, ..kvm_msr_entry::default() }).to_vec()
 }
 
 fn segment(selector: u16, type_: u8, is_code: bool) -> kvm_segment {
@@ -149,7 +171,7 @@ fn segment(selector: u16, type_: u8, is_code: bool) -> kvm_segment {
         selector,
         type_,
         present: 1,
-        dpl: 0,
+        dpl: u8::try_from(selector & 3).unwrap_or(0),
         db: u8::from(!is_code),
         s: 1,
         l: u8::from(is_code),

@@ -28,8 +28,12 @@ pub struct Segment {
 pub struct LoadedKernel {
     /// Virtual address of the first instruction.
     pub entry: u64,
-    /// Handler addresses, one a vector.
+    /// Handler addresses of the ring-0 mode, one a vector.
     pub vectors: Vec<u64>,
+    /// Those of the single-privilege mode.
+    pub single_vectors: Vec<u64>,
+    /// Where a vCPU other than the first begins.
+    pub secondary_entry: u64,
     /// What LSTAR gets.
     pub syscall_entry: u64,
     /// Its parts.
@@ -95,12 +99,16 @@ pub fn load(ram: &GuestRam, file: &[u8]) -> Result<LoadedKernel, ImageError> {
     if version != septum_abi::VERSION {
         return Err(ImageError::Version(version));
     }
-    let table = find(word(16), 256 * 8).ok_or(ImageError::Format("vector table"))?;
-    let vectors = table.chunks_exact(8).filter_map(|b| b.try_into().ok()).map(u64::from_le_bytes).collect();
+    let vectors = |address: u64| -> Result<Vec<u64>, ImageError> {
+        let table = find(address, 256 * 8).ok_or(ImageError::Format("vector table"))?;
+        Ok(table.chunks_exact(8).filter_map(|b| b.try_into().ok()).map(u64::from_le_bytes).collect())
+    };
     let end = word(32).checked_sub(KERNEL_MAP).ok_or(ImageError::Format("image end"))?;
     Ok(LoadedKernel {
         entry: header.e_entry(endian),
-        vectors,
+        vectors: vectors(word(16))?,
+        single_vectors: vectors(word(40))?,
+        secondary_entry: word(48),
         syscall_entry: word(24),
         segments,
         end: end.next_multiple_of(PAGE),

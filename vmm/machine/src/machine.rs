@@ -146,14 +146,16 @@ impl Machine {
         // Slots and doorbells are in place: with the interrupt controller there, changing them takes much longer.
         vm.create_irqchip()?;
         let vcpu = vm.create_vcpu(0)?;
-        let (kernel, config) = boot::prepare(&ram, &ranges, spec, closed_streams)?;
-        let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
-        policy.apply(&vcpu, FIRST_VCPU_AREA, &kernel)?;
+        let (kernel, config) = boot::prepare(&ram, &ranges, spec, closed_streams, spec.privilege)?;
+        let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus, spec.privilege);
+        policy.apply(&vcpu, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
         let tsc_khz = u64::from(vcpu.tsc_khz()?);
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
             tsc_khz,
             has_tsc_deadline: policy.has_tsc_deadline,
+            privilege: spec.privilege,
+            vcpu_limit: spec.vcpu_limit,
         };
         boot::write_boot_page(&ram, &ranges, config, spec, facts)?;
 
@@ -162,7 +164,7 @@ impl Machine {
             created_ns,
             guest_limit_bytes: spec.memory_bytes,
             kernel_bytes: kernel.end,
-            privilege: "ring0",
+            privilege: spec.privilege.name(),
             ..MachineStats::default()
         };
         let bus = Arc::new(Bus { pci });
@@ -340,6 +342,6 @@ fn command(data: &[u8]) -> Option<VcpuEnd> {
     let number = <[u8; 4]>::try_from(data).map(u32::from_le_bytes).ok()?;
     match Command::from_number(number)? {
         Command::Exit | Command::Panic => Some(VcpuEnd::Reported),
-        Command::Log => None,
+        Command::Log | Command::StartVcpu => None,
     }
 }

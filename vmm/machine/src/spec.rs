@@ -1,5 +1,6 @@
 //! What a machine is made of.
 
+use septum_abi::boot::Privilege;
 use septum_abi::config::MountKind;
 use septum_hypervisor::Kvm;
 use std::os::fd::OwnedFd;
@@ -23,6 +24,10 @@ pub struct MachineSpec {
     pub memory_bytes: u64,
     /// CPUs that the program is told it has.
     pub cpus: u32,
+    /// vCPUs there may be at most: threads of the program.
+    pub vcpu_limit: u32,
+    /// Where the guest kernel runs.
+    pub privilege: Privilege,
     /// Path of the program in the guest.
     pub program: Vec<u8>,
     /// Arguments, the zeroth included.

@@ -2,9 +2,11 @@
 
 use crate::guest::{write_bytes, write_words};
 use crate::image::LoadedKernel;
+use septum_abi::boot::Privilege;
 use septum_abi::layout::{
     BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, KERNEL_BASE, KERNEL_MAP, LOW_RAM_END, MMIO_MAP, MMIO_SIZE,
-    PAGE_SIZE, VCPU_CONTEXT_END, VCPU_FAULT_STACK_TOP, VCPU_GDT, VCPU_TSS, VCPU_TSS_SIZE, selector,
+    PAGE_SIZE, VCPU_CONTEXT_END, VCPU_FAULT_STACK_TOP, VCPU_FRAME_END, VCPU_GDT, VCPU_NUMBER, VCPU_TSS,
+    VCPU_TSS_SIZE, selector,
 };
 use septum_memory::GuestRam;
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use vm_memory::GuestMemoryError;
 const PAGE: u64 = PAGE_SIZE as u64;
 const PRESENT: u64 = 1;
 const WRITE: u64 = 1 << 1;
+const USER: u64 = 1 << 2;
 const UNCACHED: u64 = 1 << 3 | 1 << 4;
 const ACCESSED_DIRTY: u64 = 1 << 5 | 1 << 6;
 const LARGE: u64 = 1 << 7;
@@ -23,13 +26,15 @@ const LARGE_PAGE: u64 = 2 << 20;
 /// Page tables under construction: a table is its 512 entries, placed one after the other.
 struct Builder {
     next: u64,
+    /// Flags of entries that lead to tables, besides those they always have.
+    flags: u64,
     tables: BTreeMap<u64, Vec<u64>>,
 }
 
 impl Builder {
-    fn new() -> Self {
+    fn new(flags: u64) -> Self {
         let tables = BTreeMap::from([(BOOT_PAGE_TABLES, vec![0; 512])]);
-        Self { next: BOOT_PAGE_TABLES + PAGE, tables }
+        Self { next: BOOT_PAGE_TABLES + PAGE, flags, tables }
     }
 
     /// Maps one page of the size that belongs to `last_level` (3: 4 KiB, 2: 2 MiB) at `address`.
@@ -43,7 +48,7 @@ impl Builder {
                 self.next += PAGE;
                 self.tables.insert(new, vec![0; 512]);
                 if let Some(entries) = self.tables.get_mut(&table) {
-                    entries[index(level)] = new | PRESENT | WRITE | ACCESSED_DIRTY;
+                    entries[index(level)] = new | PRESENT | WRITE | ACCESSED_DIRTY | self.flags;
                 }
                 new
             } else {
@@ -57,13 +62,20 @@ impl Builder {
 }
 
 /// Writes the page tables of `septum_abi::layout` for this RAM and kernel. The root is at `BOOT_PAGE_TABLES`.
+///
+/// In single-privilege mode all of it is for ring 3, and the direct map executable: system calls enter in vCPU areas.
 pub fn write_page_tables(
     ram: &GuestRam,
     ranges: &[(u64, u64)],
     kernel: &LoadedKernel,
+    privilege: Privilege,
 ) -> Result<(), GuestMemoryError> {
-    let mut builder = Builder::new();
-    let data = PRESENT | WRITE | ACCESSED_DIRTY | NO_EXECUTE;
+    let (user, no_execute) = match privilege {
+        Privilege::Ring0 => (0, NO_EXECUTE),
+        Privilege::Single => (USER, 0),
+    };
+    let mut builder = Builder::new(user);
+    let data = PRESENT | WRITE | ACCESSED_DIRTY | no_execute | user;
     for &(start, len) in ranges {
         for address in (start..start + len).step_by(usize::try_from(LARGE_PAGE).unwrap_or(0)) {
             builder.map(DIRECT_MAP + address, address | data | LARGE | GLOBAL, 2);
@@ -74,7 +86,7 @@ pub fn write_page_tables(
     }
     for segment in &kernel.segments {
         for address in (segment.start..segment.end).step_by(PAGE_SIZE) {
-            let mut entry = address | PRESENT | ACCESSED_DIRTY | GLOBAL;
+            let mut entry = address | PRESENT | ACCESSED_DIRTY | GLOBAL | user;
             if segment.write {
                 entry |= WRITE;
             }
@@ -106,8 +118,13 @@ pub fn write_idt(ram: &GuestRam, vectors: &[u64]) -> Result<(), GuestMemoryError
     write_words(ram, IDT_PAGE, &gates)
 }
 
-/// Writes GDT and TSS of a vCPU into its area at guest-physical `area`.
-pub fn write_vcpu_area(ram: &GuestRam, area: u64) -> Result<(), GuestMemoryError> {
+/// Writes GDT, TSS and number of a vCPU into its area at guest-physical `area`.
+pub fn write_vcpu_area(
+    ram: &GuestRam,
+    area: u64,
+    number: u32,
+    privilege: Privilege,
+) -> Result<(), GuestMemoryError> {
     let base = DIRECT_MAP + area;
     let tss = base + VCPU_TSS;
     let limit = VCPU_TSS_SIZE - 1;
@@ -126,8 +143,13 @@ pub fn write_vcpu_area(ram: &GuestRam, area: u64) -> Result<(), GuestMemoryError
     ];
     write_words(ram, area + VCPU_GDT, &gdt)?;
     let mut task = [0u8; 0x68];
-    task[4..12].copy_from_slice(&(base + VCPU_CONTEXT_END).to_le_bytes());
+    let stack = match privilege {
+        Privilege::Ring0 => VCPU_CONTEXT_END,
+        Privilege::Single => VCPU_FRAME_END,
+    };
+    task[4..12].copy_from_slice(&(base + stack).to_le_bytes());
     task[36..44].copy_from_slice(&(base + VCPU_FAULT_STACK_TOP).to_le_bytes());
     task[102..104].copy_from_slice(&0x68u16.to_le_bytes());
-    write_bytes(ram, area + VCPU_TSS, &task)
+    write_bytes(ram, area + VCPU_TSS, &task)?;
+    write_bytes(ram, area + VCPU_NUMBER, &number.to_le_bytes())
 }

@@ -12,6 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use septum_abi::boot::Privilege;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
@@ -138,6 +139,8 @@ impl Worker {
         let machine_spec = MachineSpec {
             memory_bytes: spec.memory_bytes,
             cpus: spec.cpus,
+            vcpu_limit: 256,
+            privilege: Privilege::Ring0,
             program: invocation.program.0,
             arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
             environment: environment.into_iter().map(|variable| variable.0).collect(),

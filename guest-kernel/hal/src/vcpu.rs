@@ -1,0 +1,110 @@
+//! Virtual CPUs: which one this is, starting another, interrupting one.
+//!
+//! The kernel makes room for a vCPU's area and asks the worker for the vCPU, which begins in the function that it was given, on
+//! the stack in that area, with the kernel's page tables. It never ends: a vCPU without work halts.
+
+#[cfg(target_os = "none")]
+pub(crate) use imp::begin;
+pub use imp::{current, interrupt, start};
+
+#[cfg(target_os = "none")]
+mod imp {
+    use crate::frame::{self, Frame};
+    use crate::local;
+    use crate::report;
+    use crate::sync::Mutex;
+    use crate::{cpu, interrupt};
+    use core::sync::atomic::Ordering;
+    use septum_abi::layout::{PAGE_SIZE, VCPU_AREA_SIZE};
+    use septum_abi::linux::Errno;
+
+    /// The number of the vCPU this runs on; the first is 0.
+    #[must_use]
+    pub fn current() -> u32 {
+        local::current().number.load(Ordering::Relaxed)
+    }
+
+    /// Starts one more vCPU, which runs `main`. Returns its number; ENOMEM, or EAGAIN where the worker allows no more.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn start(main: fn() -> !) -> Result<u32, Errno> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let pages = VCPU_AREA_SIZE / PAGE_SIZE as u64;
+        let _guard = ONE_AT_A_TIME.lock();
+        let area = Frame::contiguous_aligned(pages).ok_or(Errno::ENOMEM)?;
+        // SAFETY: the frames were just allocated and are never freed, unless the vCPU does not start.
+        let local = unsafe { local::of_area(frame::memory_at(area, 0) as u64) };
+        local.main.store(main as usize as u64, Ordering::Relaxed);
+        match report::start_vcpu(area.0) {
+            Ok(number) => Ok(number),
+            Err(errno) => {
+                Frame::free_contiguous(area, pages);
+                Err(errno)
+            }
+        }
+    }
+
+    /// Where a vCPU other than the first begins.
+    pub(crate) extern "C" fn begin() -> ! {
+        let main = local::current().main.load(Ordering::Relaxed);
+        // SAFETY: `start` stored a function of this type.
+        let main = unsafe { core::mem::transmute::<usize, fn() -> !>(main as usize) };
+        main()
+    }
+
+    /// Interrupts a vCPU: its halt ends, or its program traps.
+    pub fn interrupt(number: u32) {
+        cpu::send_interrupt(number, interrupt::WAKE);
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod imp {
+    //! Tests: a thread of the host is a vCPU.
+    use septum_abi::linux::Errno;
+    use std::cell::Cell;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread::{self, Thread};
+
+    static THREADS: Mutex<Vec<(u32, Thread)>> = Mutex::new(Vec::new());
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+
+    std::thread_local!(static NUMBER: Cell<Option<u32>> = const { Cell::new(None) });
+
+    /// The number of this thread; it gets one when it first asks.
+    pub fn current() -> u32 {
+        NUMBER.get().unwrap_or_else(|| {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            NUMBER.set(Some(number));
+            THREADS
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push((number, thread::current()));
+            number
+        })
+    }
+
+    /// Starts a thread.
+    ///
+    /// # Errors
+    /// The host has no more threads.
+    pub fn start(main: fn() -> !) -> Result<u32, Errno> {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let begin = move || {
+            let _ = sender.send(current());
+            main()
+        };
+        thread::Builder::new().spawn(begin).map_err(|_| Errno::EAGAIN)?;
+        receiver.recv().map_err(|_| Errno::EAGAIN)
+    }
+
+    /// Unparks the thread: `std::thread::park` is how tests halt.
+    pub fn interrupt(number: u32) {
+        let threads = THREADS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((_, thread)) = threads.iter().find(|(known, _)| *known == number) {
+            thread.unpark();
+        }
+    }
+}
