@@ -10,8 +10,9 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand};
 use septum_api_types::duration::Span;
 use septum_api_types::exit::Code;
+use septum_api_types::privilege::PrivilegeChoice;
 use septum_api_types::size::Size;
-use septum_api_types::spec::DEFAULT_MEMORY_BYTES;
+use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS, MAXIMUM_THREADS};
 use septum_api_types::volume::Volume;
 
 use crate::message;
@@ -51,6 +52,15 @@ pub struct Run {
     /// Processors that the program may use
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
     pub cpus: u32,
+
+    /// Threads that may exist at once; one more is refused (EAGAIN)
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_THREADS, value_parser = thread_count)]
+    pub threads: u32,
+
+    /// Where the guest kernel runs: ring0 walls it off from the program, single puts both into ring 3, which is faster
+    /// where KVM emulates ring 0; auto decides by the host
+    #[arg(long, value_name = "MODE", default_value_t)]
+    pub privilege: PrivilegeChoice,
 
     /// Set a variable of the program's environment; KEY alone takes the caller's value
     #[arg(long, value_name = "KEY=VALUE", value_parser = OsStringValueParser::new().try_map(environment_variable))]
@@ -169,6 +179,11 @@ fn environment_variable(text: OsString) -> Result<OsString, &'static str> {
     }
 }
 
+fn thread_count(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| (1..=MAXIMUM_THREADS).contains(count));
+    count.ok_or_else(|| format!("is not a number of threads; expected 1 to {MAXIMUM_THREADS}"))
+}
+
 /// As host names are: it ends up as one.
 fn partition_name(text: &str) -> Result<String, &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
@@ -223,12 +238,16 @@ mod tests {
 
     #[test]
     fn wrong_values_are_refused() {
-        let lines: [&[&str]; 12] = [
+        let lines: [&[&str]; 16] = [
             &[],
             &["--memory", "lots", "x"],
             &["--memory"],
             &["--cpus", "0", "x"],
             &["--cpus", "many", "x"],
+            &["--threads", "0", "x"],
+            &["--threads", "1025", "x"],
+            &["--threads", "-1", "x"],
+            &["--privilege", "ring1", "x"],
             &["--timeout", "soon", "x"],
             &["--volume", "/data", "x"],
             &["--env", "=1", "x"],

@@ -24,6 +24,8 @@ pub fn resolve(run: Run) -> PartitionSpec {
         caller_path: std::env::var_os("PATH").map(ByteString::from),
         memory_bytes: run.memory.0,
         cpus: run.cpus,
+        threads: run.threads,
+        privilege: run.privilege,
         volumes: run.volume,
         root: run.rootfs.map(ByteString::from),
         timeout: run.timeout,

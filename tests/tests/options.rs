@@ -15,6 +15,8 @@ mod command_line {
         for option in [
             "--memory",
             "--cpus",
+            "--threads",
+            "--privilege",
             "--env",
             "--workdir",
             "--volume",
@@ -45,6 +47,9 @@ mod command_line {
             &["run", "--cpus", "0", "--", "true"],
             &["run", "--cpus", "two", "--", "true"],
             &["run", "--cpus", "1000000", "--", "true"],
+            &["run", "--threads", "0", "--", "true"],
+            &["run", "--threads", "1025", "--", "true"],
+            &["run", "--privilege", "ring1", "--", "true"],
             &["run", "--timeout", "soon", "--", "true"],
             &["run", "--timeout", "-1s", "--", "true"],
             &["run", "--volume", "nowhere", "--", "true"],

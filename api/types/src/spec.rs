@@ -8,12 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::ByteString;
 use crate::duration::Span;
+use crate::privilege::PrivilegeChoice;
 use crate::volume::Volume;
 
 /// Memory of a partition that asks for none, in bytes.
 pub const DEFAULT_MEMORY_BYTES: u64 = 512 << 20;
 /// The least memory that the guest kernel can start a program in, in bytes.
 pub const MINIMUM_MEMORY_BYTES: u64 = 16 << 20;
+/// Threads that a partition may have at once if it does not say how many.
+pub const DEFAULT_THREADS: u32 = 256;
+/// The most threads that a partition can ask for.
+pub const MAXIMUM_THREADS: u32 = 1024;
 /// Host name of a partition that has no name.
 pub const DEFAULT_NAME: &str = "septum";
 /// Where programs are searched when the caller says nothing.
@@ -40,6 +45,10 @@ pub struct PartitionSpec {
     pub memory_bytes: u64,
     /// Processors that the program is told of and may use.
     pub cpus: u32,
+    /// Threads that may exist at once, those of all its processes together.
+    pub threads: u32,
+    /// Where the guest kernel is to run.
+    pub privilege: PrivilegeChoice,
     /// Directories of the host in the partition.
     pub volumes: Vec<Volume>,
     /// Directory of the host that replaces the host's system directories as the partition's root.

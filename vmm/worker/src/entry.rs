@@ -12,7 +12,6 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
-use septum_abi::boot::Privilege;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
@@ -23,6 +22,7 @@ use septum_machine::{Machine, MachineResources, MachineSpec, StopHandle, StopRea
 use crate::environment;
 use crate::jail;
 use crate::outcome;
+use crate::privilege;
 use crate::program;
 use crate::protocol::{End, Ended, FromWorker, Order, Stage, StopCause, ToWorker, receive, send};
 use crate::rootfs;
@@ -139,8 +139,8 @@ impl Worker {
         let machine_spec = MachineSpec {
             memory_bytes: spec.memory_bytes,
             cpus: spec.cpus,
-            vcpu_limit: 256,
-            privilege: Privilege::Ring0,
+            vcpu_limit: spec.threads,
+            privilege: privilege::choose(spec.privilege),
             program: invocation.program.0,
             arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
             environment: environment.into_iter().map(|variable| variable.0).collect(),

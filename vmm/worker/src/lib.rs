@@ -28,6 +28,7 @@ mod entry;
 mod environment;
 mod jail;
 mod outcome;
+mod privilege;
 mod program;
 mod protocol;
 mod rootfs;

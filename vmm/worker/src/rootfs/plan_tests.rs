@@ -14,6 +14,8 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         caller_path: None,
         memory_bytes: DEFAULT_MEMORY_BYTES,
         cpus: 1,
+        threads: 256,
+        privilege: septum_api_types::privilege::PrivilegeChoice::Auto,
         volumes: Vec::new(),
         root: None,
         timeout: None,
