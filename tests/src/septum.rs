@@ -43,15 +43,19 @@ pub struct Septum {
 }
 
 impl Septum {
-    /// `septum run -- program`.
+    /// `septum run -- program`, in the privilege mode that `SEPTUM_PRIVILEGE` names, if it is set.
     pub fn run(program: impl AsRef<OsStr>) -> Self {
         let mut invocation = Invocation::new(lane::septum_binary());
+        let mut options = Vec::new();
+        if let Some(mode) = std::env::var_os("SEPTUM_PRIVILEGE") {
+            options.extend(["--privilege".into(), mode]);
+        }
         for key in ["HOME", "TMPDIR", "XDG_RUNTIME_DIR"] {
             if let Some(value) = std::env::var_os(key) {
                 invocation = invocation.environment(key, value);
             }
         }
-        Self { invocation, options: Vec::new(), program: vec![program.as_ref().to_os_string()] }
+        Self { invocation, options, program: vec![program.as_ref().to_os_string()] }
     }
 
     /// `septum`, followed by these arguments and nothing else.

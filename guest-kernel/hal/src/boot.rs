@@ -2,6 +2,7 @@
 
 use crate::address::PhysAddr;
 use crate::frame::{self, Frame};
+use crate::{local, single};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use septum_abi::boot::{BOOT_MAGIC, BootPage};
@@ -35,6 +36,11 @@ pub fn config() -> Option<BootConfig<'static>> {
 pub fn start() {
     assert!(!IS_STARTED.swap(true, Ordering::Relaxed), "started twice");
     let page = page();
+    single::set_mode(page.privilege);
+    if single::is_single() {
+        // SAFETY: 1. this runs on the first vCPU's kernel stack, in its area; 2. no program runs yet.
+        unsafe { single::prepare_area(local::area()) };
+    }
     crate::report::started();
     assert!(page.magic == BOOT_MAGIC && page.version == septum_abi::VERSION, "boot page of another version");
     let count = (page.ram_count as usize).min(page.ram.len());

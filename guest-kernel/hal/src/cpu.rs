@@ -1,6 +1,7 @@
 //! The few privileged instructions that are used outside of traps and paging.
 
 use crate::report;
+use crate::single;
 use alloc::string::String;
 use core::arch::asm;
 
@@ -11,6 +12,9 @@ unsafe extern "C" {
 /// Turns interrupts on, sleeps until one was handled, turns them off.
 pub fn halt() {
     report::counters().halt();
+    if single::is_single() {
+        return single::halt();
+    }
     // SAFETY: 1. the kernel's handlers for interrupts keep every register; 2. an interrupt that is there already, or comes
     // between its two instructions, ends the halt: no wake-up is lost.
     unsafe { septum_halt() };
@@ -55,10 +59,16 @@ pub fn description() -> String {
 /// What AT_HWCAP (CPUID.1:EDX) and AT_HWCAP2 (bit 1: FSGSBASE may be used) tell programs.
 #[must_use]
 pub fn hardware_capabilities() -> (u64, u64) {
+    const FSGSBASE: u64 = 1 << 16;
     let cr4: u64;
-    // SAFETY: reading CR4 at ring 0 has no side effect.
-    unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) };
-    (u64::from(core::arch::x86_64::__cpuid(1).edx), (cr4 >> 16 & 1) << 1)
+    if single::is_single() {
+        // Out of reach, but the mode is chosen only where this one works.
+        cr4 = FSGSBASE;
+    } else {
+        // SAFETY: reading CR4 at ring 0 has no side effect.
+        unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) };
+    }
+    (u64::from(core::arch::x86_64::__cpuid(1).edx), if cr4 & FSGSBASE != 0 { 2 } else { 0 })
 }
 
 /// Writes a model-specific register.
@@ -92,6 +102,9 @@ pub(crate) unsafe fn read_msr(register: u32) -> u64 {
 pub(crate) fn send_interrupt(number: u32, vector: u8) {
     const MSR_X2APIC_ICR: u32 = 0x830;
     const LEVEL_ASSERT: u64 = 1 << 14;
+    if single::is_single() {
+        return single::apic::send(number, vector);
+    }
     // SAFETY: 1. the vector has a handler on every vCPU; 2. the destination is a local APIC's identifier, and one that is not
     // there gets nothing.
     unsafe { write_msr(MSR_X2APIC_ICR, u64::from(number) << 32 | LEVEL_ASSERT | u64::from(vector)) };
@@ -99,6 +112,13 @@ pub(crate) fn send_interrupt(number: u32, vector: u8) {
 
 /// Gives the worker a command; it may never let this vCPU go on.
 pub(crate) fn command(command: septum_abi::control::Command) {
+    let selector: u64;
+    // SAFETY: reading a selector.
+    unsafe { asm!("mov {}, cs", out(reg) selector, options(nomem, nostack, preserves_flags)) };
+    // A fatal exception may come here from ring 0 in either mode.
+    if selector & 3 != 0 {
+        return single::command(command as u32);
+    }
     // SAFETY: the port belongs to the worker; it reads the report and nothing else.
     unsafe {
         asm!("out dx, eax", in("dx") septum_abi::layout::COMMAND_PORT, in("eax") command as u32,

@@ -38,6 +38,8 @@ pub mod paging;
 #[cfg(target_os = "none")]
 mod panic;
 pub mod report;
+#[cfg(target_os = "none")]
+mod single;
 pub mod sync;
 #[cfg(target_os = "none")]
 mod trap;

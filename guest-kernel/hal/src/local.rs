@@ -24,6 +24,12 @@ pub(crate) struct Local {
     pub root: AtomicU64,
     /// What a vCPU other than the first runs: a `fn() -> !`.
     pub main: AtomicU64,
+    /// Single-privilege mode: where the system-call entry goes on.
+    pub syscall_target: AtomicU64,
+    /// Single-privilege mode: CR2 of the last page fault.
+    pub fault_address: AtomicU64,
+    /// Single-privilege mode: interrupts that were counted and are to be acknowledged.
+    pub pending: AtomicU32,
 }
 
 const _: () = assert!(VCPU_LOCAL + core::mem::offset_of!(Local, number) as u64 == VCPU_NUMBER);

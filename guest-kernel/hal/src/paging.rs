@@ -90,7 +90,7 @@ impl Flush {
     /// Makes every CPU forget, then frees the frames that were unmapped.
     pub fn now(self) {
         match self.pages.get(..self.count) {
-            Some(pages) => pages.iter().copied().for_each(arch::flush_page),
+            Some(pages) => arch::flush_pages(pages),
             None => arch::flush_all(),
         }
     }
@@ -307,30 +307,25 @@ fn neighbour(entry: &'static AtomicU64, step: usize) -> &'static AtomicU64 {
 #[cfg(target_os = "none")]
 mod arch {
     use super::{Frame, PageTable, PhysAddr};
+    use crate::{local, single};
     use core::arch::asm;
-    use core::sync::atomic::{AtomicU64, Ordering};
+    use core::sync::atomic::Ordering;
+    use septum_abi::layout::BOOT_PAGE_TABLES;
 
-    /// The tables the host built; what is active when no program's are.
-    static BOOT_ROOT: AtomicU64 = AtomicU64::new(0);
-
-    fn cr3() -> u64 {
-        let value;
-        // SAFETY: reading CR3 at ring 0 has no side effect.
-        unsafe { asm!("mov {}, cr3", out(reg) value, options(nomem, nostack, preserves_flags)) };
-        value
-    }
-
-    fn set_cr3(value: u64) {
+    fn set_root(root: u64) {
         // SAFETY: 1. every root has the kernel's half, so this code and its stack stay mapped; 2. flushing is
         // always allowed.
-        unsafe { asm!("mov cr3, {}", in(reg) value, options(nostack, preserves_flags)) };
+        unsafe {
+            if single::is_single() {
+                single::set_root(root);
+            } else {
+                asm!("mov cr3, {}", in(reg) root, options(nostack, preserves_flags));
+            }
+        }
     }
 
     pub fn copy_upper_half(root: &Frame) {
-        if BOOT_ROOT.load(Ordering::Relaxed) == 0 {
-            BOOT_ROOT.store(cr3(), Ordering::Relaxed);
-        }
-        let boot = PhysAddr(BOOT_ROOT.load(Ordering::Relaxed));
+        let boot = PhysAddr(BOOT_PAGE_TABLES);
         for index in [272, 288, 511] {
             let value = PageTable::entry(boot, index).load(Ordering::Relaxed);
             PageTable::entry(root.address(), index).store(value, Ordering::Relaxed);
@@ -338,22 +333,31 @@ mod arch {
     }
 
     pub fn activate(root: PhysAddr) {
-        set_cr3(root.0);
+        local::current().root.store(root.0, Ordering::Relaxed);
+        set_root(root.0);
     }
 
     pub fn deactivate(root: PhysAddr) {
-        if cr3() == root.0 {
-            set_cr3(BOOT_ROOT.load(Ordering::Relaxed));
+        if local::current().root.load(Ordering::Relaxed) == root.0 {
+            activate(PhysAddr(BOOT_PAGE_TABLES));
         }
     }
 
-    pub fn flush_page(address: u64) {
-        // SAFETY: invlpg of any address only forgets a translation.
-        unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
+    pub fn flush_pages(addresses: &[u64]) {
+        if single::is_single() {
+            return single::flush_pages(addresses);
+        }
+        for address in addresses {
+            // SAFETY: invlpg of any address only forgets a translation.
+            unsafe { asm!("invlpg [{}]", in(reg) *address, options(nostack, preserves_flags)) };
+        }
     }
 
     pub fn flush_all() {
-        set_cr3(cr3());
+        match local::current().root.load(Ordering::Relaxed) {
+            0 => set_root(BOOT_PAGE_TABLES),
+            root => set_root(root),
+        }
     }
 }
 
@@ -374,7 +378,7 @@ pub(crate) mod arch {
             ACTIVE.set(0);
         }
     }
-    pub fn flush_page(_address: u64) {}
+    pub fn flush_pages(_addresses: &[u64]) {}
     pub fn flush_all() {}
 }
 

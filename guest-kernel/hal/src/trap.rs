@@ -16,6 +16,9 @@
 //! faults there. A page fault whose address *and* RIP are LSTAR is therefore a system call, whoever caused it; a program
 //! that jumps there on purpose has made a system call with odd registers, which is its right.
 //!
+//! All this is the ring-0 mode; [`crate::single`] has the ways in and out of the single-privilege mode, between the same
+//! [`Registers`] and [`Event`]s.
+//!
 //! A trap from the kernel is an interrupt (acknowledged, nothing else: see [`crate::interrupt`]; should it come between the `sti` and
 //! the `hlt` of a halt, as some emulated CPUs let it, the `hlt` is skipped, or it would sleep through its own wake-up), a fault of the user copy
 //! (which returns early), or a bug (panic).
@@ -23,6 +26,7 @@
 use crate::cpu::{read_msr, write_msr};
 use crate::local;
 use crate::report;
+use crate::single;
 use crate::user::{Event, FORCED_FLAGS, Registers, USER_FLAGS};
 use core::arch::{asm, global_asm};
 use core::sync::atomic::Ordering;
@@ -34,8 +38,22 @@ const MSR_FS_BASE: u32 = 0xc000_0100;
 const MSR_KERNEL_GS_BASE: u32 = 0xc000_0102;
 const MSR_X2APIC_EOI: u32 = 0x80b;
 /// `Registers::vector` of a system call.
-const SYSTEM_CALL: u64 = 256;
+pub(crate) const SYSTEM_CALL: u64 = 256;
 const PAGE_FAULT: u64 = 14;
+
+/// Pushes the general registers, as [`Registers`] has them.
+macro_rules! push_registers {
+    () => {
+        "push rdi; push rsi; push rdx; push rcx; push rax; push r8; push r9; push r10; push r11; push rbx; push rbp; push r12; push r13; push r14; push r15"
+    };
+}
+/// Pops them.
+macro_rules! pop_registers {
+    () => {
+        "pop r15; pop r14; pop r13; pop r12; pop rbp; pop rbx; pop r11; pop r10; pop r9; pop r8; pop rax; pop rcx; pop rdx; pop rsi; pop rdi"
+    };
+}
+pub(crate) use {pop_registers, push_registers};
 
 global_asm!(
     // One stub a vector, 16 bytes each: an error code where the CPU gives none, the vector, the common part.
@@ -60,21 +78,12 @@ global_asm!(
     ".set vector, vector + 1",
     ".endr",
 
-    ".macro septum_push",
-    "push rdi", "push rsi", "push rdx", "push rcx", "push rax", "push r8", "push r9", "push r10", "push r11",
-    "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
-    ".endm",
-    ".macro septum_pop",
-    "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx", "pop r11", "pop r10", "pop r9", "pop r8",
-    "pop rax", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
-    ".endm",
-
     ".balign 16",
     "septum_trap:",
     "test byte ptr [rsp + 24], 3",
     "jz 2f",
     "swapgs",
-    "septum_push",
+    push_registers!(),
     "septum_leave_user:",
     "mov rsp, gs:[0]",
     "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
@@ -93,15 +102,15 @@ global_asm!(
     "add rsp, 16",
     "iretq",
     "3:",
-    "septum_push",
+    push_registers!(),
     "mov rdi, rsp",
     "call {kernel_exception}",
-    "septum_pop",
+    pop_registers!(),
     "add rsp, 16",
     "iretq",
 
     "septum_fatal_trap:",
-    "septum_push",
+    push_registers!(),
     "mov rdi, rsp",
     "call {fatal}",
     "ud2",
@@ -119,7 +128,7 @@ global_asm!(
     "push rcx",
     "push 0",
     "push {system_call}",
-    "septum_push",
+    push_registers!(),
     "jmp septum_leave_user",
 
     // Turns interrupts on, sleeps until one was handled, turns them off.
@@ -139,7 +148,7 @@ global_asm!(
     "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
     "mov gs:[0], rsp",
     "mov rsp, rdi",
-    "septum_pop",
+    pop_registers!(),
     "add rsp, 16",
     "swapgs",
     "iretq",
@@ -150,7 +159,7 @@ global_asm!(
     "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
     "mov gs:[0], rsp",
     "mov rsp, rdi",
-    "septum_pop",
+    pop_registers!(),
     "mov rsp, [rsp + 40]",
     "swapgs",
     "sysretq",
@@ -196,7 +205,6 @@ global_asm!(
     ".quad septum_stubs + vector * 16",
     ".set vector, vector + 1",
     ".endr",
-    ".set septum_single_vector_table, septum_vector_table",
     ".popsection",
     magic = const HEADER_MAGIC,
     version = const septum_abi::VERSION,
@@ -208,6 +216,7 @@ const _: () = assert!(size_of::<KernelHeader>() == 56);
 unsafe extern "C" {
     fn septum_enter_user(registers: *mut Registers);
     fn septum_return_to_user(registers: *mut Registers);
+    fn septum_single_enter(registers: *mut Registers);
     fn septum_syscall_entry();
     fn septum_user_copy_words();
     fn septum_user_copy_bytes();
@@ -216,7 +225,7 @@ unsafe extern "C" {
 }
 
 /// Address of a label in the assembly.
-fn label(function: unsafe extern "C" fn()) -> u64 {
+pub(crate) fn label(function: unsafe extern "C" fn()) -> u64 {
     function as usize as u64
 }
 
@@ -260,10 +269,13 @@ impl Program {
         registers.cs = u64::from(selector::USER_CODE);
         registers.ss = u64::from(selector::USER_DATA);
         registers.rflags = registers.rflags & USER_FLAGS | FORCED_FLAGS;
-        // SAFETY: 1. the registers lie where the TSS points to; 2. they were made harmless above; 3. the program
-        // can reach only what its page tables give to ring 3; 4. the stubs restore what this function needs.
+        // SAFETY: 1. the registers lie where the TSS points to (or the single-privilege mode's assembly knows); 2. they were
+        // made harmless above; 3. in ring-0 mode the program can reach only what its page tables give to ring 3; 4. the stubs
+        // restore what this function needs.
         unsafe {
-            if is_return && registers.rip < USER_END {
+            if single::is_single() {
+                septum_single_enter(registers);
+            } else if is_return && registers.rip < USER_END {
                 septum_return_to_user(registers);
             } else {
                 septum_enter_user(registers);
@@ -278,7 +290,8 @@ impl Program {
             SYSTEM_CALL => Event::SystemCall,
             PAGE_FAULT => {
                 let address = fault_address();
-                if address == registers.rip && address == label(septum_syscall_entry) {
+                if !single::is_single() && address == registers.rip && address == label(septum_syscall_entry)
+                {
                     report::set_syscall_stays_in_ring3();
                     registers.vector = SYSTEM_CALL;
                     registers.rip = registers.rcx;
@@ -295,9 +308,16 @@ impl Program {
                 }
             }
             vector @ 0..32 => Event::Exception { vector: vector as u8 },
-            _ => {
+            vector => {
                 report::counters().interrupt();
-                acknowledge();
+                match (single::is_single(), vector) {
+                    (false, _) => acknowledge(),
+                    (true, single::DEFERRED) => {}
+                    (true, _) => single::apic::acknowledge(),
+                }
+                if single::is_single() {
+                    single::acknowledge_pending();
+                }
                 Event::Interrupt
             }
         }
@@ -305,32 +325,67 @@ impl Program {
 
     /// Base of FS: the thread pointer.
     pub fn set_fs_base(&mut self, base: u64) {
-        // SAFETY: any canonical address is allowed (the caller's is in the program's half); the kernel uses no FS.
-        unsafe { write_msr(MSR_FS_BASE, base.min(USER_END)) };
+        let base = base.min(USER_END);
+        // SAFETY: 1. any canonical address is allowed (the caller's is in the program's half); 2. the kernel uses no FS; 3. the
+        // host chose the single-privilege mode after it had seen this instruction work in ring 3.
+        unsafe {
+            if single::is_single() {
+                asm!("wrfsbase {}", in(reg) base, options(nomem, nostack, preserves_flags));
+            } else {
+                write_msr(MSR_FS_BASE, base);
+            }
+        }
     }
 
     /// Base of FS; the program may have changed it itself.
     #[must_use]
     pub fn fs_base(&self) -> u64 {
-        // SAFETY: the register exists.
-        unsafe { read_msr(MSR_FS_BASE) }
+        // SAFETY: 1. the register exists; 2. as for writing.
+        unsafe {
+            if single::is_single() {
+                let base;
+                asm!("rdfsbase {}", out(reg) base, options(nomem, nostack, preserves_flags));
+                base
+            } else {
+                read_msr(MSR_FS_BASE)
+            }
+        }
     }
 
     /// Base of the program's GS.
     pub fn set_gs_base(&mut self, base: u64) {
-        // SAFETY: as for FS; while the kernel runs the program's GS base is in this register.
-        unsafe { write_msr(MSR_KERNEL_GS_BASE, base.min(USER_END)) };
+        let base = base.min(USER_END);
+        // SAFETY: as for FS; while the kernel runs in ring 0 the program's GS base is in this register, and in single-privilege
+        // mode the kernel uses no GS.
+        unsafe {
+            if single::is_single() {
+                asm!("wrgsbase {}", in(reg) base, options(nomem, nostack, preserves_flags));
+            } else {
+                write_msr(MSR_KERNEL_GS_BASE, base);
+            }
+        }
     }
 
     /// Base of the program's GS.
     #[must_use]
     pub fn gs_base(&self) -> u64 {
-        // SAFETY: the register exists.
-        unsafe { read_msr(MSR_KERNEL_GS_BASE) }
+        // SAFETY: as for writing.
+        unsafe {
+            if single::is_single() {
+                let base;
+                asm!("rdgsbase {}", out(reg) base, options(nomem, nostack, preserves_flags));
+                base
+            } else {
+                read_msr(MSR_KERNEL_GS_BASE)
+            }
+        }
     }
 }
 
 fn fault_address() -> u64 {
+    if single::is_single() {
+        return local::current().fault_address.load(Ordering::Relaxed);
+    }
     let address;
     // SAFETY: reading CR2 has no side effect.
     unsafe { asm!("mov {}, cr2", out(reg) address, options(nomem, nostack, preserves_flags)) };
@@ -368,6 +423,7 @@ extern "C" fn fatal(registers: &mut Registers) -> ! {
 pub mod timer {
     use crate::boot;
     use crate::cpu::{timestamp, write_msr};
+    use crate::single;
 
     const MSR_TSC_DEADLINE: u32 = 0x6e0;
     const MSR_X2APIC_INITIAL_COUNT: u32 = 0x838;
@@ -377,6 +433,10 @@ pub mod timer {
         let page = boot::page();
         let ticks =
             |khz: u64| u64::try_from(u128::from(ns) * u128::from(khz) / 1_000_000).unwrap_or(u64::MAX);
+        if single::is_single() {
+            let count = ticks(page.lapic_khz).clamp(1, u64::from(u32::MAX));
+            return single::apic::start_timer(count as u32);
+        }
         // SAFETY: 1. the timer's vector has a handler that acknowledges; 2. any count is allowed.
         unsafe {
             if page.has_tsc_deadline != 0 {

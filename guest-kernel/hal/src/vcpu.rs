@@ -13,7 +13,7 @@ mod imp {
     use crate::local;
     use crate::report;
     use crate::sync::Mutex;
-    use crate::{cpu, interrupt};
+    use crate::{cpu, interrupt, single};
     use core::sync::atomic::Ordering;
     use septum_abi::layout::{PAGE_SIZE, VCPU_AREA_SIZE};
     use septum_abi::linux::Errno;
@@ -34,7 +34,13 @@ mod imp {
         let _guard = ONE_AT_A_TIME.lock();
         let area = Frame::contiguous_aligned(pages).ok_or(Errno::ENOMEM)?;
         // SAFETY: the frames were just allocated and are never freed, unless the vCPU does not start.
-        let local = unsafe { local::of_area(frame::memory_at(area, 0) as u64) };
+        let local = unsafe {
+            let start = frame::memory_at(area, 0) as u64;
+            if single::is_single() {
+                single::prepare_area(start);
+            }
+            local::of_area(start)
+        };
         local.main.store(main as usize as u64, Ordering::Relaxed);
         match report::start_vcpu(area.0) {
             Ok(number) => Ok(number),

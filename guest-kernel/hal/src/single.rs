@@ -1,0 +1,473 @@
+//! Single-privilege mode: the kernel runs in ring 3, in the program's address space, and ring 0 is a handful of instructions.
+//!
+//! It is for hosts whose KVM emulates ring 0 instruction by instruction while ring 3 runs natively. There is no wall between
+//! kernel and program then, as in any unikernel; the wall of the virtual machine is the same.
+//!
+//! ```text
+//!  program ──syscall──────────────────────────▶ kernel      natively: LSTAR names a page of the vCPU's area
+//!  program ──fault, interrupt──▶ ring 0 stub ──▶ kernel      the stub switches frames and returns to the entry frame
+//!  kernel  ──interrupt─────────▶ ring 0 stub ──▶ kernel      the stub counts it; the kernel acknowledges later
+//!  kernel  ──ud2 at the gate───▶ ring 0 stub ──▶ kernel      hlt, CR3, invlpg, out
+//!  kernel  ──iretq────────────────────────────▶ program     natively, if no interrupt was counted
+//! ```
+//!
+//! **Frames.** The CPU pushes a frame where the TSS says, at `VCPU_FRAME_END` of the area. Until the kernel has copied it into the
+//! program's [`Registers`](crate::user::Registers), another interrupt would overwrite it: so the stub
+//! moves the TSS's pointer to the alternate place (one byte), and the kernel moves it back when it has copied. Everything the stubs
+//! touch has a fixed distance from RSP; what they count while at the alternate place is therefore counted 256 bytes lower, and
+//! added by the kernel.
+//!
+//! **Interrupts.** IF is always on in ring 3. An interrupt of the kernel is only counted, and stays unacknowledged. The way back to the program
+//! is three instructions (`septum_single_window`): look at the count, leave if it is not zero, `iretq`. An interrupt that comes
+//! inside starts them over, so none waits while the program runs.
+//!
+//! **Registers.** GS is the program's all the time; the vCPU's variables are found by RSP (see [`crate::local`]), and in the
+//! system-call entry, where RSP is the program's, by RIP: each vCPU has its own copy of that code, in its area.
+
+use crate::local::{self, Local};
+use crate::trap::{label, pop_registers, push_registers};
+use core::arch::{asm, global_asm};
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicBool, Ordering};
+use septum_abi::boot::Privilege;
+use septum_abi::layout::{
+    COMMAND_PORT, LAPIC_BASE, LOW_RAM_END, MMIO_MAP, VCPU_ALTERNATE_FRAME_END, VCPU_CONTEXT_END,
+    VCPU_ENTRY_FRAME, VCPU_FAULT_STACK_TOP, VCPU_FRAME_END, VCPU_LOCAL, VCPU_SYSCALL_ENTRY, VCPU_TSS,
+    selector,
+};
+
+/// `Registers::vector` when the way back to the program found interrupts counted.
+pub(crate) const DEFERRED: u64 = 257;
+
+/// What the gate does; its number is in EAX.
+mod gate {
+    pub const HALT: u32 = 0;
+    pub const SET_ROOT: u32 = 1;
+    pub const FLUSH_PAGES: u32 = 2;
+    pub const COMMAND: u32 = 3;
+}
+
+/// The frame with vector and error code, relative to the area.
+const FRAME: i64 = VCPU_FRAME_END as i64 - 56;
+
+/// Distance from a frame.
+const fn from_frame(offset: u64) -> i64 {
+    offset as i64 - FRAME
+}
+
+const REGISTERS: u64 = VCPU_CONTEXT_END - 176;
+const RIP: u64 = REGISTERS + 0x88;
+const KERNEL_STACK: u64 = VCPU_LOCAL + offset_of!(Local, kernel_stack) as u64;
+const USER_STACK: u64 = VCPU_LOCAL + offset_of!(Local, user_stack) as u64;
+const SYSCALL_TARGET: u64 = VCPU_LOCAL + offset_of!(Local, syscall_target) as u64;
+const FAULT_ADDRESS: u64 = VCPU_LOCAL + offset_of!(Local, fault_address) as u64;
+const PENDING: u64 = VCPU_LOCAL + offset_of!(Local, pending) as u64;
+/// The second byte of the TSS's stack pointer of ring 0: which of the two places frames go to.
+const PLACE: u64 = VCPU_TSS + 4 + 1;
+const ALTERNATE: u64 = VCPU_FRAME_END - VCPU_ALTERNATE_FRAME_END;
+
+const _: () = assert!(VCPU_FRAME_END & 0xff == 0 && ALTERNATE == 0x100, "the places differ in one byte");
+const _: () = assert!(VCPU_ENTRY_FRAME == VCPU_FRAME_END, "the entry frame follows the pushed one");
+
+global_asm!(
+    ".altmacro",
+    ".macro septum_single_stub vector",
+    ".balign 16",
+    ".if !(\\vector == 8 || (\\vector >= 10 && \\vector <= 14) || \\vector == 17 || \\vector == 21 || \\vector == 29 || \\vector == 30)",
+    "push 0",
+    ".endif",
+    "push \\vector",
+    ".if \\vector == 2 || \\vector == 8 || \\vector == 18",
+    "jmp septum_fatal_trap",
+    ".elseif \\vector == 14",
+    "jmp septum_single_page_fault",
+    ".elseif \\vector < 32",
+    "jmp septum_single_exception",
+    ".else",
+    "jmp septum_single_interrupt",
+    ".endif",
+    ".endm",
+    ".balign 16",
+    "septum_single_stubs:",
+    ".set vector, 0",
+    ".rept 256",
+    "septum_single_stub %vector",
+    ".set vector, vector + 1",
+    ".endr",
+
+    // ---- ring 0 ----
+    "septum_single_interrupt:",
+    "test byte ptr [rsp + 24], 3",
+    "jz 3f",
+    "cmp dword ptr [rsp + 20], 0",
+    "js 1f",
+    // The program's: on to the kernel.
+    "mov byte ptr [rsp + {place}], {alternate_place}",
+    "add rsp, 56",
+    "iretq",
+    // The kernel's: counted. Inside the window, the window starts over.
+    "1: inc dword ptr [rsp + {pending}]",
+    "cmp qword ptr [rsp + 16], offset septum_single_window_return",
+    "je 2f",
+    "cmp qword ptr [rsp + 16], offset septum_single_window_jump",
+    "je 2f",
+    "add rsp, 16",
+    "iretq",
+    "2: mov qword ptr [rsp + 16], offset septum_single_window",
+    "add rsp, 16",
+    "iretq",
+    // Ring 0's, which is halting; 64 bytes below the gate's own frame. See `septum_halt` about the move of RIP.
+    "3: inc dword ptr [rsp + 64 + {pending}]",
+    "cmp qword ptr [rsp + 16], offset septum_single_halt",
+    "jne 4f",
+    "mov qword ptr [rsp + 16], offset septum_single_halt_end",
+    "4: add rsp, 16",
+    "iretq",
+
+    "septum_single_page_fault:",
+    "test byte ptr [rsp + 24], 3",
+    "jz septum_fatal_trap",
+    "push rax",
+    "mov rax, cr2",
+    "mov [rsp + 8 + {fault_address}], rax",
+    "pop rax",
+    "cmp dword ptr [rsp + 20], 0",
+    "js 1f",
+    "mov byte ptr [rsp + {place}], {alternate_place}",
+    "add rsp, 56",
+    "iretq",
+    // The kernel's own are those of the user copy.
+    "1: cmp qword ptr [rsp + 16], offset septum_user_copy_words",
+    "jne 2f",
+    "mov qword ptr [rsp + 16], offset septum_user_copy_words_failed",
+    "add rsp, 16",
+    "iretq",
+    "2: cmp qword ptr [rsp + 16], offset septum_user_copy_bytes",
+    "jne septum_single_bug",
+    "mov qword ptr [rsp + 16], offset septum_user_copy_bytes_failed",
+    "add rsp, 16",
+    "iretq",
+
+    "septum_single_exception:",
+    "test byte ptr [rsp + 24], 3",
+    "jz septum_fatal_trap",
+    "cmp dword ptr [rsp + 20], 0",
+    "js 1f",
+    "mov byte ptr [rsp + {place}], {alternate_place}",
+    "add rsp, 56",
+    "iretq",
+    "1: cmp qword ptr [rsp + 16], offset septum_single_gate",
+    "jne septum_single_bug",
+    "add qword ptr [rsp + 16], 2",
+    "cmp eax, {gate_flush_pages}",
+    "je 3f",
+    "ja 4f",
+    "test eax, eax",
+    "jne 2f",
+    // Halt: an interrupt that was counted already, or one that comes now, ends it.
+    "cmp dword ptr [rsp + {pending}], 0",
+    "jne 5f",
+    "sub rsp, 8",
+    "sti",
+    "septum_single_halt:",
+    "hlt",
+    "septum_single_halt_end:",
+    "cli",
+    "add rsp, 24",
+    "iretq",
+    "2: mov cr3, rdi",
+    "jmp 5f",
+    "3: mov rax, [rdi]",
+    "invlpg [rax]",
+    "add rdi, 8",
+    "dec rsi",
+    "jnz 3b",
+    "jmp 5f",
+    "4: mov eax, edi",
+    "mov edx, {command_port}",
+    "out dx, eax",
+    "5: add rsp, 16",
+    "iretq",
+
+    // An exception that the kernel caused: on to Rust in ring 3, on the stack of fatal exceptions.
+    "septum_single_bug:",
+    push_registers!(),
+    "mov byte ptr [rsp + 120 + {place}], {alternate_place}",
+    "mov rdi, rsp",
+    "mov rax, rsp",
+    "and rax, -65536",
+    "add rax, {fault_stack_top}",
+    "push {user_data}",
+    "push rax",
+    "push 0x202",
+    "push {user_code}",
+    "push offset septum_single_bug_entry",
+    "iretq",
+
+    // ---- ring 3, in the kernel ----
+    "septum_single_bug_entry:",
+    "call {bug}",
+    "ud2",
+
+    ".macro septum_single_save",
+    "mov [rsp + {registers} + 0x00], r15", "mov [rsp + {registers} + 0x08], r14",
+    "mov [rsp + {registers} + 0x10], r13", "mov [rsp + {registers} + 0x18], r12",
+    "mov [rsp + {registers} + 0x20], rbp", "mov [rsp + {registers} + 0x28], rbx",
+    "mov [rsp + {registers} + 0x30], r11", "mov [rsp + {registers} + 0x38], r10",
+    "mov [rsp + {registers} + 0x40], r9", "mov [rsp + {registers} + 0x48], r8",
+    "mov [rsp + {registers} + 0x50], rax", "mov [rsp + {registers} + 0x58], rcx",
+    "mov [rsp + {registers} + 0x60], rdx", "mov [rsp + {registers} + 0x68], rsi",
+    "mov [rsp + {registers} + 0x70], rdi",
+    ".endm",
+    ".macro septum_single_leave",
+    "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
+    "ret",
+    ".endm",
+
+    // From ring 0, RSP at the pushed frame.
+    ".balign 64",
+    "septum_single_entry:",
+    "septum_single_save",
+    "mov rax, [rsp]", "mov rcx, [rsp + 8]", "mov rdx, [rsp + 16]", "mov rsi, [rsp + 24]", "mov rdi, [rsp + 32]",
+    "mov r8, [rsp + 40]", "mov r9, [rsp + 48]",
+    "mov [rsp + {registers} + 0x78], rax", "mov [rsp + {registers} + 0x80], rcx",
+    "mov [rsp + {registers} + 0x88], rdx", "mov [rsp + {registers} + 0x90], rsi",
+    "mov [rsp + {registers} + 0x98], rdi", "mov [rsp + {registers} + 0xa0], r8",
+    "mov [rsp + {registers} + 0xa8], r9",
+    // Copied: the first place is free again. What was counted at the alternate place meanwhile joins the rest.
+    "mov byte ptr [rsp + {place}], {first_place}",
+    "mov eax, [rsp + {pending} - {alternate}]",
+    "mov dword ptr [rsp + {pending} - {alternate}], 0",
+    "add [rsp + {pending}], eax",
+    "mov rsp, [rsp + {kernel_stack}]",
+    "septum_single_leave",
+
+    // What LSTAR names, in a copy at VCPU_SYSCALL_ENTRY of the area; relative to RIP is relative to the area.
+    ".balign 64",
+    ".global septum_single_template",
+    ".global septum_single_template_end",
+    "septum_single_template:",
+    "mov [rip + septum_single_template - {template_user_stack}], rsp",
+    "lea rsp, [rip + septum_single_template - {template_frame}]",
+    "jmp qword ptr [rip + septum_single_template - {template_target}]",
+    "septum_single_template_end:",
+
+    ".balign 64",
+    ".global septum_single_system_call",
+    "septum_single_system_call:",
+    "septum_single_save",
+    "mov rax, [rsp + {user_stack}]",
+    "mov qword ptr [rsp + {registers} + 0x78], {system_call}",
+    "mov qword ptr [rsp + {registers} + 0x80], 0",
+    "mov [rsp + {registers} + 0x88], rcx",
+    "mov qword ptr [rsp + {registers} + 0x90], {user_code}",
+    "mov [rsp + {registers} + 0x98], r11",
+    "mov [rsp + {registers} + 0xa0], rax",
+    "mov qword ptr [rsp + {registers} + 0xa8], {user_data}",
+    "mov rsp, [rsp + {kernel_stack}]",
+    "septum_single_leave",
+
+    // RDI = the program's Registers. Returns when it traps.
+    ".balign 64",
+    ".global septum_single_enter",
+    "septum_single_enter:",
+    "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
+    "mov [rdi + {registers_to_kernel_stack}], rsp",
+    "mov rsp, rdi",
+    pop_registers!(),
+    "add rsp, 16",
+    "septum_single_window:",
+    "cmp dword ptr [rsp + {rip_to_pending}], 0",
+    "septum_single_window_jump:",
+    "jne 1f",
+    "septum_single_window_return:",
+    "iretq",
+    "1: mov qword ptr [rsp - 16], {deferred}",
+    "mov rsp, [rsp + {rip_to_kernel_stack}]",
+    "septum_single_leave",
+
+    // EAX = what, RDI and RSI = with what.
+    ".balign 16",
+    "septum_single_gate:",
+    "ud2",
+    "ret",
+
+    ".global septum_single_entry",
+    ".global septum_single_gate",
+    place = const from_frame(PLACE),
+    alternate_place = const VCPU_ALTERNATE_FRAME_END >> 8,
+    first_place = const VCPU_FRAME_END >> 8,
+    alternate = const ALTERNATE,
+    pending = const from_frame(PENDING),
+    fault_address = const from_frame(FAULT_ADDRESS),
+    registers = const from_frame(REGISTERS),
+    kernel_stack = const from_frame(KERNEL_STACK),
+    user_stack = const from_frame(USER_STACK),
+    registers_to_kernel_stack = const KERNEL_STACK as i64 - REGISTERS as i64,
+    rip_to_kernel_stack = const KERNEL_STACK as i64 - RIP as i64,
+    rip_to_pending = const PENDING as i64 - RIP as i64,
+    template_user_stack = const VCPU_SYSCALL_ENTRY - USER_STACK,
+    template_frame = const VCPU_SYSCALL_ENTRY as i64 - FRAME,
+    template_target = const VCPU_SYSCALL_ENTRY - SYSCALL_TARGET,
+    fault_stack_top = const VCPU_FAULT_STACK_TOP,
+    gate_flush_pages = const gate::FLUSH_PAGES,
+    command_port = const COMMAND_PORT,
+    user_data = const selector::USER_DATA,
+    user_code = const selector::USER_CODE,
+    system_call = const crate::trap::SYSTEM_CALL,
+    deferred = const DEFERRED,
+    bug = sym bug,
+);
+
+global_asm!(
+    ".pushsection .rodata, \"a\"",
+    ".balign 8",
+    ".global septum_single_vector_table",
+    "septum_single_vector_table:",
+    ".set vector, 0",
+    ".rept 256",
+    ".quad septum_single_stubs + vector * 16",
+    ".set vector, vector + 1",
+    ".endr",
+    ".popsection",
+);
+
+unsafe extern "C" {
+    fn septum_single_entry();
+    fn septum_single_system_call();
+    fn septum_single_template();
+    fn septum_single_template_end();
+    fn septum_single_gate();
+}
+
+static IS_SINGLE: AtomicBool = AtomicBool::new(false);
+
+/// Whether the kernel runs in single-privilege mode.
+pub(crate) fn is_single() -> bool {
+    IS_SINGLE.load(Ordering::Relaxed)
+}
+
+/// Called once, before anything that depends on it.
+pub(crate) fn set_mode(number: u32) {
+    IS_SINGLE.store(Privilege::from_number(number) == Some(Privilege::Single), Ordering::Relaxed);
+}
+
+/// Fills in what the single-privilege mode needs of the vCPU area at `area` (virtual).
+///
+/// # Safety
+///
+/// A vCPU area must be there whose program does not run.
+pub(crate) unsafe fn prepare_area(area: u64) {
+    let code = label(septum_single_template);
+    let len = label(septum_single_template_end) - code;
+    let frame = [
+        label(septum_single_entry),
+        u64::from(selector::USER_CODE),
+        0x202,
+        area.wrapping_add_signed(FRAME),
+        u64::from(selector::USER_DATA),
+    ];
+    // SAFETY: 1. the caller vouches for the area; 2. code and frame have their places in it (`septum_abi::layout`); 3. the
+    // labels enclose the code that is copied.
+    unsafe {
+        core::ptr::copy_nonoverlapping(
+            code as *const u8,
+            (area + VCPU_SYSCALL_ENTRY) as *mut u8,
+            len as usize,
+        );
+        ((area + VCPU_ENTRY_FRAME) as *mut [u64; 5]).write(frame);
+        let target = label(septum_single_system_call);
+        local::of_area(area).syscall_target.store(target, Ordering::Relaxed);
+    }
+}
+
+/// Has ring 0 do something.
+///
+/// # Safety
+///
+/// What it is asked to do must be harmless.
+unsafe fn call_gate(what: u32, first: u64, second: u64) {
+    // SAFETY: 1. the caller vouches for the effect; 2. the stub keeps every register but these.
+    unsafe {
+        asm!("call {gate}", gate = sym septum_single_gate,
+            inout("eax") what => _, inout("rdi") first => _, inout("rsi") second => _, out("rdx") _);
+    }
+}
+
+/// Sleeps until an interrupt, unless one was counted.
+pub(crate) fn halt() {
+    if !acknowledge_pending() {
+        // SAFETY: a halt changes nothing.
+        unsafe { call_gate(gate::HALT, 0, 0) };
+        acknowledge_pending();
+    }
+}
+
+/// Loads CR3.
+///
+/// # Safety
+///
+/// The tables must have the kernel's half.
+pub(crate) unsafe fn set_root(root: u64) {
+    // SAFETY: the caller vouches for the tables.
+    unsafe { call_gate(gate::SET_ROOT, root, 0) };
+}
+
+/// Makes this CPU forget these pages.
+pub(crate) fn flush_pages(pages: &[u64]) {
+    if !pages.is_empty() {
+        // SAFETY: 1. forgetting is harmless; 2. the slice is mapped and as long as said.
+        unsafe { call_gate(gate::FLUSH_PAGES, pages.as_ptr() as u64, pages.len() as u64) };
+    }
+}
+
+/// Gives the worker a command.
+pub(crate) fn command(number: u32) {
+    // SAFETY: the port belongs to the worker.
+    unsafe { call_gate(gate::COMMAND, u64::from(number), 0) };
+}
+
+/// Registers of the local APIC, in memory (Intel SDM vol. 3A §11.4.1).
+pub(crate) mod apic {
+    use super::{LAPIC_BASE, LOW_RAM_END, MMIO_MAP};
+
+    const END_OF_INTERRUPT: u64 = 0xb0;
+    const COMMAND_LOW: u64 = 0x300;
+    const COMMAND_HIGH: u64 = 0x310;
+    const INITIAL_COUNT: u64 = 0x380;
+
+    fn write(register: u64, value: u32) {
+        let address = MMIO_MAP + (LAPIC_BASE - LOW_RAM_END) + register;
+        // SAFETY: 1. the page is mapped and holds no Rust object; 2. the callers write what the register takes.
+        unsafe { (address as *mut u32).write_volatile(value) };
+    }
+
+    /// Acknowledges the interrupt of the highest priority.
+    pub fn acknowledge() {
+        write(END_OF_INTERRUPT, 0);
+    }
+
+    /// Sends `vector` to the APIC with this identifier.
+    pub fn send(number: u32, vector: u8) {
+        const LEVEL_ASSERT: u32 = 1 << 14;
+        write(COMMAND_HIGH, number << 24);
+        write(COMMAND_LOW, LEVEL_ASSERT | u32::from(vector));
+    }
+
+    /// Starts the timer, in ticks.
+    pub fn start_timer(count: u32) {
+        write(INITIAL_COUNT, count);
+    }
+}
+
+/// Acknowledges what was counted; whether anything was.
+pub(crate) fn acknowledge_pending() -> bool {
+    let count = local::current().pending.swap(0, Ordering::AcqRel);
+    (0..count).for_each(|_| apic::acknowledge());
+    count != 0
+}
+
+/// An exception that the kernel caused.
+extern "C" fn bug(registers: &crate::user::Registers) -> ! {
+    crate::panic::exception(registers, local::current().fault_address.load(Ordering::Relaxed))
+}
