@@ -5,7 +5,7 @@
 //! (one that arrived in between ends the `hlt` at once). Handlers in the kernel only acknowledge; whoever waits looks for
 //! itself.
 
-use crate::cpu;
+use crate::{park, vcpu};
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::layout::LAPIC_BASE;
 
@@ -48,12 +48,23 @@ impl Line {
     }
 }
 
-/// Waits until `condition` gives something. It is asked again after every interrupt.
+/// Waits until `condition` gives something. It is asked again after every interrupt of a device.
 pub fn wait_until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        cpu::halt();
+    if let Some(value) = condition() {
+        return value;
     }
+    park::listen_to_devices(true);
+    let mut was_unparked = false;
+    let value = loop {
+        if let Some(value) = condition() {
+            break value;
+        }
+        was_unparked |= park::park(None);
+    };
+    park::listen_to_devices(false);
+    if was_unparked {
+        // It may have been for what waits further out.
+        park::unpark(vcpu::current());
+    }
+    value
 }

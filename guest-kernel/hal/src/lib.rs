@@ -4,7 +4,7 @@
 //!
 //! * [`frame`]: physical memory, as reference-counted frames;
 //! * [`paging`]: page tables of a program;
-//! * [`vcpu`]: which vCPU this is, and starting others;
+//! * [`vcpu`]: which vCPU this is, and starting others; [`park`]: halting one until it is wanted;
 //! * [`user`]: running a program until it needs the kernel, and copying its memory;
 //! * `interrupt`: lines that devices signal, and halting until one does;
 //! * `mmio`: device registers;
@@ -37,6 +37,7 @@ pub mod mmio;
 pub mod paging;
 #[cfg(target_os = "none")]
 mod panic;
+pub mod park;
 pub mod report;
 #[cfg(target_os = "none")]
 mod single;

@@ -69,27 +69,44 @@ mod imp {
 mod imp {
     //! Tests: a thread of the host is a vCPU.
     use septum_abi::linux::Errno;
-    use std::cell::Cell;
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Mutex, MutexGuard};
     use std::thread::{self, Thread};
 
-    static THREADS: Mutex<Vec<(u32, Thread)>> = Mutex::new(Vec::new());
-    static NEXT: AtomicU32 = AtomicU32::new(0);
+    /// The threads by number; a number is free again when its thread has ended.
+    static THREADS: Mutex<Vec<Option<Thread>>> = Mutex::new(Vec::new());
 
-    std::thread_local!(static NUMBER: Cell<Option<u32>> = const { Cell::new(None) });
+    fn threads() -> MutexGuard<'static, Vec<Option<Thread>>> {
+        THREADS.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A thread's number.
+    struct Number(u32);
+
+    impl Number {
+        fn take() -> Self {
+            let mut threads = threads();
+            let index = threads.iter().position(Option::is_none).unwrap_or(threads.len());
+            if index == threads.len() {
+                threads.push(None);
+            }
+            threads[index] = Some(thread::current());
+            Self(u32::try_from(index).unwrap_or(u32::MAX))
+        }
+    }
+
+    impl Drop for Number {
+        fn drop(&mut self) {
+            if let Some(thread) = threads().get_mut(self.0 as usize) {
+                *thread = None;
+            }
+        }
+    }
+
+    std::thread_local!(static NUMBER: Number = Number::take());
 
     /// The number of this thread; it gets one when it first asks.
     pub fn current() -> u32 {
-        NUMBER.get().unwrap_or_else(|| {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            NUMBER.set(Some(number));
-            THREADS
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .push((number, thread::current()));
-            number
-        })
+        NUMBER.with(|number| number.0)
     }
 
     /// Starts a thread.
@@ -108,8 +125,7 @@ mod imp {
 
     /// Unparks the thread: `std::thread::park` is how tests halt.
     pub fn interrupt(number: u32) {
-        let threads = THREADS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some((_, thread)) = threads.iter().find(|(known, _)| *known == number) {
+        if let Some(Some(thread)) = threads().get(number as usize) {
             thread.unpark();
         }
     }

@@ -1,0 +1,210 @@
+//! Parking a vCPU until another one, a device or its timer wants it, and wanting that of another.
+//!
+//! Whoever waits says where it can be found (a queue, a table), looks whether it has to wait, and [parks](park); whoever changes what it
+//! waits for looks who can be found and [unparks](unpark) it. Between looking and halting nothing is lost: the notification is
+//! remembered ([`parker`]), and an interrupt that is pending ends the halt. A park may end without a reason; callers look again.
+//!
+//! Only vCPUs that have halted or run the program are interrupted; one that runs in the kernel finds the notification when
+//! it next wants to do either.
+//!
+//! Devices interrupt the first vCPU only. It passes that on to every vCPU that waits [for devices](listen_to_devices).
+
+mod atomic {
+    pub use core::sync::atomic::{AtomicU32, Ordering};
+}
+mod parker;
+
+use crate::{clock, vcpu};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use parker::{HALTED, IN_PROGRAM, Parker, RUNNING};
+
+/// vCPU numbers are below this.
+pub const MAX_VCPUS: usize = 1024;
+
+/// What others know of a vCPU, on a cache line of its own.
+#[repr(align(64))]
+struct Place {
+    parker: Parker,
+    /// How many of its waits are for devices.
+    listens: AtomicU32,
+    /// When its timer rings (monotonic clock, ns); 0: not.
+    timer_ns: AtomicU64,
+}
+
+static PLACES: [Place; MAX_VCPUS] = [const {
+    Place {
+        parker: Parker { state: AtomicU32::new(RUNNING) },
+        listens: AtomicU32::new(0),
+        timer_ns: AtomicU64::new(0),
+    }
+}; MAX_VCPUS];
+
+/// vCPUs that wait for devices, so that an interrupt that concerns nobody else costs one load.
+static LISTENERS: AtomicU32 = AtomicU32::new(0);
+/// One past the highest number of a vCPU that has parked.
+static END: AtomicU32 = AtomicU32::new(0);
+
+fn place(number: u32) -> &'static Place {
+    // Numbers are small; one that is not shares a place, which costs wake-ups without reason.
+    &PLACES[number as usize % MAX_VCPUS]
+}
+
+/// Numbers of the vCPUs that have parked.
+pub(crate) fn known() -> core::ops::Range<u32> {
+    0..END.load(Ordering::Acquire).min(MAX_VCPUS as u32)
+}
+
+/// Makes this vCPU one of [`known`].
+pub(crate) fn make_known(number: u32) {
+    if END.load(Ordering::Relaxed) <= number {
+        END.fetch_max(number + 1, Ordering::AcqRel);
+    }
+}
+
+/// Halts this vCPU until it is [unparked](unpark) or interrupted, or `deadline_ns` (monotonic clock) has passed. Returns at once if it was
+/// unparked since it last looked. True if it was unparked.
+pub fn park(deadline_ns: Option<u64>) -> bool {
+    let number = vcpu::current();
+    let place = place(number);
+    make_known(number);
+    if !place.parker.leave_kernel(HALTED) {
+        return true;
+    }
+    if let Some(deadline) = deadline_ns {
+        arm(deadline);
+    }
+    halt::now(deadline_ns);
+    let was_notified = place.parker.resume();
+    if number == 0 {
+        interrupted();
+    }
+    was_notified
+}
+
+/// Ends a vCPU's park or its program's run, or the next one.
+pub fn unpark(number: u32) {
+    if place(number).parker.notify() {
+        vcpu::interrupt(number);
+    }
+}
+
+/// Says that this vCPU is about to run the program. False if it was unparked and must look first.
+#[must_use]
+pub fn enter_program() -> bool {
+    place(vcpu::current()).parker.leave_kernel(IN_PROGRAM)
+}
+
+/// Says that the program has stopped.
+pub fn leave_program() {
+    place(vcpu::current()).parker.resume();
+}
+
+/// Has this vCPU interrupted at `deadline_ns` (monotonic clock), or earlier.
+pub fn arm(deadline_ns: u64) {
+    let timer = &place(vcpu::current()).timer_ns;
+    let (now, armed) = (clock::monotonic_ns(), timer.load(Ordering::Relaxed));
+    // The timer rings once; when it is set for an earlier time, that interrupt makes the waiter set it again.
+    if armed <= now || deadline_ns < armed {
+        timer.store(deadline_ns.max(1), Ordering::Relaxed);
+        clock::set_deadline_in(deadline_ns.saturating_sub(now));
+    }
+}
+
+/// This vCPU waits for devices too, until it says otherwise as often.
+pub fn listen_to_devices(listens: bool) {
+    let number = vcpu::current();
+    let count = &place(number).listens;
+    make_known(number);
+    if listens {
+        count.fetch_add(1, Ordering::SeqCst);
+        LISTENERS.fetch_add(1, Ordering::SeqCst);
+    } else {
+        count.fetch_sub(1, Ordering::SeqCst);
+        LISTENERS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// An interrupt was taken: if this is the vCPU that devices interrupt, those that listen to devices look.
+pub fn interrupted() {
+    let own = vcpu::current();
+    if own != 0 || LISTENERS.load(Ordering::SeqCst) == 0 {
+        return;
+    }
+    for number in known() {
+        if number != own && place(number).listens.load(Ordering::SeqCst) != 0 {
+            unpark(number);
+        }
+    }
+}
+
+#[cfg(target_os = "none")]
+mod halt {
+    pub fn now(_deadline_ns: Option<u64>) {
+        crate::cpu::halt();
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod halt {
+    //! Tests: a thread of the host sleeps.
+    use core::time::Duration;
+
+    pub fn now(deadline_ns: Option<u64>) {
+        match deadline_ns {
+            None => std::thread::park(),
+            Some(deadline) => {
+                let left = deadline.saturating_sub(crate::clock::monotonic_ns());
+                std::thread::park_timeout(Duration::from_nanos(left));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notification_before_the_halt_ends_it() {
+        let own = vcpu::current();
+        unpark(own);
+        assert!(park(None));
+        let deadline = clock::monotonic_ns() + 2_000_000;
+        while clock::monotonic_ns() < deadline {
+            assert!(!park(Some(deadline)));
+        }
+    }
+
+    #[test]
+    fn a_vcpu_that_was_notified_does_not_enter_the_program() {
+        unpark(vcpu::current());
+        assert!(!enter_program());
+        assert!(enter_program());
+        leave_program();
+    }
+
+    #[test]
+    fn two_vcpus_take_turns() {
+        let turns = AtomicU32::new(0);
+        let numbers = [AtomicU32::new(u32::MAX), AtomicU32::new(u32::MAX)];
+        std::thread::scope(|scope| {
+            for side in 0..2u32 {
+                let (turns, numbers) = (&turns, &numbers);
+                scope.spawn(move || {
+                    numbers[side as usize].store(vcpu::current(), Ordering::SeqCst);
+                    while numbers[1 - side as usize].load(Ordering::SeqCst) == u32::MAX {
+                        std::thread::yield_now();
+                    }
+                    for round in 0..2000 {
+                        while turns.load(Ordering::SeqCst) != round * 2 + side {
+                            park(None);
+                        }
+                        turns.fetch_add(1, Ordering::SeqCst);
+                        unpark(numbers[1 - side as usize].load(Ordering::SeqCst));
+                    }
+                });
+            }
+        });
+        assert_eq!(turns.load(Ordering::SeqCst), 4000);
+    }
+}

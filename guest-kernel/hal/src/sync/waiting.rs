@@ -1,0 +1,59 @@
+//! How vCPUs wait for locks: a table says which lock each waits for, and [`park`] halts.
+//!
+//! There is nothing to allocate, because the heap has a lock too.
+
+use super::raw::Waiting;
+use crate::park::{self, MAX_VCPUS};
+use crate::vcpu;
+use core::cell::Cell;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// The lock that each vCPU waits for; 0: none.
+static LOCKS: [AtomicUsize; MAX_VCPUS] = [const { AtomicUsize::new(0) }; MAX_VCPUS];
+
+/// This vCPU's way to wait.
+pub struct Vcpus {
+    /// A notification was taken that may have been for something else.
+    took_notification: Cell<bool>,
+}
+
+impl Vcpus {
+    pub fn new() -> Self {
+        Self { took_notification: Cell::new(false) }
+    }
+}
+
+fn slot(number: u32) -> &'static AtomicUsize {
+    &LOCKS[number as usize % MAX_VCPUS]
+}
+
+impl Waiting for Vcpus {
+    fn begin(&self, lock: usize) {
+        let number = vcpu::current();
+        park::make_known(number);
+        slot(number).store(lock, Ordering::SeqCst);
+    }
+
+    fn wait(&self) {
+        if park::park(None) {
+            self.took_notification.set(true);
+        }
+    }
+
+    fn end(&self) {
+        let number = vcpu::current();
+        slot(number).store(0, Ordering::SeqCst);
+        if self.took_notification.get() {
+            // Whoever waits for something else and takes a lock in order to look must not halt on that account.
+            park::unpark(number);
+        }
+    }
+
+    fn wake_one(&self, lock: usize) {
+        for number in park::known() {
+            if slot(number).load(Ordering::SeqCst) == lock {
+                return park::unpark(number);
+            }
+        }
+    }
+}
