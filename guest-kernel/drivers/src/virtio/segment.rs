@@ -39,21 +39,12 @@ pub fn append(segments: &mut Vec<Segment>, first: usize, segment: Segment) {
 /// Whole frames, neighbours joined.
 #[must_use]
 pub fn of_frames(frames: &[Frame]) -> Vec<Segment> {
-    let mut segments = Vec::with_capacity(1);
-    let mut frames = frames.iter();
-    let Some(first) = frames.next() else { return segments };
-    let mut run = of_frame(first, 0, PAGE_SIZE);
-    for frame in frames {
-        let next = of_frame(frame, 0, PAGE_SIZE);
-        if next.address.0 == run.address.0 + u64::from(run.len) {
-            run.len += next.len;
-        } else {
-            segments.push(run);
-            run = next;
-        }
-    }
-    segments.push(run);
-    segments
+    let is_next = |one: &Frame, next: &Frame| one.address().0 + PAGE_SIZE as u64 == next.address().0;
+    let of_run = |run: &[Frame]| {
+        let first = run.first()?;
+        Some(Segment { address: first.address(), len: u32::try_from(run.len() * PAGE_SIZE).ok()? })
+    };
+    frames.chunk_by(is_next).filter_map(of_run).collect()
 }
 
 /// Appends pinned memory until `segments` holds `limit`. Returns the bytes appended.

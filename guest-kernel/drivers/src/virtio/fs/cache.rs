@@ -1,43 +1,55 @@
 //! The pages of a file that are in memory.
 //!
 //! ```text
-//! chunks, ascending       pages of a chunk
-//! 0                       [frame, frame, -, - ... ] 16
-//! 3                       [ ... ]
+//! runs, ascending     first page, and the frames from it on
+//! 0                   [frame frame frame ... ]
+//! 64                  [frame ... ]
 //! ```
 //!
-//! A frame here may be mapped by programs at the same time; then the cache is not its only owner. Files are
-//! mostly read from the front, so a chunk is mostly the last one or the one asked for before.
+//! A run is what one request read, and goes in as it came: caching costs nothing a page. A frame here may be mapped
+//! by programs at the same time; then the cache is not its only owner. Files are mostly read from the front, so a
+//! search mostly ends at the last run or where the one before ended.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::mem;
 use core::ops::Range;
+use septum_guest_hal::address::to_usize;
 use septum_guest_hal::frame::Frame;
 
-/// Pages of a chunk.
-pub const CHUNK: u64 = 16;
-const CHUNK_PAGES: usize = 16;
+/// Neighbouring pages, at least one.
+struct Run {
+    first: u64,
+    frames: Vec<Frame>,
+}
 
-type Pages = [Option<Frame>; CHUNK_PAGES];
+impl Run {
+    fn end(&self) -> u64 {
+        self.first + self.frames.len() as u64
+    }
 
-struct Chunk {
-    number: u64,
-    pages: Box<Pages>,
+    /// Where a page is, as seen from this run.
+    fn place(&self, page: u64) -> Ordering {
+        if page < self.first {
+            Ordering::Greater
+        } else if page >= self.end() {
+            Ordering::Less
+        } else {
+            Ordering::Equal
+        }
+    }
 }
 
 /// The cached pages of one file. Small while there are none, since most files are never read.
 #[derive(Default)]
-pub struct PageCache(Option<Box<Chunks>>);
+pub struct PageCache(Option<Box<Runs>>);
 
 #[derive(Default)]
-struct Chunks {
-    chunks: Vec<Chunk>,
+struct Runs {
+    runs: Vec<Run>,
     /// Where the last search ended.
     hint: usize,
-}
-
-fn split(page: u64) -> (u64, usize) {
-    (page / CHUNK, usize::try_from(page % CHUNK).unwrap_or(0))
 }
 
 impl PageCache {
@@ -50,122 +62,109 @@ impl PageCache {
     /// Whether no page is cached.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.as_ref().is_none_or(|all| all.chunks.is_empty())
+        self.0.as_ref().is_none_or(|all| all.runs.is_empty())
     }
 
     /// The frame of a page.
     pub fn get(&mut self, page: u64) -> Option<&Frame> {
-        self.0.as_mut()?.get(page)
+        let all = self.0.as_mut()?;
+        let at = all.position(page).ok()?;
+        let run = all.runs.get(at)?;
+        run.frames.get(to_usize(page - run.first))
     }
 
     /// Copies the frames of the pages from `first` on to `places`.
     pub fn copy(&mut self, first: u64, places: &mut [Option<Frame>]) {
         let Some(all) = &mut self.0 else { return };
-        let mut done = 0;
-        while done < places.len() {
-            let (number, index) = split(first + done as u64);
-            let len = (CHUNK_PAGES - index).min(places.len() - done);
-            if let Ok(position) = all.position(number) {
-                let from = &all.chunks[position].pages[index..index + len];
-                places[done..done + len].clone_from_slice(from);
+        let end = first + places.len() as u64;
+        let at = all.position(first).unwrap_or_else(|at| at);
+        for run in all.runs.iter().skip(at).take_while(|run| run.first < end) {
+            let (from, to) = (first.max(run.first), end.min(run.end()));
+            let frames = run.frames.get(to_usize(from - run.first)..to_usize(to - run.first));
+            let places = places.get_mut(to_usize(from - first)..);
+            for (place, frame) in places.into_iter().flatten().zip(frames.into_iter().flatten()) {
+                *place = Some(frame.clone());
             }
-            done += len;
         }
     }
 
     /// Caches `frames` as the pages from `first` on, except those that somebody was faster with.
-    pub fn insert(&mut self, first: u64, frames: impl IntoIterator<Item = Frame>) {
+    pub fn insert(&mut self, first: u64, frames: Vec<Frame>) {
         self.0.get_or_insert_default().insert(first, frames);
     }
 
     /// The pages around `page`, which is not cached, that are not cached either, within `limits`.
     pub fn missing_around(&mut self, page: u64, limits: Range<u64>) -> Range<u64> {
         let Some(all) = &mut self.0 else { return limits };
-        let (mut start, mut end) = (page, page + 1);
-        while start > limits.start && all.get(start - 1).is_none() {
-            start -= 1;
-        }
-        while end < limits.end && all.get(end).is_none() {
-            end += 1;
-        }
-        start..end
+        let at = all.position(page).unwrap_or_else(|at| at);
+        let before = at.checked_sub(1).and_then(|before| all.runs.get(before)).map_or(0, Run::end);
+        let after = all.runs.get(at).map_or(u64::MAX, |after| after.first);
+        limits.start.max(before)..limits.end.min(after)
     }
 
     /// Takes all pages from `first` on out.
     pub fn truncate(&mut self, first: u64) {
         let Some(all) = &mut self.0 else { return };
-        let (number, index) = split(first);
-        all.chunks.retain_mut(|chunk| {
-            if chunk.number == number {
-                chunk.pages.iter_mut().skip(index).for_each(|page| *page = None);
-            }
-            chunk.number < number || chunk.number == number && index > 0
+        all.runs.retain_mut(|run| {
+            run.frames.truncate(to_usize(first.saturating_sub(run.first)));
+            !run.frames.is_empty()
         });
-        all.hint = 0;
     }
 
     /// Takes the pages of a range out for which `is_unwanted`.
     pub fn remove_if(&mut self, range: Range<u64>, mut is_unwanted: impl FnMut(u64, &Frame) -> bool) {
         let Some(all) = &mut self.0 else { return };
-        for chunk in &mut all.chunks {
-            let first = chunk.number * CHUNK;
-            if first >= range.end || first + CHUNK <= range.start {
-                continue;
-            }
-            for (page, place) in (first..).zip(chunk.pages.iter_mut()) {
-                if range.contains(&page) && place.as_ref().is_some_and(|frame| is_unwanted(page, frame)) {
-                    *place = None;
+        let mut at = all.position(range.start).unwrap_or_else(|at| at);
+        while let Some(run) = all.runs.get_mut(at).filter(|run| run.first < range.end) {
+            let mut left = Vec::new();
+            let mut current = Run { first: run.first, frames: Vec::new() };
+            for (page, frame) in (run.first..).zip(mem::take(&mut run.frames)) {
+                if range.contains(&page) && is_unwanted(page, &frame) {
+                    left.push(mem::replace(&mut current, Run { first: page + 1, frames: Vec::new() }));
+                } else {
+                    current.frames.push(frame);
                 }
             }
+            left.push(current);
+            left.retain(|run| !run.frames.is_empty());
+            let next = at + left.len();
+            all.runs.splice(at..=at, left);
+            at = next;
         }
-        all.chunks.retain(|chunk| chunk.pages.iter().any(Option::is_some));
-        all.hint = 0;
     }
 }
 
-impl Chunks {
-    fn position(&mut self, number: u64) -> Result<usize, usize> {
-        if self.chunks.get(self.hint).is_some_and(|chunk| chunk.number == number) {
+impl Runs {
+    /// The run that holds `page`, or where one that does would be.
+    fn position(&mut self, page: u64) -> Result<usize, usize> {
+        if self.runs.get(self.hint).is_some_and(|run| run.place(page) == Ordering::Equal) {
             return Ok(self.hint);
         }
-        let found = match self.chunks.last() {
-            Some(last) if last.number < number => Err(self.chunks.len()),
-            _ => self.chunks.binary_search_by_key(&number, |chunk| chunk.number),
+        let found = match self.runs.last() {
+            Some(last) if last.end() <= page => Err(self.runs.len()),
+            _ => self.runs.binary_search_by(|run| run.place(page)),
         };
         self.hint = found.unwrap_or(self.hint);
         found
     }
 
-    fn get(&mut self, page: u64) -> Option<&Frame> {
-        let (number, index) = split(page);
-        let position = self.position(number).ok()?;
-        self.chunks.get(position)?.pages.get(index)?.as_ref()
-    }
-
-    fn insert(&mut self, first: u64, frames: impl IntoIterator<Item = Frame>) {
-        let mut frames = frames.into_iter();
-        let (mut number, mut index) = split(first);
-        let Some(mut next) = frames.next() else { return };
-        loop {
-            let position = self.chunk(number);
-            let Some(chunk) = self.chunks.get_mut(position) else { return };
-            for place in chunk.pages.iter_mut().skip(index) {
-                place.get_or_insert(next);
-                let Some(frame) = frames.next() else { return };
-                next = frame;
-            }
-            (number, index) = (number + 1, 0);
-        }
-    }
-
-    /// Where chunk `number` is; makes it if need be.
-    fn chunk(&mut self, number: u64) -> usize {
-        match self.position(number) {
-            Ok(position) => position,
-            Err(position) => {
-                self.chunks.insert(position, Chunk { number, pages: Box::default() });
-                self.hint = position;
-                position
+    fn insert(&mut self, mut first: u64, mut frames: Vec<Frame>) {
+        while !frames.is_empty() {
+            match self.position(first) {
+                Err(at) => {
+                    let room = self.runs.get(at).map_or(usize::MAX, |next| to_usize(next.first - first));
+                    let rest = if frames.len() > room { frames.split_off(room) } else { Vec::new() };
+                    let run = Run { first, frames: mem::replace(&mut frames, rest) };
+                    first = run.end();
+                    self.runs.insert(at, run);
+                    self.hint = at;
+                }
+                Ok(at) => {
+                    let taken = self.runs.get(at).map_or(0, |run| to_usize(run.end() - first));
+                    let taken = taken.min(frames.len());
+                    frames.drain(..taken);
+                    first += taken as u64;
+                }
             }
         }
     }
@@ -179,7 +178,7 @@ mod tests {
     fn cache(pages: &[u64]) -> PageCache {
         let mut cache = PageCache::default();
         for &page in pages {
-            cache.insert(page, [Frame::uninit().unwrap()]);
+            cache.insert(page, vec![Frame::uninit().unwrap()]);
         }
         cache
     }
@@ -193,11 +192,18 @@ mod tests {
             assert_eq!(cache.get(page + 2).is_some(), page == 15);
         }
         let first = cache.get(5).unwrap().clone();
-        cache.insert(4, [Frame::uninit().unwrap(), Frame::uninit().unwrap()]);
+        cache.insert(4, (4..20).map(|_| Frame::uninit().unwrap()).collect());
         assert_eq!(cache.get(5), Some(&first));
-        assert!(cache.get(4).is_some());
-        assert_eq!(cache.missing_around(8, 0..100), 6..15);
-        assert_eq!(cache.missing_around(8, 7..10), 7..10);
+        assert!((4..20).all(|page| cache.get(page).is_some()));
+        assert_eq!(cache.missing_around(30, 0..100), 20..31);
+        assert_eq!(cache.missing_around(2, 0..100), 1..4);
+        assert_eq!(cache.missing_around(50, 45..60), 45..60);
+        let mut places = [const { None }; 8];
+        cache.copy(14, &mut places);
+        assert_eq!(places.map(|place| place.is_some()), [true, true, true, true, true, true, false, false]);
+        let mut places = [const { None }; 3];
+        cache.copy(999, &mut places);
+        assert_eq!(places.map(|place| place.is_some()), [true, true, false]);
     }
 
     #[test]

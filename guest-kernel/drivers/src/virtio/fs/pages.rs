@@ -9,7 +9,6 @@
 //! A page that a program may have changed through a mapping is never dropped nor read again: it is newer
 //! than what the host has, until it is written back.
 
-use super::cache::CHUNK;
 use super::fuse::{self, Opcode};
 use super::handle::Handle;
 use super::node::Node;
@@ -28,6 +27,8 @@ use septum_guest_hal::address::to_usize;
 use septum_guest_hal::frame::Frame;
 
 const PAGE: u64 = PAGE_SIZE as u64;
+/// Pages that are read along with one that a program touches, aligned to their number.
+const AROUND: u64 = 64;
 /// Frames to get back when memory is short.
 const RECLAIM: usize = 256;
 
@@ -84,7 +85,11 @@ impl Node {
             }
             let most = (self.volume.limits.data as u64 / PAGE).max(1);
             let wanted = match ahead {
-                Ahead::Around => index - index % CHUNK..(index - index % CHUNK).saturating_add(CHUNK),
+                Ahead::Around => {
+                    let window = AROUND.min(most);
+                    let start = index - index % window;
+                    start..start.saturating_add(window)
+                }
                 Ahead::Pages(count) => index..index.saturating_add(count.min(most)),
             };
             pages.missing_around(index, wanted.start..wanted.end.min(end))

@@ -139,14 +139,14 @@ fn sequential_small_reads_are_read_ahead() {
 #[test]
 fn pages_are_shared_and_read_around() {
     let mut tree = FuseHost::new();
-    let content = bytes(20 * PAGE_SIZE + 100);
+    let content = bytes(68 * PAGE_SIZE + 100);
     tree.add("library", 0o100_644, &content);
     let (machine, files) = start(tree);
     let inode = files.subtree(b"library", Caching::Forever).unwrap();
     let (one, two) = (inode.open(READ_ONLY).unwrap(), inode.open(READ_ONLY).unwrap());
     let frame = one.page(5).unwrap().unwrap();
     assert_eq!(two.page(5).unwrap().unwrap(), frame);
-    for index in 0..16 {
+    for index in 0..64 {
         let mut page = vec![0; PAGE_SIZE];
         one.page(index).unwrap().unwrap().read(0, &mut page);
         let start = usize::try_from(index).unwrap() * PAGE_SIZE;
@@ -154,9 +154,9 @@ fn pages_are_shared_and_read_around() {
     }
     assert_eq!(count(&machine, READ), 1);
     let mut last = vec![1; PAGE_SIZE];
-    one.page(20).unwrap().unwrap().read(0, &mut last);
-    assert!(last[..100] == content[20 * PAGE_SIZE..] && last[100..].iter().all(|&byte| byte == 0));
-    assert_eq!(one.page(21), Ok(None));
+    one.page(68).unwrap().unwrap().read(0, &mut last);
+    assert!(last[..100] == content[68 * PAGE_SIZE..] && last[100..].iter().all(|&byte| byte == 0));
+    assert_eq!(one.page(69), Ok(None));
     assert_eq!(count(&machine, READ), 2);
 }
 
