@@ -95,9 +95,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     let descriptors = descriptors(console, config.closed_streams);
     let process = process(namespace, fs, machine, loaded.space, loaded.image, descriptors);
     let thread = Thread::new(Arc::new(process), program);
-    if let Some(processes) = processes {
-        processes.publish(&thread.process);
-    }
+    processes.publish(&thread.process);
     thread.start_at(loaded.entry, loaded.stack);
     Ok(thread)
 }

@@ -1,65 +1,78 @@
 //! The tree that the program sees, as the boot configuration describes it.
+//!
+//! The root is made at once. Every other mount is planned, and made when somebody comes to its place: most programs never look
+//! into most of them.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use septum_abi::config::{BootConfig, Mount, MountKind};
 use septum_abi::linux::Errno;
-use septum_guest_core::fs::context::FsContext;
 use septum_guest_core::fs::dentry::Dentry;
 use septum_guest_core::fs::devices;
 use septum_guest_core::fs::inode::{InodeRef, SetMetadata};
-use septum_guest_core::fs::lazy;
-use septum_guest_core::fs::mount::{MountOptions, Namespace};
+use septum_guest_core::fs::mount::{Maker, MountOptions, Namespace};
 use septum_guest_core::fs::overlay;
 use septum_guest_core::fs::proc;
 use septum_guest_core::fs::ramfs::RamFs;
 use septum_guest_core::process::table::ProcessTable;
 use septum_guest_drivers::Devices;
-use septum_guest_drivers::virtio::fs::Caching;
+use septum_guest_drivers::virtio::fs::{Caching, FuseFileSystem};
 
 /// The tree, and the process table that its `/proc` shows.
 pub struct Mounted {
     /// Every mount.
     pub namespace: Arc<Namespace>,
-    /// There is none without a `/proc`.
-    pub processes: Option<Arc<ProcessTable>>,
+    /// Every process.
+    pub processes: Arc<ProcessTable>,
 }
 
-/// Makes all mounts, in order. The first one is the root.
+/// Makes the root, which is the first mount, and plans the others.
 pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Result<Mounted, Errno> {
-    let mut namespace: Option<Arc<Namespace>> = None;
-    let mut processes = None;
-    for mount in config.mounts() {
-        let (inode, file_system) = match (mount.kind, &namespace) {
-            (MountKind::Process, Some(tree)) => {
-                let table = ProcessTable::new(
-                    Arc::clone(tree),
-                    config.hostname,
-                    cpus,
-                    septum_guest_hal::cpu::description(),
-                );
-                processes = Some(Arc::clone(&table));
-                (proc::file_system(table), "proc")
-            }
-            _ => file_system(devices, &mount)?,
-        };
-        let is_read_only = mount.kind == MountKind::ReadOnly;
-        let options = MountOptions { source: b"septum", file_system, is_read_only };
-        match &namespace {
-            None => namespace = Some(Namespace::new(inode, options)),
-            Some(tree) => {
-                let context = FsContext::new(Arc::clone(tree.root()));
-                let place = match context.resolve(&context.root, mount.target, true) {
-                    Err(Errno::ENOENT) => context.make_directories(mount.target, 0o755)?,
-                    place => place?,
-                };
-                if mount.kind == MountKind::Ram {
-                    look_like(&inode, &place)?;
-                }
-                tree.mount(&place, inode, options)?;
-            }
+    let host = devices.file_system.as_ref().ok_or(Errno::ENODEV)?;
+    let mut mounts = config.mounts();
+    let first = mounts.next().filter(|first| first.kind == MountKind::Overlay).ok_or(Errno::EINVAL)?;
+    let lower = host.subtree(first.source, Caching::Forever)?;
+    let namespace = Namespace::new(overlay::over(lower)?, options(&first));
+    let description = septum_guest_hal::cpu::description;
+    let processes = ProcessTable::new(Arc::clone(&namespace), config.hostname, cpus, description);
+    for mount in mounts {
+        namespace.plan(mount.target, options(&mount), maker(&mount, host, &processes));
+    }
+    Ok(Mounted { namespace, processes })
+}
+
+fn options(mount: &Mount<'static>) -> MountOptions<'static> {
+    let file_system = match mount.kind {
+        MountKind::Overlay => "overlay",
+        MountKind::ReadOnly | MountKind::ReadWrite => "virtiofs",
+        MountKind::Ram => "tmpfs",
+        MountKind::Device => "devtmpfs",
+        MountKind::Process => "proc",
+    };
+    MountOptions { source: b"septum", file_system, is_read_only: mount.kind == MountKind::ReadOnly }
+}
+
+fn maker(mount: &Mount<'static>, host: &Arc<FuseFileSystem>, processes: &Arc<ProcessTable>) -> Maker {
+    let (host, source) = (Arc::clone(host), mount.source);
+    match mount.kind {
+        MountKind::Overlay => Box::new(move |_| overlay::over(host.subtree(source, Caching::Forever)?)),
+        MountKind::ReadOnly | MountKind::ReadWrite => {
+            Box::new(move |_| host.subtree(source, Caching::AsTold))
+        }
+        MountKind::Ram => Box::new(|covered| {
+            let root = RamFs::new().root();
+            look_like(&root, covered)?;
+            Ok(root)
+        }),
+        MountKind::Device => Box::new(|_| devices::file_system()),
+        MountKind::Process => {
+            let processes = Arc::clone(processes);
+            Box::new(move |_| {
+                let processes = Arc::clone(&processes);
+                Ok(proc::file_system(processes))
+            })
         }
     }
-    Ok(Mounted { namespace: namespace.ok_or(Errno::ENOENT)?, processes })
 }
 
 /// Gives a file system's root the permissions and the owner of the directory that it covers (`/tmp` is everybody's).
@@ -70,17 +83,5 @@ fn look_like(root: &InodeRef, covered: &Dentry) -> Result<(), Errno> {
         uid: Some(metadata.uid),
         gid: Some(metadata.gid),
         ..SetMetadata::default()
-    })
-}
-
-fn file_system(devices: &Devices, mount: &Mount<'_>) -> Result<(InodeRef, &'static str), Errno> {
-    let shared = |caching| devices.file_system.as_ref().ok_or(Errno::ENODEV)?.subtree(mount.source, caching);
-    Ok(match mount.kind {
-        MountKind::Overlay => (overlay::over(shared(Caching::Forever)?)?, "overlay"),
-        MountKind::ReadOnly => (shared(Caching::AsTold)?, "virtiofs"),
-        MountKind::ReadWrite => (shared(Caching::AsTold)?, "virtiofs"),
-        MountKind::Ram => (RamFs::new().root(), "tmpfs"),
-        MountKind::Device => (lazy::directory(devices::file_system), "devtmpfs"),
-        MountKind::Process => return Err(Errno::EINVAL),
     })
 }

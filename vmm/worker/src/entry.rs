@@ -146,7 +146,7 @@ impl Worker {
             environment: environment.into_iter().map(|variable| variable.0).collect(),
             workdir: workdir.into_os_string().into_vec(),
             hostname: spec.name.clone().into_bytes(),
-            mounts: plan.mounts.clone(),
+            mounts: view.mounts().to_vec(),
             uid: spec.uid,
             gid: spec.gid,
             umask: spec.umask,

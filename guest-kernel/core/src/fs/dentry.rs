@@ -22,7 +22,7 @@
 //! all that nobody uses are.
 
 use super::inode::{Create, FileKind, Inode, InodeRef, Metadata, Ownership};
-use super::mount::Mount;
+use super::mount::{Mount, Plan};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -66,6 +66,8 @@ struct Place {
 struct Children {
     entries: BTreeMap<Box<[u8]>, Option<Arc<Dentry>>>,
     absent: usize,
+    /// Mounts to be made below here, each when a walk comes to its place.
+    plans: Vec<Plan>,
 }
 
 impl Children {
@@ -210,6 +212,9 @@ impl Dentry {
     /// The entry `name`, without regard to mounts.
     pub fn child(self: &Arc<Self>, name: &[u8]) -> Result<Arc<Self>, Errno> {
         let mut children = self.children.lock();
+        if children.plans.iter().any(|plan| plan.name == name) {
+            return self.follow_plans(&mut children, name);
+        }
         if let Some(known) = children.entries.get(name)
             && (!self.changes_outside || known.as_ref().is_some_and(|child| child.is_covered()))
         {
@@ -245,6 +250,44 @@ impl Dentry {
             }
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Has a mount made when a walk comes to its place, which is below here.
+    pub(super) fn expect(&self, plan: Plan) {
+        self.children.lock().plans.push(plan);
+    }
+
+    /// The entry `name`, to which plans lead: it is made if need be, and they move on to it.
+    #[cold]
+    fn follow_plans(self: &Arc<Self>, children: &mut Children, name: &[u8]) -> Result<Arc<Self>, Errno> {
+        let child = match children.entries.get(name) {
+            Some(Some(known)) => Arc::clone(known),
+            _ => {
+                let ownership = Ownership { uid: 0, gid: 0, permissions: 0o755 };
+                let inode = match self.inode.lookup(name) {
+                    Err(Errno::ENOENT) => self.inode.create(name, Create::Directory, ownership)?,
+                    found => found?,
+                };
+                self.adopt(children, name, inode)
+            }
+        };
+        let mut plans =
+            children.plans.extract_if(.., |plan| plan.name == name).collect::<Vec<_>>().into_iter();
+        while let Some(plan) = plans.next() {
+            if let Err((errno, plan)) = plan.follow(&child) {
+                children.plans.push(plan);
+                children.plans.extend(plans);
+                return Err(errno);
+            }
+        }
+        Ok(child)
+    }
+
+    /// Makes the entries to which plans lead. Returns them.
+    pub fn settle(self: &Arc<Self>) -> Vec<Arc<Self>> {
+        let next = || self.children.lock().plans.first().map(|plan| plan.name);
+        // One that cannot be made is tried again by whoever looks it up, and will tell why.
+        core::iter::from_fn(|| self.child(next()?).ok()).collect()
     }
 
     /// Makes the entry `name`.
@@ -403,7 +446,9 @@ impl Dentry {
 
     /// Never waits: the lock order between a parent and a child is not fixed.
     fn may_have_children(&self) -> bool {
-        self.children.try_lock().is_none_or(|children| !children.entries.is_empty())
+        self.children
+            .try_lock()
+            .is_none_or(|children| !(children.entries.is_empty() && children.plans.is_empty()))
     }
 
     /// Drops the children that nobody uses.

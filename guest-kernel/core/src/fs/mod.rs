@@ -24,7 +24,6 @@ pub mod devices;
 pub mod epoll;
 pub mod event;
 pub mod inode;
-pub mod lazy;
 pub mod listing;
 pub mod locks;
 pub mod mount;

@@ -4,6 +4,18 @@
 //! a dentry and nothing else. The dentry mounted upon is *covered*: a walk that arrives there goes on at the root of
 //! the mounted tree, and `..` at such a root goes on from the covered one.
 //!
+//! Most mounts are [planned](Namespace::plan): the file system is made when somebody comes to its place. A plan waits at
+//! the dentry from which its way goes on, and moves on with the first walk that takes a step of that way:
+//!
+//! ```text
+//! /: tmp, home/me/data          nobody was anywhere
+//! /: tmp    home: me/data       /home was looked up; it was made if it was not there
+//! /: tmp    home/me: -          /home/me/data is mounted
+//! ```
+//!
+//! So a plan costs nothing until its place is looked up, listed (see [`Dentry::settle`]) or told of
+//! ([`Namespace::mounts`]), and nobody can tell it from a mount. Its path must have no symbolic links.
+//!
 //! A [`Namespace`] is made at start and only grows.
 
 use super::dentry::Dentry;
@@ -59,12 +71,70 @@ impl Mount {
     }
 }
 
+/// Makes a file system, given the directory that it will cover. Returns its root.
+pub type Maker = Box<dyn Fn(&Dentry) -> Result<InodeRef, Errno> + Send + Sync>;
+
+/// A mount that is made when somebody comes to its place.
+pub(super) struct Plan {
+    /// The next step of the way.
+    pub(super) name: &'static [u8],
+    /// The steps after it.
+    rest: &'static [u8],
+    options: MountOptions<'static>,
+    make: Maker,
+    mounted: Arc<Roots>,
+}
+
+/// The first name of a path, and what follows it.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let path = path.strip_prefix(b"/").unwrap_or(path);
+    path.split_at(path.iter().position(|&byte| byte == b'/').unwrap_or(path.len()))
+}
+
+impl Plan {
+    /// Makes the next step, to `child`. If it fails, the plan comes back.
+    pub(super) fn follow(mut self, child: &Arc<Dentry>) -> Result<(), (Errno, Self)> {
+        let place = Arc::clone(child).uppermost();
+        if !self.rest.is_empty() {
+            (self.name, self.rest) = split(self.rest);
+            place.expect(self);
+            return Ok(());
+        }
+        let mount = |inode| self.mounted.mount(&place, inode, self.options);
+        match (self.make)(&place).and_then(mount) {
+            Ok(_) => Ok(()),
+            Err(errno) => Err((errno, self)),
+        }
+    }
+}
+
+/// Roots of mounts, in order.
+#[derive(Debug)]
+struct Roots(Mutex<Vec<Arc<Dentry>>>);
+
+impl Roots {
+    fn mount(
+        &self,
+        place: &Arc<Dentry>,
+        inode: InodeRef,
+        options: MountOptions<'_>,
+    ) -> Result<Arc<Dentry>, Errno> {
+        let is_directory = |kind| kind == FileKind::Directory;
+        if is_directory(place.kind()) != is_directory(inode.kind()) {
+            return Err(Errno::ENOTDIR);
+        }
+        let root = Dentry::root(Mount::new(options, Some(Arc::clone(place))), inode);
+        place.cover(Arc::clone(&root));
+        self.0.lock().push(Arc::clone(&root));
+        Ok(root)
+    }
+}
+
 /// The tree that a program sees.
 #[derive(Debug)]
 pub struct Namespace {
     root: Arc<Dentry>,
-    /// Roots of all mounts, in order.
-    mounted: Mutex<Vec<Arc<Dentry>>>,
+    mounted: Arc<Roots>,
 }
 
 impl Namespace {
@@ -72,7 +142,8 @@ impl Namespace {
     #[must_use]
     pub fn new(inode: InodeRef, options: MountOptions<'_>) -> Arc<Self> {
         let root = Dentry::root(Mount::new(options, None), inode);
-        Arc::new(Self { mounted: Mutex::new(alloc::vec![Arc::clone(&root)]), root })
+        let mounted = Arc::new(Roots(Mutex::new(alloc::vec![Arc::clone(&root)])));
+        Arc::new(Self { root, mounted })
     }
 
     /// The root.
@@ -88,19 +159,25 @@ impl Namespace {
         inode: InodeRef,
         options: MountOptions<'_>,
     ) -> Result<Arc<Dentry>, Errno> {
-        let is_directory = |kind| kind == FileKind::Directory;
-        if is_directory(place.kind()) != is_directory(inode.kind()) {
-            return Err(Errno::ENOTDIR);
-        }
-        let root = Dentry::root(Mount::new(options, Some(Arc::clone(place))), inode);
-        place.cover(Arc::clone(&root));
-        self.mounted.lock().push(Arc::clone(&root));
-        Ok(root)
+        self.mounted.mount(place, inode, options)
     }
 
-    /// Roots of all mounts, the first mounted first.
+    /// Mounts what `make` makes at `path` as soon as somebody comes there. Directories that are not there are made.
+    pub fn plan(&self, path: &'static [u8], options: MountOptions<'static>, make: Maker) {
+        let (name, rest) = split(path);
+        self.root.expect(Plan { name, rest, options, make, mounted: Arc::clone(&self.mounted) });
+    }
+
+    /// Roots of all mounts, the first mounted first. Those that are planned are made.
     #[must_use]
     pub fn mounts(&self) -> Vec<Arc<Dentry>> {
-        self.mounted.lock().clone()
+        let mut waiting = alloc::vec![Arc::clone(&self.root)];
+        while let Some(directory) = waiting.pop() {
+            waiting.extend(directory.settle().into_iter().map(Dentry::uppermost));
+        }
+        self.mounted.0.lock().clone()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -221,10 +221,11 @@ impl FsContext {
         target.directory.create(&target.name, what, self.ownership(permissions))
     }
 
-    fn check_removal(&self, directory: &Dentry, victim: &Dentry) -> Result<(), Errno> {
+    fn check_removal(&self, directory: &Dentry, victim: &Arc<Dentry>) -> Result<(), Errno> {
         check_writable_mount(directory)?;
         self.check_change(directory)?;
         self.check_sticky(directory, victim)?;
+        victim.settle();
         if victim.is_covered() { Err(Errno::EBUSY) } else { Ok(()) }
     }
 }

@@ -176,7 +176,12 @@ impl FsContext {
                 Some(pipe) => pipe.open(flags.access(), flags.contains(OpenFlags::NON_BLOCKING))?,
                 None => dentry.inode().open(flags.access())?,
             },
-            _ => dentry.inode().open(flags.access())?,
+            kind => {
+                if kind == FileKind::Directory {
+                    dentry.settle();
+                }
+                dentry.inode().open(flags.access())?
+            }
         };
         Ok(OpenFile::new(dentry, file, flags.difference(OpenFlags::MOMENTARY)))
     }

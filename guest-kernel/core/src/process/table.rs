@@ -23,13 +23,18 @@ pub struct ProcessTable {
     namespace: Arc<Namespace>,
     hostname: Vec<u8>,
     cpus: u32,
-    cpu_description: String,
+    cpu_description: fn() -> String,
 }
 
 impl ProcessTable {
     /// No process yet.
     #[must_use]
-    pub fn new(namespace: Arc<Namespace>, hostname: &[u8], cpus: u32, cpu_description: String) -> Arc<Self> {
+    pub fn new(
+        namespace: Arc<Namespace>,
+        hostname: &[u8],
+        cpus: u32,
+        cpu_description: fn() -> String,
+    ) -> Arc<Self> {
         Arc::new(Self { first: Once::new(), namespace, hostname: hostname.to_vec(), cpus, cpu_description })
     }
 
@@ -77,7 +82,7 @@ impl System for ProcessTable {
     }
 
     fn cpu_description(&self) -> String {
-        self.cpu_description.clone()
+        (self.cpu_description)()
     }
 }
 

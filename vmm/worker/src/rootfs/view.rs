@@ -16,7 +16,7 @@ use thiserror::Error;
 /// Symbolic links followed in one lookup, as on Linux.
 const LINK_LIMIT: u32 = 40;
 
-/// The partition's files.
+/// The partition's files. Targets of its mounts have no symbolic links.
 pub(crate) struct View {
     base: PathBuf,
     mounts: Vec<MountSpec>,
@@ -58,13 +58,38 @@ enum Step {
 }
 
 impl View {
-    /// The view through these mounts, whose sources are below `base`.
+    /// The view through these mounts, whose sources are below `base`. A target with symbolic links is the place where they
+    /// lead through the mounts before it.
     pub(crate) fn new(base: PathBuf, mounts: Vec<MountSpec>) -> Self {
-        Self { base, mounts }
+        let mut view = Self { base, mounts: Vec::with_capacity(mounts.len()) };
+        for mut mount in mounts {
+            mount.target = view.without_links(target(&mount)).into_os_string().into_vec();
+            view.mounts.push(mount);
+        }
+        view
+    }
+
+    /// Its mounts, for the guest kernel.
+    pub(crate) fn mounts(&self) -> &[MountSpec] {
+        &self.mounts
+    }
+
+    /// The same place without symbolic links, as far as it exists.
+    fn without_links(&self, path: &Path) -> PathBuf {
+        match (self.walk(path), path.parent(), path.file_name()) {
+            (Ok((place, _)), ..) => place,
+            (Err(_), Some(parent), Some(name)) => self.without_links(parent).join(name),
+            (Err(_), ..) => path.to_owned(),
+        }
     }
 
     /// Follows an absolute path to its end.
     pub(crate) fn lookup(&self, path: &Path) -> Result<Found, LookupError> {
+        self.walk(path).map(|(_, found)| found)
+    }
+
+    /// As [`lookup`](Self::lookup); also tells the path without symbolic links.
+    fn walk(&self, path: &Path) -> Result<(PathBuf, Found), LookupError> {
         let mut pending: Vec<Vec<u8>> = Vec::new();
         push_components(&mut pending, path);
         let mut current = PathBuf::from("/");
@@ -96,7 +121,7 @@ impl View {
                 }
             }
         }
-        Ok(found)
+        Ok((current, found))
     }
 
     /// What is at an absolute path of which all but the last component is a directory without links.
@@ -200,6 +225,27 @@ mod tests {
         for path in ["/", "/tmp", "/tmp/work", "/tmp/work/here", "/usr"] {
             assert_eq!(view.lookup(Path::new(path)).unwrap().kind, Kind::Directory, "{path}");
         }
+    }
+
+    #[test]
+    fn targets_lose_their_symbolic_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path();
+        let links = view(base);
+        symlink("/tmp/work/here", base.join("system/here")).unwrap();
+        let mut mounts = links.mounts().to_vec();
+        let targets = ["/bin/new/place", "/here/sub", "/tmp/hidden/x", "/here/loop/x", "/bin"];
+        mounts.extend(targets.map(|target| mount(MountKind::ReadOnly, "/0", target)));
+        let found: Vec<_> = View::new(base.to_owned(), mounts).mounts()[3..].to_vec();
+        let found: Vec<_> = found.iter().map(|mount| String::from_utf8_lossy(&mount.target)).collect();
+        let expected = [
+            "/usr/bin/new/place",
+            "/tmp/work/here/sub",
+            "/tmp/hidden/x",
+            "/tmp/work/here/loop/x",
+            "/usr/bin",
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]
