@@ -59,6 +59,9 @@ pub const ECAM_BASE: u64 = 0xe000_0000;
 pub const ECAM_SIZE: u64 = 0x10_0000;
 /// Local APIC registers.
 pub const LAPIC_BASE: u64 = 0xfee0_0000;
+/// From here on the host backs RAM with huge pages where it can: a multiple of 2 MiB. Below are boot structures, kernel image
+/// and what small programs need.
+pub const BULK_RAM_START: u64 = 0x80_0000;
 /// RAM that does not fit below [`LOW_RAM_END`] continues here.
 pub const HIGH_RAM_START: u64 = 0x1_0000_0000;
 

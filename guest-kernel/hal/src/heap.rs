@@ -1,7 +1,7 @@
 //! The kernel's heap: free lists of power-of-two sizes, carved from frames.
 //!
 //! Up to half a page, a size class has a list of free blocks; an empty list is refilled with one frame. Larger
-//! blocks are runs of never-used frames; freed, they go back to the pool one by one. Few instructions a call matter more here than
+//! blocks are neighbouring frames; freed, they go back to the pool one by one. Few instructions a call matter more here than
 //! a few per cent of memory: ring 0 may be emulated.
 
 use crate::address::PhysAddr;
@@ -37,7 +37,7 @@ fn class_of(layout: &Layout) -> Option<usize> {
 
 impl Lists {
     fn refill(&mut self, class: usize) -> Option<()> {
-        let address = Frame::for_kernel()?.into_address();
+        let address = Frame::for_kernel_uninit()?.into_address();
         let size = 1usize << (class as u32 + SMALLEST_SHIFT);
         let base = frame::memory_at(address, 0);
         for offset in (0..PAGE_SIZE).step_by(size).rev() {
@@ -56,7 +56,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class_of(&layout) else {
             let frames = layout.size().div_ceil(PAGE_SIZE) as u64;
-            return match Frame::contiguous(frames) {
+            return match Frame::contiguous_uninit(frames) {
                 Some(address) if layout.align() <= PAGE_SIZE => frame::memory_at(address, 0),
                 _ => ptr::null_mut(),
             };

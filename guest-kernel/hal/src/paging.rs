@@ -1,13 +1,18 @@
-//! Page tables of a program: x86-64 four-level paging, 4 KiB pages (Intel SDM vol. 3A §4.5).
+//! Page tables of a program: x86-64 four-level paging, pages of 4 KiB and 2 MiB (Intel SDM vol. 3A §4.5).
 //!
 //! A [`PageTable`] owns its tables and one reference to every frame it maps. The upper half is shared: its
 //! top-level entries are copied from the tables that the host built.
+//!
+//! A large page is one entry of the third level. Whatever concerns only a part of it splits it into 512 entries of the last level, which
+//! takes a table and can therefore fail; [`PageTable::split_edges`] does it ahead. A table all of whose pages are
+//! unmapped at once goes too, and leaves room for a large page.
 //!
 //! A change that takes rights away is not seen by a CPU before it flushes what it remembers. Adding rights needs no
 //! flush: the CPU walks again before it faults. Changes are therefore collected in a [`Flush`], which is
 //! carried out once, when the caller is done.
 
 use crate::address::{PhysAddr, UserAddr, to_usize};
+use crate::frame::large::{LARGE_PAGE, LargeFrame};
 use crate::frame::{self, Frame};
 use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::layout::{PAGE_SIZE, USER_END};
@@ -17,11 +22,15 @@ const WRITABLE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
-/// Ours: a last-level entry that holds a frame, present or not (PROT_NONE).
+/// Third level: a page, not a table.
+const LARGE: u64 = 1 << 7;
+/// Ours: an entry that holds a frame, present or not (PROT_NONE).
 const HELD: u64 = 1 << 9;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const PAGE: u64 = PAGE_SIZE as u64;
+/// An entry that leads to a table.
+const TABLE: u64 = PRESENT | WRITABLE | USER | ACCESSED;
 /// Where the levels' indices begin, top level first.
 const SHIFTS: [u32; 4] = [39, 30, 21, 12];
 
@@ -69,15 +78,26 @@ pub struct Flush {
     count: usize,
     /// Frames that may be freed only after the flush.
     freed: alloc::vec::Vec<Frame>,
+    freed_large: alloc::vec::Vec<LargeFrame>,
 }
 
 impl Flush {
     /// Up to so many pages are flushed one by one; more flush everything.
     const SINGLE: usize = 8;
 
+    /// Frames that wait for a flush, at most: the list must not need much memory itself.
+    const MOST_FREED: usize = 512;
+
     /// Nothing yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Carries out what is there if it is a lot.
+    fn relieve(&mut self) {
+        if self.freed.len() + self.freed_large.len() * 64 >= Self::MOST_FREED {
+            core::mem::take(self).now();
+        }
     }
 
     fn add(&mut self, address: u64) {
@@ -94,6 +114,24 @@ impl Flush {
             None => arch::flush_all(),
         }
     }
+}
+
+/// Where a walk ends.
+enum Leaf {
+    /// The last-level entry.
+    Small(&'static AtomicU64),
+    /// The entry of a large page.
+    Large(&'static AtomicU64),
+    /// No table: so many bytes can be skipped.
+    Missing(u64),
+}
+
+/// What a visitor of entries did.
+#[derive(PartialEq, Eq)]
+enum Visit {
+    Done,
+    /// It split the large page, and sees its parts next.
+    Split,
 }
 
 /// The page tables of one program.
@@ -126,33 +164,94 @@ impl PageTable {
         to_usize(address >> SHIFTS[level]) & 511
     }
 
-    /// The last-level entry for `address`, or the number of bytes that can be skipped because no table is there.
-    fn find(&self, address: u64) -> Result<&'static AtomicU64, u64> {
+    fn find(&self, address: u64) -> Leaf {
         let mut table = self.root.address();
         for (level, shift) in SHIFTS[..3].iter().enumerate() {
-            let entry = Self::entry(table, Self::index(address, level)).load(Ordering::Relaxed);
-            if entry & PRESENT == 0 {
-                let span = 1u64 << shift;
-                return Err(span - (address & (span - 1)));
+            let entry = Self::entry(table, Self::index(address, level));
+            let value = entry.load(Ordering::Relaxed);
+            if value & HELD != 0 {
+                return Leaf::Large(entry);
             }
-            table = PhysAddr(entry & ADDRESS);
+            if value & PRESENT == 0 {
+                let span = 1u64 << shift;
+                return Leaf::Missing(span - (address & (span - 1)));
+            }
+            table = PhysAddr(value & ADDRESS);
         }
-        Ok(Self::entry(table, Self::index(address, 3)))
+        Leaf::Small(Self::entry(table, Self::index(address, 3)))
     }
 
-    fn find_or_add(&self, address: u64) -> Result<&'static AtomicU64, OutOfMemory> {
+    /// The third-level entry for `address`.
+    fn directory_entry(&self, address: u64) -> Result<&'static AtomicU64, OutOfMemory> {
         let mut table = self.root.address();
-        for level in 0..3 {
+        for level in 0..2 {
             let entry = Self::entry(table, Self::index(address, level));
             let mut value = entry.load(Ordering::Relaxed);
             if value & PRESENT == 0 {
-                let frame = Frame::for_kernel().ok_or(OutOfMemory)?;
-                value = frame.into_address().0 | PRESENT | WRITABLE | USER | ACCESSED;
+                value = Frame::for_kernel().ok_or(OutOfMemory)?.into_address().0 | TABLE;
                 entry.store(value, Ordering::Release);
             }
             table = PhysAddr(value & ADDRESS);
         }
-        Ok(Self::entry(table, Self::index(address, 3)))
+        Ok(Self::entry(table, Self::index(address, 2)))
+    }
+
+    fn find_or_add(&self, address: u64, flush: &mut Flush) -> Result<&'static AtomicU64, OutOfMemory> {
+        let entry = self.directory_entry(address)?;
+        let mut value = entry.load(Ordering::Relaxed);
+        if value & HELD != 0 {
+            value = Self::split(entry, address, flush)?;
+        } else if value & PRESENT == 0 {
+            value = Frame::for_kernel().ok_or(OutOfMemory)?.into_address().0 | TABLE;
+            entry.store(value, Ordering::Release);
+        }
+        Ok(Self::entry(PhysAddr(value & ADDRESS), Self::index(address, 3)))
+    }
+
+    /// Replaces the large page of `entry` by a table; returns the entry's new value.
+    fn split(entry: &AtomicU64, address: u64, flush: &mut Flush) -> Result<u64, OutOfMemory> {
+        let table = Frame::for_kernel().ok_or(OutOfMemory)?.into_address();
+        let old = entry.load(Ordering::Relaxed) & !LARGE;
+        let first = Self::entry(table, 0);
+        for step in 0..512 {
+            neighbour(first, step).store(old + step as u64 * PAGE, Ordering::Relaxed);
+        }
+        entry.store(table.0 | TABLE, Ordering::Release);
+        flush.add(address);
+        Ok(table.0 | TABLE)
+    }
+
+    /// Splits large pages that `start` or `end` cuts.
+    pub fn split_edges(&mut self, start: u64, end: u64, flush: &mut Flush) -> Result<(), OutOfMemory> {
+        for edge in [start, end] {
+            if !edge.is_multiple_of(LARGE_PAGE)
+                && let Leaf::Large(entry) = self.find(edge)
+            {
+                Self::split(entry, edge, flush)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the 2 MiB that hold `address` have neither pages nor a table.
+    #[must_use]
+    pub fn has_room_for_large(&self, address: u64) -> bool {
+        matches!(self.find(address), Leaf::Missing(_))
+    }
+
+    /// Maps a large page at `address`, which is aligned and [has room](Self::has_room_for_large).
+    pub fn map_large(
+        &mut self,
+        address: UserAddr,
+        frame: LargeFrame,
+        rights: Rights,
+    ) -> Result<(), OutOfMemory> {
+        let entry = self.directory_entry(address.get())?;
+        if entry.load(Ordering::Relaxed) != 0 {
+            return Err(OutOfMemory);
+        }
+        entry.store(frame.into_address().0 | rights.bits() | LARGE, Ordering::Release);
+        Ok(())
     }
 
     /// Maps `frame` at the page of `address`. What was there goes to `flush`.
@@ -163,7 +262,7 @@ impl PageTable {
         rights: Rights,
         flush: &mut Flush,
     ) -> Result<(), OutOfMemory> {
-        let entry = self.find_or_add(address.get())?;
+        let entry = self.find_or_add(address.get(), flush)?;
         let old = entry.swap(frame.into_address().0 | rights.bits(), Ordering::AcqRel);
         self.retire(address.page().get(), old, flush);
         Ok(())
@@ -178,7 +277,9 @@ impl PageTable {
         rights: Rights,
         mut next: impl FnMut(usize) -> Option<Frame>,
     ) -> Result<usize, OutOfMemory> {
-        let first = self.find_or_add(address.get())?;
+        let mut flush = Flush::new();
+        let first = self.find_or_add(address.get(), &mut flush)?;
+        flush.now();
         let room = 512 - Self::index(address.get(), 3);
         let bits = rights.bits();
         let mut mapped = 0;
@@ -198,67 +299,146 @@ impl PageTable {
     /// The frame at the page of `address` and the rights.
     #[must_use]
     pub fn query(&self, address: UserAddr) -> Option<(Frame, Rights)> {
-        let value = self.find(address.get()).ok()?.load(Ordering::Acquire);
+        let (value, offset) = match self.find(address.get()) {
+            Leaf::Small(entry) => (entry.load(Ordering::Acquire), 0),
+            Leaf::Large(entry) => {
+                (entry.load(Ordering::Acquire) & !LARGE, address.page().get() & (LARGE_PAGE - 1))
+            }
+            Leaf::Missing(_) => return None,
+        };
         if value & HELD == 0 {
             return None;
         }
-        let frame = Frame::from_address(PhysAddr(value & ADDRESS))?;
+        let frame = Frame::from_address(PhysAddr((value & ADDRESS) + offset))?;
         let shared = frame.clone();
         let _ = frame.into_address();
         Some((shared, Rights::from_bits(value)))
     }
 
-    /// Unmaps `start..end` (page-aligned).
-    pub fn unmap(&mut self, start: u64, end: u64, flush: &mut Flush) {
-        self.each(start, end, |this, address, entry| {
-            let old = entry.swap(0, Ordering::AcqRel);
-            this.retire(address, old, flush);
-        });
+    /// Whether a page is at `address`.
+    #[must_use]
+    pub fn is_mapped(&self, address: UserAddr) -> bool {
+        match self.find(address.get()) {
+            Leaf::Small(entry) => entry.load(Ordering::Relaxed) & HELD != 0,
+            Leaf::Large(_) => true,
+            Leaf::Missing(_) => false,
+        }
     }
 
-    /// Sets the rights of what is mapped in `start..end`; `rights` sees each frame, which may be shared.
+    /// Unmaps `start..end` (page-aligned), whose edges were [split](Self::split_edges).
+    pub fn unmap(&mut self, start: u64, end: u64, flush: &mut Flush) {
+        self.each(start, end, flush, |_, address, entry, flush| {
+            let old = entry.swap(0, Ordering::AcqRel);
+            flush.add(address);
+            if old & LARGE != 0 {
+                flush.freed_large.extend(LargeFrame::from_address(PhysAddr(old & ADDRESS & !LARGE)));
+            } else {
+                flush.freed.extend(Frame::from_address(PhysAddr(old & ADDRESS)));
+            }
+            flush.relieve();
+            Visit::Done
+        });
+        self.drop_tables(start, end, flush);
+    }
+
+    /// Frees the last-level tables that map nothing but parts of `start..end`, which is unmapped.
+    fn drop_tables(&mut self, start: u64, end: u64, flush: &mut Flush) {
+        let mut address = start.next_multiple_of(LARGE_PAGE);
+        while address + LARGE_PAGE <= end {
+            match self.find(address) {
+                Leaf::Missing(skip) => address += skip,
+                Leaf::Large(_) => address += LARGE_PAGE,
+                Leaf::Small(_) => {
+                    if let Ok(entry) = self.directory_entry(address) {
+                        let old = entry.swap(0, Ordering::AcqRel);
+                        flush.add(address);
+                        flush.freed.extend(Frame::from_address(PhysAddr(old & ADDRESS)));
+                        flush.relieve();
+                    }
+                    address += LARGE_PAGE;
+                }
+            }
+        }
+    }
+
+    /// Sets the rights of what is mapped in `start..end`, whose edges were [split](Self::split_edges); `rights` sees
+    /// each frame, which may be shared, or the first of a large page.
     pub fn protect(&mut self, start: u64, end: u64, flush: &mut Flush, rights: impl Fn(&Frame) -> Rights) {
-        self.each(start, end, |_, address, entry| {
+        self.each(start, end, flush, |_, address, entry, flush| {
             let old = entry.load(Ordering::Relaxed);
-            let Some(frame) = Frame::from_address(PhysAddr(old & ADDRESS)) else { return };
-            let new = (old & ADDRESS) | rights(&frame).bits();
+            let large = old & LARGE;
+            let Some(frame) = Frame::from_address(PhysAddr(old & ADDRESS)) else { return Visit::Done };
+            let new = (old & ADDRESS) | rights(&frame).bits() | large;
             let _ = frame.into_address();
             entry.store(new, Ordering::Release);
             let lost = (old & !new & (PRESENT | WRITABLE)) | (new & !old & NO_EXECUTE);
             if old & PRESENT != 0 && lost != 0 {
                 flush.add(address);
             }
+            Visit::Done
         });
     }
 
-    /// Moves what is mapped at `from..from + len` to `to`, whose pages are not mapped.
+    /// Moves what is mapped at `from..from + len`, whose edges were [split](Self::split_edges), to `to`, whose pages
+    /// are not mapped. Where it fails, the rest stays where it was.
     pub fn relocate(&mut self, from: u64, to: u64, len: u64, flush: &mut Flush) -> Result<(), OutOfMemory> {
         let mut result = Ok(());
-        self.each(from, from + len, |this, address, entry| {
-            let Ok(target) = this.find_or_add(to + (address - from)) else {
-                result = Err(OutOfMemory);
-                return;
+        self.each(from, from + len, flush, |this, address, entry, flush| {
+            if result.is_err() {
+                return Visit::Done;
+            }
+            let target_address = to + (address - from);
+            let target = if entry.load(Ordering::Relaxed) & LARGE == 0 {
+                this.find_or_add(target_address, flush)
+            } else if target_address.is_multiple_of(LARGE_PAGE) && this.has_room_for_large(target_address) {
+                this.directory_entry(target_address)
+            } else {
+                match Self::split(entry, address, flush) {
+                    Ok(_) => return Visit::Split,
+                    Err(error) => Err(error),
+                }
             };
-            target.store(entry.swap(0, Ordering::AcqRel), Ordering::Release);
+            match target {
+                Ok(target) => target.store(entry.swap(0, Ordering::AcqRel), Ordering::Release),
+                Err(error) => result = Err(error),
+            }
             flush.add(address);
+            Visit::Done
         });
         result
     }
 
-    /// Visits the entries that hold a frame, of `start..end`.
-    fn each(&mut self, start: u64, end: u64, mut visit: impl FnMut(&mut Self, u64, &'static AtomicU64)) {
+    /// Visits the entries that hold a frame or a large page, of `start..end`.
+    fn each(
+        &mut self,
+        start: u64,
+        end: u64,
+        flush: &mut Flush,
+        mut visit: impl FnMut(&mut Self, u64, &'static AtomicU64, &mut Flush) -> Visit,
+    ) {
         let mut address = start;
         while address < end {
             match self.find(address) {
-                Err(skip) => address += skip,
-                Ok(entry) => {
+                Leaf::Missing(skip) => address += skip,
+                Leaf::Large(entry) => {
+                    let first = address & !(LARGE_PAGE - 1);
+                    let is_whole = first >= start && first + LARGE_PAGE <= end;
+                    if is_whole {
+                        if visit(self, first, entry, flush) == Visit::Done {
+                            address = first + LARGE_PAGE;
+                        }
+                    } else if Self::split(entry, address, flush).is_err() {
+                        address = first + LARGE_PAGE;
+                    }
+                }
+                Leaf::Small(entry) => {
                     let in_table = (512 - Self::index(address, 3)) as u64 * PAGE;
                     let stop = end.min(address + in_table);
                     let first = address;
                     while address < stop {
                         let entry = neighbour(entry, to_usize((address - first) / PAGE));
                         if entry.load(Ordering::Relaxed) & HELD != 0 {
-                            visit(self, address, entry);
+                            let _ = visit(self, address, entry, flush);
                         }
                         address += PAGE;
                     }
@@ -383,50 +563,4 @@ pub(crate) mod arch {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(address: u64) -> UserAddr {
-        UserAddr::new(address).unwrap()
-    }
-
-    #[test]
-    fn mapping_unmapping_and_freeing_balance() {
-        let before = frame::usage().used;
-        {
-            let mut table = PageTable::new().unwrap();
-            let mut flush = Flush::new();
-            let rights = Rights { read: true, write: true, execute: false };
-            for page in 0..600u64 {
-                let frame = Frame::zeroed().unwrap();
-                frame.write(0, &page.to_le_bytes());
-                table.map(at(0x4000_0000 + page * PAGE), frame, rights, &mut flush).unwrap();
-            }
-            let (frame, got) = table.query(at(0x4000_0000 + 599 * PAGE + 123)).unwrap();
-            let mut bytes = [0; 8];
-            frame.read(0, &mut bytes);
-            assert_eq!((u64::from_le_bytes(bytes), got), (599, rights));
-            drop(frame);
-            table.unmap(0x4000_0000, 0x4000_0000 + 300 * PAGE, &mut flush);
-            assert!(table.query(at(0x4000_0000)).is_none());
-            assert!(table.query(at(0x4000_0000 + 300 * PAGE)).is_some());
-            flush.now();
-        }
-        assert_eq!(frame::usage().used, before);
-    }
-
-    #[test]
-    fn taking_rights_away_is_flushed_and_giving_is_not() {
-        let mut table = PageTable::new().unwrap();
-        let mut flush = Flush::new();
-        let write = Rights { read: true, write: true, execute: false };
-        let read = Rights { read: true, write: false, execute: false };
-        table.map(at(0x1000), Frame::zeroed().unwrap(), read, &mut flush).unwrap();
-        table.protect(0x1000, 0x2000, &mut flush, |_| write);
-        assert_eq!(flush.count, 0);
-        table.protect(0x1000, 0x2000, &mut flush, |_| read);
-        assert_eq!(flush.count, 1);
-        assert_eq!(table.query(at(0x1000)).unwrap().1, read);
-        flush.now();
-    }
-}
+mod tests;

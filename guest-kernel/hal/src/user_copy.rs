@@ -119,8 +119,13 @@ mod imp {
             let index = usize::try_from(address >> shift).ok()? & 511;
             // SAFETY: tables reachable from the active root are allocated frames.
             let entry = unsafe { *frame::memory_at(PhysAddr(table), index * 8).cast::<u64>() };
-            if entry & 1 == 0 || (shift == 12 && write && entry & 2 == 0) {
+            let is_large = shift == 21 && entry & 1 << 7 != 0;
+            if entry & 1 == 0 || ((shift == 12 || is_large) && write && entry & 2 == 0) {
                 return None;
+            }
+            if is_large {
+                let place = PhysAddr((entry & 0x000f_ffff_ffe0_0000) + (address & 0x1f_ffff));
+                return Some(frame::memory_at(place, 0));
             }
             table = entry & 0x000f_ffff_ffff_f000;
         }

@@ -1,14 +1,14 @@
 //! Guest memory: where RAM lies, and the host memory behind it.
 //!
 //! RAM is private anonymous memory that nobody touches before the guest does: `--memory` is a limit, not an
-//! allocation. The first 2 MiB (boot structures, kernel image) keep small pages; the bulk is advised for huge pages, which a memfd
+//! allocation. RAM below `BULK_RAM_START` (boot structures, kernel image, small programs) keeps small pages; the bulk is advised for huge pages, which a memfd
 //! could not have on many hosts.
 #![allow(unsafe_code, reason = "madvise on the mapping that this crate made")]
 
 mod plain;
 
 pub use plain::Plain;
-use septum_abi::layout::{HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
+use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
 use std::io;
 use thiserror::Error;
 use vm_memory::{Address, GuestAddress, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
@@ -16,8 +16,6 @@ use vm_memory::{Address, GuestAddress, GuestMemory, GuestMemoryMmap, GuestMemory
 /// Guest RAM.
 pub type GuestRam = GuestMemoryMmap<()>;
 
-/// Small pages up to here.
-const BULK_START: usize = 2 << 20;
 /// What a partition needs at least, for the kernel and a small program.
 pub const MINIMUM: u64 = 16 << 20;
 /// The most that a partition can have: what the direct map and reference counts are laid out for.
@@ -65,8 +63,12 @@ pub fn allocate(bytes: u64) -> Result<GuestRam, MemoryError> {
 }
 
 fn advise_huge(region: &vm_memory::GuestRegionMmap<()>) -> io::Result<()> {
-    let skip = if region.start_addr().raw_value() == 0 { BULK_START } else { 0 };
+    let skip =
+        if region.start_addr().raw_value() == 0 { usize::try_from(BULK_RAM_START).unwrap_or(0) } else { 0 };
     let len = usize::try_from(region.len()).unwrap_or(0).saturating_sub(skip);
+    if len == 0 {
+        return Ok(());
+    }
     // SAFETY: 1. the range lies in the region's own mapping; 2. the advice changes no contents.
     let result = unsafe { libc::madvise(region.as_ptr().add(skip).cast(), len, libc::MADV_HUGEPAGE) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
