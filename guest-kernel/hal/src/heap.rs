@@ -1,6 +1,7 @@
 //! The kernel's heap: free lists of power-of-two sizes, carved from frames.
 //!
-//! Up to half a page, a size class has a list of free blocks; an empty list is refilled with one frame. Larger
+//! Up to half a page, a size class has a list of free blocks; while that is empty, blocks are cut from the class's own frame, one
+//! after the other, and from a new one when it is used up. Larger
 //! blocks are neighbouring frames; freed, they go back to the pool one by one. Few instructions a call matter more here than
 //! a few per cent of memory: ring 0 may be emulated.
 
@@ -15,7 +16,15 @@ use septum_abi::layout::{DIRECT_MAP, PAGE_SIZE};
 const CLASSES: usize = 8;
 const SMALLEST_SHIFT: u32 = 4;
 
-struct Lists([Option<NonNull<Block>>; CLASSES]);
+#[derive(Clone, Copy)]
+struct Class {
+    free: Option<NonNull<Block>>,
+    /// What was not cut yet of the class's frame: from here on, so many bytes.
+    fresh: *mut u8,
+    left: usize,
+}
+
+struct Lists([Class; CLASSES]);
 
 struct Block {
     next: Option<NonNull<Block>>,
@@ -27,7 +36,7 @@ unsafe impl Send for Lists {}
 struct Heap(Mutex<Lists>);
 
 #[global_allocator]
-static HEAP: Heap = Heap(Mutex::new(Lists([None; CLASSES])));
+static HEAP: Heap = Heap(Mutex::new(Lists([Class { free: None, fresh: ptr::null_mut(), left: 0 }; CLASSES])));
 
 fn class_of(layout: &Layout) -> Option<usize> {
     let size = layout.size().max(layout.align()).max(1 << SMALLEST_SHIFT);
@@ -35,18 +44,30 @@ fn class_of(layout: &Layout) -> Option<usize> {
     (class < CLASSES).then_some(class)
 }
 
-impl Lists {
-    fn refill(&mut self, class: usize) -> Option<()> {
-        let address = Frame::for_kernel_uninit()?.into_address();
-        let size = 1usize << (class as u32 + SMALLEST_SHIFT);
-        let base = frame::memory_at(address, 0);
-        for offset in (0..PAGE_SIZE).step_by(size).rev() {
-            let block = base.wrapping_add(offset).cast::<Block>();
-            // SAFETY: 1. the frame is ours alone; 2. blocks are aligned to their size, at least 16.
-            unsafe { block.write(Block { next: self.0[class] }) };
-            self.0[class] = NonNull::new(block);
+impl Class {
+    /// A block of `size` bytes, the class's size; null if memory ran out.
+    fn take(&mut self, size: usize) -> *mut u8 {
+        if let Some(block) = self.free {
+            // SAFETY: blocks in a list hold a valid `Block`.
+            self.free = unsafe { block.as_ref() }.next;
+            return block.as_ptr().cast();
         }
-        Some(())
+        if self.left == 0 {
+            let Some(frame) = Frame::for_kernel_uninit() else { return ptr::null_mut() };
+            (self.fresh, self.left) = (frame::memory_at(frame.into_address(), 0), PAGE_SIZE);
+        }
+        let block = self.fresh;
+        self.fresh = block.wrapping_add(size);
+        self.left -= size;
+        block
+    }
+
+    fn give_back(&mut self, block: *mut u8) {
+        let block = block.cast::<Block>();
+        // SAFETY: 1. the caller gives back a block of this class, which nothing uses any more; 2. blocks are aligned to their
+        // size, at least 16.
+        unsafe { block.write(Block { next: self.free }) };
+        self.free = NonNull::new(block);
     }
 }
 
@@ -61,14 +82,7 @@ unsafe impl GlobalAlloc for Heap {
                 _ => ptr::null_mut(),
             };
         };
-        let mut lists = self.0.lock();
-        if lists.0[class].is_none() && lists.refill(class).is_none() {
-            return ptr::null_mut();
-        }
-        let Some(block) = lists.0[class] else { return ptr::null_mut() };
-        // SAFETY: blocks in a list hold a valid `Block`.
-        lists.0[class] = unsafe { block.as_ref() }.next;
-        block.as_ptr().cast()
+        self.0.lock().0[class].take(1 << (class as u32 + SMALLEST_SHIFT))
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
@@ -79,10 +93,6 @@ unsafe impl GlobalAlloc for Heap {
             }
             return;
         };
-        let mut lists = self.0.lock();
-        let block = pointer.cast::<Block>();
-        // SAFETY: the caller gives back a block of this class, which nothing uses any more.
-        unsafe { block.write(Block { next: lists.0[class] }) };
-        lists.0[class] = NonNull::new(block);
+        self.0.lock().0[class].give_back(pointer);
     }
 }

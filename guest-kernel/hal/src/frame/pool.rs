@@ -231,13 +231,14 @@ impl Pool {
     fn open(&mut self, block: u64, frames: core::ops::Range<u64>, group: Group) {
         let start = block * BLOCK;
         let entry = &mut self.blocks[block as usize];
-        if frames.start <= start && frames.end >= start + BLOCK {
-            (entry.free, entry.clean, entry.free_count) = ([u64::MAX; 8], [u64::MAX; 8], 512);
-        } else {
-            for frame in frames.start.max(start)..frames.end.min(start + BLOCK) {
-                entry.set(frame - start, true);
-            }
+        let first = frames.start.clamp(start, start + BLOCK) - start;
+        let end = frames.end.clamp(start + first, start + BLOCK) - start;
+        for (word, at) in (0..BLOCK).step_by(64).enumerate() {
+            // The bits from `first` on that are not from `end` on.
+            let from = |bit: u64| u64::MAX.checked_shl(bit.saturating_sub(at) as u32).unwrap_or(0);
+            entry.free[word] = from(first) & !from(end);
         }
+        (entry.clean, entry.free_count) = (entry.free, (end - first) as u16);
         entry.group = group as u8;
         if entry.free_count > 0 {
             self.enlist(block, State::Partial);
