@@ -12,6 +12,7 @@ use super::mount::Mount;
 use super::open::OpenFlags;
 use super::pipe::Pipe;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::linux::Errno;
@@ -134,11 +135,24 @@ fn inode(number: u64, kind: FileKind, source: Reopened) -> InodeRef {
     })
 }
 
+/// `LABEL:[number]`. Written out by hand: every pipe has such a name, and hardly any is ever read.
+fn numbered(label: &[u8], number: u64) -> Vec<u8> {
+    let mut name = Vec::with_capacity(32);
+    name.extend_from_slice(label);
+    name.extend_from_slice(b":[");
+    let digits = number.checked_ilog10().unwrap_or(0);
+    for digit in (0..=digits).rev() {
+        name.extend((number / 10_u64.pow(digit) % 10).to_le_bytes().first().map(|digit| b'0' + digit));
+    }
+    name.push(b']');
+    name
+}
+
 /// Opens `file` under the name `LABEL:[number]`. `flags` say the access.
 #[must_use]
 pub fn open(label: &[u8], kind: FileKind, file: Arc<dyn File>, flags: OpenFlags) -> Arc<OpenFile> {
     let number = next_number();
-    let name = [label, alloc::format!(":[{number}]").as_bytes()].concat();
+    let name = numbered(label, number);
     OpenFile::new(dentry(&name, inode(number, kind, Reopened::File(Arc::clone(&file)))), file, flags)
 }
 
@@ -153,11 +167,22 @@ pub fn open_named(name: &[u8], kind: FileKind, file: Arc<dyn File>, flags: OpenF
 pub fn open_pipe(flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
     let pipe = Pipe::new();
     let number = next_number();
-    let name = alloc::format!("pipe:[{number}]");
+    let name = numbered(b"pipe", number);
     let (reader, writer) = pipe.ends();
-    let place = dentry(name.as_bytes(), inode(number, FileKind::Fifo, Reopened::Pipe(pipe)));
+    let place = dentry(&name, inode(number, FileKind::Fifo, Reopened::Pipe(pipe)));
     (
         OpenFile::new(Arc::clone(&place), reader, flags),
         OpenFile::new(place, writer, flags | OpenFlags::WRITE_ONLY),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn names_hold_the_number() {
+        for (number, name) in [(0, "pipe:[0]"), (7, "pipe:[7]"), (10, "pipe:[10]"), (90_210, "pipe:[90210]")]
+        {
+            assert_eq!(super::numbered(b"pipe", number), name.as_bytes());
+        }
+    }
 }
