@@ -41,10 +41,8 @@ impl Region {
     }
 
     fn at<T>(&self, offset: usize) -> *mut T {
-        assert!(
-            offset.checked_add(size_of::<T>()).is_some_and(|end| end <= self.len),
-            "DMA offset out of range"
-        );
+        // Regions are at least a page long, so one comparison tells both too large an offset and an overflow.
+        assert!(offset <= self.len - size_of::<T>(), "DMA offset out of range");
         assert!(offset.is_multiple_of(align_of::<T>()), "DMA offset not aligned");
         frame::memory_at(self.address, offset).cast()
     }

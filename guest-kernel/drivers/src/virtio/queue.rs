@@ -290,8 +290,9 @@ impl Queue {
         *left -= 1;
         let next = if *left == 0 { None } else { Some(state.take_descriptor()) };
         let link = next.map_or(0, |next| NEXT | u64::from(next) << 48);
-        let descriptor = [segment.address.0, u64::from(segment.len) | flags | link].map(u64::to_le_bytes);
-        self.region.write(DESCRIPTOR_SIZE * usize::from(current), descriptor.as_flattened());
+        let place = DESCRIPTOR_SIZE * usize::from(current);
+        self.region.write_u64(place, segment.address.0);
+        self.region.write_u64(place + 8, u64::from(segment.len) | flags | link);
         let Some(next) = next else { return current };
         if let Some(slot) = state.slots.get_mut(usize::from(current)) {
             slot.next = next;

@@ -36,6 +36,7 @@ impl Node {
         if !self.tree.is_immutable()
             && let Some(known) = self.entries.lock().get(name)
         {
+            known.set_fresh(false);
             return Ok(known);
         }
         let mut exchange = self.begin_in_directory(Opcode::Lookup)?;

@@ -46,6 +46,8 @@ pub(super) struct State {
     deadline: u64,
     /// We have written since.
     is_written: bool,
+    /// The attributes came with the lookup that led here, and nobody has opened the file since.
+    is_fresh: bool,
     /// Target of a link that never changes.
     pub(super) target: Option<Arc<[u8]>>,
     /// What the host has open, if it ever had anything.
@@ -84,6 +86,7 @@ impl Node {
                 attributes: *attributes,
                 deadline,
                 is_written: false,
+                is_fresh: lookups > 0,
                 target: None,
                 handles: None,
             }),
@@ -129,13 +132,24 @@ impl Node {
     }
 
     /// Makes sure, in a tree that others change too, that what is cached is what the host has now: whoever opens a file sees what
-    /// was written before.
+    /// was written before. The lookup that led to the file has asked already, unless it was spared.
     pub(super) fn revalidate(&self) -> Result<(), Errno> {
         if self.tree.is_immutable() {
             return Ok(());
         }
-        self.state.lock().deadline = deadline::PAST;
+        {
+            let mut state = self.state.lock();
+            if core::mem::take(&mut state.is_fresh) && !has_passed(state.deadline) {
+                return Ok(());
+            }
+            state.deadline = deadline::PAST;
+        }
         self.attributes().map(|_| ())
+    }
+
+    /// Notes whether attributes have just come with a lookup.
+    pub(super) fn set_fresh(&self, is_fresh: bool) {
+        self.state.lock().is_fresh = is_fresh;
     }
 
     /// Takes in attributes that the host sent about this node.

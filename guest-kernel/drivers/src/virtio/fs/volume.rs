@@ -150,6 +150,7 @@ impl Volume {
             node.add_lookups(lookups);
             drop(nodes);
             node.learn(attributes, deadline);
+            node.set_fresh(lookups > 0);
         } else {
             let node = make(true);
             nodes.insert(key, Arc::downgrade(&node));
