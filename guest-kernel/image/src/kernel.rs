@@ -11,6 +11,7 @@ use septum_abi::linux::Errno;
 use septum_abi::report::start_error;
 use septum_guest_core::fs::anonymous;
 use septum_guest_core::fs::context::FsContext;
+use septum_guest_core::fs::dentry::Dentry;
 use septum_guest_core::fs::descriptors::DescriptorTable;
 use septum_guest_core::fs::inode::FileKind;
 use septum_guest_core::fs::mount::Namespace;
@@ -67,7 +68,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
         mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));
     (fs.uid, fs.gid, fs.umask) = (config.uid, config.gid, config.umask);
-    let cwd = fs.resolve(&fs.root, config.workdir, true).map_err(because(start_error::WORKDIR))?;
+    let cwd = working_directory(&namespace, &fs, config.workdir).map_err(because(start_error::WORKDIR))?;
     if !cwd.is_directory() {
         return Err(LoadError { reason: start_error::WORKDIR, errno: Errno::ENOTDIR });
     }
@@ -98,6 +99,15 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     processes.publish(&thread.process);
     thread.start_at(loaded.entry, loaded.stack);
     Ok(thread)
+}
+
+/// Where the program starts: mostly the root of a mount, to which nobody needs to walk.
+fn working_directory(tree: &Namespace, fs: &FsContext, path: &[u8]) -> Result<Arc<Dentry>, Errno> {
+    match tree.enter(path) {
+        Some((root, [] | [b'/'])) => Ok(root),
+        Some((root, [b'/', rest @ ..] | rest)) => fs.resolve(&root, rest, true),
+        None => fs.resolve(&fs.root, path, true),
+    }
 }
 
 /// The standard streams, except those that the caller closed.

@@ -55,22 +55,24 @@ fn options(mount: &Mount<'static>) -> MountOptions<'static> {
 fn maker(mount: &Mount<'static>, host: &Arc<FuseFileSystem>, processes: &Arc<ProcessTable>) -> Maker {
     let (host, source) = (Arc::clone(host), mount.source);
     match mount.kind {
-        MountKind::Overlay => Box::new(move |_| overlay::over(host.subtree(source, Caching::Forever)?)),
-        MountKind::ReadOnly | MountKind::ReadWrite => {
-            Box::new(move |_| host.subtree(source, Caching::AsTold))
+        MountKind::Overlay => {
+            Maker::Free(Box::new(move || overlay::over(host.subtree(source, Caching::Forever)?)))
         }
-        MountKind::Ram => Box::new(|covered| {
+        MountKind::ReadOnly | MountKind::ReadWrite => {
+            Maker::Free(Box::new(move || host.subtree(source, Caching::AsTold)))
+        }
+        MountKind::Ram => Maker::Covering(Box::new(|covered| {
             let root = RamFs::new().root();
             look_like(&root, covered)?;
             Ok(root)
-        }),
-        MountKind::Device => Box::new(|_| devices::file_system()),
+        })),
+        MountKind::Device => Maker::Free(Box::new(devices::file_system)),
         MountKind::Process => {
             let processes = Arc::clone(processes);
-            Box::new(move |_| {
+            Maker::Free(Box::new(move || {
                 let processes = Arc::clone(&processes);
                 Ok(proc::file_system(processes))
-            })
+            }))
         }
     }
 }

@@ -22,7 +22,7 @@
 //! all that nobody uses are.
 
 use super::inode::{Create, FileKind, Inode, InodeRef, Metadata, Ownership};
-use super::mount::{Mount, Plan};
+use super::mount::{Mount, Plan, path_inside};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -274,13 +274,30 @@ impl Dentry {
         let mut plans =
             children.plans.extract_if(.., |plan| plan.name == name).collect::<Vec<_>>().into_iter();
         while let Some(plan) = plans.next() {
-            if let Err((errno, plan)) = plan.follow(&child) {
+            let place = Arc::clone(&child).uppermost();
+            if !plan.is_near() {
+                plan.go_on(&place);
+            } else if let Err(errno) = plan.carry_out(&place) {
                 children.plans.push(plan);
                 children.plans.extend(plans);
                 return Err(errno);
             }
         }
         Ok(child)
+    }
+
+    /// See [`Namespace::enter`](super::mount::Namespace::enter); this is the root of the tree.
+    pub(super) fn enter_plan<'a>(self: &Arc<Self>, path: &'a [u8]) -> Option<(Arc<Self>, &'a [u8])> {
+        let plans = &mut self.children.lock().plans;
+        // The innermost; of several at one place, the last one counts.
+        let inside = plans.iter_mut().filter_map(|plan| Some((plan.inside(path)?, plan)));
+        let (rest, plan) = inside.max_by_key(|(_, plan)| plan.path.len())?;
+        let (root, outer) = (plan.enter(self)?, plan.path);
+        for plan in plans.extract_if(.., |plan| plan.path != outer && path_inside(plan.path, outer).is_some())
+        {
+            plan.start_from(&root, outer);
+        }
+        Some((root, rest))
     }
 
     /// Makes the entries to which plans lead. Returns them.
@@ -386,10 +403,16 @@ impl Dentry {
                     reversed.push(b'/');
                     parent
                 }
-                None => match &dentry.mount.covered {
-                    Some(covered) => Arc::clone(covered),
-                    None => break false,
-                },
+                None => {
+                    if let Some(path) = dentry.mount.known_path(root) {
+                        reversed.extend(path.iter().rev());
+                        break true;
+                    }
+                    match dentry.mount.covered() {
+                        Some(covered) => covered,
+                        None => break false,
+                    }
+                }
             };
         };
         let is_nowhere = !is_reachable && dentry.is_removed() && Arc::ptr_eq(&dentry, self);

@@ -16,16 +16,19 @@
 //! So a plan costs nothing until its place is looked up, listed (see [`Dentry::settle`]) or told of
 //! ([`Namespace::mounts`]), and nobody can tell it from a mount. Its path must have no symbolic links.
 //!
+//! One may also [enter](Namespace::enter) a planned mount without walking to it, as the first program does whose working
+//! directory it is. Then the mount knows its path, and finds what it covers when somebody goes up.
+//!
 //! A [`Namespace`] is made at start and only grows.
 
 use super::dentry::Dentry;
-use super::inode::{FileKind, InodeRef};
+use super::inode::InodeRef;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::linux::Errno;
-use septum_guest_hal::sync::Mutex;
+use septum_guest_hal::sync::{Mutex, Once};
 
 /// A mounted file system.
 #[derive(Debug)]
@@ -38,8 +41,10 @@ pub struct Mount {
     pub file_system: &'static str,
     /// Writing is EROFS.
     pub is_read_only: bool,
-    /// The dentry that this mount covers; `None` for the root.
-    pub covered: Option<Arc<Dentry>>,
+    /// The dentry that this mount covers, once somebody has been there.
+    covered: Once<Arc<Dentry>>,
+    /// The root of the tree and the path of the place, if this mount was entered before it was come to.
+    way: Option<(Arc<Dentry>, &'static [u8])>,
 }
 
 /// What to mount.
@@ -54,15 +59,35 @@ pub struct MountOptions<'a> {
 }
 
 impl Mount {
-    fn new(options: MountOptions<'_>, covered: Option<Arc<Dentry>>) -> Arc<Self> {
+    fn new(options: MountOptions<'_>, way: Option<(Arc<Dentry>, &'static [u8])>) -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             source: options.source.into(),
             file_system: options.file_system,
             is_read_only: options.is_read_only,
-            covered,
+            covered: Once::new(),
+            way,
         })
+    }
+
+    /// The dentry that this mount covers; `None` for the root.
+    #[must_use]
+    pub fn covered(&self) -> Option<Arc<Dentry>> {
+        if let (None, Some((root, path))) = (self.covered.get(), &self.way) {
+            // Who comes to the place makes the mount there, which tells what it covers.
+            let mut at = Arc::clone(root);
+            for name in path.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+                at = at.child(name).ok()?.uppermost();
+            }
+        }
+        self.covered.get().cloned()
+    }
+
+    /// The path of its root as seen from `root`, if that is known without looking.
+    pub(super) fn known_path(&self, root: &Arc<Dentry>) -> Option<&'static [u8]> {
+        let (top, path) = self.way.as_ref()?;
+        Arc::ptr_eq(top, root).then_some(*path)
     }
 
     /// A mount that is nowhere in the tree: that of pipes and other files without a path.
@@ -71,8 +96,18 @@ impl Mount {
     }
 }
 
-/// Makes a file system, given the directory that it will cover. Returns its root.
-pub type Maker = Box<dyn Fn(&Dentry) -> Result<InodeRef, Errno> + Send + Sync>;
+/// Makes a file system. Returns its root.
+pub enum Maker {
+    /// The same wherever it is mounted.
+    Free(Box<MakeFree>),
+    /// Given the directory that it will cover.
+    Covering(Box<MakeCovering>),
+}
+
+/// See [`Maker::Free`].
+pub type MakeFree = dyn Fn() -> Result<InodeRef, Errno> + Send + Sync;
+/// See [`Maker::Covering`].
+pub type MakeCovering = dyn Fn(&Dentry) -> Result<InodeRef, Errno> + Send + Sync;
 
 /// A mount that is made when somebody comes to its place.
 pub(super) struct Plan {
@@ -80,6 +115,10 @@ pub(super) struct Plan {
     pub(super) name: &'static [u8],
     /// The steps after it.
     rest: &'static [u8],
+    /// The whole way.
+    pub(super) path: &'static [u8],
+    /// The mount's root, if somebody has entered it.
+    root: Option<Arc<Dentry>>,
     options: MountOptions<'static>,
     make: Maker,
     mounted: Arc<Roots>,
@@ -91,20 +130,53 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
     path.split_at(path.iter().position(|&byte| byte == b'/').unwrap_or(path.len()))
 }
 
+/// What is left of `path` inside of `outer`; `None` if it is not inside.
+pub(super) fn path_inside<'a>(path: &'a [u8], outer: &[u8]) -> Option<&'a [u8]> {
+    path.strip_prefix(outer).filter(|rest| matches!(rest, [] | [b'/', ..]))
+}
+
 impl Plan {
-    /// Makes the next step, to `child`. If it fails, the plan comes back.
-    pub(super) fn follow(mut self, child: &Arc<Dentry>) -> Result<(), (Errno, Self)> {
-        let place = Arc::clone(child).uppermost();
-        if !self.rest.is_empty() {
-            (self.name, self.rest) = split(self.rest);
-            place.expect(self);
-            return Ok(());
+    /// Whether the next step leads to the place of the mount.
+    pub(super) fn is_near(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Makes a step that is not the last, to `place`.
+    pub(super) fn go_on(mut self, place: &Dentry) {
+        (self.name, self.rest) = split(self.rest);
+        place.expect(self);
+    }
+
+    /// Makes the last step, to `place`.
+    pub(super) fn carry_out(&self, place: &Arc<Dentry>) -> Result<(), Errno> {
+        let inode = match (&self.root, &self.make) {
+            (Some(root), _) => return self.mounted.mount(place, root),
+            (None, Maker::Free(make)) => make()?,
+            (None, Maker::Covering(make)) => make(place)?,
+        };
+        self.mounted.mount(place, &Dentry::root(Mount::new(self.options, None), inode))
+    }
+
+    /// What is left of `path` inside of this mount.
+    pub(super) fn inside<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        path_inside(path, self.path)
+    }
+
+    /// Goes on from the root of the mount at `outer`, which was entered, and in which this one lies.
+    pub(super) fn start_from(mut self, root: &Dentry, outer: &[u8]) {
+        (self.name, self.rest) = split(path_inside(self.path, outer).unwrap_or_default());
+        root.expect(self);
+    }
+
+    /// The mount's root, made if need be; `top` is the root of the tree. `None` if it has to be come to.
+    pub(super) fn enter(&mut self, top: &Arc<Dentry>) -> Option<Arc<Dentry>> {
+        if let (None, Maker::Free(make)) = (&self.root, &self.make) {
+            let way = Some((Arc::clone(top), self.path));
+            let root = Dentry::root(Mount::new(self.options, way), make().ok()?);
+            self.mounted.add(&root);
+            self.root = Some(root);
         }
-        let mount = |inode| self.mounted.mount(&place, inode, self.options);
-        match (self.make)(&place).and_then(mount) {
-            Ok(_) => Ok(()),
-            Err(errno) => Err((errno, self)),
-        }
+        self.root.clone()
     }
 }
 
@@ -113,20 +185,22 @@ impl Plan {
 struct Roots(Mutex<Vec<Arc<Dentry>>>);
 
 impl Roots {
-    fn mount(
-        &self,
-        place: &Arc<Dentry>,
-        inode: InodeRef,
-        options: MountOptions<'_>,
-    ) -> Result<Arc<Dentry>, Errno> {
-        let is_directory = |kind| kind == FileKind::Directory;
-        if is_directory(place.kind()) != is_directory(inode.kind()) {
+    /// Lists a root, once.
+    fn add(&self, root: &Arc<Dentry>) {
+        let mut roots = self.0.lock();
+        if !roots.iter().any(|known| Arc::ptr_eq(known, root)) {
+            roots.push(Arc::clone(root));
+        }
+    }
+
+    fn mount(&self, place: &Arc<Dentry>, root: &Arc<Dentry>) -> Result<(), Errno> {
+        if place.is_directory() != root.is_directory() {
             return Err(Errno::ENOTDIR);
         }
-        let root = Dentry::root(Mount::new(options, Some(Arc::clone(place))), inode);
-        place.cover(Arc::clone(&root));
-        self.0.lock().push(Arc::clone(&root));
-        Ok(root)
+        root.mount().covered.call_once(|| Arc::clone(place));
+        place.cover(Arc::clone(root));
+        self.add(root);
+        Ok(())
     }
 }
 
@@ -159,13 +233,23 @@ impl Namespace {
         inode: InodeRef,
         options: MountOptions<'_>,
     ) -> Result<Arc<Dentry>, Errno> {
-        self.mounted.mount(place, inode, options)
+        let root = Dentry::root(Mount::new(options, None), inode);
+        self.mounted.mount(place, &root)?;
+        Ok(root)
     }
 
     /// Mounts what `make` makes at `path` as soon as somebody comes there. Directories that are not there are made.
     pub fn plan(&self, path: &'static [u8], options: MountOptions<'static>, make: Maker) {
         let (name, rest) = split(path);
-        self.root.expect(Plan { name, rest, options, make, mounted: Arc::clone(&self.mounted) });
+        let mounted = Arc::clone(&self.mounted);
+        self.root.expect(Plan { name, rest, path, root: None, options, make, mounted });
+    }
+
+    /// The root of the innermost planned mount that `path` leads into, and the rest of the path. `None` if there is none, or
+    /// somebody has been on its way.
+    #[must_use]
+    pub fn enter<'a>(&self, path: &'a [u8]) -> Option<(Arc<Dentry>, &'a [u8])> {
+        self.root.enter_plan(path)
     }
 
     /// Roots of all mounts, the first mounted first. Those that are planned are made.

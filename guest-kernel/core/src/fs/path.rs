@@ -239,7 +239,7 @@ impl<'a> Walker<'a> {
                 self.current = parent.uppermost();
                 return Ok(());
             }
-            let Some(covered) = self.current.mount().covered.clone() else { return Ok(()) };
+            let Some(covered) = self.current.mount().covered() else { return Ok(()) };
             if self.restrictions.stays_on_mount {
                 return Err(Errno::EXDEV);
             }

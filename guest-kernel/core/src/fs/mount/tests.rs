@@ -20,12 +20,12 @@ fn plan(namespace: &Namespace, path: &'static [u8], made: &Arc<AtomicUsize>) {
     namespace.plan(
         path,
         OPTIONS,
-        Box::new(move |_| {
+        Maker::Free(Box::new(move || {
             made.fetch_add(1, Ordering::Relaxed);
             let root = RamFs::new().root();
             root.create(b"inside", Create::File, Ownership { uid: 0, gid: 0, permissions: 0o644 })?;
             Ok(root)
-        }),
+        })),
     );
 }
 
@@ -95,7 +95,7 @@ fn what_cannot_be_made_stays_planned() {
         0 => Err(Errno::EIO),
         _ => Ok(RamFs::new().root()),
     };
-    namespace.plan(b"/a", OPTIONS, Box::new(make));
+    namespace.plan(b"/a", OPTIONS, Maker::Covering(Box::new(make)));
     for _ in 0..2 {
         assert_eq!(context.resolve(namespace.root(), b"/a", true).err(), Some(Errno::EIO));
     }
@@ -103,4 +103,35 @@ fn what_cannot_be_made_stays_planned() {
     is_ready.store(1, Ordering::Relaxed);
     assert!(context.resolve(namespace.root(), b"/a", true).is_ok());
     assert_eq!(namespace.mounts().len(), 2);
+}
+
+#[test]
+fn a_planned_mount_can_be_entered_before_anybody_comes_to_it() {
+    let (namespace, context, made) = tree();
+    let root = namespace.root();
+    plan(&namespace, b"/a/b", &made);
+    plan(&namespace, b"/a/b/c", &made);
+    assert!(namespace.enter(b"/a").is_none() && namespace.enter(b"/a/bc").is_none());
+    let (entered, rest) = namespace.enter(b"/a/b/inside").unwrap();
+    assert_eq!((rest, made.load(Ordering::Relaxed)), (&b"/inside"[..], 1));
+    let file = context.resolve(&entered, b"inside", true).unwrap();
+    assert_eq!(file.path(root), b"/a/b/inside");
+    assert_eq!(context.resolve(root, b"/a/b/c/inside", true).unwrap().path(root), b"/a/b/c/inside");
+    assert!(Arc::ptr_eq(&file, &context.resolve(root, b"/a/b/inside", true).unwrap()));
+    assert_eq!(made.load(Ordering::Relaxed), 2);
+    assert!(namespace.enter(b"/a/b").is_none());
+}
+
+#[test]
+fn from_a_mount_that_was_entered_one_can_go_up_and_into_those_inside() {
+    let (namespace, context, made) = tree();
+    let root = namespace.root();
+    plan(&namespace, b"/a/b", &made);
+    plan(&namespace, b"/a/b/c", &made);
+    let (entered, _) = namespace.enter(b"/a/b").unwrap();
+    assert!(Arc::ptr_eq(&namespace.enter(b"/a/b").unwrap().0, &entered));
+    assert_eq!(context.resolve(&entered, b"c/inside", true).unwrap().path(root), b"/a/b/c/inside");
+    assert_eq!(context.resolve(&entered, b"..", true).unwrap().path(root), b"/a");
+    assert_eq!(paths(&namespace), [&b"/"[..], b"/a/b", b"/a/b/c"]);
+    assert_eq!(made.load(Ordering::Relaxed), 2);
 }

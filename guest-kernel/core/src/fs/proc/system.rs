@@ -231,7 +231,7 @@ pub fn mountinfo(system: &dyn System, root: &Arc<Dentry>) -> Vec<u8> {
     let mut text = String::new();
     for mounted in system.namespace().mounts() {
         let mount = mounted.mount();
-        let parent = mount.covered.as_ref().map_or(0, |covered| covered.mount().id);
+        let parent = mount.covered().map_or(0, |covered| covered.mount().id);
         let device = mounted.metadata().map_or(0, |metadata| metadata.device);
         let (source, place) = (escaped(&mount.source), escaped(&mounted.path(root)));
         let flags = flags(&mounted);

@@ -109,7 +109,7 @@ fn above(dentry: &Arc<Dentry>) -> Arc<Dentry> {
         if let Some(parent) = at.parent() {
             return parent.uppermost();
         }
-        match at.mount().covered.clone() {
+        match at.mount().covered() {
             Some(covered) => at = covered,
             None => return at,
         }
