@@ -126,6 +126,15 @@ enum Leaf {
     Missing(u64),
 }
 
+/// Whether kernel and program run at the same privilege: page faults are dear then.
+#[must_use]
+pub fn is_single_privilege() -> bool {
+    #[cfg(target_os = "none")]
+    return crate::single::is_single();
+    #[cfg(not(target_os = "none"))]
+    return true;
+}
+
 /// What a visitor of entries did.
 #[derive(PartialEq, Eq)]
 enum Visit {
@@ -151,6 +160,11 @@ impl PageTable {
     /// Makes this CPU use it.
     pub fn activate(&self) {
         arch::activate(self.root.address());
+    }
+
+    /// Makes this CPU stop using it.
+    pub fn deactivate(&self) {
+        arch::deactivate(self.root.address());
     }
 
     fn entry(table: PhysAddr, index: usize) -> &'static AtomicU64 {

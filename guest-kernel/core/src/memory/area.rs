@@ -76,6 +76,17 @@ pub enum Label {
     Vvar,
 }
 
+bitflags::bitflags! {
+    /// What the program said about a mapping besides protection.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Advice: u8 {
+        /// No large pages (MADV_NOHUGEPAGE, MAP_STACK).
+        const SMALL_PAGES = 1;
+        /// Its pages stay (mlock).
+        const LOCKED = 2;
+    }
+}
+
 /// A mapping of `start..end`.
 #[derive(Clone)]
 pub struct Area {
@@ -91,6 +102,8 @@ pub struct Area {
     pub grows_to: u64,
     /// Name.
     pub label: Label,
+    /// What else the program said.
+    pub advice: Advice,
 }
 
 impl Area {
@@ -130,10 +143,21 @@ impl Area {
         (offset + (address - self.start)) / PAGE_SIZE as u64
     }
 
+    /// Whether large pages may be used: private memory that the program may write, and that is not a stack.
+    #[must_use]
+    pub fn may_be_large(&self) -> bool {
+        matches!(self.backing, Backing::Anonymous)
+            && self.protection.contains(Protection::WRITE)
+            && self.label != Label::Stack
+            && self.grows_to == self.start
+            && !self.advice.contains(Advice::SMALL_PAGES)
+    }
+
     /// Whether `next`, which begins where this ends, only continues it.
     #[must_use]
     pub fn continues_with(&self, next: &Self) -> bool {
         let same = self.end == next.start && self.protection == next.protection && self.label == next.label;
+        let same = same && self.advice == next.advice;
         let plain = matches!((&self.backing, &next.backing), (Backing::Anonymous, Backing::Anonymous));
         same && plain && next.grows_to == next.start
     }

@@ -5,13 +5,17 @@ use super::space::{AddressSpace, PAGE};
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::{UserAddr, to_usize};
-use septum_guest_hal::frame::Frame;
+use septum_guest_hal::frame::large::{LARGE_PAGE, LargeFrame};
+use septum_guest_hal::frame::{self, Frame, ZeroedFrames};
 use septum_guest_hal::paging::{Flush, Rights};
 
-/// Pages of anonymous memory that one store makes present, if they are untouched.
-const ANONYMOUS_AROUND: usize = 8;
+/// Pages of anonymous memory that one access makes present, if they are untouched: the usual number, then those for memory
+/// that is touched in order.
+const ANONYMOUS_AROUND: [u64; 3] = [16, 64, 512];
 /// Pages of a file, already in the page cache, that one access maps.
-const FILE_AROUND: usize = 16;
+const FILE_AROUND: usize = 64;
+/// Pages of a file's private mapping that one store copies where a fault is dear.
+const COPY_AROUND: u64 = 16;
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,11 @@ pub enum Fault {
     OutOfMemory,
 }
 
+/// Whether entering the kernel costs more than copying some pages: where ring 0 is emulated, and the kernel is not in it.
+fn faults_are_dear() -> bool {
+    septum_guest_hal::paging::is_single_privilege()
+}
+
 impl AddressSpace {
     /// Makes the page at `address` present with the right to do `access`.
     pub fn fault(&mut self, address: u64, access: Access) -> Result<(), Fault> {
@@ -76,6 +85,17 @@ impl AddressSpace {
             }
             Backing::Kernel => Err(Fault::NotAllowed),
         }
+    }
+
+    /// Makes a page present ahead of its use. ENOMEM if nothing is mapped there, EFAULT if it cannot be.
+    pub fn make_present(&mut self, address: u64, access: Access) -> Result<(), Errno> {
+        if UserAddr::new(address).is_some_and(|at| self.table.is_mapped(at)) && access != Access::Write {
+            return Ok(());
+        }
+        self.fault(address, access).map_err(|fault| match fault {
+            Fault::NotMapped | Fault::OutOfMemory => Errno::ENOMEM,
+            Fault::NotAllowed | Fault::BeyondFile => Errno::EFAULT,
+        })
     }
 
     fn set(&mut self, user: UserAddr, frame: Frame, rights: Rights) -> Result<(), Fault> {
@@ -124,17 +144,91 @@ impl AddressSpace {
         }
         let copy = Frame::uninit().ok_or(Fault::OutOfMemory)?;
         copy.copy_from(&frame);
-        self.set(user, copy, wanted)
+        self.set(user, copy, wanted)?;
+        self.copy_around(area, user);
+        Ok(())
     }
 
     fn fault_anonymous(&mut self, area: &Area, user: UserAddr) -> Result<(), Fault> {
-        let left = to_usize((area.end - user.page().get()) / PAGE);
         let rights = area.protection.rights();
-        let mapped = self
-            .table
-            .fill(user.page(), ANONYMOUS_AROUND.min(left), rights, |_| Frame::zeroed())
-            .map_err(|_| Fault::OutOfMemory)?;
-        if mapped == 0 { Err(Fault::OutOfMemory) } else { Ok(()) }
+        if self.fault_large(area, user) {
+            return Ok(());
+        }
+        let (first, count) = self.anonymous_window(area, user);
+        let mut frames = ZeroedFrames::new(count);
+        // The page that was touched comes first: memory may end on the way.
+        let own = frames.next().ok_or(Fault::OutOfMemory)?;
+        let mut own = Some(own);
+        self.table.fill(user.page(), 1, rights, |_| own.take()).map_err(|_| Fault::OutOfMemory)?;
+        if count > 1 {
+            // The others are a present; without a table for them there is none.
+            let _ = self.table.fill(first, count, rights, |_| frames.next());
+        }
+        Ok(())
+    }
+
+    /// Maps 2 MiB at once, if the program may have them and nothing of them is there.
+    fn fault_large(&mut self, area: &Area, user: UserAddr) -> bool {
+        let start = user.get() & !(LARGE_PAGE - 1);
+        if !area.may_be_large() || start < area.start || start + LARGE_PAGE > area.end {
+            return false;
+        }
+        if !self.table.has_room_for_large(start) {
+            return false;
+        }
+        let Some((address, frame)) = UserAddr::new(start).zip(LargeFrame::zeroed()) else { return false };
+        self.table.map_large(address, frame, area.protection.rights()).is_ok()
+    }
+
+    /// Pages around `user` that come along: more the longer the program has gone through memory in order, none
+    /// if memory is short.
+    fn anonymous_window(&self, area: &Area, user: UserAddr) -> (UserAddr, usize) {
+        let at = user.page().get();
+        let around = |pages: u64| {
+            let start = at & !(pages * PAGE - 1);
+            (start, start + pages * PAGE)
+        };
+        let usage = frame::usage();
+        if usage.total - usage.used < usage.total / 16 {
+            return (user.page(), 1);
+        }
+        let mut pages = ANONYMOUS_AROUND[0];
+        for wider in &ANONYMOUS_AROUND[1..] {
+            let start = around(pages).0;
+            let is_present =
+                |address: u64| UserAddr::new(address).is_some_and(|address| self.table.is_mapped(address));
+            if start < area.start + pages * PAGE
+                || !is_present(start - PAGE)
+                || !is_present(start - pages * PAGE)
+            {
+                break;
+            }
+            pages = *wider;
+        }
+        let (start, end) = around(pages);
+        let (start, end) = (start.max(area.start), end.min(area.end));
+        UserAddr::new(start).map_or((user.page(), 1), |first| (first, to_usize((end - start) / PAGE)))
+    }
+
+    /// Copies pages around `user` that the program has mapped but not written, if that costs less than the faults it saves.
+    fn copy_around(&mut self, area: &Area, user: UserAddr) {
+        if !faults_are_dear() || !matches!(area.backing, Backing::File { is_shared: false, .. }) {
+            return;
+        }
+        let rights = area.protection.rights();
+        let start = (user.get() & !(COPY_AROUND * PAGE - 1)).max(area.start);
+        let end = ((user.get() | (COPY_AROUND * PAGE - 1)) + 1).min(area.end);
+        for address in (start..end).step_by(PAGE_SIZE).filter_map(UserAddr::new) {
+            let Some((frame, present)) = self.table.query(address) else { continue };
+            if present.write || !present.read || frame.is_held_by(2) {
+                continue;
+            }
+            let Some(copy) = Frame::uninit() else { return };
+            copy.copy_from(&frame);
+            if self.set(address, copy, rights).is_err() {
+                return;
+            }
+        }
     }
 
     fn fault_file(&mut self, area: &Area, user: UserAddr, access: Access) -> Result<(), Fault> {
@@ -162,7 +256,7 @@ impl AddressSpace {
         let count = to_usize(((start.get() | (window - 1)) + 1).min(area.end) - first) / PAGE_SIZE;
         let own = to_usize(start.get() - first) / PAGE_SIZE;
         let first_index = area.page_index(first);
-        let mut frames: [Option<Frame>; FILE_AROUND] = Default::default();
+        let mut frames: [Option<Frame>; FILE_AROUND] = [const { None }; FILE_AROUND];
         file.cached_pages(first_index, &mut frames[..count]);
         frames[own] = Some(frame);
         let first = UserAddr::new(first).ok_or(Fault::NotMapped)?;

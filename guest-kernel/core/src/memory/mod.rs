@@ -2,6 +2,7 @@
 //!
 //! * [`area`]: what is mapped where, as the program asked for it;
 //! * [`space`]: the areas and the page table; mapping, unmapping, protecting, moving;
+//! * [`remap`]: mappings that move; [`discard`]: contents that are given up;
 //! * [`fault`]: making a page present when it is touched;
 //! * [`buffer`]: the program's memory as the source or destination of a file operation.
 //!
@@ -10,8 +11,10 @@
 
 pub mod area;
 pub mod buffer;
+pub mod discard;
 pub mod fault;
 pub mod layout;
+pub mod remap;
 pub mod shared;
 pub mod space;
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The areas of a program and its page table.
 
-use super::area::{Area, Backing, Label, Protection};
+use super::area::{Advice, Area, Backing, Label, Protection};
 use super::layout::{LOWEST, Layout, MAPPINGS_LOWEST, page_up};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use septum_abi::layout::{PAGE_SIZE, USER_END};
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::UserAddr;
+use septum_guest_hal::frame::large::LARGE_PAGE;
 use septum_guest_hal::paging::{Flush, PageTable, Rights};
 
 pub(super) const PAGE: u64 = PAGE_SIZE as u64;
@@ -55,6 +56,11 @@ impl AddressSpace {
         self.table.activate();
     }
 
+    /// Makes this CPU stop using it.
+    pub fn deactivate(&self) {
+        self.table.deactivate();
+    }
+
     /// Where things go.
     #[must_use]
     pub fn layout(&self) -> Layout {
@@ -88,13 +94,28 @@ impl AddressSpace {
         label: Label,
     ) -> Result<u64, Errno> {
         let len = page_up(len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
-        let start = self.place(place, len)?;
+        // Where a large page fits in, it begins at its own boundary.
+        let align =
+            if len >= 2 * LARGE_PAGE && matches!(backing, Backing::Anonymous) { Some(0) } else { None };
+        let start = self.place(place, len, align)?;
         let end = start + len;
         if let Place::Fixed(_) = place {
             self.unmap(start, len)?;
         }
-        self.insert(Area { start, end, protection, backing, grows_to: start, label });
+        let advice = Advice::default();
+        self.insert(Area { start, end, protection, backing, grows_to: start, label, advice });
         Ok(start)
+    }
+
+    /// Says more about the areas of the range, all of which must be mapped (ENOMEM; what came before is changed).
+    pub fn advise(&mut self, start: u64, len: u64, advice: Advice, is_set: bool) -> Result<(), Errno> {
+        let end = Self::check_range(start, len)?;
+        self.split(start);
+        self.split(end);
+        for area in self.areas.range_mut(start..end).map(|(_, area)| area) {
+            area.advice.set(advice, is_set);
+        }
+        if self.covers(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 
     /// Adds an area whose place is free, joining it with a neighbour where possible.
@@ -119,7 +140,8 @@ impl AddressSpace {
         self.areas.insert(area.start, area);
     }
 
-    fn place(&self, place: Place, len: u64) -> Result<u64, Errno> {
+    /// Where a mapping of `len` bytes goes. A free choice is a multiple of 2 MiB plus `phase`, if there is one.
+    pub(super) fn place(&self, place: Place, len: u64, phase: Option<u64>) -> Result<u64, Errno> {
         let fits = |start: u64| start.checked_add(len).is_some_and(|end| end <= USER_END);
         match place {
             Place::Fixed(start) | Place::FixedFree(start) => {
@@ -142,7 +164,7 @@ impl AddressSpace {
                 if hint >= LOWEST && fits(hint) && self.is_free(hint, hint + len) {
                     return Ok(hint);
                 }
-                self.find_free(len).ok_or(Errno::ENOMEM)
+                self.find_aligned(len, phase).ok_or(Errno::ENOMEM)
             }
         }
     }
@@ -151,6 +173,13 @@ impl AddressSpace {
     #[must_use]
     pub fn is_free(&self, start: u64, end: u64) -> bool {
         self.areas.range(..end).next_back().is_none_or(|(_, area)| area.end <= start)
+    }
+
+    fn find_aligned(&self, len: u64, phase: Option<u64>) -> Option<u64> {
+        let Some(phase) = phase else { return self.find_free(len) };
+        let room = self.find_free(len.checked_add(LARGE_PAGE)?)?;
+        // The highest place in the room.
+        Some(room + LARGE_PAGE - (room.wrapping_sub(phase) & (LARGE_PAGE - 1)))
     }
 
     fn find_free(&self, len: u64) -> Option<u64> {
@@ -170,7 +199,7 @@ impl AddressSpace {
     }
 
     /// Splits areas so that none crosses `address`.
-    fn split(&mut self, address: u64) {
+    pub(super) fn split(&mut self, address: u64) {
         let Some((_, area)) = self.areas.range_mut(..address).next_back() else { return };
         if area.end <= address {
             return;
@@ -180,7 +209,7 @@ impl AddressSpace {
         self.areas.insert(address, tail);
     }
 
-    fn check_range(start: u64, len: u64) -> Result<u64, Errno> {
+    pub(super) fn check_range(start: u64, len: u64) -> Result<u64, Errno> {
         let len = page_up(len).ok_or(Errno::ENOMEM)?;
         let end = start.checked_add(len).ok_or(Errno::ENOMEM)?;
         if !start.is_multiple_of(PAGE) {
@@ -201,6 +230,8 @@ impl AddressSpace {
         if self.is_free(start, end) {
             return Ok(());
         }
+        let mut flush = Flush::new();
+        self.table.split_edges(start, end, &mut flush).map_err(|_| Errno::ENOMEM)?;
         self.write_back(start, end);
         self.split(start);
         self.split(end);
@@ -216,7 +247,6 @@ impl AddressSpace {
                 self.floor = next.start.min(self.layout.mappings_top);
             }
         }
-        let mut flush = Flush::new();
         self.table.unmap(start, end, &mut flush);
         flush.now();
         Ok(())
@@ -228,9 +258,10 @@ impl AddressSpace {
         if start == end {
             return Ok(());
         }
+        let mut flush = Flush::new();
+        self.table.split_edges(start, end, &mut flush).map_err(|_| Errno::ENOMEM)?;
         self.split(start);
         self.split(end);
-        let mut flush = Flush::new();
         let mut covered = start;
         let mut result = Ok(());
         for area in self.areas.range_mut(start..end).map(|(_, area)| area) {
@@ -253,83 +284,12 @@ impl AddressSpace {
             });
         }
         flush.now();
+        self.join(start, end);
         result?;
         if covered < end { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
-    /// `mremap`.
-    pub fn remap(
-        &mut self,
-        old: u64,
-        old_len: u64,
-        new_len: u64,
-        may_move: bool,
-        to: Option<u64>,
-    ) -> Result<u64, Errno> {
-        let old_end = Self::check_range(old, old_len).map_err(|_| Errno::EINVAL)?;
-        let new_len = page_up(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
-        let old_len = old_end - old;
-        let area = self.area_at(old).ok_or(Errno::EFAULT)?.clone();
-        if old_end > area.end {
-            return Err(Errno::EFAULT);
-        }
-        if to.is_none() {
-            if new_len <= old_len {
-                if new_len < old_len {
-                    self.unmap(old + new_len, old_len - new_len)?;
-                }
-                return Ok(old);
-            }
-            let extra_end = old.checked_add(new_len).ok_or(Errno::ENOMEM)?;
-            if old_end == area.end && extra_end <= USER_END && self.is_free(old_end, extra_end) {
-                let grown = area.part(old_end - PAGE, old_end);
-                let tail = Area { start: old_end, end: extra_end, grows_to: old_end, ..grown };
-                let tail = match tail.backing {
-                    Backing::File { .. } | Backing::Shared { .. } => {
-                        // One area for the whole: the offset runs on.
-                        self.size += extra_end - old_end;
-                        if let Some(area) = self.areas.get_mut(&area.start) {
-                            area.end = extra_end;
-                        }
-                        return Ok(old);
-                    }
-                    _ => tail,
-                };
-                self.insert(tail);
-                return Ok(old);
-            }
-            if !may_move {
-                return Err(Errno::ENOMEM);
-            }
-        }
-        let place = to.map_or(Place::Hint(0), Place::Fixed);
-        let new = self.place(place, new_len)?;
-        if to.is_some() {
-            if new < old_end && old < new + new_len {
-                return Err(Errno::EINVAL);
-            }
-            self.unmap(new, new_len)?;
-        }
-        let moved = old_len.min(new_len);
-        let part = area.part(old, old_end);
-        self.insert(Area { start: new, end: new + new_len, grows_to: new, ..part });
-        let mut flush = Flush::new();
-        self.table.relocate(old, new, moved, &mut flush).map_err(|_| Errno::ENOMEM)?;
-        flush.now();
-        self.unmap(old, old_len)?;
-        Ok(new)
-    }
-
-    /// Drops the contents of private pages (MADV_DONTNEED): they read as at first again.
-    pub fn discard(&mut self, start: u64, len: u64) -> Result<(), Errno> {
-        let end = Self::check_range(start, len)?;
-        let mut flush = Flush::new();
-        self.table.unmap(start, end, &mut flush);
-        flush.now();
-        if self.covers(start, end) { Ok(()) } else { Err(Errno::ENOMEM) }
-    }
-
-    /// Whether every page of the range is mapped.
+    /// Whether every byte of the range is mapped.
     #[must_use]
     pub fn covers(&self, start: u64, end: u64) -> bool {
         let mut at = start;
@@ -363,6 +323,21 @@ impl AddressSpace {
         }
     }
 
+    /// Joins neighbours in the range that only continue each other.
+    fn join(&mut self, start: u64, end: u64) {
+        let mut at = start;
+        while let Some((&key, area)) = self.areas.range(at..).next().filter(|(key, _)| **key <= end) {
+            at = key + 1;
+            let (next_end, area) = (area.end, area.clone());
+            if let Some((_, previous)) = self.areas.range_mut(..key).next_back()
+                && previous.continues_with(&area)
+            {
+                previous.end = next_end;
+                self.areas.remove(&key);
+            }
+        }
+    }
+
     /// Sets where the break starts.
     pub fn set_break(&mut self, start: u64) {
         (self.break_start, self.break_end) = (start, start);
@@ -388,6 +363,7 @@ impl AddressSpace {
                 backing: Backing::Anonymous,
                 grows_to: old,
                 label: Label::Heap,
+                advice: Advice::default(),
             };
             self.insert(area);
         } else if new < old && self.unmap(new, old - new).is_err() {

@@ -3,6 +3,7 @@
 use super::area::{Backing, Label, Protection};
 use super::fault::{Access, Fault};
 use super::layout::Layout;
+use super::remap::Move;
 use super::space::{AddressSpace, Place};
 use super::{buffer, buffer::UserBuffer};
 use crate::io::{Destination, Source};
@@ -87,12 +88,12 @@ fn moving_takes_the_contents_along() {
     let at = map(&space, Place::Hint(0), 2).unwrap();
     map(&space, Place::FixedFree(at + 2 * PAGE), 1).unwrap();
     buffer::write(&space, at + PAGE, b"moved").unwrap();
-    assert_eq!(space.lock().remap(at, 2 * PAGE, 9 * PAGE, false, None), Err(Errno::ENOMEM));
-    let new = space.lock().remap(at, 2 * PAGE, 9 * PAGE, true, None).unwrap();
+    assert_eq!(space.lock().remap(at, 2 * PAGE, 9 * PAGE, Move::Never, false), Err(Errno::ENOMEM));
+    let new = space.lock().remap(at, 2 * PAGE, 9 * PAGE, Move::IfNeeded, false).unwrap();
     let mut bytes = [0; 5];
     buffer::read(&space, new + PAGE, &mut bytes).unwrap();
     assert_eq!((&bytes, buffer::read(&space, at, &mut [0])), (b"moved", Err(Errno::EFAULT)));
-    assert_eq!(space.lock().remap(new, 9 * PAGE, PAGE, false, None), Ok(new));
+    assert_eq!(space.lock().remap(new, 9 * PAGE, PAGE, Move::Never, false), Ok(new));
     assert_eq!(buffer::read(&space, new + PAGE, &mut [0]), Err(Errno::EFAULT));
 }
 
@@ -139,7 +140,7 @@ fn discarded_pages_read_as_zero_again() {
     let space = space();
     let at = map(&space, Place::Hint(0), 1).unwrap();
     buffer::write(&space, at, b"gone").unwrap();
-    space.lock().discard(at, PAGE).unwrap();
+    space.lock().discard(at, PAGE, super::discard::DONTNEED).unwrap();
     let mut bytes = [1; 4];
     buffer::read(&space, at, &mut bytes).unwrap();
     assert_eq!(bytes, [0; 4]);

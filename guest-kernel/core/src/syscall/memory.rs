@@ -2,12 +2,16 @@
 
 use super::entry::{Entry, Support};
 use super::{int, uint};
-use crate::memory::area::{Backing, Label, Protection};
-use crate::memory::layout::page_up;
+use crate::memory::area::{Advice, Backing, Label, Protection};
+use crate::memory::discard;
+use crate::memory::fault::Access;
+use crate::memory::layout::{LOWEST, STACK_LIMIT, page_up};
+use crate::memory::remap::Move;
 use crate::memory::shared::SharedMemory;
 use crate::memory::space::{Place, exceeds_memory};
 use crate::process::thread::Thread;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
@@ -24,8 +28,21 @@ const MAP_HUGETLB: u32 = 0x4_0000;
 const MAP_FIXED_NOREPLACE: u32 = 0x10_0000;
 const MREMAP_MAYMOVE: u32 = 1;
 const MREMAP_FIXED: u32 = 2;
-const MADV_DONTNEED: i32 = 4;
-const MADV_FREE: i32 = 8;
+const MREMAP_DONTUNMAP: u32 = 4;
+const MAP_LOCKED: u32 = 0x2000;
+const MAP_POPULATE: u32 = 0x8000;
+const MAP_NONBLOCK: u32 = 0x1_0000;
+const MAP_STACK: u32 = 0x2_0000;
+
+/// `madvise` codes.
+mod advice {
+    pub use crate::memory::discard::{DONTNEED, FREE};
+    pub const HUGEPAGE: i32 = 14;
+    pub const NOHUGEPAGE: i32 = 15;
+    pub const POPULATE_READ: i32 = 22;
+    pub const POPULATE_WRITE: i32 = 23;
+    pub const DONTNEED_LOCKED: i32 = 24;
+}
 
 /// The family.
 pub const CALLS: &[Entry<Thread>] = &[
@@ -33,11 +50,15 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::MMAP,
         handler: |thread, a| sys_mmap(thread, a[0], a[1], uint(a[2]), uint(a[3]), int(a[4]), a[5]),
         support: Support::Partial,
-        notes: "MAP_SHARED, PRIVATE, ANONYMOUS, FIXED, FIXED_NOREPLACE; hints (STACK, NORESERVE, POPULATE, LOCKED…) are ignored; no HUGETLB, no GROWSDOWN",
+        notes: "MAP_SHARED, PRIVATE, ANONYMOUS, FIXED, FIXED_NOREPLACE, POPULATE, LOCKED, STACK (small pages), GROWSDOWN (up to 8 MiB); NORESERVE only lifts the check of size; no HUGETLB",
     },
     Entry {
         number: number::MUNMAP,
-        handler: |thread, a| thread.process.space.lock().unmap(a[0], a[1]).map(|()| 0),
+        handler: |thread, a| {
+            thread.process.space.lock().unmap(a[0], a[1])?;
+            discard::relieve();
+            Ok(0)
+        },
         support: Support::Full,
         notes: "",
     },
@@ -50,12 +71,16 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::MREMAP,
         handler: |thread, a| sys_mremap(thread, a[0], a[1], a[2], uint(a[3]), a[4]),
-        support: Support::Partial,
-        notes: "MREMAP_MAYMOVE, MREMAP_FIXED; no DONTUNMAP",
+        support: Support::Full,
+        notes: "",
     },
     Entry {
         number: number::BRK,
-        handler: |thread, a| Ok(to_result(thread.process.space.lock().move_break(a[0]))),
+        handler: |thread, a| {
+            let end = thread.process.space.lock().move_break(a[0]);
+            discard::relieve();
+            Ok(to_result(end))
+        },
         support: Support::Full,
         notes: "",
     },
@@ -63,7 +88,7 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::MADVISE,
         handler: |thread, a| sys_madvise(thread, a[0], a[1], int(a[2])),
         support: Support::Partial,
-        notes: "DONTNEED drops private pages; FREE and hints are accepted and without effect",
+        notes: "DONTNEED and FREE drop pages at once; POPULATE_READ, POPULATE_WRITE, HUGEPAGE, NOHUGEPAGE; other hints are accepted and without effect; no REMOVE",
     },
     Entry {
         number: number::MSYNC,
@@ -74,8 +99,8 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::MINCORE,
         handler: |thread, a| sys_mincore(thread, a[0], a[1], a[2]),
-        support: Support::Partial,
-        notes: "every mapped page is said to be resident",
+        support: Support::Full,
+        notes: "of a file's pages, those that are mapped count",
     },
     Entry {
         number: number::MLOCK,
@@ -145,9 +170,6 @@ fn sys_mmap(
     if flags & MAP_HUGETLB != 0 {
         return Err(Errno::ENOMEM);
     }
-    if flags & MAP_GROWSDOWN != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
     let len = page_up(len).ok_or(Errno::ENOMEM)?;
     let backing = if flags & MAP_ANONYMOUS == 0 {
         file_backing(thread, fd, offset, protection, is_shared)?
@@ -165,8 +187,43 @@ fn sys_mmap(
         MAP_FIXED => Place::Fixed(address),
         _ => Place::FixedFree(address),
     };
-    let mut space = thread.process.space.lock();
-    space.map(place, len, protection, backing, Label::None).map(to_result)
+    let start = {
+        let mut space = thread.process.space.lock();
+        let start = space.map(place, len, protection, backing, Label::None)?;
+        if flags & MAP_STACK != 0 && !is_shared {
+            space.advise(start, len, Advice::SMALL_PAGES, true)?;
+        }
+        if flags & MAP_LOCKED != 0 {
+            space.advise(start, len, Advice::LOCKED, true)?;
+        }
+        if flags & MAP_GROWSDOWN != 0 && !is_shared {
+            space.let_grow(start, start.saturating_sub(STACK_LIMIT.saturating_sub(len)).max(LOWEST));
+        }
+        start
+    };
+    let is_populated = flags & MAP_POPULATE != 0 && flags & MAP_NONBLOCK == 0;
+    if is_populated || flags & MAP_LOCKED != 0 {
+        let access = if is_private_and_writable { Access::Write } else { Access::Read };
+        // What cannot be made present now is made when it is touched, or not.
+        let _ = populate(thread, start, start + len, access);
+    }
+    Ok(to_result(start))
+}
+
+/// Makes the pages of a range present.
+fn populate(thread: &Thread, start: u64, end: u64, access: Access) -> Result<(), Errno> {
+    let mut at = start;
+    while at < end {
+        let mut space = thread.process.space.lock();
+        // A few at a time: other threads want to go on.
+        for _ in 0..64 {
+            if at < end {
+                space.make_present(at, access)?;
+                at += PAGE_SIZE as u64;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn file_backing(
@@ -219,23 +276,48 @@ fn sys_mremap(
     flags: u32,
     new: u64,
 ) -> Result<usize, Errno> {
-    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED) != 0
-        || (flags & MREMAP_FIXED != 0 && flags & MREMAP_MAYMOVE == 0)
-    {
+    let may_move = flags & MREMAP_MAYMOVE != 0;
+    let needs_move = flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0;
+    if flags & !(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) != 0 || (needs_move && !may_move) {
         return Err(Errno::EINVAL);
     }
-    let to = (flags & MREMAP_FIXED != 0).then_some(new);
-    let mut space = thread.process.space.lock();
-    space.remap(old, old_len, new_len, flags & MREMAP_MAYMOVE != 0, to).map(to_result)
+    let keeps_old = flags & MREMAP_DONTUNMAP != 0;
+    let to = match flags & MREMAP_FIXED != 0 {
+        true => Move::To(new),
+        false if keeps_old => Move::Always,
+        false if may_move => Move::IfNeeded,
+        false => Move::Never,
+    };
+    let place = thread.process.space.lock().remap(old, old_len, new_len, to, keeps_old)?;
+    discard::relieve();
+    Ok(to_result(place))
 }
 
 /// `madvise(2)`
-fn sys_madvise(thread: &Thread, address: u64, len: u64, advice: i32) -> Result<usize, Errno> {
-    match advice {
-        MADV_DONTNEED => thread.process.space.lock().discard(address, len).map(|()| 0),
-        0..=3 | MADV_FREE | 10..=19 => Ok(0),
-        _ => Err(Errno::EINVAL),
+fn sys_madvise(thread: &Thread, address: u64, len: u64, code: i32) -> Result<usize, Errno> {
+    if !address.is_multiple_of(PAGE_SIZE as u64) {
+        return Err(Errno::EINVAL);
     }
+    let end = page_up(len).and_then(|len| address.checked_add(len)).ok_or(Errno::EINVAL)?;
+    let space = &thread.process.space;
+    match code {
+        advice::DONTNEED | advice::DONTNEED_LOCKED | advice::FREE => {
+            let result = space.lock().discard(address, len, code);
+            discard::relieve();
+            result?;
+        }
+        advice::HUGEPAGE => space.lock().advise(address, len, Advice::SMALL_PAGES, false)?,
+        advice::NOHUGEPAGE => space.lock().advise(address, len, Advice::SMALL_PAGES, true)?,
+        advice::POPULATE_READ => populate(thread, address, end, Access::Read)?,
+        advice::POPULATE_WRITE => populate(thread, address, end, Access::Write)?,
+        0..=3 | 10..=21 => {
+            if !space.lock().covers(address, end) {
+                return Err(Errno::ENOMEM);
+            }
+        }
+        _ => return Err(Errno::EINVAL),
+    }
+    Ok(0)
 }
 
 /// `msync(2)`
@@ -256,11 +338,21 @@ fn sys_mincore(thread: &Thread, address: u64, len: u64, vector: u64) -> Result<u
         return Err(Errno::EINVAL);
     }
     let end = page_up(len).and_then(|len| address.checked_add(len)).ok_or(Errno::ENOMEM)?;
-    if !thread.process.space.lock().covers(address, end) {
-        return Err(Errno::ENOMEM);
-    }
-    for page in 0..(end - address) / PAGE_SIZE as u64 {
-        crate::memory::buffer::write(&thread.process.space, vector.wrapping_add(page), &[1])?;
+    let mut states = Vec::new();
+    let mut at = address;
+    while at < end {
+        let part = end.min(at + (256 * PAGE_SIZE) as u64);
+        states.clear();
+        {
+            let space = thread.process.space.lock();
+            if !space.covers(at, part) {
+                return Err(Errno::ENOMEM);
+            }
+            space.residency(at, part, |is_present| states.push(u8::from(is_present)));
+        }
+        let to = vector.wrapping_add((at - address) / PAGE_SIZE as u64);
+        crate::memory::buffer::write(&thread.process.space, to, &states)?;
+        at = part;
     }
     Ok(0)
 }
