@@ -15,6 +15,7 @@ use crate::memory::layout::STACK_LIMIT;
 use crate::memory::space::Place;
 use crate::memory::{AddressSpace, buffer};
 use alloc::vec::Vec;
+use core::ffi::CStr;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
@@ -49,9 +50,14 @@ pub struct Facts<'a> {
 
 /// Addresses of strings that lie one after the other from `address` on.
 fn pointers(strings: &[u8], count: usize, mut address: u64, into: &mut Vec<u8>) {
-    for string in strings.split_inclusive(|&byte| byte == 0).take(count) {
+    let mut rest = strings;
+    for _ in 0..count {
+        // Looks at words instead of bytes.
+        let Ok(string) = CStr::from_bytes_until_nul(rest) else { break };
+        let len = string.count_bytes() + 1;
         into.extend_from_slice(&address.to_le_bytes());
-        address += string.len() as u64;
+        address += len as u64;
+        rest = &rest[len..];
     }
     into.extend_from_slice(&0u64.to_le_bytes());
 }
