@@ -33,7 +33,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a program in a partition of its own
-    Run(Run),
+    Run(Box<Run>),
     /// Tell what this host can do, what is missing, and how to get it
     Doctor(Doctor),
     /// Print the version
@@ -204,7 +204,7 @@ mod tests {
     fn run(line: &[&str]) -> Result<Run, clap::Error> {
         let line = ["septum", "run"].iter().chain(line);
         Arguments::try_parse_from(line).map(|arguments| match arguments.command {
-            Command::Run(run) => run,
+            Command::Run(run) => *run,
             other => panic!("{other:?}"),
         })
     }
@@ -271,7 +271,7 @@ pub mod tests_support {
     /// The spec of a whole command line.
     pub fn spec_of(line: &[&str]) -> PartitionSpec {
         match Arguments::try_parse_from(line).map(|arguments| arguments.command) {
-            Ok(Command::Run(run)) => crate::resolve::resolve(run),
+            Ok(Command::Run(run)) => crate::resolve::resolve(*run),
             other => panic!("{other:?}"),
         }
     }

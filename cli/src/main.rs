@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         return septum_worker::main(arguments);
     }
     match args::parse() {
-        Ok(Command::Run(run)) => run::run(run, epoch_ns),
+        Ok(Command::Run(run)) => run::run(*run, epoch_ns),
         Ok(Command::Doctor(options)) => doctor::doctor(&options),
         Ok(Command::Version) => {
             message::print(&format!("septum {}\n", env!("CARGO_PKG_VERSION")));

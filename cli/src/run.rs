@@ -89,6 +89,10 @@ fn tell_details(ended: &Ended) {
             message::stage(&septum_worker::Stage { what: what.to_owned(), at_us });
         }
     }
+    let threads = &ended.stats.threads;
+    if let Some(why) = &threads.refusal {
+        message::tell(&format!("septum: this host refused {} threads: {why}", threads.refused));
+    }
     if !ended.stats.syscalls_missing.is_empty() {
         let missing: Vec<String> =
             ended.stats.syscalls_missing.iter().map(|(name, count)| format!("{name} ({count})")).collect();

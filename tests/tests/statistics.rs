@@ -45,6 +45,8 @@ fn a_run_is_measured() {
     assert!(number(&document, "/memory/worker_pss_bytes") > 0);
     let exits = document["exits"].as_object().expect("exits by reason");
     assert!(exits.values().filter_map(Value::as_u64).sum::<u64>() > 0, "{document:#}");
+    assert_eq!((number(&document, "/threads/peak"), number(&document, "/threads/refused")), (1, 0));
+    assert!((1..=256).contains(&number(&document, "/threads/limit")), "{document:#}");
     assert!(document["privilege"].as_str().is_some_and(|mode| !mode.is_empty()), "{document:#}");
 }
 

@@ -35,6 +35,8 @@ pub struct PartitionStats {
     pub interrupts: u64,
     /// Memory.
     pub memory: MemoryStats,
+    /// Threads of the program, each a virtual CPU.
+    pub threads: ThreadStats,
     /// How the guest kernel is kept apart from the program: `ring0`, …
     pub privilege: String,
 }
@@ -67,6 +69,20 @@ pub struct MemoryStats {
     pub kernel_bytes: u64,
     /// Proportional set size of the worker process without the partition's RAM.
     pub worker_pss_bytes: u64,
+}
+
+/// Threads of the program. One that ended makes room for the next, so these are no counts of threads ever started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadStats {
+    /// How many there could be at once: `--threads`, or less where the host or the privilege mode allows less.
+    pub limit: u32,
+    /// Most that there were at once.
+    pub peak: u64,
+    /// How many the host, not the limit, refused.
+    pub refused: u64,
+    /// Why it refused the first of them.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub refusal: Option<String>,
 }
 
 /// How a partition ended.

@@ -14,5 +14,5 @@ mod vm;
 pub use kvm_bindings::{CpuId, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcrs};
 pub use probe::{Capability, HostReport, probe};
 pub use system::{Kvm, KvmError};
-pub use vcpu::{Exit, Kicker, Vcpu, VcpuState};
+pub use vcpu::{Exit, Kicker, Vcpu, VcpuState, stop_all};
 pub use vm::Vm;

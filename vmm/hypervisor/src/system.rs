@@ -107,6 +107,12 @@ impl Kvm {
         self.device.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).map_err(failed("KVM_GET_SUPPORTED_CPUID"))
     }
 
+    /// vCPUs that a virtual machine can have at most.
+    #[must_use]
+    pub fn max_vcpus(&self) -> usize {
+        self.device.get_max_vcpus()
+    }
+
     pub(crate) fn device(&self) -> &Device {
         &self.device
     }

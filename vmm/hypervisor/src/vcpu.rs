@@ -1,11 +1,13 @@
 //! A virtual CPU.
 //!
-//! A vCPU belongs to the thread that runs it. To make that thread come back from the guest, another one calls
-//! [`Kicker::stop`]: it sets a flag that is looked at before every run, and sends a signal, which ends a run
+//! A vCPU belongs to the thread that runs it. To make such threads come back from the guest, another one calls
+//! [`stop_all`]: it sets a flag that is looked at before every run, and sends a signal, which ends a run
 //! in progress. The handler does nothing.
 
 use crate::system::{KvmError, failed};
-use kvm_bindings::{CpuId, Msrs, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_xcrs};
+use kvm_bindings::{
+    CpuId, KVM_MP_STATE_RUNNABLE, Msrs, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_xcrs,
+};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::io;
 use std::sync::Arc;
@@ -105,7 +107,7 @@ impl Vcpu {
         msrs.as_slice().first().map(|entry| entry.data).ok_or_else(|| refused(libc::EIO))
     }
 
-    /// Sets everything.
+    /// Sets everything, and makes it ready to run: nobody has to send a vCPU other than the first an INIT.
     ///
     /// # Errors
     /// KVM refused a part of it.
@@ -131,7 +133,8 @@ impl Vcpu {
                 return Err(refused());
             }
         }
-        Ok(())
+        let runnable = kvm_mp_state { mp_state: KVM_MP_STATE_RUNNABLE };
+        self.fd.set_mp_state(runnable).map_err(failed("KVM_SET_MP_STATE"))
     }
 
     /// Makes kicks work in this process. Once is enough.
@@ -188,7 +191,7 @@ impl Vcpu {
     }
 }
 
-/// Makes a vCPU's thread come back from the guest, for good.
+/// Makes a vCPU's thread come back from the guest.
 #[derive(Debug)]
 pub struct Kicker<T> {
     thread: std::thread::JoinHandle<T>,
@@ -202,32 +205,29 @@ impl<T> Kicker<T> {
         Self { thread, stop }
     }
 
-    /// Whether the thread has ended by itself.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.thread.is_finished()
-    }
-
     /// Interrupts the guest once; it goes on.
     pub fn interrupt(&self) {
         // A thread that has ended needs no interruption.
         let _ = self.thread.kill(kick_signal());
     }
+}
 
-    /// Kicks until the thread ends, and returns what it returned.
-    ///
-    /// A signal that arrives between the thread's look at the flag and its entry into the guest is lost, so the kick is repeated.
-    ///
-    /// # Errors
-    /// The thread panicked.
-    pub fn stop(self) -> std::thread::Result<T> {
-        self.stop.store(true, Ordering::Release);
-        while !self.thread.is_finished() {
-            if self.thread.kill(kick_signal()).is_err() {
-                break;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-        self.thread.join()
+/// Kicks until all the threads have ended, and returns what they returned.
+///
+/// A signal that arrives between a thread's look at its flag and its entry into the guest is lost, so kicks are
+/// repeated. An `Err` is a thread that panicked.
+pub fn stop_all<T>(kickers: Vec<Kicker<T>>) -> Vec<std::thread::Result<T>> {
+    for kicker in &kickers {
+        kicker.stop.store(true, Ordering::Release);
     }
+    let mut running: Vec<&Kicker<T>> = kickers.iter().collect();
+    loop {
+        running.retain(|kicker| !kicker.thread.is_finished());
+        if running.is_empty() {
+            break;
+        }
+        running.iter().for_each(|kicker| kicker.interrupt());
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    kickers.into_iter().map(|kicker| kicker.thread.join()).collect()
 }

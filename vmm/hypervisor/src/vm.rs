@@ -2,7 +2,10 @@
 
 use crate::system::{KvmError, failed};
 use crate::vcpu::Vcpu;
-use kvm_bindings::{KVM_MEM_READONLY, kvm_msi, kvm_userspace_memory_region};
+use kvm_bindings::{
+    KVM_CAP_X2APIC_API, KVM_MEM_READONLY, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+    KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi, kvm_userspace_memory_region,
+};
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use std::io;
 use vm_memory::{Address, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
@@ -57,10 +60,21 @@ impl Vm {
         self.fd.create_irq_chip().map_err(failed("KVM_CREATE_IRQCHIP"))
     }
 
+    /// Lets local APIC ids go beyond 255, and 255 itself be one: in x2APIC mode only.
+    ///
+    /// # Errors
+    /// KVM cannot.
+    pub fn use_wide_apic_ids(&self) -> Result<(), KvmError> {
+        let flags = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+        let args = [u64::from(flags), 0, 0, 0];
+        let cap = kvm_enable_cap { cap: KVM_CAP_X2APIC_API, args, ..kvm_enable_cap::default() };
+        self.fd.enable_cap(&cap).map_err(failed("KVM_CAP_X2APIC_API"))
+    }
+
     /// A new virtual CPU.
     ///
     /// # Errors
-    /// KVM refused.
+    /// KVM refused: it has no more of them (`EINVAL`), or not now.
     pub fn create_vcpu(&self, id: u32) -> Result<Vcpu, KvmError> {
         Ok(Vcpu::new(self.fd.create_vcpu(u64::from(id)).map_err(failed("KVM_CREATE_VCPU"))?))
     }

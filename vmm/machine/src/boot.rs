@@ -92,6 +92,11 @@ fn configuration(spec: &MachineSpec, closed_streams: u32) -> Vec<u8> {
     blob
 }
 
+/// The first guest-physical byte that the guest may use as it likes.
+pub fn free_start(config: MemoryRange) -> u64 {
+    (config.start + config.len).next_multiple_of(PAGE_SIZE as u64)
+}
+
 /// Writes the boot page.
 pub fn write_boot_page(
     ram: &GuestRam,
@@ -103,7 +108,7 @@ pub fn write_boot_page(
     let mut page = BootPage {
         magic: BOOT_MAGIC,
         version: septum_abi::VERSION,
-        free_start: (config.start + config.len).next_multiple_of(PAGE_SIZE as u64),
+        free_start: free_start(config),
         config_address: config.start,
         config_len: config.len,
         ecam_base: ECAM_BASE,

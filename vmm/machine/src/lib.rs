@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! spec ──► image (guest kernel ELF) ──┐
-//!          boot (tables, boot page) ──┼─► Machine ──run──► vcpu loop ──► bus ──► devices
-//!          cpu (registers, CPUID) ────┘                      │
-//!          outcome ◄── report (what the guest said) ◄────────┘
+//!          boot (tables, boot page) ──┼─► Machine ──run──► vcpus ══► run_loop ──► bus ──► devices
+//!          cpu (registers, CPUID) ────┘                                 │
+//!          outcome ◄── report (what the guest said) ◄───────────────────┘
 //! ```
 #![forbid(unsafe_code)]
 
@@ -17,9 +17,11 @@ mod machine;
 mod outcome;
 mod profile;
 mod report;
+mod run_loop;
 mod spec;
 mod symbols;
 mod tables;
+mod vcpus;
 
 pub use machine::{Machine, MachineError, StopHandle};
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};

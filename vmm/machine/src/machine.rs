@@ -1,26 +1,26 @@
 //! A machine's life: made, run once, gone.
 //!
-//! The thread that calls [`Machine::run`] waits; the vCPU has a thread of its own, devices have two. Whichever ends
+//! The thread that calls [`Machine::run`] waits; each vCPU has a thread of its own, devices have two. Whichever ends
 //! the partition (the guest, or a [`StopHandle`]) sends a message to the waiting thread, which then stops the others in
-//! order: vCPU first, so that nobody kicks devices any more, then the devices.
+//! order: vCPUs first, so that nobody kicks devices any more, then the devices.
 
 use crate::boot::{self, BootError, LateFacts};
 use crate::bus::{Bus, VmServices};
 use crate::cpu::CpuPolicy;
 use crate::outcome::{End, MachineStats, Outcome, StopReason};
-use crate::profile::{SAMPLE_PERIOD, Samples};
+use crate::profile::SAMPLE_PERIOD;
 use crate::report::{self, TscBase};
+use crate::run_loop::VcpuEnd;
 use crate::spec::{MachineResources, MachineSpec};
-use septum_abi::control::Command;
-use septum_abi::layout::{COMMAND_PORT, FIRST_VCPU_AREA, PCI_WINDOW};
+use crate::vcpus::{self, Vcpus};
+use septum_abi::layout::{FIRST_VCPU_AREA, PCI_WINDOW};
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
 use septum_devices::pci::{PciBus, PciError};
 use septum_devices::virtio::console::{Console, ConsolePorts, ControlPort};
 use septum_devices::virtio::entropy::Entropy;
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
-use septum_hypervisor::{Exit, Kicker, KvmError, Vcpu};
+use septum_hypervisor::{KvmError, Vcpu};
 use septum_memory::{GuestRam, MemoryError};
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,31 +50,18 @@ pub enum MachineError {
     Thread(#[source] io::Error),
 }
 
-enum Message {
-    /// The vCPU will not run again.
+/// What ends a partition.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A vCPU will not run again.
     Ended(VcpuEnd),
+    /// Somebody outside.
     Stop(StopReason),
-}
-
-/// Why the vCPU stopped.
-enum VcpuEnd {
-    /// The report says how the guest ended.
-    Reported,
-    /// KVM or the guest broke.
-    Broken(String),
-    /// Kicked.
-    Kicked,
 }
 
 /// Stops a machine from another thread.
 #[derive(Clone, Debug)]
 pub struct StopHandle(Sender<Message>);
-
-impl std::fmt::Debug for Message {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("message")
-    }
-}
 
 impl StopHandle {
     /// Ends the partition. The first end, this or the guest's own, counts.
@@ -86,17 +73,14 @@ impl StopHandle {
 
 /// A partition, ready to run.
 pub struct Machine {
-    vcpu: Option<Vcpu>,
-    bus: Arc<Bus>,
+    first: Vcpu,
+    vcpus: Arc<Vcpus>,
     ram: GuestRam,
     threads: Vec<DeviceThread>,
     sender: Sender<Message>,
     receiver: Receiver<Message>,
     stats: MachineStats,
     tsc_khz: u64,
-    tsc_base: TscBase,
-    profile: bool,
-    samples: Samples,
     is_ending: Arc<AtomicBool>,
     /// Dropped last: memory slots go with it.
     _vm: Arc<septum_hypervisor::Vm>,
@@ -143,19 +127,23 @@ impl Machine {
         pci.add_virtio(Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;
         let entropy = Entropy::new(streams.handle()).map_err(|e| MachineError::Device("entropy", e))?;
         pci.add_virtio(Box::new(entropy)).map_err(|e| MachineError::Bus("entropy", e))?;
+        let mut vcpu_limit = vcpus::limit(spec.vcpu_limit, kvm.max_vcpus(), spec.privilege);
+        if vcpu_limit > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
+            vcpu_limit = vcpus::XAPIC_LIMIT;
+        }
         // Slots and doorbells are in place: with the interrupt controller there, changing them takes much longer.
         vm.create_irqchip()?;
-        let vcpu = vm.create_vcpu(0)?;
+        let first = vm.create_vcpu(0)?;
         let (kernel, config) = boot::prepare(&ram, &ranges, spec, closed_streams, spec.privilege)?;
         let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus, spec.privilege);
-        policy.apply(&vcpu, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
-        let tsc_khz = u64::from(vcpu.tsc_khz()?);
+        policy.apply(&first, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
+        let tsc_khz = u64::from(first.tsc_khz()?);
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
             tsc_khz,
             has_tsc_deadline: policy.has_tsc_deadline,
             privilege: spec.privilege,
-            vcpu_limit: spec.vcpu_limit,
+            vcpu_limit,
         };
         boot::write_boot_page(&ram, &ranges, config, spec, facts)?;
 
@@ -164,22 +152,31 @@ impl Machine {
             created_ns,
             guest_limit_bytes: spec.memory_bytes,
             kernel_bytes: kernel.end,
+            vcpu_limit,
             privilege: spec.privilege.name(),
             ..MachineStats::default()
         };
-        let bus = Arc::new(Bus { pci });
+        let parts = vcpus::Parts {
+            vm: Arc::clone(&vm),
+            ram: ram.clone(),
+            policy,
+            free_start: boot::free_start(config),
+            kernel,
+            privilege: spec.privilege,
+            limit: vcpu_limit,
+            bus: Arc::new(Bus { pci }),
+            is_profiled: spec.profile,
+        };
+        let vcpus = Vcpus::new(parts, sender.clone());
         Ok(Self {
-            vcpu: Some(vcpu),
-            bus,
+            first,
+            vcpus,
             ram,
             threads: vec![streams, files],
             sender,
             receiver,
             stats,
             tsc_khz,
-            tsc_base: TscBase::default(),
-            profile: spec.profile,
-            samples: Samples::default(),
             is_ending,
             _vm: vm,
         })
@@ -194,62 +191,58 @@ impl Machine {
     /// Runs the partition to its end.
     #[must_use]
     pub fn run(mut self) -> Outcome {
-        match self.run_vcpu() {
-            Ok((end, exits)) => self.finish(end, exits),
+        let Self { first, vcpus, .. } = self;
+        let tsc_base = match prepare_to_run(&first, &self.ram, self.tsc_khz) {
+            Ok(base) => base,
             Err(message) => {
-                let end = End::Failed { message };
-                Outcome { end, stats: self.stats, log: String::new() }
+                return Outcome { end: End::Failed { message }, stats: self.stats, log: String::new() };
             }
-        }
-    }
-
-    fn run_vcpu(&mut self) -> Result<(Ending, Exits), String> {
-        Vcpu::prepare_process().map_err(|error| format!("cannot install the kick handler: {error}"))?;
-        let tsc = self.vcpu.as_ref().map_or(Ok(0), Vcpu::tsc).map_err(|error| error.to_string())?;
-        boot::write_clock_page(&self.ram, tsc, self.tsc_khz).map_err(|error| error.to_string())?;
-        let start_ns = boot::monotonic_ns();
-        self.stats.first_guest_instruction_ns = Some(start_ns);
-        self.tsc_base = TscBase { tsc, ns: start_ns, khz: self.tsc_khz };
-
-        let vcpu = self.vcpu.take().ok_or("the machine ran already")?;
-        let profile = self.profile;
-        let (stop, bus, sender) = (vcpu.stop_flag(), Arc::clone(&self.bus), self.sender.clone());
-        let thread = std::thread::Builder::new()
-            .name("vcpu/0".into())
-            .spawn(move || {
-                let (end, exits, samples) = run_loop(vcpu, &bus, profile);
-                let _ = sender.send(Message::Ended(end));
-                (exits, samples)
-            })
-            .map_err(|error| format!("cannot start the vCPU's thread: {error}"))?;
-        let kicker = Kicker::new(thread, stop);
-        let message =
-            if self.profile { sample_until_message(&kicker, &self.receiver) } else { self.receiver.recv() };
-        let (exits, samples) = kicker.stop().map_err(|_| "the vCPU's thread panicked".to_owned())?;
-        self.stats.exit_ns = boot::monotonic_ns();
-        self.samples = samples;
-        Ok(match message {
-            Ok(Message::Ended(VcpuEnd::Reported)) => (Ending::Reported, exits),
-            Ok(Message::Ended(VcpuEnd::Broken(message))) => (Ending::Known(End::Failed { message }), exits),
-            Ok(Message::Stop(reason)) => (Ending::Known(End::Stopped(reason)), exits),
-            Ok(Message::Ended(VcpuEnd::Kicked)) | Err(_) => {
-                (Ending::Known(End::Failed { message: "the vCPU stopped for no reason".into() }), exits)
+        };
+        self.stats.first_guest_instruction_ns = Some(tsc_base.ns);
+        let message = match vcpus.start_first(first) {
+            Err(error) => {
+                Ok(Message::Ended(VcpuEnd::Broken(format!("cannot start the vCPU's thread: {error}"))))
             }
-        })
-    }
-
-    fn finish(self, ending: Ending, exits: Exits) -> Outcome {
+            Ok(()) if vcpus.is_profiled() => sample_until_message(&vcpus, &self.receiver),
+            Ok(()) => self.receiver.recv(),
+        };
+        let total = vcpus.stop_all();
+        let exit_ns = boot::monotonic_ns();
         self.is_ending.store(true, Ordering::Relaxed);
         for mut thread in self.threads {
             thread.stop();
         }
+
         let mut stats = self.stats;
-        stats.exits = exits;
-        let mut outcome = report::outcome(&self.ram, ending.known(), stats, self.tsc_base);
-        if self.profile {
-            outcome.log.push_str(&self.samples.describe());
+        stats.exit_ns = exit_ns;
+        stats.exits = total.account.exits;
+        (stats.vcpus_peak, stats.vcpus_refused, stats.vcpu_refusal) =
+            (total.count, total.refused, total.refusal);
+        let mut outcome = report::outcome(&self.ram, known_end(message), stats, tsc_base);
+        if vcpus.is_profiled() {
+            outcome.log.push_str(&total.account.samples.describe());
         }
         outcome
+    }
+}
+
+/// The last that is done before the guest's first instruction: from here its clock runs.
+fn prepare_to_run(first: &Vcpu, ram: &GuestRam, tsc_khz: u64) -> Result<TscBase, String> {
+    Vcpu::prepare_process().map_err(|error| format!("cannot install the kick handler: {error}"))?;
+    let tsc = first.tsc().map_err(|error| error.to_string())?;
+    boot::write_clock_page(ram, tsc, tsc_khz).map_err(|error| error.to_string())?;
+    Ok(TscBase { tsc, ns: boot::monotonic_ns(), khz: tsc_khz })
+}
+
+/// How the partition ended, if its report does not say so.
+fn known_end(message: Result<Message, RecvError>) -> Option<End> {
+    match message {
+        Ok(Message::Ended(VcpuEnd::Reported)) => None,
+        Ok(Message::Ended(VcpuEnd::Broken(message))) => Some(End::Failed { message }),
+        Ok(Message::Stop(reason)) => Some(End::Stopped(reason)),
+        Ok(Message::Ended(VcpuEnd::Kicked)) | Err(_) => {
+            Some(End::Failed { message: "the vCPUs stopped for no reason".into() })
+        }
     }
 }
 
@@ -260,88 +253,13 @@ impl ControlPort for NoMessages {
     fn message(&self, _message: &[u8]) {}
 }
 
-/// How the run ended, as far as the machine itself knows.
-enum Ending {
-    Reported,
-    Known(End),
-}
-
-impl Ending {
-    fn known(self) -> Option<End> {
-        match self {
-            Self::Reported => None,
-            Self::Known(end) => Some(end),
-        }
-    }
-}
-
-/// Exits by reason.
-type Exits = BTreeMap<&'static str, u64>;
-
-/// Waits for a message, interrupting the guest now and then so that its thread looks where it is.
-fn sample_until_message<T>(kicker: &Kicker<T>, receiver: &Receiver<Message>) -> Result<Message, RecvError> {
+/// Waits for a message, interrupting the guest now and then so that its threads look where it is.
+fn sample_until_message(vcpus: &Vcpus, receiver: &Receiver<Message>) -> Result<Message, RecvError> {
     loop {
         match receiver.recv_timeout(SAMPLE_PERIOD) {
             Ok(message) => return Ok(message),
             Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
-            Err(RecvTimeoutError::Timeout) => kicker.interrupt(),
+            Err(RecvTimeoutError::Timeout) => vcpus.interrupt_all(),
         }
-    }
-}
-
-fn run_loop(mut vcpu: Vcpu, bus: &Bus, profile: bool) -> (VcpuEnd, Exits, Samples) {
-    let mut exits = Exits::new();
-    let mut samples = Samples::default();
-    let stop = vcpu.stop_flag();
-    loop {
-        let (reason, end) = match vcpu.run() {
-            Ok(Exit::MmioRead(address, data)) => {
-                bus.read(address, data);
-                ("mmio_read", None)
-            }
-            Ok(Exit::MmioWrite(address, data)) => {
-                bus.write(address, data);
-                ("mmio_write", None)
-            }
-            Ok(Exit::PortWrite(COMMAND_PORT, data)) => ("command", command(data)),
-            Ok(Exit::PortWrite(..)) => ("port_write", None),
-            Ok(Exit::PortRead(_, data)) => {
-                data.fill(0xff);
-                ("port_read", None)
-            }
-            Ok(Exit::Interrupted) if stop.load(Ordering::Acquire) => ("kick", Some(VcpuEnd::Kicked)),
-            Ok(Exit::Interrupted) => ("signal", None),
-            Ok(Exit::Halted) => ("halt", None),
-            Ok(Exit::Shutdown) => {
-                ("shutdown", Some(VcpuEnd::Broken("the guest kernel took a triple fault".into())))
-            }
-            Ok(Exit::Failed(message)) => ("failed", Some(VcpuEnd::Broken(format!("KVM: {message}")))),
-            Ok(Exit::Other(what)) => ("other", Some(VcpuEnd::Broken(format!("KVM returned {what}")))),
-            Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
-        };
-        *exits.entry(reason).or_default() += 1;
-        if profile
-            && reason == "signal"
-            && let Ok(regs) = vcpu.regs()
-        {
-            samples.add(regs.rip);
-        }
-        if let Some(mut end) = end {
-            if let VcpuEnd::Broken(message) = &mut end
-                && let Ok(regs) = vcpu.regs()
-            {
-                message.push_str(&format!(" (at {:#x})", regs.rip));
-            }
-            return (end, exits, samples);
-        }
-    }
-}
-
-/// What the guest wrote to the command port.
-fn command(data: &[u8]) -> Option<VcpuEnd> {
-    let number = <[u8; 4]>::try_from(data).map(u32::from_le_bytes).ok()?;
-    match Command::from_number(number)? {
-        Command::Exit | Command::Panic => Some(VcpuEnd::Reported),
-        Command::Log | Command::StartVcpu => None,
     }
 }

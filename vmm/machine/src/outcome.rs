@@ -102,6 +102,14 @@ pub struct MachineStats {
     pub guest_peak_bytes: u64,
     /// Guest kernel: image, boot structures and fixed tables.
     pub kernel_bytes: u64,
+    /// vCPUs there may be at most.
+    pub vcpu_limit: u32,
+    /// Most vCPUs there were.
+    pub vcpus_peak: u64,
+    /// vCPUs that the host, not the limit, refused.
+    pub vcpus_refused: u64,
+    /// Why it refused the first of them.
+    pub vcpu_refusal: Option<String>,
     /// The privilege mode that the guest kernel ran in.
     pub privilege: &'static str,
     /// Whether `syscall` stays in ring 3 on this host.

@@ -23,6 +23,13 @@ impl Samples {
         *self.0.entry(rip).or_default() += 1;
     }
 
+    /// Adds those of another thread.
+    pub fn merge(&mut self, other: Self) {
+        for (rip, count) in other.0 {
+            *self.0.entry(rip).or_default() += count;
+        }
+    }
+
     /// A table, the busiest function first.
     pub fn describe(&self) -> String {
         let symbols = Symbols::of_kernel();

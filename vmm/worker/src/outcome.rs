@@ -151,6 +151,12 @@ fn translate_stats(
             kernel_bytes: machine.kernel_bytes,
             worker_pss_bytes: 0,
         },
+        threads: stats::ThreadStats {
+            limit: machine.vcpu_limit,
+            peak: machine.vcpus_peak,
+            refused: machine.vcpus_refused,
+            refusal: machine.vcpu_refusal,
+        },
         privilege: machine.privilege.to_owned(),
     }
 }

@@ -1,0 +1,104 @@
+//! What a vCPU's thread does: runs the guest, serves its exits, until somebody ends the partition.
+
+use crate::profile::Samples;
+use crate::vcpus::Vcpus;
+use septum_abi::control::Command;
+use septum_abi::layout::COMMAND_PORT;
+use septum_hypervisor::{Exit, Vcpu};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Exits by reason.
+pub type Exits = BTreeMap<&'static str, u64>;
+
+/// Why a vCPU stopped.
+#[derive(Debug)]
+pub enum VcpuEnd {
+    /// The report says how the guest ended.
+    Reported,
+    /// KVM or the guest broke.
+    Broken(String),
+    /// Kicked.
+    Kicked,
+}
+
+/// What a vCPU's thread counted.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// Exits.
+    pub exits: Exits,
+    /// Where the guest was, if a profile is made.
+    pub samples: Samples,
+}
+
+impl Account {
+    /// Adds another's counts.
+    pub fn add(&mut self, other: Self) {
+        for (reason, count) in other.exits {
+            *self.exits.entry(reason).or_default() += count;
+        }
+        self.samples.merge(other.samples);
+    }
+}
+
+/// Runs `vcpu` to its end.
+pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>) -> (VcpuEnd, Account) {
+    let mut account = Account::default();
+    let stop = vcpu.stop_flag();
+    loop {
+        let (reason, end) = match vcpu.run() {
+            Ok(Exit::MmioRead(address, data)) => {
+                vcpus.bus().read(address, data);
+                ("mmio_read", None)
+            }
+            Ok(Exit::MmioWrite(address, data)) => {
+                vcpus.bus().write(address, data);
+                ("mmio_write", None)
+            }
+            Ok(Exit::PortWrite(COMMAND_PORT, data)) => ("command", command(data, vcpus)),
+            Ok(Exit::PortWrite(..)) => ("port_write", None),
+            Ok(Exit::PortRead(_, data)) => {
+                data.fill(0xff);
+                ("port_read", None)
+            }
+            Ok(Exit::Interrupted) if stop.load(Ordering::Acquire) => ("kick", Some(VcpuEnd::Kicked)),
+            Ok(Exit::Interrupted) => ("signal", None),
+            Ok(Exit::Halted) => ("halt", None),
+            Ok(Exit::Shutdown) => {
+                ("shutdown", Some(VcpuEnd::Broken("the guest kernel took a triple fault".into())))
+            }
+            Ok(Exit::Failed(message)) => ("failed", Some(VcpuEnd::Broken(format!("KVM: {message}")))),
+            Ok(Exit::Other(what)) => ("other", Some(VcpuEnd::Broken(format!("KVM returned {what}")))),
+            Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
+        };
+        *account.exits.entry(reason).or_default() += 1;
+        if vcpus.is_profiled()
+            && reason == "signal"
+            && let Ok(regs) = vcpu.regs()
+        {
+            account.samples.add(regs.rip);
+        }
+        if let Some(mut end) = end {
+            if let VcpuEnd::Broken(message) = &mut end
+                && let Ok(regs) = vcpu.regs()
+            {
+                message.push_str(&format!(" (at {:#x})", regs.rip));
+            }
+            return (end, account);
+        }
+    }
+}
+
+/// What the guest wrote to the command port.
+fn command(data: &[u8], vcpus: &Arc<Vcpus>) -> Option<VcpuEnd> {
+    let number = <[u8; 4]>::try_from(data).map(u32::from_le_bytes).ok()?;
+    match Command::from_number(number)? {
+        Command::Exit | Command::Panic => Some(VcpuEnd::Reported),
+        Command::Log => None,
+        Command::StartVcpu => {
+            vcpus.start_for_guest();
+            None
+        }
+    }
+}

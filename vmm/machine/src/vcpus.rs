@@ -1,0 +1,327 @@
+//! The vCPUs of a machine: a thread each, made when the guest asks for them.
+//!
+//! ```text
+//!              guest: StartVcpu, area                stop_all
+//!   (nothing) ───────────────────────► running ───────────────► ended
+//!        ▲            │                  │  ▲
+//!        │            ▼ host refuses     ▼  │ (the guest parks a vCPU by halting it: nobody here notices)
+//!        └───────── spare             halted
+//! ```
+//!
+//! A request is served in the thread of the vCPU that makes it, which therefore has its answer when it goes on. What
+//! it says is the guest's word and checked like any: the area must be RAM that the host gave away, aligned, and no
+//! other vCPU's. Numbers count up from 0 and are never used again; a vCPU that KVM made and for which there was no
+//! thread is kept for the next request, because KVM cannot take it back.
+//!
+//! KVM makes a new vCPU's time-stamp counter equal to that of those before it, as long as nobody sets one by hand.
+
+use crate::bus::Bus;
+use crate::cpu::CpuPolicy;
+use crate::guest::{read, write_bytes};
+use crate::image::LoadedKernel;
+use crate::machine::Message;
+use crate::run_loop::{self, Account, VcpuEnd};
+use crate::tables;
+use septum_abi::boot::Privilege;
+use septum_abi::layout::{FIRST_VCPU_AREA, REPORT, VCPU_AREA_SIZE};
+use septum_abi::linux::Errno;
+use septum_abi::report::GuestReport;
+use septum_hypervisor::{Kicker, KvmError, Vcpu, Vm, stop_all};
+use septum_memory::GuestRam;
+use std::collections::BTreeSet;
+use std::io;
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use thiserror::Error;
+use vm_memory::{GuestAddress, GuestMemory};
+
+/// A vCPU's thread handles exits and nothing else; there may be a thousand.
+const STACK_BYTES: usize = 256 << 10;
+
+/// Most vCPUs that can have a number of the xAPIC, where 255 means all.
+pub const XAPIC_LIMIT: u32 = 255;
+
+/// Why the guest gets no vCPU.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// The machine has as many as it may have.
+    #[error("the partition has all the threads that --threads allows")]
+    Limit,
+    /// The machine is about to end.
+    #[error("the partition is ending")]
+    Ending,
+    /// The area is not the guest's to give.
+    #[error("{0:#x} is no place for a vCPU's area")]
+    Area(u64),
+    /// KVM refused.
+    #[error("KVM refused")]
+    Kvm(#[from] KvmError),
+    /// The host has no more threads.
+    #[error("the host refused a thread")]
+    Thread(#[source] io::Error),
+}
+
+impl Refusal {
+    /// What the guest is told.
+    fn errno(&self) -> Errno {
+        match self {
+            Self::Area(_) => Errno::EINVAL,
+            _ => Errno::EAGAIN,
+        }
+    }
+
+    /// Whether it is the host's doing, which somebody should know.
+    fn is_of_host(&self) -> bool {
+        matches!(self, Self::Kvm(_) | Self::Thread(_))
+    }
+}
+
+/// What the set is made from.
+pub struct Parts {
+    /// The VM.
+    pub vm: Arc<Vm>,
+    /// Its RAM.
+    pub ram: GuestRam,
+    /// How vCPUs start.
+    pub policy: CpuPolicy,
+    /// Where they start.
+    pub kernel: LoadedKernel,
+    /// In which mode.
+    pub privilege: Privilege,
+    /// How many there may be.
+    pub limit: u32,
+    /// First guest-physical byte that is the guest's.
+    pub free_start: u64,
+    /// What they reach.
+    pub bus: Arc<Bus>,
+    /// Whether their threads look where the guest is when they are interrupted.
+    pub is_profiled: bool,
+}
+
+/// The vCPUs of a machine.
+pub struct Vcpus {
+    parts: Parts,
+    /// Who learns how a vCPU ended.
+    ended: Sender<Message>,
+    is_ending: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    threads: Vec<Kicker<Account>>,
+    areas: BTreeSet<u64>,
+    /// Made by KVM, and not running.
+    spare: Option<Vcpu>,
+    refused: u64,
+    refusal: Option<String>,
+}
+
+/// What there is to say about the vCPUs when they have ended.
+#[derive(Debug, Default)]
+pub struct Total {
+    /// Sums over all.
+    pub account: Account,
+    /// How many there were; none ends before the machine does.
+    pub count: u64,
+    /// Requests that the host, not the limit, refused.
+    pub refused: u64,
+    /// Why the first of them was refused.
+    pub refusal: Option<String>,
+    /// Whether a thread panicked.
+    pub has_panicked: bool,
+}
+
+/// How many vCPUs a machine may have that asks for `wanted`, on a host whose KVM allows `of_kvm`.
+pub fn limit(wanted: u32, of_kvm: usize, privilege: Privilege) -> u32 {
+    let of_kvm = u32::try_from(of_kvm).unwrap_or(u32::MAX);
+    let of_mode = match privilege {
+        Privilege::Ring0 => u32::MAX,
+        Privilege::Single => XAPIC_LIMIT,
+    };
+    wanted.min(of_kvm).min(of_mode).max(1)
+}
+
+impl Vcpus {
+    /// Without any vCPU.
+    pub fn new(parts: Parts, ended: Sender<Message>) -> Arc<Self> {
+        let state = Mutex::new(State::default());
+        Arc::new(Self { parts, ended, is_ending: AtomicBool::new(false), state })
+    }
+
+    /// What MMIO reaches.
+    pub fn bus(&self) -> &Bus {
+        &self.parts.bus
+    }
+
+    /// Whether a profile is made.
+    pub fn is_profiled(&self) -> bool {
+        self.parts.is_profiled
+    }
+
+    /// Starts the first vCPU, whose state is set and whose area is written.
+    ///
+    /// # Errors
+    /// The host refused a thread.
+    pub fn start_first(self: &Arc<Self>, vcpu: Vcpu) -> io::Result<()> {
+        let mut state = self.lock();
+        state.areas.insert(FIRST_VCPU_AREA);
+        match self.spawn(0, vcpu) {
+            Ok(kicker) => state.threads.push(kicker),
+            Err((_, error)) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Serves `StartVcpu`: the request and the answer are in the report.
+    pub fn start_for_guest(self: &Arc<Self>) {
+        let ram = &self.parts.ram;
+        let place = |offset: usize| REPORT + u64::try_from(offset).unwrap_or(0);
+        let mut state = self.lock();
+        let area = read::<u64>(ram, place(offset_of!(GuestReport, vcpu_area))).unwrap_or(0);
+        let answer = match self.start(&mut state, area) {
+            Ok(number) => i32::try_from(number).unwrap_or(0),
+            Err(refusal) => {
+                if refusal.is_of_host() {
+                    state.refused += 1;
+                    state.refusal.get_or_insert_with(|| describe(&refusal));
+                }
+                -i32::from(refusal.errno().number())
+            }
+        };
+        // The report is RAM.
+        let _ = write_bytes(ram, place(offset_of!(GuestReport, vcpu_answer)), &answer.to_le_bytes());
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State, area: u64) -> Result<u32, Refusal> {
+        let Parts { vm, ram, policy, kernel, privilege, limit, .. } = &self.parts;
+        let number = u32::try_from(state.threads.len()).unwrap_or(u32::MAX);
+        if self.is_ending.load(Ordering::Acquire) {
+            return Err(Refusal::Ending);
+        }
+        if number >= *limit {
+            return Err(Refusal::Limit);
+        }
+        if !self.is_free(area) || state.areas.contains(&area) {
+            return Err(Refusal::Area(area));
+        }
+        let vcpu = match state.spare.take() {
+            Some(vcpu) => vcpu,
+            None => vm.create_vcpu(number)?,
+        };
+        let is_written = tables::write_vcpu_area(ram, area, number, *privilege);
+        let prepared = is_written
+            .map_err(|_| Refusal::Area(area))
+            .and_then(|()| policy.apply(&vcpu, area, kernel, kernel.secondary_entry).map_err(Refusal::Kvm));
+        if let Err(refusal) = prepared {
+            state.spare = Some(vcpu);
+            return Err(refusal);
+        }
+        match self.spawn(number, vcpu) {
+            Ok(kicker) => state.threads.push(kicker),
+            Err((vcpu, error)) => {
+                state.spare = vcpu;
+                return Err(Refusal::Thread(error));
+            }
+        }
+        state.areas.insert(area);
+        Ok(number)
+    }
+
+    /// Whether an area at `area` is RAM that the guest got to do with as it likes.
+    fn is_free(&self, area: u64) -> bool {
+        let length = usize::try_from(VCPU_AREA_SIZE).unwrap_or(usize::MAX);
+        area.is_multiple_of(VCPU_AREA_SIZE)
+            && area >= self.parts.free_start
+            && self.parts.ram.check_range(GuestAddress(area), length)
+    }
+
+    /// A thread that runs the vCPU; gives the vCPU back if there is none.
+    fn spawn(
+        self: &Arc<Self>,
+        number: u32,
+        vcpu: Vcpu,
+    ) -> Result<Kicker<Account>, (Option<Vcpu>, io::Error)> {
+        let stop = vcpu.stop_flag();
+        let vcpus = Arc::clone(self);
+        // The thread takes the vCPU from here, so that it is not lost where there is no thread.
+        let place = Arc::new(Mutex::new(Some(vcpu)));
+        let take = |place: &Mutex<Option<Vcpu>>| place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let of_thread = Arc::clone(&place);
+        let body = move || {
+            let last_word = LastWord(vcpus.ended.clone());
+            let Some(vcpu) = take(&of_thread) else { return Account::default() };
+            let (end, account) = run_loop::run(vcpu, &vcpus);
+            last_word.say(end);
+            account
+        };
+        let thread = std::thread::Builder::new().name(format!("vcpu/{number}")).stack_size(STACK_BYTES);
+        match thread.spawn(body) {
+            Ok(thread) => Ok(Kicker::new(thread, stop)),
+            Err(error) => Err((take(&place), error)),
+        }
+    }
+
+    /// Interrupts all of them once; they go on.
+    pub fn interrupt_all(&self) {
+        self.lock().threads.iter().for_each(Kicker::interrupt);
+    }
+
+    /// Ends all threads. Nobody gets a vCPU from here on.
+    pub fn stop_all(&self) -> Total {
+        self.is_ending.store(true, Ordering::Release);
+        let mut state = std::mem::take(&mut *self.lock());
+        let mut total = Total {
+            count: u64::try_from(state.threads.len()).unwrap_or(0),
+            refused: state.refused,
+            refusal: state.refusal.take(),
+            ..Total::default()
+        };
+        for result in stop_all(state.threads) {
+            match result {
+                Ok(account) => total.account.add(account),
+                Err(_) => total.has_panicked = true,
+            }
+        }
+        total
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A refusal with its causes.
+fn describe(refusal: &Refusal) -> String {
+    let mut text = refusal.to_string();
+    let mut cause = std::error::Error::source(refusal);
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Makes sure that a thread's end is heard of, even if it panics.
+struct LastWord(Sender<Message>);
+
+impl LastWord {
+    fn say(&self, end: VcpuEnd) {
+        // A machine that has ended does not listen any more.
+        let _ = self.0.send(Message::Ended(end));
+    }
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.say(VcpuEnd::Broken("a vCPU's thread panicked".to_owned()));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "vcpus_tests.rs"]
+mod tests;
