@@ -44,16 +44,22 @@ fn unusable(error: &KvmError) -> Finding {
     Finding::missing("kvm", found, fix)
 }
 
-/// Not a defect, but the reason why kernels are slow there, and why other virtual machine monitors may not start.
+/// Not a defect, but the reason why there is no wall inside of a partition, and why other virtual machine monitors may not
+/// start.
 fn ring0(report: &HostReport) -> Finding {
-    if report.emulates_ring0 {
+    if report.stays_in_ring3 {
         Finding::warning(
             "virtualization",
-            "in software: this KVM emulates the guest's ring 0 and runs programs natively",
-            "for faster system calls use a host with VT-x or AMD-V",
+            "in software: this KVM runs ring 3 natively and emulates ring 0, so kernel and program of a partition share \
+             ring 3 (--privilege single)",
+            "for a wall between the two inside of the partition use a host with VT-x or AMD-V, or --privilege ring0, \
+             which is slow here",
         )
     } else {
-        Finding::ok("virtualization", "by the processor (VT-x or AMD-V)")
+        Finding::ok(
+            "virtualization",
+            "by the processor (VT-x or AMD-V): the guest kernel is in ring 0 (--privilege ring0)",
+        )
     }
 }
 

@@ -1,5 +1,6 @@
 //! What this host's KVM is and can do, for `septum doctor`.
 
+use crate::privilege::stays_in_ring3;
 use crate::system::{Kvm, KvmError};
 use kvm_ioctls::Cap;
 
@@ -21,8 +22,8 @@ pub struct HostReport {
     pub optional: Vec<Capability>,
     /// vCPUs that KVM recommends at most, and its hard limit.
     pub vcpus: (usize, usize),
-    /// Whether the host's KVM emulates ring 0 in software instead of using VT-x or SVM.
-    pub emulates_ring0: bool,
+    /// Whether `syscall` stays in ring 3, which tells of a KVM that emulates ring 0 in software.
+    pub stays_in_ring3: bool,
 }
 
 const OPTIONAL: [(Cap, &str, &str); 6] = [
@@ -48,13 +49,6 @@ pub fn probe() -> Result<HostReport, KvmError> {
     Ok(HostReport {
         optional,
         vcpus: (device.get_nr_vcpus(), device.get_max_vcpus()),
-        emulates_ring0: !cpu_has_virtualization(),
+        stays_in_ring3: stays_in_ring3(&kvm)?,
     })
-}
-
-/// VT-x or SVM in `/proc/cpuinfo`'s flags; without them, a KVM that works must be a software one.
-fn cpu_has_virtualization() -> bool {
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or("");
-    flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm")
 }

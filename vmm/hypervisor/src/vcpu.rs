@@ -137,6 +137,24 @@ impl Vcpu {
         self.fd.set_mp_state(runnable).map_err(failed("KVM_SET_MP_STATE"))
     }
 
+    /// Sets what a vCPU without a local APIC needs.
+    pub(crate) fn set_trial_state(
+        &self,
+        sregs: &kvm_sregs,
+        regs: &kvm_regs,
+        msrs: &[kvm_msr_entry],
+    ) -> Result<(), KvmError> {
+        self.fd.set_sregs(sregs).map_err(failed("KVM_SET_SREGS"))?;
+        self.fd.set_regs(regs).map_err(failed("KVM_SET_REGS"))?;
+        let refused =
+            || KvmError::Call { call: "KVM_SET_MSRS", source: io::Error::from_raw_os_error(libc::EINVAL) };
+        let entries = Msrs::from_entries(msrs).map_err(|_| refused())?;
+        match self.fd.set_msrs(&entries).map_err(failed("KVM_SET_MSRS"))? {
+            count if count == msrs.len() => Ok(()),
+            _ => Err(refused()),
+        }
+    }
+
     /// Makes kicks work in this process. Once is enough.
     ///
     /// # Errors

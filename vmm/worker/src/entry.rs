@@ -140,7 +140,7 @@ impl Worker {
             memory_bytes: spec.memory_bytes,
             cpus: spec.cpus,
             vcpu_limit: spec.threads,
-            privilege: privilege::choose(spec.privilege),
+            privilege: privilege::choose(spec.privilege, &kvm)?,
             program: invocation.program.0,
             arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
             environment: environment.into_iter().map(|variable| variable.0).collect(),
