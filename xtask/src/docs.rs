@@ -1,11 +1,14 @@
-//! `cargo xtask docs`: documents that are made from the source, and the check that they still match it.
+//! `cargo xtask docs`: documents that are made from the source and from results, and the check that they still match.
+//!
+//! `docs/syscalls.md` comes from the guest kernel's table of system calls, the tables of `docs/specification.md` from
+//! the newest files in `benches/results/`. (`docs/conformance.md` takes a run of the tests: `conformance.rs`.)
 
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::process;
 use crate::workspace::Workspace;
+use crate::{bench, process};
 
 /// The program that prints `docs/syscalls.md`.
 const SYSCALLS_PACKAGE: &str = "septum-syscall-docs";
@@ -24,10 +27,20 @@ pub fn run(workspace: &Workspace, mode: Mode) -> Result<()> {
     let mut command = workspace.cargo();
     command.args(["run", "--quiet", "--package", SYSCALLS_PACKAGE]);
     let text = process::capture(&mut command)?;
-    let path = workspace.root().join("docs/syscalls.md");
+    settle(workspace, "docs/syscalls.md", &text, mode)?;
+    specification(workspace, mode)
+}
+
+/// Generates the tables of the specification.
+pub fn specification(workspace: &Workspace, mode: Mode) -> Result<()> {
+    settle(workspace, "docs/specification.md", &bench::specification(workspace)?, mode)
+}
+
+fn settle(workspace: &Workspace, name: &str, text: &str, mode: Mode) -> Result<()> {
+    let path = workspace.root().join(name);
     match mode {
         Mode::Write => fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())),
         Mode::Check if fs::read_to_string(&path).is_ok_and(|present| present == text) => Ok(()),
-        Mode::Check => bail!("docs/syscalls.md does not match the source; run `cargo xtask docs`"),
+        Mode::Check => bail!("{name} does not match what it is made from; run `cargo xtask docs`"),
     }
 }

@@ -47,7 +47,7 @@ enum Command {
     Test(test::Options),
     /// Run the conformance tests on each lane and write docs/conformance.md
     Conformance,
-    /// Write the documents that are made from the source (docs/syscalls.md)
+    /// Write the documents that are made from the source and from results (docs/syscalls.md, docs/specification.md)
     Docs {
         /// Only compare, and fail if one differs
         #[arg(long)]

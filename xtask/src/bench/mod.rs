@@ -1,16 +1,27 @@
 //! `cargo xtask bench`: how long partitions take and how much memory they need, beside plain processes.
 //!
 //! ```text
-//!   mod.rs      builds, calls one measuring run a lane         measure.rs   the rounds themselves
-//!   report.rs   the table, the promised limits, the JSON file  sample.rs    medians
+//!   mod.rs        builds, calls one measuring run a lane      report.rs    the table on the terminal
+//!   programs.rs   what is compiled and written before         document.rs  the tables of the specification
+//!   cases.rs      what is run, and in which ways              rows.rs      their lines, and what is promised
+//!   measure.rs    the rounds                                  results.rs   the JSON files
+//!   run.rs        one run of a program                        sample.rs    medians
+//!   idle.rs       the memory of partitions that wait
 //! ```
 //!
 //! Measuring happens in a process of its own lane: `xtask measure` is called here for the direct lane, and by
-//! the nested host for the nested lane. Nothing here fails because something is slow; the limits are
+//! the nested host for the nested lane. Nothing here fails because something is slow or missing; the promises are
 //! printed beside the numbers, for a person to judge.
 
+mod cases;
+mod document;
+mod idle;
 mod measure;
+mod programs;
 mod report;
+mod results;
+mod rows;
+mod run;
 mod sample;
 
 use std::fs;
@@ -23,34 +34,50 @@ use serde_json::Value;
 
 use crate::test::Lane;
 use crate::workspace::{Profile, Workspace};
-use crate::{nested, process, setup};
+use crate::{docs, nested, process, setup};
 
+pub use document::specification;
 pub use measure::MeasureOptions;
 pub use measure::run as measure;
 
-/// The size of the file whose digest is computed.
-const INPUT_BYTES: usize = 4 << 20;
+/// The nested host's memory, for a hundred partitions at once.
+const NESTED_MEMORY_MIB: &str = "4096";
 
 /// What `cargo xtask bench` may be told.
 #[derive(Args)]
 pub struct Options {
     /// How often each program runs; the medians are reported
-    #[arg(long, default_value_t = 11)]
+    #[arg(long, default_value_t = 9)]
     rounds: u32,
+    /// Begin no further round of a lane after this time
+    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
+    limit: u64,
     /// Measure on this lane only
     #[arg(long, value_enum)]
     lane: Option<Lane>,
+    /// Only cases whose name contains this; nothing is saved
+    #[arg(long, value_name = "CASE")]
+    only: Option<String>,
+    /// Measure this binary instead of building one
+    #[arg(long, value_name = "FILE")]
+    septum: Option<PathBuf>,
     /// Print the table, but write no file
     #[arg(long)]
     no_save: bool,
+    /// Write the tables of docs/specification.md from the newest files afterwards
+    #[arg(long)]
+    update_docs: bool,
 }
 
 /// Measures on each lane and reports.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     setup::base(workspace)?;
-    let septum = workspace.build_septum(Profile::Release)?;
+    let septum = match &options.septum {
+        Some(path) => path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?,
+        None => workspace.build_septum(Profile::Release)?,
+    };
     let folder = workspace.target().join("bench");
-    build_programs(workspace, &folder)?;
+    programs::prepare(workspace, &folder)?;
     for lane in [Lane::Direct, Lane::Nested] {
         if options.lane.is_some_and(|wanted| wanted != lane) {
             continue;
@@ -59,29 +86,22 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             println!("\n{} lane: skipped: {reason}", lane.name());
             continue;
         }
-        let results = folder.join(format!("results-{}", lane.name()));
-        let measured = measure_on(workspace, lane, &septum, &folder, &results, options.rounds)?;
-        let report = report::Report::new(workspace, lane, options.rounds, measured)?;
-        println!("\n{report}");
-        if !options.no_save {
-            println!("written: {}", report.save(&workspace.root().join("benches/results"))?.display());
+        let measured = measure_on(workspace, lane, &septum, &folder, options)?;
+        let results = results::Results::new(workspace, lane, &measured)?;
+        println!("\n{}", report::Report { lane, results: &results });
+        if !options.no_save && options.only.is_none() {
+            println!("written: {}", results.save(&results_folder(workspace))?.display());
         }
+    }
+    if options.update_docs {
+        docs::specification(workspace, docs::Mode::Write)?;
     }
     Ok(())
 }
 
-/// Compiles the measured programs and makes the input file.
-fn build_programs(workspace: &Workspace, folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    for name in ["hello", "empty_vm"] {
-        let source = workspace.root().join("benches/programs").join(name).with_extension("c");
-        let mut gcc = Command::new("gcc");
-        gcc.args(["-O2", "-static", "-o"]).arg(folder.join(name)).arg(source);
-        process::run(&mut gcc)?;
-    }
-    // Any bytes do, as long as they are the same each time.
-    let input: Vec<u8> = (0..=u8::MAX).cycle().take(INPUT_BYTES).collect();
-    fs::write(folder.join("input"), input).context("cannot write the input file")
+/// Where the files of results are kept.
+fn results_folder(workspace: &Workspace) -> PathBuf {
+    workspace.root().join("benches/results")
 }
 
 fn measure_on(
@@ -89,22 +109,27 @@ fn measure_on(
     lane: Lane,
     septum: &Path,
     programs: &Path,
-    results: &Path,
-    rounds: u32,
+    options: &Options,
 ) -> Result<Value> {
-    fs::create_dir_all(results).with_context(|| format!("cannot create {}", results.display()))?;
+    let results = programs.join(format!("results-{}", lane.name()));
+    fs::create_dir_all(&results).with_context(|| format!("cannot create {}", results.display()))?;
     let output = results.join("measured.json");
     let xtask = process::own_program()?;
     let (mut command, seen_output) = match lane {
         Lane::Direct => (Command::new(xtask), output.clone()),
         Lane::Nested => {
             let results = results.to_string_lossy();
-            let mut command = nested::command(&["--write-back", &results, "--timeout", "1800"])?;
+            let settings = ["--write-back", &results, "--timeout", "1800", "--memory", NESTED_MEMORY_MIB];
+            let mut command = nested::command(&settings)?;
             command.arg(xtask);
             (command, PathBuf::from("/septum-out/measured.json"))
         }
     };
-    command.current_dir(workspace.root()).arg("measure").arg("--rounds").arg(rounds.to_string());
+    command.current_dir(workspace.root()).args(["measure", "--lane", lane.name()]);
+    command.args(["--rounds", &options.rounds.to_string(), "--limit", &options.limit.to_string()]);
+    if let Some(only) = &options.only {
+        command.arg("--filter").arg(only);
+    }
     command.arg("--septum").arg(septum).arg("--programs").arg(programs).arg("--output").arg(seen_output);
     process::run(&mut command)?;
     let text = fs::read_to_string(&output).with_context(|| format!("cannot read {}", output.display()))?;

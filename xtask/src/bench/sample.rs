@@ -16,6 +16,18 @@ impl Series {
         self.values.entry(name.to_owned()).or_default().push(value);
     }
 
+    /// Adds what another has measured.
+    pub fn append(&mut self, other: Self) {
+        for (name, values) in other.values {
+            self.values.entry(name).or_default().extend(values);
+        }
+    }
+
+    /// The latest measurement of this name.
+    pub fn last(&self, name: &str) -> Option<f64> {
+        self.values.get(name)?.last().copied()
+    }
+
     /// Adds every number of a JSON object, named by its path.
     pub fn add_numbers(&mut self, prefix: &str, value: &Value) {
         match value {
