@@ -61,6 +61,9 @@ impl Lane {
     }
 }
 
+/// The executable that compares programs with the host; it runs in both privilege modes where there are two.
+const COMPARING: &str = "conformance";
+
 /// Runs the whole suite on one lane.
 pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane) -> Result<Tally> {
     let mut total = Tally::default();
@@ -91,6 +94,31 @@ pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane) -> Result<Tally> {
             tally.settle(tally::follow(&mut again, &label)?);
         }
         total.add(&tally);
+    }
+    if lane == Lane::Direct && chooses_single(suite) {
+        total.add(&run_in_ring0(workspace, suite)?);
+    }
+    Ok(total)
+}
+
+/// Whether partitions on this machine run in single-privilege mode by themselves.
+fn chooses_single(suite: &Suite) -> bool {
+    let mut command = Command::new(&suite.septum);
+    command.args(["run", "--privilege", "single", "--", "/bin/true"]);
+    process::capture(&mut command).is_ok()
+}
+
+/// The comparing executable once more, in the other mode, which is what most people have.
+fn run_in_ring0(workspace: &Workspace, suite: &Suite) -> Result<Tally> {
+    let mut total = Tally::default();
+    for (name, path) in suite.executables.iter().filter(|(name, _)| name == COMPARING) {
+        if count(suite, path)? > 0 {
+            let label = format!("direct lane in ring 0, {name}");
+            println!("\n== {label}");
+            let mut command = command(workspace, suite, Lane::Direct, path)?;
+            command.env("SEPTUM_PRIVILEGE", "ring0");
+            total.add(&tally::follow(&mut command, &label)?);
+        }
     }
     Ok(total)
 }
