@@ -6,34 +6,15 @@
 //!
 //! No wake-up is lost: the sleeper lists itself *before* it looks, the waker changes *before* it reads the list, and an interrupt that
 //! arrives between looking and halting ends the halt at once (the kernel runs with interrupts off; see `septum_guest_hal::interrupt`).
-//!
-//! How a vCPU halts and is woken is bound once, at start ([`bind`]). Unbound (tests on a host), waiting is spinning.
+//! In tests on a host, threads of the host take the vCPUs' part.
 
+use crate::process::vcpus::current_task;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::clock::monotonic_ns;
-use septum_guest_hal::sync::{Mutex, Once};
-
-/// How vCPUs halt and wake each other.
-pub trait Halter: Sync {
-    /// The vCPU this runs on.
-    fn cpu(&self) -> u32;
-
-    /// Halts until an interrupt, at the latest until `deadline_ns` (monotonic clock). Returns at once if one has arrived since the last
-    /// halt. EINTR if the thread has a signal to take.
-    fn halt(&self, deadline_ns: Option<u64>) -> Result<(), Errno>;
-
-    /// Interrupts vCPU `cpu`.
-    fn wake(&self, cpu: u32);
-}
-
-static HALTER: Once<&'static dyn Halter> = Once::new();
-
-/// Says how to halt; the first call counts.
-pub fn bind(halter: &'static dyn Halter) {
-    HALTER.call_once(|| halter);
-}
+use septum_guest_hal::sync::Mutex;
+use septum_guest_hal::{park, vcpu};
 
 /// Threads that wait for one thing.
 #[derive(Debug, Default)]
@@ -69,9 +50,8 @@ impl WaitQueue {
         if self.count.load(Ordering::SeqCst) == 0 {
             return;
         }
-        let Some(halter) = HALTER.get() else { return };
         for &cpu in self.sleepers.lock().iter() {
-            halter.wake(cpu);
+            park::unpark(cpu);
         }
     }
 
@@ -90,7 +70,7 @@ impl WaitQueue {
     }
 }
 
-/// Waits on several queues (and for any interrupt of this vCPU) until `condition` gives something. `Ok(None)` when the deadline
+/// Waits on several queues, and for devices, until `condition` gives something. `Ok(None)` when the deadline
 /// (monotonic clock, ns) has passed, EINTR if a signal came first. The condition is asked before either.
 pub fn wait_for_any<T>(
     queues: &[&WaitQueue],
@@ -100,27 +80,41 @@ pub fn wait_for_any<T>(
     if let Some(value) = condition() {
         return Ok(Some(value));
     }
-    let halter = HALTER.get();
-    let cpu = halter.map_or(0, |halter| halter.cpu());
+    let cpu = vcpu::current();
     queues.iter().for_each(|queue| queue.enter(cpu));
-    let result = loop {
-        if let Some(value) = condition() {
-            break Ok(Some(value));
-        }
-        if deadline_ns.is_some_and(|deadline| monotonic_ns() >= deadline) {
-            break Ok(None);
-        }
-        match halter {
-            Some(halter) => {
-                if let Err(errno) = halter.halt(deadline_ns) {
-                    break Err(errno);
-                }
-            }
-            None => core::hint::spin_loop(),
-        }
-    };
+    park::listen_to_devices(true);
+    let result = wait_listed(deadline_ns, condition);
+    park::listen_to_devices(false);
     queues.iter().for_each(|queue| queue.leave(cpu));
     result
+}
+
+/// As [`wait_for_any`], for those that are listed somewhere else: whoever makes the condition true unparks this vCPU.
+pub fn wait_listed<T>(
+    deadline_ns: Option<u64>,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Result<Option<T>, Errno> {
+    let task = current_task();
+    loop {
+        if let Some(value) = condition() {
+            return Ok(Some(value));
+        }
+        if deadline_ns.is_some_and(|deadline| monotonic_ns() >= deadline) {
+            return Ok(None);
+        }
+        let Some(task) = &task else {
+            park::park(deadline_ns);
+            continue;
+        };
+        task.process.check_alarm();
+        if task.is_interrupted() {
+            return Err(Errno::EINTR);
+        }
+        let alarm = task.process.alarm.deadline_ns();
+        task.set_waiting(monotonic_ns(), true);
+        park::park([alarm, deadline_ns].into_iter().flatten().min());
+        task.set_waiting(monotonic_ns(), false);
+    }
 }
 
 #[cfg(test)]

@@ -47,3 +47,4 @@ mod trap;
 pub mod user;
 mod user_copy;
 pub mod vcpu;
+pub mod word;

@@ -164,10 +164,7 @@ fn lock_model(tries_first: [bool; 2]) {
     model.preemption_bound = Some(3);
     model.check(move || {
         let guarded = Arc::new(Guarded {
-            two: Two {
-                cpus: [Cpu::new(), Cpu::new()],
-                locks: [AtomicUsize::new(0), AtomicUsize::new(0)],
-            },
+            two: Two { cpus: [Cpu::new(), Cpu::new()], locks: [AtomicUsize::new(0), AtomicUsize::new(0)] },
             lock: RawLock { state: AtomicU32::new(FREE) },
             value: UnsafeCell::new(0),
         });

@@ -17,9 +17,9 @@ use septum_guest_core::fs::inode::FileKind;
 use septum_guest_core::fs::mount::Namespace;
 use septum_guest_core::fs::open::OpenFlags;
 use septum_guest_core::process::load::{LoadError, Request, load};
-use septum_guest_core::process::thread::{Thread, ThreadHalter};
-use septum_guest_core::process::{FIRST_PID, Machine, Process};
-use septum_guest_core::{random, wait};
+use septum_guest_core::process::thread::Thread;
+use septum_guest_core::process::{FIRST_PID, Machine, Process, vcpus};
+use septum_guest_core::random;
 use septum_guest_drivers::virtio::console::{Console, Stream};
 use septum_guest_hal::frame::Frame;
 use septum_guest_hal::report::{self, End};
@@ -28,8 +28,6 @@ use septum_guest_hal::user::Program;
 use septum_guest_hal::{boot, clock, cpu, log_line};
 
 septum_guest_hal::entry!(main);
-
-static HALTER: ThreadHalter = ThreadHalter::new(cpu::halt);
 
 /// The vDSO, on pages of its own so that programs can map it where it is.
 #[repr(align(4096))]
@@ -41,14 +39,13 @@ fn main() -> ! {
     let page = boot::page();
     assert!(page.debug_panic == 0, "the boot page asked for a panic");
     random::seed(&page.seed);
-    wait::bind(&HALTER);
     let Some(config) = boot::config() else {
         report::end(End::NotStarted(start_error::ROOT, u32::from(Errno::EINVAL.number())))
     };
     match start(page, &config) {
         Ok(thread) => {
             report::set_first_user_time();
-            report::end(thread.run())
+            vcpus::run_first(thread, report::end)
         }
         Err(error) => report::end(End::NotStarted(error.reason, u32::from(error.errno.number()))),
     }
@@ -76,6 +73,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     let (hwcap, hwcap2) = cpu::hardware_capabilities();
     let machine = Machine {
         cpus: page.cpu_count,
+        thread_limit: page.vcpu_limit,
         hostname: config.hostname.to_vec(),
         ram_bytes: page.ram.iter().map(|range| range.len).sum(),
         hwcap,
@@ -151,7 +149,8 @@ fn process(
         actions: Mutex::default(),
         pending: Mutex::default(),
         limits: Mutex::default(),
-        timer: Mutex::default(),
+        alarm: Default::default(),
+        threads: Default::default(),
         has_no_new_privileges: AtomicBool::new(false),
         end: Mutex::new(None),
         started_ns: clock::monotonic_ns(),

@@ -2,7 +2,8 @@
 //!
 //! * [`load`]: ELF files and scripts into an address space; [`stack`]: what a program finds on its stack;
 //! * [`signal`]: dispositions, masks, pending signals and their delivery;
-//! * [`thread`]: a thread's life: run, serve what it traps for, deliver signals;
+//! * [`thread`]: a thread's life: run, serve what it traps for, deliver signals; [`task`]: what others may know of it;
+//! * [`threads`]: the threads of a process together; [`vcpus`]: what they run on;
 //! * [`limits`]: resource limits; [`timer`]: interval timers.
 //!
 //! A [`Process`] is shared by its threads; a [`Thread`](thread::Thread) belongs to one vCPU.
@@ -13,8 +14,11 @@ pub mod load;
 pub mod signal;
 pub mod stack;
 pub mod table;
+pub mod task;
 pub mod thread;
+pub mod threads;
 pub mod timer;
+pub mod vcpus;
 
 use crate::fs::context::FsContext;
 use crate::fs::dentry::Dentry;
@@ -27,7 +31,8 @@ use core::sync::atomic::AtomicBool;
 use limits::Limits;
 use septum_guest_hal::sync::Mutex;
 use signal::{Actions, Pending};
-use timer::IntervalTimer;
+use threads::Threads;
+use timer::Alarm;
 
 pub use septum_guest_hal::report::End;
 
@@ -70,7 +75,9 @@ pub struct Process {
     /// Resource limits.
     pub limits: Mutex<Limits>,
     /// ITIMER_REAL.
-    pub timer: Mutex<IntervalTimer>,
+    pub alarm: Alarm,
+    /// Its threads.
+    pub threads: Threads,
     /// PR_SET_NO_NEW_PRIVS; nothing here gives privileges.
     pub has_no_new_privileges: AtomicBool,
     /// How it ended, once it has.
@@ -86,6 +93,8 @@ pub struct Process {
 pub struct Machine {
     /// CPUs.
     pub cpus: u32,
+    /// Threads there may be.
+    pub thread_limit: u32,
     /// Host name.
     pub hostname: Vec<u8>,
     /// Bytes of RAM.
@@ -101,11 +110,6 @@ pub struct Machine {
 }
 
 impl Process {
-    /// Ends the process; the first end counts.
-    pub fn finish(&self, end: End) {
-        self.end.lock().get_or_insert(end);
-    }
-
     /// Lets go of what must not get lost when the partition ends with the process: stores to shared mappings of files.
     pub fn settle(&self) {
         self.space.lock().write_back(0, septum_abi::layout::USER_END);

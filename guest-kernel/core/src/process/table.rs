@@ -1,6 +1,6 @@
 //! Every process there is, as `/proc` shows it.
 
-use super::Process;
+use super::{Process, vcpus};
 use crate::fs::context::FsContext;
 use crate::fs::dentry::Dentry;
 use crate::fs::descriptors::DescriptorTable;
@@ -13,7 +13,6 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
-use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::frame;
 use septum_guest_hal::sync::{Mutex, Once};
 
@@ -50,7 +49,7 @@ impl System for ProcessTable {
     }
 
     fn current_thread(&self) -> u32 {
-        self.first.get().map_or(0, |process| process.pid)
+        vcpus::current_task().map_or(0, |task| task.tid())
     }
 
     fn pids(&self) -> Vec<u32> {
@@ -92,7 +91,12 @@ impl ProcessInfo for Process {
     }
 
     fn name(&self) -> Vec<u8> {
-        self.image.lock().name.clone()
+        let first = self.task(self.pid).map(|task| task.name.lock().clone());
+        first.unwrap_or_else(|| self.image.lock().name.clone())
+    }
+
+    fn threads(&self) -> Vec<u32> {
+        self.tasks().iter().map(|task| task.tid()).collect()
     }
 
     fn executable(&self) -> Option<Arc<Dentry>> {
@@ -155,7 +159,7 @@ impl ProcessInfo for Process {
             resident_bytes: usage.used * PAGE_SIZE as u64,
             peak_resident_bytes: usage.peak * PAGE_SIZE as u64,
             started_ns: self.started_ns,
-            ran_ns: monotonic_ns().saturating_sub(self.started_ns),
+            ran_ns: self.ran_ns(),
         }
     }
 

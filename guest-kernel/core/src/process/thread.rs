@@ -1,88 +1,30 @@
 //! A thread's life: its vCPU runs the program until it traps, serves the trap, and goes on.
 
-use super::signal::{
-    self, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, Pending, UNSTOPPABLE, bit, flag,
-};
-use super::{End, Process};
+use super::signal::{self, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit, flag};
+use super::task::Task;
+use super::{End, Process, vcpus};
 use crate::memory::area::Label;
 use crate::memory::fault::{Access, Fault};
 use crate::syscall;
-use crate::wait::Halter;
+use crate::syscall::futex::robust;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use septum_abi::linux::{Errno, signal as number};
-use septum_guest_hal::clock::monotonic_ns;
-use septum_guest_hal::log_line;
-use septum_guest_hal::sync::Mutex;
 use septum_guest_hal::user::{Event, Program, Registers};
+use septum_guest_hal::{log_line, park, vcpu};
 
-/// Signals of a thread.
-#[derive(Debug, Default)]
-pub struct ThreadSignals {
-    /// Blocked.
-    pub mask: u64,
-    /// The mask to come back to, while a call like `sigsuspend` has set another.
-    pub saved_mask: Option<u64>,
-    /// Sent to this thread.
-    pub pending: Pending,
-    /// Alternate stack.
-    pub stack: AlternateStack,
-}
-
-/// What others may know of a thread.
-pub struct Task {
-    /// Number.
-    pub tid: u32,
-    /// What it belongs to.
-    pub process: Arc<Process>,
-    /// Signals.
-    pub signals: Mutex<ThreadSignals>,
-}
-
-impl Task {
-    /// Whether a signal waits that is not blocked.
-    #[must_use]
-    pub fn has_signal(&self) -> bool {
-        let state = self.signals.lock();
-        (state.pending.set() | self.process.pending.lock().set()) & !state.mask != 0
-    }
-
-    /// Raises SIGALRM if its time has come, and sets the CPU's timer for the next thing.
-    fn check_timer(&self, deadline_ns: Option<u64>) {
-        let now = monotonic_ns();
-        let (fired, next) = {
-            let mut timer = self.process.timer.lock();
-            (timer.fire(now), timer.deadline_ns)
-        };
-        if fired {
-            self.send_to_process(Info::from_kernel(number::SIGALRM));
-        }
-        let next = [Some(next).filter(|next| *next != 0), deadline_ns].into_iter().flatten().min();
-        if let Some(next) = next {
-            septum_guest_hal::clock::set_deadline_in(next.saturating_sub(now));
-        }
-    }
-
-    /// Sends a signal to this thread.
-    pub fn send(&self, info: Info) {
-        if !self.is_discarded(info.signal) {
-            self.signals.lock().pending.add(info);
-        }
-    }
-
-    /// Sends a signal to the process.
-    pub fn send_to_process(&self, info: Info) {
-        if !self.is_discarded(info.signal) {
-            self.process.pending.lock().add(info);
-        }
-    }
-
-    /// Whether sending it changes nothing: it is ignored and not waited for.
-    fn is_discarded(&self, signal: u32) -> bool {
-        let handler = self.process.actions.lock().0[signal as usize - 1].handler;
-        let is_ignored = handler == IGNORE || (handler == DEFAULT && default_is_nothing(signal));
-        is_ignored && self.signals.lock().mask & bit(signal) == 0
-    }
+/// A thread that is to begin on another vCPU.
+pub struct Start {
+    /// The thread.
+    pub task: Arc<Task>,
+    /// Its registers.
+    pub registers: Registers,
+    /// Base of FS: its thread pointer.
+    pub fs_base: u64,
+    /// Base of GS.
+    pub gs_base: u64,
+    /// What is cleared when it ends, or 0.
+    pub clear_tid: u64,
 }
 
 /// A thread, on its vCPU.
@@ -95,8 +37,8 @@ pub struct Thread {
     pub program: RefCell<Program>,
     /// Set to 0, and waited for as a futex, when the thread ends.
     pub clear_tid: Cell<u64>,
-    /// Head of its robust futexes.
-    pub robust_list: Cell<u64>,
+    /// It has called `exit`.
+    is_over: Cell<bool>,
 }
 
 /// What a system call left for the way back.
@@ -109,35 +51,59 @@ enum Restart {
 }
 
 impl Thread {
-    /// The first thread of `process`.
+    /// The first thread of `process`, on this vCPU.
     #[must_use]
     pub fn new(process: Arc<Process>, program: Program) -> Self {
+        let name = process.image.lock().name.clone();
+        let task = Arc::new(Task::new(&process, process.pid, name));
+        task.set_vcpu(vcpu::current());
+        // The first one is always let in.
+        let _ = process.add_thread(Arc::clone(&task), usize::MAX);
+        Self::of_task(task, program, 0)
+    }
+
+    /// Another thread, on this vCPU.
+    #[must_use]
+    pub fn begin(start: Start, mut program: Program) -> Self {
+        program.set_fs_base(start.fs_base);
+        program.set_gs_base(start.gs_base);
+        *program.registers() = start.registers;
+        Self::of_task(start.task, program, start.clear_tid)
+    }
+
+    fn of_task(task: Arc<Task>, program: Program, clear_tid: u64) -> Self {
         Self {
-            task: Arc::new(Task {
-                tid: process.pid,
-                process: Arc::clone(&process),
-                signals: Mutex::default(),
-            }),
-            process,
+            process: Arc::clone(&task.process),
+            task,
             program: RefCell::new(program),
-            clear_tid: Cell::new(0),
-            robust_list: Cell::new(0),
+            clear_tid: Cell::new(clear_tid),
+            is_over: Cell::new(false),
         }
     }
 
-    /// Runs the program until its process ends.
-    pub fn run(&self) -> End {
-        *CURRENT.lock() = Some(Arc::clone(&self.task));
+    /// Its vCPU's program, for the next thread.
+    #[must_use]
+    pub fn into_program(self) -> Program {
+        self.program.into_inner()
+    }
+
+    /// Runs the program until the thread ends. If the process ended with it, says how.
+    pub fn run(&self) -> Option<End> {
+        vcpus::set_current_task(Some(Arc::clone(&self.task)));
+        self.process.space.lock().activate();
         let mut restart = Restart::No;
         loop {
+            self.process.check_alarm();
             self.deliver_signals(restart);
-            let end = *self.process.end.lock();
-            if let Some(end) = end {
-                self.process.settle();
-                return end;
+            restart = Restart::No;
+            if self.is_over.get() || self.process.must_leave(&self.task) {
+                return self.leave();
+            }
+            if !park::enter_program() {
+                continue;
             }
             let event = self.program.borrow_mut().run();
-            restart = Restart::No;
+            park::leave_program();
             match event {
                 Event::SystemCall => restart = self.system_call(),
                 Event::PageFault { address, write, execute, .. } => {
@@ -152,9 +118,48 @@ impl Thread {
                     }
                 }
                 Event::Exception { vector } => self.exception(vector),
-                Event::Interrupt => self.task.check_timer(None),
+                Event::Interrupt => {
+                    park::interrupted();
+                    self.process.keep_alarm();
+                }
             }
         }
+    }
+
+    /// `exit`: this thread ends, the others go on.
+    pub fn exit(&self, code: u8) {
+        if self.task.tid() == self.process.pid {
+            self.process.set_first_code(code);
+        }
+        self.is_over.set(true);
+    }
+
+    /// Lets go of everything. If the process ends with it, says how.
+    fn leave(&self) -> Option<End> {
+        let process = &self.process;
+        if process.end.lock().is_none() {
+            robust::release(self);
+            let address = self.clear_tid.get();
+            if address != 0 {
+                syscall::futex::clear_and_wake(self, address);
+            }
+        }
+        let is_first_to_end = process.end.lock().is_some() && process.begins_to_end();
+        vcpus::set_current_task(None);
+        if !is_first_to_end {
+            process.space.lock().deactivate();
+        }
+        let left = process.remove_thread(&self.task);
+        process.hand_alarm_on();
+        if left == 0 {
+            process.end.lock().get_or_insert(End::Exited(process.first_code()));
+        }
+        if !is_first_to_end && (left > 0 || !process.begins_to_end()) {
+            return None;
+        }
+        process.wait_for_threads();
+        process.settle();
+        *process.end.lock()
     }
 
     /// Makes the program begin at `entry` with an empty set of registers.
@@ -177,7 +182,7 @@ impl Thread {
             Err(errno) => (-i64::from(errno.number())).cast_unsigned(),
         };
         self.program.borrow_mut().registers().rax = value;
-        if result == Err(Errno::EINTR) && syscall::may_restart(call) {
+        if result == Err(Errno::EINTR) && syscall::may_restart(call, &arguments) {
             Restart::Call(call)
         } else {
             Restart::No
@@ -226,10 +231,10 @@ impl Thread {
         state.pending.add(info);
     }
 
-    /// Whether a signal waits that is not blocked.
+    /// Whether a signal waits that is not blocked, or it must end.
     #[must_use]
-    pub fn has_signal(&self) -> bool {
-        self.task.has_signal()
+    pub fn is_interrupted(&self) -> bool {
+        self.task.is_interrupted()
     }
 
     /// Takes a waiting signal in `wanted`.
@@ -239,7 +244,7 @@ impl Thread {
     }
 
     fn deliver_signals(&self, mut restart: Restart) {
-        while self.has_signal() {
+        while self.task.is_interrupted() {
             let mask = self.task.signals.lock().mask;
             let Some(info) = self.take_signal(!mask) else { break };
             let action = self.process.actions.lock().0[info.signal as usize - 1];
@@ -290,47 +295,4 @@ impl Thread {
         let space = self.process.space.lock();
         space.areas().find(|area| area.label == Label::Vdso).map_or(0, |area| area.start)
     }
-}
-
-fn default_is_nothing(signal: u32) -> bool {
-    signal::default_action(signal) == DefaultAction::Ignore
-}
-
-/// The task of the only vCPU there is.
-static CURRENT: Mutex<Option<Arc<Task>>> = Mutex::new(None);
-
-/// Halting for the thread of the only vCPU there is.
-pub struct ThreadHalter {
-    halt: fn(),
-}
-
-impl ThreadHalter {
-    /// With the machine's way to halt.
-    #[must_use]
-    pub const fn new(halt: fn()) -> Self {
-        Self { halt }
-    }
-}
-
-impl Halter for ThreadHalter {
-    fn cpu(&self) -> u32 {
-        0
-    }
-
-    fn halt(&self, deadline_ns: Option<u64>) -> Result<(), Errno> {
-        let task = CURRENT.lock().clone();
-        let Some(task) = task else {
-            (self.halt)();
-            return Ok(());
-        };
-        task.check_timer(deadline_ns);
-        if task.has_signal() {
-            return Err(Errno::EINTR);
-        }
-        (self.halt)();
-        task.check_timer(deadline_ns);
-        if task.has_signal() { Err(Errno::EINTR) } else { Ok(()) }
-    }
-
-    fn wake(&self, _cpu: u32) {}
 }

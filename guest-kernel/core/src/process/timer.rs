@@ -1,4 +1,84 @@
 //! ITIMER_REAL: the timer behind `alarm` and `setitimer`.
+//!
+//! Some vCPU's own timer rings for it: that of the thread which set it, then of those that saw it ring. A thread that leaves hands it
+//! on to another.
+
+use super::Process;
+use super::signal::Info;
+use core::sync::atomic::{AtomicU64, Ordering};
+use septum_abi::linux::signal;
+use septum_guest_hal::clock::monotonic_ns;
+use septum_guest_hal::park;
+use septum_guest_hal::sync::Mutex;
+
+/// The timer of a process.
+#[derive(Debug, Default)]
+pub struct Alarm {
+    timer: Mutex<IntervalTimer>,
+    /// Its deadline, to be read without the lock.
+    deadline_ns: AtomicU64,
+}
+
+impl Alarm {
+    /// The timer as it is.
+    #[must_use]
+    pub fn get(&self) -> IntervalTimer {
+        *self.timer.lock()
+    }
+
+    /// When it rings next.
+    #[must_use]
+    pub fn deadline_ns(&self) -> Option<u64> {
+        Some(self.deadline_ns.load(Ordering::Relaxed)).filter(|deadline| *deadline != 0)
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut IntervalTimer) -> T) -> T {
+        let mut timer = self.timer.lock();
+        let result = change(&mut timer);
+        self.deadline_ns.store(timer.deadline_ns, Ordering::Relaxed);
+        result
+    }
+
+    /// Sets it, and this vCPU's timer for it; returns what it was.
+    pub fn set(&self, timer: IntervalTimer) -> IntervalTimer {
+        let previous = self.change(|old| core::mem::replace(old, timer));
+        if let Some(deadline) = self.deadline_ns() {
+            park::arm(deadline);
+        }
+        previous
+    }
+}
+
+impl Process {
+    /// Raises SIGALRM if its time has come.
+    pub fn check_alarm(&self) {
+        let Some(deadline) = self.alarm.deadline_ns() else { return };
+        let now = monotonic_ns();
+        if now >= deadline && self.alarm.change(|timer| timer.fire(now)) {
+            self.send(Info::from_kernel(signal::SIGALRM));
+            if let Some(next) = self.alarm.deadline_ns() {
+                park::arm(next);
+            }
+        }
+    }
+
+    /// The same, and this vCPU's timer rings for it from now on.
+    pub fn keep_alarm(&self) {
+        self.check_alarm();
+        if let Some(deadline) = self.alarm.deadline_ns() {
+            park::arm(deadline);
+        }
+    }
+
+    /// Another thread's vCPU keeps it.
+    pub(super) fn hand_alarm_on(&self) {
+        if self.alarm.deadline_ns().is_some()
+            && let Some(task) = self.tasks().first()
+        {
+            task.alert();
+        }
+    }
+}
 
 /// Deadline and period on the monotonic clock, ns; zero means none.
 #[derive(Clone, Copy, Debug, Default)]

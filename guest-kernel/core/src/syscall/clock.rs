@@ -4,7 +4,7 @@ use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
 use crate::process::thread::Thread;
-use crate::wait::wait_for_any;
+use crate::wait::wait_listed;
 use alloc::vec::Vec;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
@@ -21,7 +21,7 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::CLOCK_GETTIME,
         handler: |thread, a| sys_clock_gettime(thread, int(a[0]), a[1]),
         support: Support::Full,
-        notes: "CPU-time clocks tell the time since the start of the process",
+        notes: "CPU-time clocks tell the time in which threads did not wait",
     },
     Entry {
         number: number::CLOCK_GETRES,
@@ -94,9 +94,18 @@ fn now(thread: &Thread, clock: i32) -> Result<u64, Errno> {
     match clock {
         0 | 5 | 8 | 11 => Ok(realtime_ns()),
         1 | 4 | 6 | 7 | 9 => Ok(monotonic_ns()),
-        // CLOCK_PROCESS_CPUTIME_ID, CLOCK_THREAD_CPUTIME_ID, and clocks of the process itself by number.
-        2 | 3 => Ok(monotonic_ns().saturating_sub(thread.process.started_ns)),
-        clock if clock < 0 => Ok(monotonic_ns().saturating_sub(thread.process.started_ns)),
+        2 => Ok(thread.process.ran_ns()),
+        3 => Ok(thread.task.ran_ns()),
+        // Of a thread or process by number: its complement in the upper bits, below it whether it is a thread's.
+        clock if clock < 0 => {
+            let number = u32::try_from(!(clock >> 3)).map_err(|_| Errno::EINVAL)?;
+            match (clock & 4 != 0, number) {
+                (true, 0) => Ok(thread.task.ran_ns()),
+                (true, tid) => Ok(thread.process.task(tid).ok_or(Errno::EINVAL)?.ran_ns()),
+                (false, pid) if pid == 0 || pid == thread.process.pid => Ok(thread.process.ran_ns()),
+                (false, _) => Err(Errno::EINVAL),
+            }
+        }
         _ => Err(Errno::EINVAL),
     }
 }
@@ -163,7 +172,7 @@ fn sys_clock_nanosleep(
     let is_absolute = flags & TIMER_ABSTIME != 0;
     let after = if is_absolute { wanted.saturating_sub(now(thread, clock)?) } else { wanted };
     let deadline = monotonic_ns().saturating_add(after);
-    match wait_for_any::<()>(&[], Some(deadline), || None) {
+    match wait_listed::<()>(Some(deadline), || None) {
         Ok(_) => Ok(0),
         Err(errno) => {
             if remaining != 0 && !is_absolute {

@@ -6,6 +6,7 @@ use crate::memory::buffer;
 use crate::process::load::{Request, load};
 use crate::process::thread::Thread;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
 
@@ -94,6 +95,10 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
             return Err(error.errno);
         }
     };
+    if let Err(errno) = process.leave_only(&thread.task) {
+        process.space.lock().activate();
+        return Err(errno);
+    }
     // From here on there is no way back.
     let closed = process.descriptors.lock().take_close_on_exec();
     drop(closed);
@@ -103,11 +108,12 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
         signals.stack = Default::default();
         signals.saved_mask = None;
     }
+    *thread.task.name.lock() = loaded.image.name.clone();
     *process.image.lock() = loaded.image;
     let old = core::mem::replace(&mut *process.space.lock(), loaded.space);
     drop(old);
     thread.clear_tid.set(0);
-    thread.robust_list.set(0);
+    thread.task.robust_list.store(0, Ordering::Relaxed);
     thread.start_at(loaded.entry, loaded.stack);
     // The result register of a program that starts is unspecified; zero is what Linux leaves.
     Ok(0)

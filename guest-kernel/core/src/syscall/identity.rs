@@ -44,7 +44,7 @@ macro_rules! sets {
 /// The family.
 pub const CALLS: &[Entry<Thread>] = &[
     tells!(GETPID, |thread: &Thread| thread.process.pid),
-    tells!(GETTID, |thread: &Thread| thread.task.tid),
+    tells!(GETTID, |thread: &Thread| thread.task.tid()),
     tells!(GETPPID, |_: &Thread| 0),
     tells!(GETUID, |thread: &Thread| thread.process.fs.lock().uid),
     tells!(GETEUID, |thread: &Thread| thread.process.fs.lock().uid),
@@ -122,7 +122,7 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::SET_TID_ADDRESS,
         handler: |thread, a| {
             thread.clear_tid.set(a[0]);
-            Ok(to_result(thread.task.tid))
+            Ok(to_result(thread.task.tid()))
         },
         support: Support::Full,
         notes: "",

@@ -7,6 +7,7 @@
 //! Calls that leave no result (`exit`, `rt_sigreturn`) are the business of [`call`] itself.
 
 pub mod clock;
+pub mod clone;
 pub mod entry;
 pub mod exec;
 pub mod files;
@@ -31,7 +32,7 @@ const LIMIT: usize = SYSCALL_LIMIT as usize;
 const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 9] = [
+pub const FAMILIES: [&[Entry<Thread>]; 10] = [
     FILE_CALLS,
     memory::CALLS,
     signals::CALLS,
@@ -41,6 +42,7 @@ pub const FAMILIES: [&[Entry<Thread>]; 9] = [
     scheduling::CALLS,
     system::CALLS,
     exec::CALLS,
+    clone::CALLS,
 ];
 
 /// Handlers by number.
@@ -68,7 +70,11 @@ pub fn call(thread: &Thread, call: u64, arguments: [u64; 6]) -> Option<Result<us
         return Some(handler(thread, arguments));
     }
     match index {
-        number::EXIT | number::EXIT_GROUP => {
+        number::EXIT => {
+            thread.exit(arguments[0].to_le_bytes()[0]);
+            None
+        }
+        number::EXIT_GROUP => {
             thread.process.finish(End::Exited(arguments[0].to_le_bytes()[0]));
             None
         }
@@ -91,7 +97,7 @@ fn no_result(thread: &Thread, result: Result<(), Errno>) -> Option<Result<usize,
 
 /// Whether SA_RESTART applies to an interrupted call (`signal(7)`).
 #[must_use]
-pub fn may_restart(call: u64) -> bool {
+pub fn may_restart(call: u64, arguments: &[u64; 6]) -> bool {
     const NEVER: [usize; 15] = [
         number::PAUSE,
         number::RT_SIGSUSPEND,
@@ -109,7 +115,9 @@ pub fn may_restart(call: u64) -> bool {
         number::MSGRCV,
         number::MSGSND,
     ];
-    usize::try_from(call).is_ok_and(|call| !NEVER.contains(&call))
+    let call = usize::try_from(call).unwrap_or(LIMIT);
+    // A wait for a futex with a timeout is not: it would begin anew.
+    !NEVER.contains(&call) && (call != number::FUTEX || arguments[3] == 0)
 }
 
 /// The low 32 bits of an argument, as the C `int` or `unsigned` that it is.

@@ -3,7 +3,10 @@
 use super::entry::{Entry, Support};
 use super::int;
 use crate::memory::buffer;
+use crate::process::task::Task;
 use crate::process::thread::Thread;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
 
@@ -20,9 +23,9 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
     Entry {
         number: number::SCHED_SETAFFINITY,
-        handler: |_, _| Ok(0),
+        handler: |thread, a| sys_sched_setaffinity(thread, int(a[0]), a[1], a[2]),
         support: Support::Accepted,
-        notes: ACCEPTED,
+        notes: "remembered; the host schedules",
     },
     Entry {
         number: number::SCHED_GETSCHEDULER,
@@ -63,15 +66,16 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::GETCPU,
         handler: |thread, a| {
-            for address in [a[0], a[1]] {
+            let cpu = thread.task.vcpu() % thread.process.machine.cpus.max(1);
+            for (address, value) in [(a[0], cpu), (a[1], 0)] {
                 if address != 0 {
-                    buffer::write(&thread.process.space, address, &[0; 4])?;
+                    buffer::write(&thread.process.space, address, &value.to_le_bytes())?;
                 }
             }
             Ok(0)
         },
         support: Support::Partial,
-        notes: "CPU 0 of node 0",
+        notes: "a thread keeps its CPU, whatever the host's scheduler does; node 0",
     },
     // The raw call counts from 40 (lowest) to 1 (highest): 20 is nice 0.
     Entry {
@@ -91,20 +95,49 @@ fn priority_range(policy: i32) -> Result<(usize, usize), Errno> {
     }
 }
 
-/// `sched_getaffinity(2)`: the first `cpus` bits; returns the bytes written.
-fn sys_sched_getaffinity(thread: &Thread, pid: i32, size: u64, mask: u64) -> Result<usize, Errno> {
-    if pid != 0 && u32::try_from(pid) != Ok(thread.process.pid) {
-        return Err(Errno::ESRCH);
+/// The thread with this number; 0 is the caller.
+fn task_of(thread: &Thread, tid: i32) -> Result<Arc<Task>, Errno> {
+    match u32::try_from(tid) {
+        Ok(0) => Ok(Arc::clone(&thread.task)),
+        Ok(tid) => thread.process.task(tid).ok_or(Errno::ESRCH),
+        Err(_) => Err(Errno::ESRCH),
     }
+}
+
+/// All CPUs, as a mask of whole words.
+fn all_cpus(thread: &Thread) -> Vec<u8> {
     let cpus = usize::try_from(thread.process.machine.cpus).unwrap_or(1);
-    let len = cpus.div_ceil(64) * 8;
-    if !size.is_multiple_of(8) || size < len as u64 {
+    let mut mask = alloc::vec![0u8; cpus.div_ceil(64) * 8];
+    for cpu in 0..cpus {
+        mask[cpu / 8] |= 1 << (cpu % 8);
+    }
+    mask
+}
+
+/// `sched_getaffinity(2)`: the first `cpus` bits, or what was asked for; returns the bytes written.
+fn sys_sched_getaffinity(thread: &Thread, tid: i32, size: u64, mask: u64) -> Result<usize, Errno> {
+    let task = task_of(thread, tid)?;
+    let mut bytes = all_cpus(thread);
+    if !size.is_multiple_of(8) || size < bytes.len() as u64 {
         return Err(Errno::EINVAL);
     }
-    let mut bytes = alloc::vec![0u8; len];
-    for cpu in 0..cpus {
-        bytes[cpu / 8] |= 1 << (cpu % 8);
+    for (byte, wanted) in bytes.iter_mut().zip(task.affinity.lock().iter()) {
+        *byte &= wanted;
     }
     buffer::write(&thread.process.space, mask, &bytes)?;
-    Ok(len)
+    Ok(bytes.len())
+}
+
+/// `sched_setaffinity(2)`
+fn sys_sched_setaffinity(thread: &Thread, tid: i32, size: u64, mask: u64) -> Result<usize, Errno> {
+    let task = task_of(thread, tid)?;
+    let all = all_cpus(thread);
+    let len = usize::try_from(size).unwrap_or(usize::MAX).min(all.len());
+    let mut bytes = alloc::vec![0u8; all.len()];
+    buffer::read(&thread.process.space, mask, &mut bytes[..len])?;
+    if bytes.iter().zip(&all).all(|(wanted, there)| wanted & there == 0) {
+        return Err(Errno::EINVAL);
+    }
+    *task.affinity.lock() = bytes;
+    Ok(0)
 }

@@ -8,7 +8,8 @@ use crate::process::signal::{
     Action, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit, default_action,
 };
 use crate::process::thread::Thread;
-use crate::wait::wait_for_any;
+use crate::process::timer::IntervalTimer;
+use crate::wait::wait_listed;
 use septum_abi::linux::syscall as number;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
@@ -57,6 +58,12 @@ pub const CALLS: &[Entry<Thread>] = &[
         notes: "only to the process itself",
     },
     Entry {
+        number: number::RT_TGSIGQUEUEINFO,
+        handler: |thread, a| sys_rt_tgsigqueueinfo(thread, int(a[0]), int(a[1]), int(a[2]), a[3]),
+        support: Support::Partial,
+        notes: "only to threads of the process itself",
+    },
+    Entry {
         number: number::SIGALTSTACK,
         handler: |thread, a| sys_sigaltstack(thread, a[0], a[1]),
         support: Support::Full,
@@ -72,13 +79,13 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::TKILL,
         handler: |thread, a| sys_tgkill(thread, None, int(a[0]), int(a[1])),
         support: Support::Partial,
-        notes: "only to the thread itself",
+        notes: "to threads of the process itself",
     },
     Entry {
         number: number::TGKILL,
         handler: |thread, a| sys_tgkill(thread, Some(int(a[0])), int(a[1]), int(a[2])),
         support: Support::Partial,
-        notes: "only to the thread itself",
+        notes: "to threads of the process itself",
     },
     Entry {
         number: number::PAUSE,
@@ -152,7 +159,9 @@ fn sys_rt_sigaction(thread: &Thread, signal: i32, new: u64, old: u64, size: u64)
         let is_ignored = new.handler == IGNORE
             || (new.handler == DEFAULT && default_action(signal) == DefaultAction::Ignore);
         if is_ignored {
-            thread.task.signals.lock().pending.discard(bit(signal));
+            for task in thread.process.tasks() {
+                task.signals.lock().pending.discard(bit(signal));
+            }
             thread.process.pending.lock().discard(bit(signal));
         }
     }
@@ -175,6 +184,10 @@ fn sys_rt_sigprocmask(thread: &Thread, how: i32, new: u64, old: u64, size: u64) 
             _ => return Err(Errno::EINVAL),
         };
         thread.task.signals.lock().mask = mask & !UNSTOPPABLE;
+        if mask & !previous != 0 {
+            // What it would have taken until now somebody else may.
+            thread.process.alert_for_pending();
+        }
     }
     if old != 0 {
         write_words(thread, old, &[previous])?;
@@ -194,7 +207,7 @@ fn sys_rt_sigpending(thread: &Thread, set: u64, size: u64) -> Result<usize, Errn
 
 /// Waits for a signal that is not blocked; returns EINTR, always.
 fn sys_pause(thread: &Thread) -> Result<usize, Errno> {
-    wait_for_any(&[], None, || thread.has_signal().then_some(()))?;
+    wait_listed(None, || thread.is_interrupted().then_some(()))?;
     Err(Errno::EINTR)
 }
 
@@ -224,7 +237,10 @@ fn sys_rt_sigtimedwait(
         0 => None,
         address => Some(monotonic_ns().saturating_add(read_timespec(thread, address)?)),
     };
-    let found = wait_for_any(&[], deadline, || thread.take_signal(wanted))?.ok_or(Errno::EAGAIN)?;
+    thread.task.signals.lock().awaited = wanted;
+    let found = wait_listed(deadline, || thread.take_signal(wanted));
+    thread.task.signals.lock().awaited = 0;
+    let found = found?.ok_or(Errno::EAGAIN)?;
     if info != 0 {
         buffer::write(&thread.process.space, info, &found.encode())?;
     }
@@ -237,12 +253,34 @@ fn sys_rt_sigqueueinfo(thread: &Thread, pid: i32, signal: i32, info: u64) -> Res
     if u32::try_from(pid) != Ok(thread.process.pid) {
         return Err(Errno::ESRCH);
     }
-    let mut bytes = [0; 32];
-    buffer::read(&thread.process.space, info, &mut bytes)?;
-    let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
-    let code = int(word(8));
-    thread.task.send_to_process(Info { signal, code, detail: word(16), value: word(24) });
+    let info = read_info(thread, signal, info)?;
+    thread.process.send(info);
     Ok(0)
+}
+
+/// `rt_tgsigqueueinfo(2)`
+fn sys_rt_tgsigqueueinfo(
+    thread: &Thread,
+    pid: i32,
+    tid: i32,
+    signal: i32,
+    info: u64,
+) -> Result<usize, Errno> {
+    let signal = signal_number(signal)?;
+    if u32::try_from(pid) != Ok(thread.process.pid) {
+        return Err(Errno::ESRCH);
+    }
+    let task = u32::try_from(tid).ok().and_then(|tid| thread.process.task(tid)).ok_or(Errno::ESRCH)?;
+    task.send(read_info(thread, signal, info)?);
+    Ok(0)
+}
+
+/// A `siginfo_t` of the program.
+fn read_info(thread: &Thread, signal: u32, address: u64) -> Result<Info, Errno> {
+    let mut bytes = [0; 32];
+    buffer::read(&thread.process.space, address, &mut bytes)?;
+    let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
+    Ok(Info { signal, code: int(word(8)), detail: word(16), value: word(24) })
 }
 
 /// `sigaltstack(2)`
@@ -293,7 +331,7 @@ fn sys_kill(thread: &Thread, pid: i32, signal: i32) -> Result<usize, Errno> {
         signal_number(signal)?;
     }
     if pid == own || pid == 0 || pid == -own {
-        return check_and_send(thread, signal, |info| thread.task.send_to_process(info));
+        return check_and_send(thread, signal, |info| thread.process.send(info));
     }
     Err(Errno::ESRCH)
 }
@@ -303,11 +341,15 @@ fn sys_tgkill(thread: &Thread, group: Option<i32>, tid: i32, signal: i32) -> Res
     if tid <= 0 || group.is_some_and(|group| group <= 0) {
         return Err(Errno::EINVAL);
     }
-    let is_own = |number: i32, own: u32| u32::try_from(number) == Ok(own);
-    if !is_own(tid, thread.task.tid) || group.is_some_and(|group| !is_own(group, thread.process.pid)) {
+    let is_own = |group: i32| u32::try_from(group) == Ok(thread.process.pid);
+    if group.is_some_and(|group| !is_own(group)) {
         return Err(Errno::ESRCH);
     }
-    check_and_send(thread, signal, |info| thread.task.send(Info { code: -6, ..info }))
+    let task = u32::try_from(tid).ok().and_then(|tid| thread.process.task(tid)).ok_or(Errno::ESRCH)?;
+    if signal != 0 {
+        signal_number(signal)?;
+    }
+    check_and_send(thread, signal, |info| task.send(Info { code: -6, ..info }))
 }
 
 const NS: u64 = 1_000_000_000;
@@ -321,17 +363,9 @@ fn sys_alarm(thread: &Thread, seconds: u32) -> Result<usize, Errno> {
 /// Sets the timer to fire `after_ns` from now (0: never); returns what was left and its period.
 fn set_timer(thread: &Thread, after_ns: u64, period_ns: u64) -> (u64, u64) {
     let now = monotonic_ns();
-    let previous = {
-        let mut timer = thread.process.timer.lock();
-        let previous = (timer.remaining(now), timer.period_ns);
-        timer.deadline_ns = if after_ns == 0 { 0 } else { now.saturating_add(after_ns) };
-        timer.period_ns = period_ns;
-        previous
-    };
-    if after_ns != 0 {
-        septum_guest_hal::clock::set_deadline_in(after_ns);
-    }
-    previous
+    let deadline_ns = if after_ns == 0 { 0 } else { now.saturating_add(after_ns) };
+    let previous = thread.process.alarm.set(IntervalTimer { deadline_ns, period_ns });
+    (previous.remaining(now), previous.period_ns)
 }
 
 /// A `struct timeval` pair: period, then value.
@@ -367,7 +401,7 @@ fn sys_getitimer(thread: &Thread, which: i32, current: u64) -> Result<usize, Err
     if which != 0 {
         return Err(Errno::EINVAL);
     }
-    let timer = *thread.process.timer.lock();
+    let timer = thread.process.alarm.get();
     write_words(thread, current, &timer_words(timer.remaining(monotonic_ns()), timer.period_ns))?;
     Ok(0)
 }

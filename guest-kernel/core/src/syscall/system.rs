@@ -56,7 +56,7 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::GETRUSAGE,
         handler: |thread, a| sys_getrusage(thread, int(a[0]), a[1]),
         support: Support::Partial,
-        notes: "time since the start, peak memory",
+        notes: "time in which threads did not wait, peak memory",
     },
     Entry {
         number: number::ARCH_PRCTL,
@@ -126,7 +126,7 @@ fn sys_sysinfo(thread: &Thread, buffer: u64) -> Result<usize, Errno> {
     words[4] = usage.total * page;
     words[5] = (usage.total - usage.used) * page;
     // procs (16 bits) at byte 80; mem_unit (32 bits) at byte 104.
-    words[10] = 1;
+    words[10] = thread.process.thread_count() as u64;
     words[13] = 1;
     write_words(thread, buffer, &words)?;
     Ok(0)
@@ -174,7 +174,7 @@ fn sys_getrusage(thread: &Thread, who: i32, usage: u64) -> Result<usize, Errno> 
     }
     let mut words = [0; 18];
     if who != -1 {
-        let ns = monotonic_ns().saturating_sub(thread.process.started_ns);
+        let ns = if who == 1 { thread.task.ran_ns() } else { thread.process.ran_ns() };
         words[0] = ns / 1_000_000_000;
         words[1] = ns % 1_000_000_000 / 1000;
         words[4] = frame::usage().peak * (PAGE_SIZE as u64 / 1024);
@@ -230,14 +230,14 @@ fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno
                 *byte = one[0];
             }
             let len = name.iter().position(|&byte| byte == 0).unwrap_or(15);
-            thread.process.image.lock().name = name[..len].to_vec();
+            *thread.task.name.lock() = name[..len].to_vec();
             Ok(0)
         }
         GET_NAME => {
             let mut name = [0; 16];
             {
-                let image = thread.process.image.lock();
-                name[..image.name.len()].copy_from_slice(&image.name);
+                let own = thread.task.name.lock();
+                name[..own.len()].copy_from_slice(&own);
             }
             buffer::write(&thread.process.space, argument, &name)?;
             Ok(0)

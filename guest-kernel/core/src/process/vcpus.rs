@@ -1,0 +1,106 @@
+//! vCPUs as threads run on them: whose each is, and those that have nothing to do.
+//!
+//! ```text
+//!            launch: a new vCPU, or one that is parked
+//!   parked ────────────────────────────────────────────► running a thread
+//!      ▲                                                        │
+//!      └───────────────── the thread has left ◄─────────────────┘
+//! ```
+//!
+//! There is no run queue. A vCPU without a thread halts until it is given one; a thread keeps its vCPU until it ends.
+
+use super::task::Task;
+use super::thread::{Start, Thread};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use septum_abi::linux::Errno;
+use septum_guest_hal::park::{self, MAX_VCPUS};
+use septum_guest_hal::report::End;
+use septum_guest_hal::sync::{Mutex, Once};
+use septum_guest_hal::user::Program;
+use septum_guest_hal::vcpu;
+
+struct Slot {
+    /// The thread that runs there.
+    task: Mutex<Option<Arc<Task>>>,
+    /// The thread that is to run there.
+    start: Mutex<Option<Box<Start>>>,
+}
+
+static SLOTS: [Slot; MAX_VCPUS] =
+    [const { Slot { task: Mutex::new(None), start: Mutex::new(None) } }; MAX_VCPUS];
+
+/// Those without a thread.
+static PARKED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+static END: Once<fn(End) -> !> = Once::new();
+
+fn slot(vcpu: u32) -> &'static Slot {
+    &SLOTS[vcpu as usize % MAX_VCPUS]
+}
+
+/// The thread that runs on this vCPU.
+#[must_use]
+pub fn current_task() -> Option<Arc<Task>> {
+    slot(vcpu::current()).task.lock().clone()
+}
+
+pub(super) fn set_current_task(task: Option<Arc<Task>>) {
+    let previous = core::mem::replace(&mut *slot(vcpu::current()).task.lock(), task);
+    drop(previous);
+}
+
+/// Has a vCPU run a new thread. EAGAIN if there are no more vCPUs.
+pub fn launch(start: Box<Start>) -> Result<(), Errno> {
+    let parked = PARKED.lock().pop();
+    let vcpu = match parked {
+        Some(vcpu) => vcpu,
+        None => vcpu::start(serve).map_err(|_| Errno::EAGAIN)?,
+    };
+    start.task.set_vcpu(vcpu);
+    *slot(vcpu).start.lock() = Some(start);
+    park::unpark(vcpu);
+    Ok(())
+}
+
+/// Runs the first thread on this vCPU; then the vCPU serves as any other. `end` is called when the process ends.
+pub fn run_first(thread: Thread, end: fn(End) -> !) -> ! {
+    END.call_once(|| end);
+    serve_with(run(thread))
+}
+
+/// What a vCPU other than the first does.
+fn serve() -> ! {
+    match Program::take() {
+        Some(program) => serve_with(program),
+        None => loop {
+            park::park(None);
+        },
+    }
+}
+
+fn serve_with(mut program: Program) -> ! {
+    let own = vcpu::current();
+    loop {
+        let start = slot(own).start.lock().take();
+        match start {
+            Some(start) => program = run(Thread::begin(*start, program)),
+            None => {
+                park::park(None);
+            }
+        }
+    }
+}
+
+/// Runs a thread until it has left; ends the partition if that was its process's end.
+fn run(thread: Thread) -> Program {
+    if let Some(end) = thread.run()
+        && let Some(end_partition) = END.get()
+    {
+        end_partition(end)
+    }
+    let program = thread.into_program();
+    PARKED.lock().push(vcpu::current());
+    program
+}
