@@ -320,10 +320,18 @@ mod amounts {
     fn the_program_sees_the_processors_it_was_given() {
         needs_partitions!();
         let place = Place::new();
-        for count in ["1", "2", "3"] {
-            let output = place.septum_tool("nproc").option("--cpus", count).output();
+        let host = std::thread::available_parallelism().map_or(1, usize::from);
+        for count in (1..=host.min(3)).map(|count| count.to_string()) {
+            let output = place.septum_tool("nproc").option("--cpus", &count).output();
             output.expect_code(0).expect_stdout(&format!("{count}\n"));
         }
+    }
+
+    #[test]
+    fn more_processors_than_the_host_has_are_refused_with_the_number() {
+        needs_partitions!();
+        let output = Place::new().septum_tool("true").option("--cpus", "255").output();
+        output.expect_code(exit::USAGE).expect_stderr("255").expect_stderr("this host has");
     }
 
     #[test]

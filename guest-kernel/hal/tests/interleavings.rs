@@ -38,13 +38,13 @@ impl Cpu {
 
     fn interrupt(&self) {
         self.interrupts.fetch_add(1, Ordering::SeqCst);
-        if let Some(thread) = &*self.thread.lock().unwrap() {
+        if let Some(thread) = &*self.thread.lock().expect("no holder panics") {
             thread.unpark();
         }
     }
 
     fn begin(&self) {
-        *self.thread.lock().unwrap() = Some(thread::current());
+        *self.thread.lock().expect("no holder panics") = Some(thread::current());
     }
 
     /// Until an interrupt, which may be there already.
@@ -171,7 +171,7 @@ fn lock_model(tries_first: [bool; 2]) {
         let other = Arc::clone(&guarded);
         let thread = thread::spawn(move || add(&other, 1, tries_first[1]));
         add(&guarded, 0, tries_first[0]);
-        thread.join().unwrap();
+        thread.join().expect("it ends well");
         // SAFETY: both are done.
         guarded.value.with(|value| assert_eq!(unsafe { *value }, 2));
         assert_ne!(guarded.lock.state.load(Ordering::SeqCst), HELD);

@@ -211,7 +211,24 @@ fn check_amounts(spec: &PartitionSpec) -> Result<(), Failure> {
         let why = format!("the least is {}", Size(MINIMUM_MEMORY_BYTES));
         return Err(Failure::new(Code::Memory, what, why));
     }
+    let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
+    if let Some(count) = online.and_then(|list| count_of(list.trim()))
+        && spec.cpus > count
+    {
+        let what = format!("cannot give a partition {} processors", spec.cpus);
+        let why = format!("this host has {count}");
+        return Err(Failure::new(Code::Usage, what, why).hint("ask for fewer with --cpus"));
+    }
     Ok(())
+}
+
+/// How many numbers a list such as `0-3,6` names.
+fn count_of(list: &str) -> Option<u32> {
+    list.split(',').try_fold(0_u32, |count, range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        count.checked_add(last.checked_sub(first)?.checked_add(1)?)
+    })
 }
 
 /// So that `ps` and `top` show which partition it is.
@@ -242,4 +259,18 @@ fn standard_streams(open: [bool; 3]) -> Result<[Option<OwnedFd>; 3], Failure> {
         copy.map(Some).map_err(failure)
     };
     Ok([duplicate(0)?, duplicate(1)?, duplicate(2)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_processors_are_counted() {
+        assert_eq!(count_of("0"), Some(1));
+        assert_eq!(count_of("0-3,6,8-9"), Some(7));
+        assert_eq!(count_of(""), None);
+        assert_eq!(count_of("3-1"), None);
+        assert_eq!(count_of("0-4294967295"), None);
+    }
 }

@@ -155,11 +155,7 @@ fn load(thread: &Thread, address: u64) -> Result<u32, Errno> {
 }
 
 /// Changes the word at once; returns what it was.
-fn update(
-    thread: &Thread,
-    address: u64,
-    change: impl FnMut(u32) -> Option<u32>,
-) -> Result<u32, Errno> {
+fn update(thread: &Thread, address: u64, change: impl FnMut(u32) -> Option<u32>) -> Result<u32, Errno> {
     let user = UserAddr::new(address).ok_or(Errno::EFAULT)?;
     // Under the lock, so that the page stays the one that is mapped.
     let mut space = thread.process.space.lock();
