@@ -39,6 +39,9 @@ static PLACES: [Place; MAX_VCPUS] = [const {
     }
 }; MAX_VCPUS];
 
+/// By how much a timer may ring before its time, when ticks and nanoseconds were rounded.
+const RINGS_EARLY_NS: u64 = 100_000;
+
 /// vCPUs that wait for devices, so that an interrupt that concerns nobody else costs one load.
 static LISTENERS: AtomicU32 = AtomicU32::new(0);
 /// One past the highest number of a vCPU that has parked.
@@ -103,8 +106,9 @@ pub fn leave_program() {
 pub fn arm(deadline_ns: u64) {
     let timer = &place(vcpu::current()).timer_ns;
     let (now, armed) = (clock::monotonic_ns(), timer.load(Ordering::Relaxed));
-    // The timer rings once; when it is set for an earlier time, that interrupt makes the waiter set it again.
-    if armed <= now || deadline_ns < armed {
+    // The timer rings once; when it is set for an earlier time, that interrupt makes the waiter set it again. It may ring a
+    // little early by this clock, and must not be taken for one that is still to ring then.
+    if armed <= now.saturating_add(RINGS_EARLY_NS) || deadline_ns < armed {
         timer.store(deadline_ns.max(1), Ordering::Relaxed);
         clock::set_deadline_in(deadline_ns.saturating_sub(now));
     }
