@@ -39,6 +39,7 @@ pub mod paging;
 mod panic;
 pub mod park;
 pub mod report;
+mod shootdown;
 #[cfg(target_os = "none")]
 mod single;
 pub mod sync;

@@ -14,6 +14,7 @@
 use crate::address::{PhysAddr, UserAddr, to_usize};
 use crate::frame::large::{LARGE_PAGE, LargeFrame};
 use crate::frame::{self, Frame};
+use crate::shootdown;
 use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::layout::{PAGE_SIZE, USER_END};
 
@@ -109,10 +110,14 @@ impl Flush {
 
     /// Makes every CPU forget, then frees the frames that were unmapped.
     pub fn now(self) {
+        if self.count == 0 && self.freed.is_empty() && self.freed_large.is_empty() {
+            return;
+        }
         match self.pages.get(..self.count) {
             Some(pages) => arch::flush_pages(pages),
             None => arch::flush_all(),
         }
+        shootdown::everywhere(arch::flush_all);
     }
 }
 
@@ -141,6 +146,11 @@ enum Visit {
     Done,
     /// It split the large page, and sees its parts next.
     Split,
+}
+
+/// Makes this CPU forget every translation.
+pub(crate) fn forget_all() {
+    arch::flush_all();
 }
 
 /// The page tables of one program.

@@ -25,7 +25,9 @@
 
 use crate::cpu::{read_msr, write_msr};
 use crate::local;
+use crate::paging;
 use crate::report;
+use crate::shootdown;
 use crate::single;
 use crate::user::{Event, FORCED_FLAGS, Registers, USER_FLAGS};
 use core::arch::{asm, global_asm};
@@ -272,7 +274,7 @@ impl Program {
         // SAFETY: 1. the registers lie where the TSS points to (or the single-privilege mode's assembly knows); 2. they were
         // made harmless above; 3. in ring-0 mode the program can reach only what its page tables give to ring 3; 4. the stubs
         // restore what this function needs.
-        unsafe {
+        shootdown::touching(paging::forget_all, || unsafe {
             if single::is_single() {
                 septum_single_enter(registers);
             } else if is_return && registers.rip < USER_END {
@@ -280,7 +282,7 @@ impl Program {
             } else {
                 septum_enter_user(registers);
             }
-        }
+        });
         self.event()
     }
 

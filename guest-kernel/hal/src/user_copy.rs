@@ -44,7 +44,8 @@ pub fn copy_frame_from_user(
 fn transfer(address: UserAddr, len: usize, copy: impl FnOnce(u64, usize) -> usize) -> Result<(), CopyFault> {
     let room = crate::address::to_usize(USER_END - address.get());
     let missing = len.saturating_sub(room);
-    let missing = missing + copy(address.get(), len - missing);
+    let touch = || copy(address.get(), len - missing);
+    let missing = missing + crate::shootdown::touching(crate::paging::forget_all, touch);
     if missing == 0 {
         return Ok(());
     }

@@ -13,7 +13,7 @@ mod imp {
     use crate::local;
     use crate::report;
     use crate::sync::Mutex;
-    use crate::{cpu, interrupt, single};
+    use crate::{cpu, interrupt, shootdown, single};
     use core::sync::atomic::Ordering;
     use septum_abi::layout::{PAGE_SIZE, VCPU_AREA_SIZE};
     use septum_abi::linux::Errno;
@@ -42,6 +42,7 @@ mod imp {
             local::of_area(start)
         };
         local.main.store(main as usize as u64, Ordering::Relaxed);
+        shootdown::expect_another();
         match report::start_vcpu(area.0) {
             Ok(number) => Ok(number),
             Err(errno) => {

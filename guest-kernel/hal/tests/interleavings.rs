@@ -5,13 +5,15 @@
 #![allow(unsafe_code, reason = "loom checks the accesses that the lock makes safe")]
 
 mod atomic {
-    pub use loom::sync::atomic::{AtomicU32, Ordering};
+    pub use loom::sync::atomic::{AtomicU32, Ordering, fence};
 }
 
 #[path = "../src/park/parker.rs"]
 mod parker;
 #[path = "../src/sync/raw.rs"]
 mod raw;
+#[path = "../src/shootdown/view.rs"]
+mod view;
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -19,6 +21,7 @@ use loom::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use loom::thread;
 use parker::{HALTED, IN_PROGRAM, NOTIFIED, Parker, RUNNING};
 use raw::{CONTENDED, FREE, HELD, RawLock, Waiting};
+use view::View;
 
 /// A vCPU: its parker, and an interrupt line that ends a halt.
 struct Cpu {
@@ -199,5 +202,37 @@ fn a_notified_cpu_is_not_interrupted_twice() {
         assert!(!cpu.parker.leave_kernel(HALTED));
         assert!(cpu.parker.leave_kernel(HALTED));
         assert!(cpu.parker.notify());
+    });
+}
+
+/// One vCPU takes a page away and gives its frame to somebody else, while the other touches the page twice, interrupted in between.
+#[test]
+fn a_frame_is_not_reused_while_another_vcpu_remembers_it() {
+    loom::model(|| {
+        let mapped = Arc::new(AtomicU32::new(1));
+        let reused = Arc::new(AtomicU32::new(0));
+        let round = Arc::new(AtomicU32::new(0));
+        let view = || Arc::new(View { touching: AtomicU32::new(0), seen: AtomicU32::new(0) });
+        let (first, second) = (view(), view());
+        let toucher = {
+            let (mapped, reused, round, first) =
+                (Arc::clone(&mapped), Arc::clone(&reused), Arc::clone(&round), Arc::clone(&first));
+            thread::spawn(move || {
+                // It remembers the page from before.
+                let remembers = std::cell::Cell::new(true);
+                for _ in 0..2 {
+                    first.begin(&round, || remembers.set(mapped.load(Ordering::Acquire) == 1));
+                    assert!(!(remembers.get() && reused.load(Ordering::Relaxed) == 1));
+                    first.end();
+                }
+            })
+        };
+        mapped.store(0, Ordering::Release);
+        let own = second.announce(&round, || ());
+        while first.lags(own) {
+            thread::yield_now();
+        }
+        reused.store(1, Ordering::Relaxed);
+        toucher.join().expect("it ends well");
     });
 }
