@@ -36,6 +36,15 @@ mod starting {
     }
 }
 
+mod threads {
+    use super::{Case, Link};
+
+    conformance! {
+        all_kinds_static: "threads" Static [].code(9);
+        all_kinds_dynamic: "threads" Dynamic [].code(9);
+    }
+}
+
 mod ending {
     use super::{Case, Link};
 
@@ -105,6 +114,7 @@ mod memory {
     conformance! {
         heap_static: "heap" Static [];
         heap_dynamic: "heap" Dynamic [];
+        taken_from_other_threads: "thread_memory" Static [];
         mapping: "mapping" Static [];
         sparse_memory: "sparse_memory" Static [];
         mapped_files_in_a_volume: "mapped_files" Static [].files(Files::Volume);
