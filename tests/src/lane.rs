@@ -44,7 +44,7 @@ impl Lane {
     pub fn deadline(self) -> Duration {
         match self {
             Self::Direct => Duration::from_secs(120),
-            Self::Nested => Duration::from_secs(180),
+            Self::Nested => Duration::from_secs(100),
         }
     }
 }

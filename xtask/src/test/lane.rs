@@ -27,7 +27,7 @@ const TIMED_OUT: i32 = 124;
 
 /// An emulated host is slow and now and then breaks by itself, so this many failed tests are run once more there, and
 /// the summary says so. A real defect fails twice.
-const SECOND_TRIES: usize = 3;
+const SECOND_TRIES: usize = 12;
 
 /// Where partitions run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
