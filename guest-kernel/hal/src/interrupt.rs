@@ -5,7 +5,7 @@
 //! (one that arrived in between ends the `hlt` at once). Handlers in the kernel only acknowledge; whoever waits looks for
 //! itself.
 
-use crate::{clock, park, vcpu};
+use crate::{park, vcpu};
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::layout::LAPIC_BASE;
 
@@ -48,11 +48,7 @@ impl Line {
     }
 }
 
-/// How long a wait for a device goes on without looking. A message that got lost on its way (emulated processors do that, once in
-/// a few hundred thousand) then costs a second, and not the partition.
-const LOOK_AFTER_NS: u64 = 1_000_000_000;
-
-/// Waits until `condition` gives something. It is asked again after every interrupt of a device, and now and then.
+/// Waits until `condition` gives something. It is asked again after every interrupt of a device.
 pub fn wait_until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
     if let Some(value) = condition() {
         return value;
@@ -63,7 +59,7 @@ pub fn wait_until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = condition() {
             break value;
         }
-        was_unparked |= park::park(Some(clock::monotonic_ns() + LOOK_AFTER_NS));
+        was_unparked |= park::park(None);
     };
     park::listen_to_devices(false);
     if was_unparked {

@@ -24,7 +24,6 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::PhysAddr;
-use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
 
 const DESCRIPTOR_SIZE: usize = 16;
@@ -337,20 +336,13 @@ impl Queue {
     #[expect(clippy::needless_pass_by_value, reason = "a token is used up by waiting")]
     pub fn wait_halting(&self, token: Token) -> Result<u32, Errno> {
         let mut is_armed = false;
-        let mut notify_at = 0;
         let result = self.line.wait_until(|| {
             if let Some(result) = self.poll(&token) {
                 return Some(result);
             }
             if is_armed {
-                // Should the notification have got lost, it is made again.
-                if monotonic_ns() >= notify_at {
-                    notify_at = monotonic_ns() + NOTIFY_AGAIN_NS;
-                    self.notify();
-                }
                 return None;
             }
-            notify_at = monotonic_ns() + NOTIFY_AGAIN_NS;
             is_armed = true;
             self.set_sleeping(true);
             self.poll(&token)
@@ -456,5 +448,3 @@ impl State {
 
 #[cfg(test)]
 mod tests;
-/// How long a request may take before the device is told of it once more, ns.
-const NOTIFY_AGAIN_NS: u64 = 900_000_000;
