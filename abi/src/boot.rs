@@ -5,6 +5,7 @@
 //! tables and MSRs already in place. Nothing else is passed in registers.
 
 use crate::linux::SYSCALL_LIMIT;
+use crate::ready::{DEVICES, ReadyDevice};
 
 /// "SEPTUMBP", little endian.
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"SEPTUMBP");
@@ -89,6 +90,8 @@ pub struct BootPage {
     pub privilege: u32,
     /// vCPUs there may be at most: threads of the program.
     pub vcpu_limit: u32,
+    /// Devices that are up already.
+    pub ready: [ReadyDevice; DEVICES],
     /// Random bytes for the kernel's generator, AT_RANDOM included.
     pub seed: [u8; 32],
 }

@@ -8,6 +8,7 @@
 //! 0x0000_2000  clock page                      clock::ClockPage, mapped read-only into programs (vvar)
 //! 0x0000_3000  IDT, one for all vCPUs
 //! 0x0000_4000  report                          report::GuestReport (64 KiB)
+//! 0x0001_4000  rings of ready devices           ready::ReadyQueue (48 KiB)
 //! 0x0002_0000  first vCPU's area (64 KiB; the guest makes room for others where it likes)
 //! 0x0003_0000  boot page tables
 //! 0x0010_0000  guest kernel image (text, read-only data, data, bss)
@@ -43,6 +44,8 @@ pub const IDT_PAGE: u64 = 0x3000;
 pub const REPORT: u64 = 0x4000;
 /// Bytes set aside for the report.
 pub const REPORT_SIZE: u64 = 0x1_0000;
+/// Guest-physical memory for the rings of devices that are up before the guest runs.
+pub const READY_RINGS: core::ops::Range<u64> = REPORT + REPORT_SIZE..FIRST_VCPU_AREA;
 /// Guest-physical address of the first vCPU's [area](VCPU_AREA_SIZE).
 pub const FIRST_VCPU_AREA: u64 = 0x2_0000;
 /// Guest-physical address of the boot page tables.

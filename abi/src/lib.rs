@@ -16,7 +16,8 @@ pub mod config;
 pub mod control;
 pub mod layout;
 pub mod linux;
+pub mod ready;
 pub mod report;
 
 /// Version of this contract. The worker refuses a guest kernel built for another one.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;

@@ -17,7 +17,7 @@ use super::address::PciAddress;
 use super::function::PciFunction;
 use super::host_bridge::HostBridge;
 use crate::core::{HostServices, Misbehaviour, lock};
-use crate::virtio::{VirtioDevice, VirtioPciFunction};
+use crate::virtio::{Setup, Up, VirtioDevice, VirtioPciFunction};
 
 /// A device could not be added.
 #[derive(Debug, Error)]
@@ -34,6 +34,9 @@ pub enum PciError {
     /// The device asks for more than its registers can describe.
     #[error("the device does not fit its registers")]
     TooLarge,
+    /// The device does not do what its driver wants.
+    #[error("the device does not agree to its setup")]
+    Setup,
     /// The device could not be set up on the host.
     #[error("cannot set up the device")]
     Host(#[from] std::io::Error),
@@ -70,13 +73,29 @@ impl PciBus {
     /// # Errors
     /// The bus or the window is full, or the device could not be set up on the host.
     pub fn add_virtio(&self, device: Box<dyn VirtioDevice>) -> Result<PciAddress, PciError> {
+        self.add_function(Arc::new(self.virtio(device)?))
+    }
+
+    fn virtio(&self, device: Box<dyn VirtioDevice>) -> Result<VirtioPciFunction, PciError> {
         let function = VirtioPciFunction::new(device, &self.services, self.window.clone(), |size| {
             self.allocate(size).ok_or(PciError::WindowFull { size })
         })?;
-        let misbehaviour = function.misbehaviour();
-        let address = self.add_function(Arc::new(function))?;
-        lock(&self.misbehaviour).push(misbehaviour);
-        Ok(address)
+        lock(&self.misbehaviour).push(function.misbehaviour());
+        Ok(function)
+    }
+
+    /// As [`add_virtio`](Self::add_virtio), and brings the device up.
+    ///
+    /// # Errors
+    /// As there, and if the device does not agree to the setup.
+    pub fn add_ready_virtio(
+        &self,
+        device: Box<dyn VirtioDevice>,
+        setup: &Setup<'_>,
+    ) -> Result<(PciAddress, Up), PciError> {
+        let function = Arc::new(self.virtio(device)?);
+        let up = function.bring_up(setup).ok_or(PciError::Setup)?;
+        Ok((self.add_function(function)?, up))
     }
 
     /// Adds any function at the next free device number.

@@ -26,7 +26,7 @@ pub(crate) mod worker;
 pub use device::{ActivateError, ActivationContext, Attachment, VirtioDevice, read_config_bytes};
 pub use interrupt::VirtioInterrupt;
 pub use ring::{Chain, Ring, Rings};
-pub use transport::VirtioPciFunction;
+pub use transport::{QueueSetup, Setup, Up, VirtioPciFunction};
 
 /// Device types (virtio 1.2 chapter 5).
 pub mod device_type {

@@ -26,57 +26,63 @@ use crate::pci::Function;
 use crate::virtio::console::Console;
 use crate::virtio::entropy::Entropy;
 use crate::virtio::fs::FuseFileSystem;
+use crate::virtio::ready::Ready;
 use crate::virtio::transport::{self, Transport, TransportError, device_type};
 use alloc::sync::Arc;
+use septum_abi::ready::ReadyDevice;
 
-/// The devices of the partition. Console and file system are up; the entropy device, which the boot page's seed makes superfluous at
-/// the start, is brought up when it is first asked for.
+/// The devices of the partition. Console and file system are up; those on the bus are looked for when they are first asked for.
 #[derive(Default)]
 pub struct Devices {
     /// The standard streams.
     pub console: Option<Arc<Console>>,
     /// Directories of the host.
     pub file_system: Option<Arc<FuseFileSystem>>,
-    entropy: Option<Function>,
+    ecam_base: u64,
+    /// Bit N: 00:N.0 is there, and not ready.
+    on_bus: u32,
 }
 
-/// Finds the devices at the given bits of the boot page's bitmap (`BootPage::{ecam_base, pci_devices}`) and brings them up.
+/// Takes over the devices that are ready, and remembers where others are (`BootPage::{ready, ecam_base, pci_devices}`).
 ///
 /// A device that cannot be used is left out, and told to `failed` with its virtio device type.
-pub fn discover(ecam_base: u64, pci_devices: u32, mut failed: impl FnMut(u16, TransportError)) -> Devices {
-    let mut devices = Devices::default();
-    for function in pci::functions(ecam_base, pci_devices) {
-        let Some(kind) = transport::type_of(&function) else { continue };
-        let result = match kind {
-            device_type::CONSOLE => start(&function, Console::start).map(|it| devices.console = Some(it)),
-            device_type::FILE_SYSTEM => {
-                start(&function, FuseFileSystem::start).map(|it| devices.file_system = Some(it))
+pub fn discover(
+    ready: &[ReadyDevice],
+    ecam_base: u64,
+    pci_devices: u32,
+    mut failed: impl FnMut(u32, TransportError),
+) -> Devices {
+    let mut devices = Devices { ecam_base, on_bus: pci_devices, ..Devices::default() };
+    for (place, ready) in ready.iter().enumerate() {
+        let Some(transport) = Ready::at(place, ready).map(Transport::Ready) else { continue };
+        devices.on_bus &= !1_u32.checked_shl(ready.number).unwrap_or(0);
+        let result = match u16::try_from(ready.kind) {
+            Ok(device_type::CONSOLE) => {
+                Console::start(&transport).map(|console| devices.console = Some(Arc::new(console)))
             }
-            device_type::ENTROPY => {
-                devices.entropy = Some(function);
-                Ok(())
+            Ok(device_type::FILE_SYSTEM) => {
+                FuseFileSystem::start(&transport).map(|host| devices.file_system = Some(Arc::new(host)))
             }
             _ => Ok(()),
         };
         if let Err(error) = result {
-            failed(kind, error);
+            failed(ready.kind, error);
         }
     }
     devices
 }
 
-fn start<T>(
-    function: &Function,
-    bring_up: impl FnOnce(&Transport) -> Result<T, TransportError>,
-) -> Result<Arc<T>, TransportError> {
-    bring_up(&Transport::probe(function)?).map(Arc::new)
-}
-
 impl Devices {
-    /// Brings the entropy device up, if there is one.
+    /// The first virtio device of a type on the bus.
+    fn on_bus(&self, kind: u16) -> Option<Function> {
+        let mut functions = pci::functions(self.ecam_base, self.on_bus);
+        functions.find(|function| transport::type_of(function) == Some(kind))
+    }
+
+    /// Brings the entropy device up, if there is one: the boot page's seed makes it superfluous at the start.
     #[must_use]
     pub fn entropy(&self) -> Option<Result<Entropy, TransportError>> {
-        let function = self.entropy.as_ref()?;
-        Some(Transport::probe(function).and_then(|transport| Entropy::start(&transport)))
+        let function = self.on_bus(device_type::ENTROPY)?;
+        Some(Transport::probe(&function).and_then(|transport| Entropy::start(&transport)))
     }
 }

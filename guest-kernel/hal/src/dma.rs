@@ -5,7 +5,7 @@
 use crate::address::PhysAddr;
 use crate::frame::{self, Frame};
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
-use septum_abi::layout::PAGE_SIZE;
+use septum_abi::layout::{PAGE_SIZE, READY_RINGS};
 
 /// Neighbouring frames, zero at first, kept for ever.
 #[derive(Debug)]
@@ -20,6 +20,15 @@ impl Region {
     pub fn allocate(len: usize) -> Option<Self> {
         let frames = len.div_ceil(PAGE_SIZE).max(1);
         Some(Self { address: Frame::contiguous(frames as u64)?, len: frames * PAGE_SIZE })
+    }
+
+    /// Rings that the host has set up: `len` bytes at `address`, in the memory set aside for them.
+    #[must_use]
+    pub fn ready(address: PhysAddr, len: usize) -> Option<Self> {
+        let end = address.0.checked_add(len as u64)?;
+        let is_inside = READY_RINGS.start <= address.0 && end <= READY_RINGS.end;
+        (is_inside && address.0.is_multiple_of(PAGE_SIZE as u64) && len > 0)
+            .then(|| Self { address, len: len.next_multiple_of(PAGE_SIZE) })
     }
 
     /// What a device calls it.

@@ -8,9 +8,10 @@
 use crate::{park, vcpu};
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::layout::LAPIC_BASE;
+use septum_abi::ready::{DEVICES, FIRST_VECTOR};
 
-/// First vector for devices; those below belong to exceptions and the timer.
-const FIRST: u32 = 48;
+/// First vector for devices that drivers bring up; those below belong to exceptions, the timer and ready devices.
+const FIRST: u32 = FIRST_VECTOR + DEVICES as u32;
 /// One past the last vector for devices.
 const END: u32 = 240;
 /// Vector of the local APIC timer.
@@ -33,6 +34,13 @@ impl Line {
     pub fn allocate() -> Option<Self> {
         let vector = NEXT.fetch_add(1, Ordering::Relaxed);
         (vector < END).then_some(Self { vector })
+    }
+
+    /// The vector of the ready device in a place of the boot page.
+    #[must_use]
+    pub fn ready(place: usize) -> Option<Self> {
+        let place = u32::try_from(place).ok().filter(|_| place < DEVICES)?;
+        Some(Self { vector: FIRST_VECTOR + place })
     }
 
     /// What a device writes where to signal it: address and data of a message-signalled interrupt

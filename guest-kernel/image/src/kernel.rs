@@ -58,9 +58,10 @@ fn because(reason: u32) -> impl Fn(Errno) -> LoadError {
 
 /// The first program, ready to run.
 fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadError> {
-    let devices = septum_guest_drivers::discover(page.ecam_base, page.pci_devices, |kind, error| {
-        log_line!("virtio device {kind} cannot be used: {error:?}");
-    });
+    let devices =
+        septum_guest_drivers::discover(&page.ready, page.ecam_base, page.pci_devices, |kind, error| {
+            log_line!("virtio device {kind} cannot be used: {error:?}");
+        });
     let Mounted { namespace, processes } =
         mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));

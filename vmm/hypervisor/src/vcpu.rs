@@ -155,6 +155,14 @@ impl Vcpu {
         }
     }
 
+    /// Lets KVM finish what the last exit was about, without running the guest: the state can be replaced then.
+    pub(crate) fn finish_exit(&mut self) {
+        self.fd.set_kvm_immediate_exit(1);
+        // It reports an interruption.
+        let _ = self.fd.run();
+        self.fd.set_kvm_immediate_exit(0);
+    }
+
     /// Makes kicks work in this process. Once is enough.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use septum_abi::boot::{BOOT_MAGIC, BootPage, MemoryRange, Privilege};
 use septum_abi::clock::{CLOCK_SHIFT, ClockPage};
 use septum_abi::config::{Mount, Source};
 use septum_abi::layout::{BOOT_PAGE, CLOCK_PAGE, ECAM_BASE, FIRST_VCPU_AREA, PAGE_SIZE};
+use septum_abi::ready::{DEVICES, ReadyDevice};
 use septum_memory::{GuestRam, Plain};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
@@ -43,6 +44,8 @@ pub struct LateFacts {
     pub privilege: Privilege,
     /// vCPUs there may be at most.
     pub vcpu_limit: u32,
+    /// Devices that are up.
+    pub ready: [ReadyDevice; DEVICES],
 }
 
 /// Loads the kernel and writes tables and configuration. Returns the kernel and where the configuration lies.
@@ -120,6 +123,7 @@ pub fn write_boot_page(
         debug_panic: u32::from(spec.debug_panic),
         privilege: facts.privilege as u32,
         vcpu_limit: facts.vcpu_limit,
+        ready: facts.ready,
         ..BootPage::default()
     };
     for (slot, &(start, len)) in page.ram.iter_mut().zip(ranges) {

@@ -1,6 +1,7 @@
 //! The state in which a vCPU starts: 64-bit mode, ring 0, everything set up.
 
 use crate::image::LoadedKernel;
+use crate::spec::PrivilegeChoice;
 use septum_abi::boot::Privilege;
 use septum_abi::layout::{
     BOOT_PAGE_TABLES, DIRECT_MAP, FIRST_VCPU_AREA, IDT_PAGE, LAPIC_BASE, VCPU_GDT, VCPU_GDT_SIZE,
@@ -9,6 +10,7 @@ use septum_abi::layout::{
 use septum_hypervisor::{
     CpuId, KvmError, Vcpu, VcpuState, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcrs,
 };
+use septum_memory::GuestRam;
 
 const CR0_PE_MP_ET_NE_WP_AM_PG: u64 = 0x8005_0033;
 const CR4_PAE_PGE_OSFXSR_OSXMMEXCPT: u64 = 1 << 5 | 1 << 7 | 1 << 9 | 1 << 10;
@@ -48,8 +50,8 @@ pub struct CpuPolicy {
 }
 
 impl CpuPolicy {
-    /// From what KVM supports.
-    pub fn new(mut cpuid: CpuId, cpus: u32, privilege: Privilege) -> Self {
+    /// From what KVM supports, for ring 0.
+    pub fn new(mut cpuid: CpuId, cpus: u32) -> Self {
         let mut cr4 = CR4_PAE_PGE_OSFXSR_OSXMMEXCPT;
         let mut xcr0 = 0;
         for entry in cpuid.as_mut_slice() {
@@ -79,14 +81,44 @@ impl CpuPolicy {
             }
         }
         let xcr0 = if cr4 & CR4_OSXSAVE != 0 { xcr0 & XCR0_ALLOWED | 1 } else { 1 };
-        // The deadline is a model-specific register, out of reach of ring 3.
-        let has_tsc_deadline = privilege == Privilege::Ring0;
-        Self { cpuid, cr4, xcr0, privilege, has_tsc_deadline }
+        Self { cpuid, cr4, xcr0, privilege: Privilege::Ring0, has_tsc_deadline: true }
     }
 
-    /// Makes `vcpu` start at `entry` in the kernel, with the area at guest-physical `area`.
+    /// The same for another privilege mode. The CPUID does not depend on it.
+    #[must_use]
+    pub fn for_privilege(self, privilege: Privilege) -> Self {
+        // The deadline is a model-specific register, out of reach of ring 3.
+        Self { privilege, has_tsc_deadline: privilege == Privilege::Ring0, ..self }
+    }
+
+    /// Finds out where the guest kernel is to run, on the first vCPU, which knows its CPUID and has not run. Uses RAM that the boot structures go
+    /// to later.
+    ///
+    /// # Errors
+    /// KVM refused; `None` if what is asked for cannot be.
+    pub fn choose(
+        &self,
+        choice: PrivilegeChoice,
+        vcpu: &mut Vcpu,
+        ram: &GuestRam,
+    ) -> Result<Option<Privilege>, KvmError> {
+        if choice == PrivilegeChoice::Ring0 {
+            return Ok(Some(Privilege::Ring0));
+        }
+        Ok(match (vcpu.stays_in_ring3(ram, BOOT_PAGE_TABLES)?, choice) {
+            (true, _) => Some(Privilege::Single),
+            (false, PrivilegeChoice::Single) => None,
+            (false, _) => Some(Privilege::Ring0),
+        })
+    }
+
+    /// What the CPUID instruction says on `vcpu`. Once, before it runs.
+    pub fn identify(&self, vcpu: &Vcpu) -> Result<(), KvmError> {
+        vcpu.set_cpuid(&self.cpuid)
+    }
+
+    /// Makes `vcpu`, which knows its CPUID, start at `entry` in the kernel, with the area at guest-physical `area`.
     pub fn apply(&self, vcpu: &Vcpu, area: u64, kernel: &LoadedKernel, entry: u64) -> Result<(), KvmError> {
-        vcpu.set_cpuid(&self.cpuid)?;
         vcpu.set_state(&VcpuState {
             regs: kvm_regs {
                 rip: entry,

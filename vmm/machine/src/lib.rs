@@ -16,6 +16,7 @@ mod image;
 mod machine;
 mod outcome;
 mod profile;
+mod ready;
 mod report;
 mod run_loop;
 mod spec;
@@ -25,4 +26,4 @@ mod vcpus;
 
 pub use machine::{Machine, MachineError, StopHandle};
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
-pub use spec::{MachineResources, MachineSpec, MountSpec};
+pub use spec::{MachineResources, MachineSpec, MountSpec, PrivilegeChoice};

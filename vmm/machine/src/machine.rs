@@ -9,6 +9,7 @@ use crate::bus::{Bus, VmServices};
 use crate::cpu::CpuPolicy;
 use crate::outcome::{End, MachineStats, Outcome, StopReason};
 use crate::profile::SAMPLE_PERIOD;
+use crate::ready::Readiness;
 use crate::report::{self, TscBase};
 use crate::run_loop::VcpuEnd;
 use crate::spec::{MachineResources, MachineSpec};
@@ -22,6 +23,7 @@ use septum_devices::virtio::fs::{FileSystem, FsConfig};
 use septum_hypervisor::{KvmError, Vcpu};
 use septum_memory::{GuestRam, MemoryError};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
@@ -36,6 +38,9 @@ pub enum MachineError {
     /// No guest memory.
     #[error("no guest memory")]
     Memory(#[from] MemoryError),
+    /// Single-privilege mode was asked for.
+    #[error("on this host a system call leaves ring 3: the processor itself has a ring 0 for guests")]
+    NoSinglePrivilege,
     /// Guest memory could not be prepared.
     #[error("cannot prepare guest memory")]
     Boot(#[from] BootError),
@@ -82,8 +87,8 @@ pub struct Machine {
     stats: MachineStats,
     tsc_khz: u64,
     is_ending: Arc<AtomicBool>,
-    /// Dropped last: memory slots go with it.
-    _vm: Arc<septum_hypervisor::Vm>,
+    /// Memory slots go with it.
+    vm: Arc<septum_hypervisor::Vm>,
 }
 
 impl Machine {
@@ -121,29 +126,36 @@ impl Machine {
         };
         let console = Console::new(ports, Arc::new(NoMessages), streams.handle())
             .map_err(|e| MachineError::Device("console", e))?;
-        pci.add_virtio(Box::new(console)).map_err(|e| MachineError::Bus("console", e))?;
+        let mut ready = Readiness::new();
+        ready.add(&pci, Box::new(console)).map_err(|e| MachineError::Bus("console", e))?;
         let file_system = FileSystem::new(FsConfig::new(resources.shared_root), files.handle())
             .map_err(|e| MachineError::Device("file system", e))?;
-        pci.add_virtio(Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;
+        ready.add(&pci, Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;
         let entropy = Entropy::new(streams.handle()).map_err(|e| MachineError::Device("entropy", e))?;
         pci.add_virtio(Box::new(entropy)).map_err(|e| MachineError::Bus("entropy", e))?;
-        let mut vcpu_limit = vcpus::limit(spec.vcpu_limit, kvm.max_vcpus(), spec.privilege);
-        if vcpu_limit > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
-            vcpu_limit = vcpus::XAPIC_LIMIT;
+        let mut wanted_vcpus = spec.vcpu_limit;
+        if wanted_vcpus > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
+            wanted_vcpus = vcpus::XAPIC_LIMIT;
         }
         // Slots and doorbells are in place: with the interrupt controller there, changing them takes much longer.
         vm.create_irqchip()?;
-        let first = vm.create_vcpu(0)?;
-        let (kernel, config) = boot::prepare(&ram, &ranges, spec, closed_streams, spec.privilege)?;
-        let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus, spec.privilege);
+        let mut first = vm.create_vcpu(0)?;
+        let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
+        policy.identify(&first)?;
+        let privilege =
+            policy.choose(spec.privilege, &mut first, &ram)?.ok_or(MachineError::NoSinglePrivilege)?;
+        let policy = policy.for_privilege(privilege);
+        let vcpu_limit = vcpus::limit(wanted_vcpus, kvm.max_vcpus(), privilege);
+        let (kernel, config) = boot::prepare(&ram, &ranges, spec, closed_streams, privilege)?;
         policy.apply(&first, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
         let tsc_khz = u64::from(first.tsc_khz()?);
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
             tsc_khz,
             has_tsc_deadline: policy.has_tsc_deadline,
-            privilege: spec.privilege,
+            privilege,
             vcpu_limit,
+            ready: ready.devices,
         };
         boot::write_boot_page(&ram, &ranges, config, spec, facts)?;
 
@@ -153,7 +165,7 @@ impl Machine {
             guest_limit_bytes: spec.memory_bytes,
             kernel_bytes: kernel.end,
             vcpu_limit,
-            privilege: spec.privilege.name(),
+            privilege: privilege.name(),
             ..MachineStats::default()
         };
         let parts = vcpus::Parts {
@@ -162,7 +174,7 @@ impl Machine {
             policy,
             free_start: boot::free_start(config),
             kernel,
-            privilege: spec.privilege,
+            privilege,
             limit: vcpu_limit,
             bus: Arc::new(Bus { pci }),
             is_profiled: spec.profile,
@@ -178,7 +190,7 @@ impl Machine {
             stats,
             tsc_khz,
             is_ending,
-            _vm: vm,
+            vm,
         })
     }
 
@@ -189,36 +201,34 @@ impl Machine {
     }
 
     /// Runs the partition to its end.
+    ///
+    /// What is left of the machine then, device threads included, is left to the end of the process, which must be near: the
+    /// host's kernel takes everything apart at once, in a fraction of the time.
     #[must_use]
-    pub fn run(mut self) -> Outcome {
-        let Self { first, vcpus, .. } = self;
-        let tsc_base = match prepare_to_run(&first, &self.ram, self.tsc_khz) {
+    pub fn run(self) -> Outcome {
+        let Self { first, vcpus, ram, threads, sender, receiver, mut stats, tsc_khz, is_ending, vm } = self;
+        // Nobody uses the memory after the VM, whatever becomes of this function.
+        let _left = ManuallyDrop::new((threads, sender, Arc::clone(&vcpus), vm));
+        let tsc_base = match prepare_to_run(&first, &ram, tsc_khz) {
             Ok(base) => base,
-            Err(message) => {
-                return Outcome { end: End::Failed { message }, stats: self.stats, log: String::new() };
-            }
+            Err(message) => return Outcome { end: End::Failed { message }, stats, log: String::new() },
         };
-        self.stats.first_guest_instruction_ns = Some(tsc_base.ns);
+        stats.first_guest_instruction_ns = Some(tsc_base.ns);
         let message = match vcpus.start_first(first) {
             Err(error) => {
                 Ok(Message::Ended(VcpuEnd::Broken(format!("cannot start the vCPU's thread: {error}"))))
             }
-            Ok(()) if vcpus.is_profiled() => sample_until_message(&vcpus, &self.receiver),
-            Ok(()) => self.receiver.recv(),
+            Ok(()) if vcpus.is_profiled() => sample_until_message(&vcpus, &receiver),
+            Ok(()) => receiver.recv(),
         };
         let total = vcpus.stop_all();
-        let exit_ns = boot::monotonic_ns();
-        self.is_ending.store(true, Ordering::Relaxed);
-        for mut thread in self.threads {
-            thread.stop();
-        }
+        is_ending.store(true, Ordering::Relaxed);
 
-        let mut stats = self.stats;
-        stats.exit_ns = exit_ns;
+        stats.exit_ns = boot::monotonic_ns();
         stats.exits = total.account.exits;
         (stats.vcpus_peak, stats.vcpus_refused, stats.vcpu_refusal) =
             (total.count, total.refused, total.refusal);
-        let mut outcome = report::outcome(&self.ram, known_end(message), stats, tsc_base);
+        let mut outcome = report::outcome(&ram, known_end(message), stats, tsc_base);
         if vcpus.is_profiled() {
             outcome.log.push_str(&total.account.samples.describe());
         }

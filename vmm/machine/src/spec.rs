@@ -1,6 +1,5 @@
 //! What a machine is made of.
 
-use septum_abi::boot::Privilege;
 use septum_abi::config::MountKind;
 use septum_hypervisor::Kvm;
 use std::os::fd::OwnedFd;
@@ -17,6 +16,18 @@ pub struct MountSpec {
     pub target: Vec<u8>,
 }
 
+/// Where the guest kernel is to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrivilegeChoice {
+    /// In ring 0 wherever the processor has one for guests; in ring 3 where the host's KVM would emulate it. Found out by
+    /// running a few instructions.
+    ByTrial,
+    /// In ring 0.
+    Ring0,
+    /// In ring 3; an error where the processor has a ring 0 for guests.
+    Single,
+}
+
 /// What to run, and with how much. No string contains a NUL.
 #[derive(Clone, Debug)]
 pub struct MachineSpec {
@@ -27,7 +38,7 @@ pub struct MachineSpec {
     /// vCPUs there may be at most: threads of the program.
     pub vcpu_limit: u32,
     /// Where the guest kernel runs.
-    pub privilege: Privilege,
+    pub privilege: PrivilegeChoice,
     /// Path of the program in the guest.
     pub program: Vec<u8>,
     /// Arguments, the zeroth included.

@@ -214,6 +214,7 @@ impl Vcpus {
         let is_written = tables::write_vcpu_area(ram, area, number, *privilege);
         let prepared = is_written
             .map_err(|_| Refusal::Area(area))
+            .and_then(|()| policy.identify(&vcpu).map_err(Refusal::Kvm))
             .and_then(|()| policy.apply(&vcpu, area, kernel, kernel.secondary_entry).map_err(Refusal::Kvm));
         if let Err(refusal) = prepared {
             state.spare = Some(vcpu);

@@ -2,6 +2,7 @@
 
 use septum_abi::boot::BootPage;
 use septum_abi::clock::ClockPage;
+use septum_abi::ready::ReadyDevice;
 use septum_abi::report::GuestReport;
 use vm_memory::ByteValued;
 
@@ -20,7 +21,8 @@ unsafe impl ByteValued for Plain<GuestReport> {}
 
 const _: () = {
     use septum_abi::report::{LOG_SIZE, PanicRecord};
-    assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 32);
+    assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 2 * size_of::<ReadyDevice>() + 32);
+    assert!(size_of::<ReadyDevice>() == 16 + 4 * 24);
     assert!(size_of::<ClockPage>() == 40);
     assert!(size_of::<GuestReport>() == 32 + 88 + 1024 * 12 + size_of::<PanicRecord>() + LOG_SIZE);
     assert!(size_of::<PanicRecord>() == 16 + 16 + 18 * 8 + 32 * 8 + 512);

@@ -22,7 +22,6 @@ use septum_machine::{Machine, MachineResources, MachineSpec, StopHandle, StopRea
 use crate::environment;
 use crate::jail;
 use crate::outcome;
-use crate::privilege;
 use crate::program;
 use crate::protocol::{End, Ended, FromWorker, Order, Stage, StopCause, ToWorker, receive, send};
 use crate::rootfs;
@@ -64,10 +63,9 @@ pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         stats: PartitionStats { timings_us: worker.timings.clone(), ..PartitionStats::default() },
         log: String::new(),
     });
-    match send(&worker.socket, &FromWorker::Ended(Box::new(last_word))) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::FAILURE,
-    }
+    let is_heard = send(&worker.socket, &FromWorker::Ended(Box::new(last_word))).is_ok();
+    // Not by returning: the machine's threads and descriptors are for the host's kernel to collect.
+    std::process::exit(i32::from(!is_heard))
 }
 
 /// Isolates this process as a worker does, and writes the failure, if any, as JSON.
@@ -140,7 +138,7 @@ impl Worker {
             memory_bytes: spec.memory_bytes,
             cpus: spec.cpus,
             vcpu_limit: spec.threads,
-            privilege: privilege::choose(spec.privilege, &kvm)?,
+            privilege: outcome::privilege_choice(spec.privilege),
             program: invocation.program.0,
             arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
             environment: environment.into_iter().map(|variable| variable.0).collect(),

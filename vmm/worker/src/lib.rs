@@ -28,7 +28,6 @@ mod entry;
 mod environment;
 mod jail;
 mod outcome;
-mod privilege;
 mod program;
 mod protocol;
 mod rootfs;

@@ -3,6 +3,7 @@
 use rustix::io::Errno;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::privilege::PrivilegeChoice;
 use septum_api_types::size::Size;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{self, PartitionStats, Timings};
@@ -54,6 +55,15 @@ pub(crate) fn kvm_failure(error: KvmError) -> Failure {
     }
 }
 
+/// Where the guest kernel is to run, as the machine calls it.
+pub(crate) fn privilege_choice(choice: PrivilegeChoice) -> septum_machine::PrivilegeChoice {
+    match choice {
+        PrivilegeChoice::Auto => septum_machine::PrivilegeChoice::ByTrial,
+        PrivilegeChoice::Ring0 => septum_machine::PrivilegeChoice::Ring0,
+        PrivilegeChoice::Single => septum_machine::PrivilegeChoice::Single,
+    }
+}
+
 /// The machine could not be built.
 pub(crate) fn machine_failure(error: &MachineError, spec: &PartitionSpec) -> Failure {
     let size = Size(spec.memory_bytes);
@@ -66,6 +76,9 @@ pub(crate) fn machine_failure(error: &MachineError, spec: &PartitionSpec) -> Fai
         // The embedded kernel is whole, so what does not fit is the memory.
         MachineError::Boot(_) => {
             Failure::new(Code::Memory, format!("cannot start in a partition with {size} of memory"), why)
+        }
+        MachineError::NoSinglePrivilege => {
+            Failure::new(Code::Usage, "the guest kernel cannot run in single-privilege mode", why)
         }
         MachineError::Kvm(_) => Failure::new(Code::Host, "cannot build the virtual machine", why),
         _ => Failure::new(Code::Internal, "cannot build the virtual machine", why),

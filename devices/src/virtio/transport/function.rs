@@ -107,6 +107,17 @@ impl VirtioPciFunction {
         Arc::clone(&self.misbehaviour)
     }
 
+    /// Where the BAR is, while it is decoded.
+    pub(super) fn base(&self) -> Option<u64> {
+        let base = self.decoded.load(Ordering::Acquire);
+        (base != NOT_DECODED).then_some(base)
+    }
+
+    /// Offset of the MSI-X capability in configuration space.
+    pub(super) fn msix_capability(&self) -> usize {
+        lock(&self.config).capabilities.msix
+    }
+
     /// After configuration space was written: lets doorbells, decoding and interrupts follow.
     fn follow_config(&self, config: &mut Config) {
         let bar = config.space.decoded_bar(layout::BAR);

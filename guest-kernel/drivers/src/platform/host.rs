@@ -47,6 +47,12 @@ fn current() -> Option<Arc<dyn Machine>> {
 pub struct Region(Arc<dma::Region>);
 
 impl Region {
+    /// No device is ready on a host.
+    #[must_use]
+    pub fn ready(_address: PhysAddr, _len: usize) -> Option<Self> {
+        None
+    }
+
     /// At least `len` bytes of zeros; `None` if memory ran out.
     #[must_use]
     pub fn allocate(len: usize) -> Option<Self> {
@@ -139,6 +145,12 @@ impl Registers {
 pub struct Line(());
 
 impl Line {
+    /// No device is ready on a host.
+    #[must_use]
+    pub fn ready(_place: usize) -> Option<Self> {
+        None
+    }
+
     /// Always there.
     #[must_use]
     pub fn allocate() -> Option<Self> {

@@ -8,5 +8,6 @@ pub mod console;
 pub mod entropy;
 pub mod fs;
 pub mod queue;
+pub mod ready;
 pub mod segment;
 pub mod transport;

@@ -1,11 +1,6 @@
 //! A split virtqueue (virtio 1.2 section 2.7), as its driver uses it.
 //!
-//! ```text
-//! region of one page or more
-//! +0          descriptor table   size x { address u64 | length u32, flags u16, next u16 }
-//! +16 size    available ring     flags u16, index u16, size x head u16
-//! +U          used ring          flags u16, index u16, size x { head u32, length u32 }     U = 4 modulo 8
-//! ```
+//! Its rings lie in one region, as [`RingLayout`] says.
 //!
 //! A request is a chain of segments: first those the device reads, then those it writes. [`Queue::submit`] puts
 //! it into the ring, [`Queue::wait`] returns how many bytes the device wrote. Several requests may be under way, submitted and
@@ -23,6 +18,7 @@ use crate::platform::{self, Line, Region, Registers};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::linux::Errno;
+use septum_abi::ready::RingLayout;
 use septum_guest_hal::address::PhysAddr;
 use septum_guest_hal::sync::Mutex;
 
@@ -119,30 +115,8 @@ pub struct Queue {
     barrier: AtomicU32,
 }
 
-/// Offsets of the rings in a region, and the region's size, for a queue of `size`.
-#[derive(Clone, Copy, Debug)]
-pub struct Layout {
-    /// Offset of the available ring.
-    pub available: usize,
-    /// Offset of the used ring.
-    pub used: usize,
-    /// Bytes of everything.
-    pub len: usize,
-}
-
-impl Layout {
-    /// For a queue of `size` descriptors.
-    #[must_use]
-    pub fn of(size: u16) -> Self {
-        let size = usize::from(size);
-        let available = DESCRIPTOR_SIZE * size;
-        let used = (available + 6 + 2 * size).next_multiple_of(8) + 4;
-        Self { available, used, len: used + 6 + 8 * size }
-    }
-}
-
 impl Queue {
-    /// A queue in `region`, which holds at least [`Layout::of`] its size, a power of two; `doorbell` is the queue's notification register.
+    /// A queue in `region`, which holds at least [`RingLayout::of`] its size, a power of two; `doorbell` is the queue's notification register.
     pub(super) fn new(index: u16, size: u16, region: Region, doorbell: Registers, line: Line) -> Self {
         let state = State {
             slots: Vec::with_capacity(usize::from(size)),
@@ -153,8 +127,8 @@ impl Queue {
             sleepers: 0,
             is_broken: false,
         };
-        region.write_u16(Layout::of(size).available, NO_INTERRUPT);
-        let used_ring = Layout::of(size).used;
+        region.write_u16(RingLayout::of(size).available, NO_INTERRUPT);
+        let used_ring = RingLayout::of(size).used;
         Self {
             region,
             size,

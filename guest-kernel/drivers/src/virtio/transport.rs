@@ -2,16 +2,22 @@
 //!
 //! ```text
 //! probe -> negotiate (ACKNOWLEDGE, DRIVER, features, FEATURES_OK) -> queue, queue, ... -> start (DRIVER_OK)
+//! ready ----- what was agreed ----------------------- what is set up ----------------- nothing
 //! ```
+//!
+//! Every register access is an exit, so the host does all of this ahead for the devices that every partition uses
+//! ([`ready`](super::ready)); drivers do not see the difference.
 //!
 //! All queues of a device share one MSI-X vector: waiters look at their own queue when it fires. Devices are fresh when the kernel
 //! starts, so they are not reset, and registers whose value is zero after reset are not written. Queues that a driver does not
 //! need are not set up.
 
-use super::queue::{Layout, Queue};
+use super::queue::Queue;
+use super::ready::Ready;
 use crate::pci::{Capability, Function};
 use crate::platform::{Line, Region, Registers};
 use septum_abi::linux::Errno;
+use septum_abi::ready::RingLayout;
 use septum_guest_hal::address::PhysAddr;
 
 /// Vendor of all virtio devices.
@@ -40,7 +46,6 @@ mod capability {
     pub const MSIX: u8 = 0x11;
     pub const COMMON: u8 = 1;
     pub const NOTIFY: u8 = 2;
-    pub const DEVICE: u8 = 4;
 }
 
 /// Common configuration, section 4.1.4.3.
@@ -92,12 +97,50 @@ pub enum TransportError {
     Protocol(Errno),
 }
 
-/// A virtio device on the PCI bus.
-pub struct Transport {
+/// The way to a virtio device.
+pub enum Transport {
+    /// Through its registers.
+    Probed(Probed),
+    /// The host has been there.
+    Ready(Ready),
+}
+
+impl Transport {
+    /// Finds the registers of a function that is a virtio device, and sends its interrupts to a line of its own.
+    pub fn probe(function: &Function) -> Result<Self, TransportError> {
+        Probed::find(function).map(Self::Probed)
+    }
+
+    /// Agrees on features: those of `wanted` that the device has. Errs if one of `required` is missing.
+    pub fn negotiate(&self, wanted: u64, required: u64) -> Result<u64, TransportError> {
+        match self {
+            Self::Probed(device) => device.negotiate(wanted, required),
+            Self::Ready(device) => device.negotiate(wanted, required),
+        }
+    }
+
+    /// Sets queue `index` up with up to `size` descriptors (a power of two).
+    pub fn queue(&self, index: u16, size: u16) -> Result<Queue, TransportError> {
+        match self {
+            Self::Probed(device) => device.queue(index, size),
+            Self::Ready(device) => device.queue(index, size),
+        }
+    }
+
+    /// Lets the device work: its queues are set up.
+    pub fn start(&self) {
+        match self {
+            Self::Probed(device) => device.start(),
+            Self::Ready(_) => {}
+        }
+    }
+}
+
+/// A virtio device on the PCI bus, and its registers.
+pub struct Probed {
     common: Registers,
     notify: PhysAddr,
     notify_multiplier: u32,
-    device: Option<PhysAddr>,
     line: Line,
 }
 
@@ -125,26 +168,21 @@ impl Bars<'_> {
     }
 }
 
-impl Transport {
-    /// Finds the registers of a function that is a virtio device, and sends its interrupts to a line of its own.
-    pub fn probe(function: &Function) -> Result<Self, TransportError> {
+impl Probed {
+    fn find(function: &Function) -> Result<Self, TransportError> {
         let line = Line::allocate().ok_or(TransportError::Resources)?;
         let mut bars = Bars { function, last: None };
-        let (mut common, mut notify, mut device, mut msix) = (None, None, None, None);
+        let (mut common, mut notify, mut msix) = (None, None, None);
         for capability in function.capabilities() {
             let at = capability.offset;
             match (capability.id, capability.extra.to_le_bytes()[1]) {
-                (
-                    capability::VENDOR_SPECIFIC,
-                    kind @ (capability::COMMON | capability::NOTIFY | capability::DEVICE),
-                ) => {
+                (capability::VENDOR_SPECIFIC, kind @ (capability::COMMON | capability::NOTIFY)) => {
                     let address = bars.address(function.read(at + 4) & 0xff, function.read(at + 8));
                     match kind {
                         capability::COMMON if common.is_none() => common = address,
                         capability::NOTIFY if notify.is_none() => {
                             notify = address.zip(Some(function.read(at + 16)))
                         }
-                        capability::DEVICE if device.is_none() => device = address,
                         _ => {}
                     }
                 }
@@ -156,11 +194,10 @@ impl Transport {
         let (notify, notify_multiplier) = notify.ok_or(TransportError::Structure)?;
         enable_interrupts(&mut bars, &msix.ok_or(TransportError::Structure)?, &line)?;
         let common = common.ok_or(TransportError::Structure)?;
-        Ok(Self { common, notify, notify_multiplier, device, line })
+        Ok(Self { common, notify, notify_multiplier, line })
     }
 
-    /// Agrees on features: those of `wanted` that the device has. Errs if one of `required` is missing.
-    pub fn negotiate(&self, wanted: u64, required: u64) -> Result<u64, TransportError> {
+    fn negotiate(&self, wanted: u64, required: u64) -> Result<u64, TransportError> {
         let common = &self.common;
         common.write_u8(common::DEVICE_STATUS, status::ACKNOWLEDGE | status::DRIVER);
         common.write_u32(common::DEVICE_FEATURE_SELECT, 0);
@@ -187,8 +224,7 @@ impl Transport {
         Ok(features)
     }
 
-    /// Sets queue `index` up with up to `size` descriptors (a power of two).
-    pub fn queue(&self, index: u16, size: u16) -> Result<Queue, TransportError> {
+    fn queue(&self, index: u16, size: u16) -> Result<Queue, TransportError> {
         let common = &self.common;
         common.write_u16(common::QUEUE_SELECT, index);
         let limit = common.read_u16(common::QUEUE_SIZE);
@@ -201,7 +237,7 @@ impl Transport {
             common.write_u16(common::QUEUE_SIZE, size);
         }
         common.write_u16(common::QUEUE_MSIX_VECTOR, 0);
-        let layout = Layout::of(size);
+        let layout = RingLayout::of(size);
         let region = Region::allocate(layout.len).ok_or(TransportError::Resources)?;
         let start = region.address().0;
         self.write_address(common::QUEUE_DESC, start);
@@ -226,16 +262,9 @@ impl Transport {
         }
     }
 
-    /// Lets the device work: its queues are set up.
-    pub fn start(&self) {
+    fn start(&self) {
         let all = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK | status::DRIVER_OK;
         self.common.write_u8(common::DEVICE_STATUS, all);
-    }
-
-    /// The first `len` bytes of the device's own configuration.
-    #[must_use]
-    pub fn device_configuration(&self, len: usize) -> Option<Registers> {
-        Registers::map(self.device?, len)
     }
 }
 
