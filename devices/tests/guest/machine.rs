@@ -135,6 +135,10 @@ impl Machine {
         address
     }
 
+    pub fn store(&self, address: u64, bytes: &[u8]) {
+        self.memory.memory().write_slice(bytes, GuestAddress(address)).unwrap();
+    }
+
     pub fn load(&self, address: u64, length: usize) -> Vec<u8> {
         let mut bytes = vec![0; length];
         self.memory.memory().read_slice(&mut bytes, GuestAddress(address)).unwrap();

@@ -1,6 +1,7 @@
 //! Configuration space and the virtio transport, on the simplest device.
 
 use septum_devices::virtio::entropy::Entropy;
+use septum_devices::virtio::{QueueSetup, Setup};
 
 use crate::driver::{
     ACKNOWLEDGE, DRIVER, DRIVER_OK, Driver, FEATURES_OK, NEEDS_RESET, VECTOR_DATA, VERSION_1,
@@ -179,9 +180,16 @@ fn masked_interrupts_wait() {
 }
 
 #[test]
-fn doorbells_follow_the_bar() {
+fn doorbells_that_ring_often_are_registered_and_follow_the_bar() {
     let machine = machine();
-    let before = Driver::probe(&machine, TYPE);
+    let mut before = Driver::probe(&machine, TYPE);
+    before.begin(0);
+    let mut queue = before.queue(0, 8);
+    before.finish();
+    let buffer = machine.allocate(16);
+    for _ in 0..100 {
+        assert_eq!(queue.request(&[writable(buffer, 16)]), 16);
+    }
     assert_eq!(machine.kicks.count(), 1);
     machine.config_write(before.device, 0x10, &[0xff; 4]);
     assert_eq!(before.config32(0x10), 0xffff_8004);
@@ -193,12 +201,34 @@ fn doorbells_follow_the_bar() {
     driver.begin(0);
     let mut queue = driver.queue(0, 8);
     driver.finish();
-    let buffer = machine.allocate(16);
     assert_eq!(queue.request(&[writable(buffer, 16)]), 16);
     assert!(!machine.bus.mmio_write(before.common, &[0]), "the old place is free");
     machine.config_write(driver.device, 0x04, &[0, 0]);
     assert_eq!(machine.kicks.count(), 0);
     assert!(!machine.bus.mmio_write(driver.common, &[0]));
+}
+
+#[test]
+fn a_device_is_brought_up_without_a_driver() {
+    let machine = Machine::new();
+    let rings = machine.place(&[0; 4096]);
+    let queues = [QueueSetup { index: 0, size: 8, rings: [rings, rings + 128, rings + 256] }];
+    let setup = Setup { features: 0, queues: &queues, message: (0xfee0_0000, 0x30) };
+    let device = Box::new(Entropy::new(machine.thread.handle()).unwrap());
+    let (address, up) = machine.bus.add_ready_virtio(device, &setup).unwrap();
+    assert_eq!((address.device(), up.features, up.doorbells.len()), (1, 1 << 32, 1));
+    let buffer = machine.place(&[0; 64]);
+    let descriptor = [&buffer.to_le_bytes()[..], &64_u32.to_le_bytes(), &[2, 0, 0, 0]].concat();
+    machine.store(rings, &descriptor);
+    machine.store(rings + 130, &[1, 0]);
+    machine.write(up.doorbells[0], &[0, 0]);
+    while machine.load(rings + 258, 2) != [1, 0] {
+        std::thread::yield_now();
+    }
+    assert_ne!(machine.load(buffer, 64), [0; 64]);
+    let refused = Setup { features: 1 << 20, ..setup };
+    let device = Box::new(Entropy::new(machine.thread.handle()).unwrap());
+    assert!(machine.bus.add_ready_virtio(device, &refused).is_err(), "a feature that it does not have");
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub fn stays_in_ring3(kvm: &Kvm) -> Result<bool, KvmError> {
             call: "mapping memory for a trial",
             source: io::Error::from_raw_os_error(libc::ENOMEM),
         })?;
-    let mut vm = kvm.create_vm()?;
+    let vm = kvm.create_vm()?;
     vm.add_ram(&ram)?;
     let mut vcpu = vm.create_vcpu(0)?;
     vcpu.set_cpuid(&kvm.supported_cpuid()?)?;

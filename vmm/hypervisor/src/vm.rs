@@ -3,11 +3,12 @@
 use crate::system::{KvmError, failed};
 use crate::vcpu::Vcpu;
 use kvm_bindings::{
-    KVM_CAP_X2APIC_API, KVM_MEM_READONLY, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MEM_READONLY, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
     KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use std::io;
+use std::sync::OnceLock;
 use vm_memory::{Address, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
 
@@ -19,21 +20,25 @@ const TSS_ADDRESS: usize = 0xe010_0000;
 pub struct Vm {
     fd: VmFd,
     /// Kept mapped for as long as KVM may use it.
-    memory: Vec<GuestMemoryMmap<()>>,
+    memory: OnceLock<GuestMemoryMmap<()>>,
 }
 
 impl Vm {
     pub(crate) fn new(fd: VmFd) -> Self {
-        Self { fd, memory: Vec::new() }
+        Self { fd, memory: OnceLock::new() }
     }
 
-    /// Gives the guest `ram` as memory, one slot a region. Before [`create_irqchip`](Self::create_irqchip): slots are much slower to
-    /// change afterwards on some hosts.
+    /// Gives the guest `ram` as memory, one slot a region; once. Before
+    /// [`create_irqchip`](Self::create_irqchip) and any [doorbell](Self::register_doorbell): on some hosts slots take
+    /// milliseconds afterwards.
     ///
     /// # Errors
-    /// KVM refused.
-    pub fn add_ram(&mut self, ram: &GuestMemoryMmap<()>) -> Result<(), KvmError> {
-        self.memory.push(ram.clone());
+    /// KVM refused, or there is memory already.
+    pub fn add_ram(&self, ram: &GuestMemoryMmap<()>) -> Result<(), KvmError> {
+        self.memory.set(ram.clone()).map_err(|_| KvmError::Call {
+            call: "KVM_SET_USER_MEMORY_REGION",
+            source: io::Error::from_raw_os_error(libc::EEXIST),
+        })?;
         for (slot, region) in (0u32..).zip(ram.iter()) {
             let region = kvm_userspace_memory_region {
                 slot,
@@ -51,12 +56,16 @@ impl Vm {
         Ok(())
     }
 
-    /// Makes the local APICs (and the legacy controllers, which stay unused).
+    /// Makes local APICs, and no legacy controllers where KVM can do without.
     ///
     /// # Errors
     /// KVM refused.
     pub fn create_irqchip(&self) -> Result<(), KvmError> {
         self.fd.set_tss_address(TSS_ADDRESS).map_err(failed("KVM_SET_TSS_ADDR"))?;
+        let split = kvm_enable_cap { cap: KVM_CAP_SPLIT_IRQCHIP, ..kvm_enable_cap::default() };
+        if self.fd.enable_cap(&split).is_ok() {
+            return Ok(());
+        }
         self.fd.create_irq_chip().map_err(failed("KVM_CREATE_IRQCHIP"))
     }
 

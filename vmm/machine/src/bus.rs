@@ -6,15 +6,12 @@ use septum_devices::pci::PciBus;
 use septum_hypervisor::Vm;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use vmm_sys_util::eventfd::EventFd;
 
 /// Interrupts and doorbells of the devices, by KVM.
 pub struct VmServices {
     /// The machine's VM.
     pub vm: Arc<Vm>,
-    /// The VM is about to be closed, and its doorbells with it: taking them out one by one is slow.
-    pub is_ending: Arc<AtomicBool>,
 }
 
 impl MsiSender for VmServices {
@@ -29,7 +26,7 @@ impl KickRegistrar for VmServices {
     }
 
     fn unregister(&self, fd: &EventFd, address: u64) -> io::Result<()> {
-        if self.is_ending.load(Ordering::Relaxed) { Ok(()) } else { self.vm.unregister_doorbell(fd, address) }
+        self.vm.unregister_doorbell(fd, address)
     }
 }
 

@@ -25,7 +25,6 @@ use septum_memory::{GuestRam, MemoryError};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use thiserror::Error;
 
@@ -86,7 +85,6 @@ pub struct Machine {
     receiver: Receiver<Message>,
     stats: MachineStats,
     tsc_khz: u64,
-    is_ending: Arc<AtomicBool>,
     /// Memory slots go with it.
     vm: Arc<septum_hypervisor::Vm>,
 }
@@ -101,12 +99,10 @@ impl Machine {
         let kvm = resources.kvm;
         let ram = septum_memory::allocate(spec.memory_bytes)?;
         let ranges = septum_memory::ranges(spec.memory_bytes);
-        let mut vm = kvm.create_vm()?;
+        let vm = Arc::new(kvm.create_vm()?);
         vm.add_ram(&ram)?;
-        let vm = Arc::new(vm);
 
-        let is_ending = Arc::new(AtomicBool::new(false));
-        let vm_services = Arc::new(VmServices { vm: Arc::clone(&vm), is_ending: Arc::clone(&is_ending) });
+        let vm_services = Arc::new(VmServices { vm: Arc::clone(&vm) });
         let services = HostServices {
             memory: GuestMemory::new(ram.clone()),
             msi: Arc::clone(&vm_services) as Arc<dyn MsiSender>,
@@ -137,7 +133,6 @@ impl Machine {
         if wanted_vcpus > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
             wanted_vcpus = vcpus::XAPIC_LIMIT;
         }
-        // Slots and doorbells are in place: with the interrupt controller there, changing them takes much longer.
         vm.create_irqchip()?;
         let mut first = vm.create_vcpu(0)?;
         let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
@@ -180,18 +175,7 @@ impl Machine {
             is_profiled: spec.profile,
         };
         let vcpus = Vcpus::new(parts, sender.clone());
-        Ok(Self {
-            first,
-            vcpus,
-            ram,
-            threads: vec![streams, files],
-            sender,
-            receiver,
-            stats,
-            tsc_khz,
-            is_ending,
-            vm,
-        })
+        Ok(Self { first, vcpus, ram, threads: vec![streams, files], sender, receiver, stats, tsc_khz, vm })
     }
 
     /// For stopping it from another thread.
@@ -206,7 +190,7 @@ impl Machine {
     /// host's kernel takes everything apart at once, in a fraction of the time.
     #[must_use]
     pub fn run(self) -> Outcome {
-        let Self { first, vcpus, ram, threads, sender, receiver, mut stats, tsc_khz, is_ending, vm } = self;
+        let Self { first, vcpus, ram, threads, sender, receiver, mut stats, tsc_khz, vm } = self;
         // Nobody uses the memory after the VM, whatever becomes of this function.
         let _left = ManuallyDrop::new((threads, sender, Arc::clone(&vcpus), vm));
         let tsc_base = match prepare_to_run(&first, &ram, tsc_khz) {
@@ -222,8 +206,6 @@ impl Machine {
             Ok(()) => receiver.recv(),
         };
         let total = vcpus.stop_all();
-        is_ending.store(true, Ordering::Relaxed);
-
         stats.exit_ns = boot::monotonic_ns();
         stats.exits = total.account.exits;
         (stats.vcpus_peak, stats.vcpus_refused, stats.vcpu_refusal) =

@@ -58,7 +58,7 @@ fn bench(limit: u32, rounds: u64) -> Option<Bench> {
     Vcpu::prepare_process().unwrap();
     let ram = septum_memory::allocate(64 << 20).unwrap();
     let ranges = septum_memory::ranges(64 << 20);
-    let mut vm = kvm.create_vm().unwrap();
+    let vm = kvm.create_vm().unwrap();
     vm.add_ram(&ram).unwrap();
     if limit > XAPIC_LIMIT {
         vm.use_wide_apic_ids().unwrap();
@@ -79,10 +79,11 @@ fn bench(limit: u32, rounds: u64) -> Option<Bench> {
     write_bytes(&ram, ROUNDS, &rounds.to_le_bytes()).unwrap();
     tables::write_page_tables(&ram, &ranges, &kernel, Privilege::Ring0).unwrap();
     tables::write_vcpu_area(&ram, FIRST_VCPU_AREA, 0, Privilege::Ring0).unwrap();
-    let policy = CpuPolicy::new(kvm.supported_cpuid().unwrap(), 1, Privilege::Ring0);
+    let policy = CpuPolicy::new(kvm.supported_cpuid().unwrap(), 1);
     let first = vm.create_vcpu(0).unwrap();
+    policy.identify(&first).unwrap();
     policy.apply(&first, FIRST_VCPU_AREA, &kernel, entry).unwrap();
-    let services = Arc::new(VmServices { vm: Arc::clone(&vm), is_ending: Arc::default() });
+    let services = Arc::new(VmServices { vm: Arc::clone(&vm) });
     let services = HostServices {
         memory: DeviceMemory::new(ram.clone()),
         msi: Arc::clone(&services) as Arc<_>,

@@ -9,8 +9,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use vmm_sys_util::eventfd::EventFd;
-
 use super::super::device::{ActivationContext, Attachment, VirtioDevice};
 use super::super::interrupt::VirtioInterrupt;
 use super::super::ring::{Ring, Rings};
@@ -19,7 +17,7 @@ use super::capabilities::{self, Capabilities, window};
 use super::common::{
     CommonConfig, Effect, FEATURE_EVENT_INDEX, FEATURE_INDIRECT_DESCRIPTORS, FEATURE_VERSION_1,
 };
-use super::doorbells::Doorbells;
+use super::doorbells::{self, Bell, Doorbells};
 use super::layout::{self, Place};
 use crate::core::{Fault, GuestMemory, HostServices, Misbehaviour, index, lock};
 use crate::pci::{ConfigSpace, Identity, PciError, PciFunction};
@@ -50,7 +48,7 @@ pub struct VirtioPciFunction {
     /// Start of the BAR while it is decoded.
     decoded: AtomicU64,
     window: Range<u64>,
-    events: Vec<Arc<EventFd>>,
+    bells: Vec<Bell>,
     interrupt: VirtioInterrupt,
     memory: GuestMemory,
     misbehaviour: Arc<Misbehaviour>,
@@ -79,22 +77,21 @@ impl VirtioPciFunction {
         let mut space = ConfigSpace::new(&identity(device.device_type()));
         space = space.with_memory_bar(layout::BAR, layout::BAR_SIZE, base);
         let capabilities = capabilities::add(&mut space, queues).map_err(|_| PciError::TooLarge)?;
-        let mut doorbells = Doorbells::new(Arc::clone(&services.kicks), queues)?;
-        let events = doorbells.events();
+        let (bells, events) = doorbells::bells(queues)?;
+        let doorbells = Doorbells::new(Arc::clone(&services.kicks), &events, base);
         let interrupt = VirtioInterrupt::new(Arc::clone(&services.msi), queues);
         let misbehaviour = Arc::new(Misbehaviour::new(device.name()));
         device.attach(Attachment {
-            kicks: events.clone(),
+            kicks: events,
             interrupt: interrupt.clone(),
             misbehaviour: Arc::clone(&misbehaviour),
         })?;
-        doorbells.move_to(Some(base));
         Ok(Self {
             config: Mutex::new(Config { space, capabilities, doorbells }),
             device: Mutex::new(Device { common, device, is_active: false }),
             decoded: AtomicU64::new(base),
             window,
-            events,
+            bells,
             interrupt,
             memory: services.memory.clone(),
             misbehaviour,
@@ -179,9 +176,9 @@ impl VirtioPciFunction {
     }
 
     fn notify(&self, queue: u64) {
-        match self.events.get(index(queue)) {
-            // A full counter means that it rings already.
-            Some(event) => drop(event.write(1)),
+        match self.bells.get(index(queue)) {
+            Some(bell) if bell.ring() => lock(&self.config).doorbells.set_busy(index(queue)),
+            Some(_) => {}
             None => self.misbehaviour.count(Fault::Register, "doorbell of a queue that does not exist"),
         }
     }

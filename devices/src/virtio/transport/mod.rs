@@ -2,7 +2,7 @@
 //!
 //! - [`layout`]: where registers are in the BAR; [`capabilities`]: how a driver finds them.
 //! - [`common`]: the registers of device bring-up, a pure model.
-//! - `doorbells`: queue notifications as events, with or without a vCPU exit.
+//! - `doorbells`: queue notifications as events, without a vCPU exit where they are frequent.
 //! - `bring_up`: what a driver does with these, done for a guest before it runs.
 //! - `function`: the adapter that joins these with a device, its locks and its interrupts.
 //!

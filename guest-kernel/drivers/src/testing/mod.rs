@@ -13,11 +13,19 @@ pub use device::{Answer, Model};
 pub use fuse_host::FuseHost;
 pub use machine::FakeMachine;
 
-use septum_abi::layout::PAGE_SIZE;
+use crate::pci;
+use crate::virtio::transport::Transport;
+use septum_abi::layout::{ECAM_BASE, PAGE_SIZE};
 use septum_abi::linux::Errno;
 use septum_guest_core::io::{Destination, Pinned, Source};
 use septum_guest_hal::frame::Frame;
 use std::sync::Arc;
+
+/// The transport to the first device of the machine, as drivers get it for devices that are not ready.
+pub fn transport(machine: &FakeMachine) -> Transport {
+    let function = pci::functions(ECAM_BASE, machine.pci_devices()).next().unwrap();
+    Transport::probe(&function).unwrap()
+}
 
 /// A program's memory: frames that can be pinned, from `start` on, with `position` moving to `end`.
 pub struct ProgramMemory {

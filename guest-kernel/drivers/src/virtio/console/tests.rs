@@ -3,7 +3,7 @@
 use super::{Console, Stream};
 use crate::testing::{self, Answer, FakeMachine, Model, ProgramMemory};
 use septum_abi::control::{HostMessage, host_message};
-use septum_abi::layout::{ECAM_BASE, PAGE_SIZE};
+use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{File, FileKind, poll};
 use septum_guest_core::io::{Destination, KernelDestination, KernelSource};
@@ -64,9 +64,8 @@ impl Model for Host {
 
 fn console() -> (Arc<FakeMachine>, Arc<Console>) {
     let machine = testing::machine(vec![Box::new(Host::default())]);
-    let devices =
-        crate::discover(ECAM_BASE, machine.pci_devices(), |kind, error| panic!("{kind}: {error:?}"));
-    (machine, devices.console.unwrap())
+    let console = Console::start(&testing::transport(&machine)).unwrap();
+    (machine, Arc::new(console))
 }
 
 fn host<T>(machine: &FakeMachine, look: impl FnOnce(&mut Host) -> T) -> T {

@@ -2,7 +2,7 @@
 
 use super::{Caching, FuseFileSystem};
 use crate::testing::{self, FakeMachine, FuseHost, ProgramMemory};
-use septum_abi::layout::{ECAM_BASE, PAGE_SIZE};
+use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{
     Access, Create, File, FileKind, InodeRef, Ownership, SetMetadata, Timestamp,
@@ -24,9 +24,8 @@ const OWNERSHIP: Ownership = Ownership { uid: 0, gid: 0, permissions: 0o644 };
 
 fn start(host: FuseHost) -> (Arc<FakeMachine>, Arc<FuseFileSystem>) {
     let machine = testing::machine(vec![Box::new(host)]);
-    let devices =
-        crate::discover(ECAM_BASE, machine.pci_devices(), |kind, error| panic!("{kind}: {error:?}"));
-    (machine, devices.file_system.unwrap())
+    let file_system = FuseFileSystem::start(&testing::transport(&machine)).unwrap();
+    (machine, Arc::new(file_system))
 }
 
 fn host<T>(machine: &FakeMachine, look: impl FnOnce(&mut FuseHost) -> T) -> T {
