@@ -33,6 +33,10 @@ int main(void) {
     time.tv_sec += 1;
     clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &time, NULL);
     check("until the next full second", now(CLOCK_REALTIME).tv_sec >= time.tv_sec);
+    start = now(CLOCK_MONOTONIC);
+    time = (struct timespec){.tv_sec = 4, .tv_nsec = 400000000};
+    show("longer than 32 bits count nanoseconds", nanosleep(&time, NULL));
+    slept("4.4 seconds", start, 4.4);
     time = (struct timespec){.tv_nsec = 1000000000};
     show("a billion nanoseconds", nanosleep(&time, NULL));
     time = (struct timespec){.tv_sec = -1};

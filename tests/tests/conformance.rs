@@ -119,6 +119,8 @@ mod memory {
         sparse_memory: "sparse_memory" Static [];
         mapped_files_in_a_volume: "mapped_files" Static [].files(Files::Volume);
         mapped_files_in_ram: "mapped_files" Dynamic [].files(Files::Ram);
+        files_and_their_mappings_at_once_in_a_volume: "file_races" Static [].files(Files::Volume);
+        files_and_their_mappings_at_once_in_ram: "file_races" Static [].files(Files::Ram);
         program_break: "program_break" Static [];
         stack_growth: "stack_growth" Static [];
         machine_code: "machine_code" Static [];

@@ -25,9 +25,10 @@ mod imp {
         page.realtime_ns + page.elapsed_ns(timestamp())
     }
 
-    /// Wakes this CPU (its next halt ends) `ns` from now at the latest. One deadline a CPU; a new one replaces it.
-    pub fn set_deadline_in(ns: u64) {
-        crate::trap::timer::arm(ns);
+    /// Wakes this CPU (its next halt ends) `ns` from now, or earlier if that is farther ahead than its timer can count: tells
+    /// in how many ns. One deadline a CPU; a new one replaces it.
+    pub fn set_deadline_in(ns: u64) -> u64 {
+        crate::trap::timer::arm(ns)
     }
 }
 
@@ -54,7 +55,9 @@ mod imp {
     }
 
     /// Nothing halts here.
-    pub fn set_deadline_in(_ns: u64) {}
+    pub fn set_deadline_in(ns: u64) -> u64 {
+        ns
+    }
 }
 
 pub use imp::{monotonic_ns, realtime_ns, set_deadline_in};

@@ -430,22 +430,26 @@ pub mod timer {
     const MSR_TSC_DEADLINE: u32 = 0x6e0;
     const MSR_X2APIC_INITIAL_COUNT: u32 = 0x838;
 
-    /// Interrupts this CPU `ns` from now. The host has set the timer's vector and mode.
-    pub fn arm(ns: u64) {
+    /// Interrupts this CPU `ns` from now, or when its timer has counted as far as it can (4.3 s in many machines). Tells in how many
+    /// ns. The host has set the timer's vector and mode.
+    pub fn arm(ns: u64) -> u64 {
         let page = boot::page();
         let ticks =
             |khz: u64| u64::try_from(u128::from(ns) * u128::from(khz) / 1_000_000).unwrap_or(u64::MAX);
+        let count = ticks(page.lapic_khz).clamp(1, u64::from(u32::MAX));
+        let counted = ns.min((count + 1) * 1_000_000 / page.lapic_khz.max(1));
         if single::is_single() {
-            let count = ticks(page.lapic_khz).clamp(1, u64::from(u32::MAX));
-            return single::apic::start_timer(count as u32);
+            single::apic::start_timer(count as u32);
+            return counted;
         }
         // SAFETY: 1. the timer's vector has a handler that acknowledges; 2. any count is allowed.
         unsafe {
             if page.has_tsc_deadline != 0 {
                 write_msr(MSR_TSC_DEADLINE, timestamp().saturating_add(ticks(page.tsc_khz)).max(1));
+                ns
             } else {
-                let count = ticks(page.lapic_khz).clamp(1, u64::from(u32::MAX));
                 write_msr(MSR_X2APIC_INITIAL_COUNT, count);
+                counted
             }
         }
     }

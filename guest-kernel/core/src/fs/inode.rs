@@ -373,6 +373,12 @@ pub trait File: Send + Sync {
         Err(Errno::ENODEV)
     }
 
+    /// The frame that [`page`](Self::page) would give, if that can be told at once. Called with the lock of an address space held.
+    fn cached_page(&self, index: u64) -> Option<Frame> {
+        let _ = index;
+        None
+    }
+
     /// Whether mapping it means mapping zeros (`/dev/zero`).
     fn is_zero_device(&self) -> bool {
         false

@@ -4,14 +4,14 @@
 //! be, and the copy goes on. Pinning instead names the frames behind the addresses, for a device to fill.
 
 use super::AddressSpace;
-use super::fault::Access;
+use super::fault::{self, Access};
 use crate::io::{Destination, Pinned, Source};
 use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::UserAddr;
 use septum_guest_hal::frame::Frame;
-use septum_guest_hal::sync::Mutex;
+use septum_guest_hal::sync::{Mutex, MutexGuard};
 use septum_guest_hal::user::{self, CopyFault};
 
 /// `len` bytes of the program's memory at `address`, not checked yet.
@@ -22,7 +22,7 @@ pub struct UserBuffer<'a> {
 }
 
 fn resolve(space: &Mutex<AddressSpace>, fault: CopyFault, access: Access) -> Result<(), Errno> {
-    space.lock().fault(fault.address.get(), access).map_err(|_| Errno::EFAULT)
+    fault::resolve(space, fault.address.get(), access).map_err(|_| Errno::EFAULT)
 }
 
 /// Copies `bytes` to the program's `address`; says how many went before an error.
@@ -117,11 +117,14 @@ impl<'a> UserBuffer<'a> {
         let mut done = 0;
         while done < max {
             let at = UserAddr::new(self.address + done as u64);
-            let page =
-                at.ok_or(Errno::EFAULT).and_then(|at| space.present(at, access).map(|frame| (at, frame)));
-            let (at, frame) = match page {
-                Ok(found) => found,
-                Err(errno) => return if done > 0 { Ok(done) } else { Err(errno) },
+            let Some((at, frame)) = at.and_then(|at| Some((at, space.present(at, access)?))) else {
+                drop(space);
+                match fault::resolve_locked(self.space, self.address + done as u64, access) {
+                    Ok(locked) => space = locked,
+                    Err(_) if done > 0 => return Ok(done),
+                    Err(_) => return Err(Errno::EFAULT),
+                }
+                continue;
             };
             let offset = at.page_offset();
             let len = (PAGE_SIZE - offset).min(max - done);
@@ -133,18 +136,29 @@ impl<'a> UserBuffer<'a> {
 }
 
 impl AddressSpace {
-    /// The frame behind `address`, made present for `access`.
-    pub fn present(&mut self, address: UserAddr, access: Access) -> Result<Frame, Errno> {
+    /// The frame behind `address`, if it is present for `access`.
+    fn present(&self, address: UserAddr, access: Access) -> Option<Frame> {
         let is_enough = |rights: septum_guest_hal::paging::Rights| {
             rights.read && (access != Access::Write || rights.write)
         };
-        for _ in 0..2 {
-            if let Some((frame, _)) = self.table.query(address).filter(|(_, rights)| is_enough(*rights)) {
-                return Ok(frame);
-            }
-            self.fault(address.get(), access).map_err(|_| Errno::EFAULT)?;
+        self.table.query(address).filter(|(_, rights)| is_enough(*rights)).map(|(frame, _)| frame)
+    }
+}
+
+/// Makes the frame behind `address` present for `access`. It stays what is mapped there for as long as the lock that comes with it
+/// is held.
+pub fn pin(
+    space: &Mutex<AddressSpace>,
+    address: UserAddr,
+    access: Access,
+) -> Result<(MutexGuard<'_, AddressSpace>, Frame), Errno> {
+    let mut locked = space.lock();
+    loop {
+        match locked.present(address, access) {
+            Some(frame) => return Ok((locked, frame)),
+            None => drop(locked),
         }
-        self.table.query(address).map(|(frame, _)| frame).ok_or(Errno::EFAULT)
+        locked = fault::resolve_locked(space, address.get(), access).map_err(|_| Errno::EFAULT)?;
     }
 }
 

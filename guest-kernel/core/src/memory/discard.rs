@@ -16,6 +16,7 @@ use super::area::{Advice, Area, Backing};
 use super::space::AddressSpace;
 use alloc::vec::Vec;
 use septum_abi::linux::Errno;
+use septum_guest_hal::address::UserAddr;
 use septum_guest_hal::frame::large::{self, Reported};
 use septum_guest_hal::paging::Flush;
 use septum_guest_hal::sync::Once;
@@ -88,9 +89,14 @@ impl AddressSpace {
 
     /// Which pages of the range are present, for `mincore`.
     pub fn residency(&self, start: u64, end: u64, mut tell: impl FnMut(bool)) {
-        for address in (start..end).step_by(septum_abi::layout::PAGE_SIZE) {
-            let at = septum_guest_hal::address::UserAddr::new(address);
-            tell(at.is_some_and(|at| self.table.is_mapped(at)));
-        }
+        (start..end)
+            .step_by(septum_abi::layout::PAGE_SIZE)
+            .for_each(|address| tell(self.is_present(address)));
+    }
+
+    /// Whether the page at `address` is present.
+    #[must_use]
+    pub fn is_present(&self, address: u64) -> bool {
+        UserAddr::new(address).is_some_and(|at| self.table.is_mapped(at))
     }
 }

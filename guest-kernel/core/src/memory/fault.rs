@@ -1,13 +1,26 @@
 //! Making a page present when the program, or the kernel on its behalf, touches it.
+//!
+//! ```text
+//! resolve:   lock ─► find the area, map what is at hand ──────────────────────────► done
+//!                        │ the file's page is not in memory
+//!                   unlock ─► the file reads it ─► lock ─► same file and page still? ─► map it
+//!                                                              no: from the start
+//! ```
+//!
+//! A file may have to ask the host, which takes as long as it takes. So its page is got without the lock, and taken only if
+//! the area found afterwards still asks for that page of that file: whatever another thread did meanwhile counts.
 
 use super::area::{Area, Backing, Protection};
 use super::space::{AddressSpace, PAGE};
+use crate::fs::inode::File;
+use alloc::sync::Arc;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::{UserAddr, to_usize};
 use septum_guest_hal::frame::large::{LARGE_PAGE, LargeFrame};
 use septum_guest_hal::frame::{self, Frame, ZeroedFrames};
 use septum_guest_hal::paging::{Flush, Rights};
+use septum_guest_hal::sync::{Mutex, MutexGuard};
 
 /// Pages of anonymous memory that one access makes present, if they are untouched: the usual number, then those for memory
 /// that is touched in order.
@@ -56,9 +69,69 @@ fn faults_are_dear() -> bool {
     septum_guest_hal::paging::is_single_privilege()
 }
 
+/// A page that its file has to bring into memory before it can be mapped.
+pub struct Wanted {
+    file: Arc<dyn File>,
+    index: u64,
+}
+
+/// A page that its file has brought.
+pub struct Provided {
+    wanted: Wanted,
+    frame: Frame,
+}
+
+impl Wanted {
+    /// Has the file bring it. Without the lock of any address space.
+    fn bring(self) -> Result<Provided, Fault> {
+        match self.file.page(self.index) {
+            Ok(Some(frame)) => Ok(Provided { wanted: self, frame }),
+            Err(Errno::ENOMEM) => Err(Fault::OutOfMemory),
+            Ok(None) | Err(_) => Err(Fault::BeyondFile),
+        }
+    }
+}
+
+impl Provided {
+    /// The frame, if it is what the area that is there now asks for.
+    fn take(self, file: &Arc<dyn File>, index: u64) -> Option<Frame> {
+        (Arc::ptr_eq(&self.wanted.file, file) && self.wanted.index == index).then_some(self.frame)
+    }
+}
+
+/// Makes the page at `address` present with the right to do `access`.
+pub fn resolve(space: &Mutex<AddressSpace>, address: u64, access: Access) -> Result<(), Fault> {
+    resolve_locked(space, address, access).map(drop)
+}
+
+/// As [`resolve`]; the lock that is returned has been held since.
+pub fn resolve_locked(
+    space: &Mutex<AddressSpace>,
+    address: u64,
+    access: Access,
+) -> Result<MutexGuard<'_, AddressSpace>, Fault> {
+    let mut provided = None;
+    loop {
+        let mut locked = space.lock();
+        match locked.fault(address, access, provided.take())? {
+            None => return Ok(locked),
+            Some(wanted) => {
+                drop(locked);
+                provided = Some(wanted.bring()?);
+            }
+        }
+    }
+}
+
 impl AddressSpace {
-    /// Makes the page at `address` present with the right to do `access`.
-    pub fn fault(&mut self, address: u64, access: Access) -> Result<(), Fault> {
+    /// Makes the page at `address` present with the right to do `access`, or says what has to be brought first, without the
+    /// lock, and given to another try.
+    fn fault(
+        &mut self,
+        address: u64,
+        access: Access,
+        provided: Option<Provided>,
+    ) -> Result<Option<Wanted>, Fault> {
         let user = UserAddr::new(address).ok_or(Fault::NotMapped)?;
         if self.area_at(address).is_none() {
             self.grow_stack(address)?;
@@ -74,28 +147,19 @@ impl AddressSpace {
         }
         let area = area.clone();
         if let Some((frame, rights)) = self.table.query(user) {
-            return self.upgrade(&area, user, frame, rights, access);
+            return self.upgrade(&area, user, frame, rights, access).map(|()| None);
         }
         match &area.backing {
-            Backing::Anonymous => self.fault_anonymous(&area, user),
-            Backing::File { .. } => self.fault_file(&area, user, access),
+            Backing::Anonymous => self.fault_anonymous(&area, user).map(|()| None),
+            Backing::File { file, is_shared, .. } => {
+                self.fault_file(&area, (file, *is_shared), user, access, provided)
+            }
             Backing::Shared { memory, .. } => {
                 let frame = memory.page(area.page_index(user.page().get())).ok_or(Fault::OutOfMemory)?;
-                self.set(user, frame, area.protection.rights())
+                self.set(user, frame, area.protection.rights()).map(|()| None)
             }
             Backing::Kernel => Err(Fault::NotAllowed),
         }
-    }
-
-    /// Makes a page present ahead of its use. ENOMEM if nothing is mapped there, EFAULT if it cannot be.
-    pub fn make_present(&mut self, address: u64, access: Access) -> Result<(), Errno> {
-        if UserAddr::new(address).is_some_and(|at| self.table.is_mapped(at)) && access != Access::Write {
-            return Ok(());
-        }
-        self.fault(address, access).map_err(|fault| match fault {
-            Fault::NotMapped | Fault::OutOfMemory => Errno::ENOMEM,
-            Fault::NotAllowed | Fault::BeyondFile => Errno::EFAULT,
-        })
     }
 
     fn set(&mut self, user: UserAddr, frame: Frame, rights: Rights) -> Result<(), Fault> {
@@ -231,24 +295,28 @@ impl AddressSpace {
         }
     }
 
-    fn fault_file(&mut self, area: &Area, user: UserAddr, access: Access) -> Result<(), Fault> {
-        let Backing::File { file, is_shared, .. } = &area.backing else { return Err(Fault::NotMapped) };
+    fn fault_file(
+        &mut self,
+        area: &Area,
+        (file, is_shared): (&Arc<dyn File>, bool),
+        user: UserAddr,
+        access: Access,
+        provided: Option<Provided>,
+    ) -> Result<Option<Wanted>, Fault> {
         let start = user.page();
         let index = area.page_index(start.get());
-        let frame = match file.page(index) {
-            Ok(Some(frame)) => frame,
-            Ok(None) => return Err(Fault::BeyondFile),
-            Err(Errno::ENOMEM) => return Err(Fault::OutOfMemory),
-            Err(_) => return Err(Fault::BeyondFile),
+        let provided = provided.and_then(|provided| provided.take(file, index));
+        let Some(frame) = provided.or_else(|| file.cached_page(index)) else {
+            return Ok(Some(Wanted { file: Arc::clone(file), index }));
         };
         let rights = area.protection.rights();
-        if *is_shared {
-            return self.set(user, frame, rights);
+        if is_shared {
+            return self.set(user, frame, rights).map(|()| None);
         }
         if access == Access::Write {
             let copy = Frame::uninit().ok_or(Fault::OutOfMemory)?;
             copy.copy_from(&frame);
-            return self.set(user, copy, rights);
+            return self.set(user, copy, rights).map(|()| None);
         }
         // Pages around it that are in the page cache anyway come along, as far as the area and the window go.
         let window = FILE_AROUND as u64 * PAGE;
@@ -263,6 +331,6 @@ impl AddressSpace {
         self.table
             .fill(first, count, Rights { write: false, ..rights }, |step| frames[step].take())
             .map_err(|_| Fault::OutOfMemory)?;
-        Ok(())
+        Ok(None)
     }
 }

@@ -1,15 +1,21 @@
 //! Address spaces, with the host's simulated frames and page tables.
 
 use super::area::{Backing, Label, Protection};
-use super::fault::{Access, Fault};
+use super::fault::{Access, Fault, resolve};
 use super::layout::Layout;
 use super::remap::Move;
 use super::space::{AddressSpace, Place};
 use super::{buffer, buffer::UserBuffer};
+use crate::fs::inode::File;
 use crate::io::{Destination, Source};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::any::Any;
 use septum_abi::linux::Errno;
+use septum_guest_hal::frame::Frame;
 use septum_guest_hal::sync::Mutex;
+use std::sync::mpsc;
+use std::time::Duration;
 
 const PAGE: u64 = 4096;
 const READ_WRITE: Protection = Protection::READ.union(Protection::WRITE);
@@ -73,7 +79,7 @@ fn rights_are_kept_and_contents_survive_having_none() {
     buffer::write(&space, at, b"kept").unwrap();
     space.lock().protect(at, PAGE, Protection::empty()).unwrap();
     assert_eq!(buffer::read(&space, at, &mut [0]), Err(Errno::EFAULT));
-    assert_eq!(space.lock().fault(at, Access::Read), Err(Fault::NotAllowed));
+    assert_eq!(resolve(&space, at, Access::Read), Err(Fault::NotAllowed));
     space.lock().protect(at, PAGE, Protection::READ).unwrap();
     let mut bytes = [0; 4];
     buffer::read(&space, at, &mut bytes).unwrap();
@@ -114,8 +120,8 @@ fn a_stack_grows_down_to_its_limit() {
     let top = space.lock().layout().stack_top;
     map(&space, Place::FixedFree(top - 4 * PAGE), 4).unwrap();
     space.lock().let_grow(top - 4 * PAGE, top - 64 * PAGE);
-    assert_eq!(space.lock().fault(top - 60 * PAGE, Access::Write), Ok(()));
-    assert_eq!(space.lock().fault(top - 70 * PAGE, Access::Write), Err(Fault::NotMapped));
+    assert_eq!(resolve(&space, top - 60 * PAGE, Access::Write), Ok(()));
+    assert_eq!(resolve(&space, top - 70 * PAGE, Access::Write), Err(Fault::NotMapped));
 }
 
 #[test]
@@ -155,4 +161,73 @@ fn strings_end_at_their_nul_even_at_the_end_of_memory() {
     assert_eq!(buffer::read_string(&space, at + PAGE - 6, 4), Ok(None));
     buffer::write(&space, at + PAGE - 1, b"x").unwrap();
     assert_eq!(buffer::read_string(&space, at + PAGE - 6, 100), Err(Errno::EFAULT));
+}
+
+/// A file whose page comes when the test says so.
+struct SlowFile {
+    asked: Mutex<Option<mpsc::Sender<()>>>,
+    come: Mutex<Option<mpsc::Receiver<Frame>>>,
+}
+
+impl File for SlowFile {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn page(&self, _index: u64) -> Result<Option<Frame>, Errno> {
+        let (asked, come) = (self.asked.lock().take(), self.come.lock().take());
+        let (Some(asked), Some(come)) = (asked, come) else { return Err(Errno::EIO) };
+        asked.send(()).map_err(|_| Errno::EIO)?;
+        // What must not wait for this page has long been done by then.
+        come.recv_timeout(Duration::from_secs(20)).map(Some).map_err(|_| Errno::EIO)
+    }
+}
+
+/// Maps a slow file; returns its address, and what tells that it was asked and gives the page.
+fn map_slow(space: &Mutex<AddressSpace>) -> (u64, mpsc::Receiver<()>, mpsc::Sender<Frame>) {
+    let (asked, is_asked) = mpsc::channel();
+    let (give, come) = mpsc::channel();
+    let file = Arc::new(SlowFile { asked: Mutex::new(Some(asked)), come: Mutex::new(Some(come)) });
+    let backing = Backing::File { file, dentry: None, offset: 0, is_shared: false, may_write: true };
+    let at = space.lock().map(Place::Hint(0), PAGE, Protection::READ, backing, Label::None).unwrap();
+    (at, is_asked, give)
+}
+
+fn page_of(byte: u8) -> Frame {
+    let frame = Frame::zeroed().unwrap();
+    frame.write(0, &[byte]);
+    frame
+}
+
+#[test]
+fn a_file_that_is_slow_to_read_keeps_nobody_else_waiting() {
+    let space = space();
+    let (slow, is_asked, give) = map_slow(&space);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| resolve(&space, slow, Access::Read));
+        is_asked.recv().unwrap();
+        let other = map(&space, Place::Hint(0), 1).unwrap();
+        assert_eq!(resolve(&space, other, Access::Write), Ok(()));
+        give.send(page_of(7)).unwrap();
+        assert_eq!(reader.join().unwrap(), Ok(()));
+    });
+    let mut byte = [0];
+    buffer::read(&space, slow, &mut byte).unwrap();
+    assert_eq!(byte, [7]);
+}
+
+#[test]
+fn what_replaced_the_file_meanwhile_is_what_is_mapped() {
+    let space = space();
+    let (slow, is_asked, give) = map_slow(&space);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| resolve(&space, slow, Access::Read));
+        is_asked.recv().unwrap();
+        map(&space, Place::Fixed(slow), 1).unwrap();
+        give.send(page_of(7)).unwrap();
+        assert_eq!(reader.join().unwrap(), Ok(()));
+    });
+    let mut byte = [1];
+    buffer::read(&space, slow, &mut byte).unwrap();
+    assert_eq!(byte, [0]);
 }

@@ -4,7 +4,7 @@ use super::signal::{self, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit
 use super::task::Task;
 use super::{End, Process, vcpus};
 use crate::memory::area::Label;
-use crate::memory::fault::{Access, Fault};
+use crate::memory::fault::{self, Access, Fault};
 use crate::syscall;
 use crate::syscall::futex::robust;
 use alloc::sync::Arc;
@@ -112,8 +112,7 @@ impl Thread {
                         (_, true) => Access::Execute,
                         _ => Access::Read,
                     };
-                    let result = self.process.space.lock().fault(address, access);
-                    if let Err(fault) = result {
+                    if let Err(fault) = fault::resolve(&self.process.space, address, access) {
                         self.fault_signal(fault, address);
                     }
                 }

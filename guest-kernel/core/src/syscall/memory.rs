@@ -4,7 +4,7 @@ use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::area::{Advice, Backing, Label, Protection};
 use crate::memory::discard;
-use crate::memory::fault::Access;
+use crate::memory::fault::{self, Access, Fault};
 use crate::memory::layout::{LOWEST, STACK_LIMIT, page_up};
 use crate::memory::remap::Move;
 use crate::memory::shared::SharedMemory;
@@ -210,17 +210,15 @@ fn sys_mmap(
     Ok(to_result(start))
 }
 
-/// Makes the pages of a range present.
+/// Makes the pages of a range present: ENOMEM where nothing is mapped, EFAULT where that is not possible.
 fn populate(thread: &Thread, start: u64, end: u64, access: Access) -> Result<(), Errno> {
-    let mut at = start;
-    while at < end {
-        let mut space = thread.process.space.lock();
-        // A few at a time: other threads want to go on.
-        for _ in 0..64 {
-            if at < end {
-                space.make_present(at, access)?;
-                at += PAGE_SIZE as u64;
-            }
+    for at in (start..end).step_by(PAGE_SIZE) {
+        let is_there = access != Access::Write && thread.process.space.lock().is_present(at);
+        if !is_there {
+            fault::resolve(&thread.process.space, at, access).map_err(|fault| match fault {
+                Fault::NotMapped | Fault::OutOfMemory => Errno::ENOMEM,
+                Fault::NotAllowed | Fault::BeyondFile => Errno::EFAULT,
+            })?;
         }
     }
     Ok(())

@@ -109,8 +109,9 @@ pub fn arm(deadline_ns: u64) {
     // The timer rings once; when it is set for an earlier time, that interrupt makes the waiter set it again. It may ring a
     // little early by this clock, and must not be taken for one that is still to ring then.
     if armed <= now.saturating_add(RINGS_EARLY_NS) || deadline_ns < armed {
-        timer.store(deadline_ns.max(1), Ordering::Relaxed);
-        clock::set_deadline_in(deadline_ns.saturating_sub(now));
+        // A timer that cannot be set so far ahead rings before, and the waiter sets it again.
+        let ahead = clock::set_deadline_in(deadline_ns.saturating_sub(now));
+        timer.store(now.saturating_add(ahead).max(1), Ordering::Relaxed);
     }
 }
 

@@ -468,6 +468,10 @@ impl File for RamFile {
         self.contents()?.page(index)
     }
 
+    fn cached_page(&self, index: u64) -> Option<Frame> {
+        self.page(index).ok().flatten()
+    }
+
     fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
         let end = offset.checked_add(len).filter(|&end| end <= MAX_SIZE).ok_or(Errno::EFBIG)?;
         let contents = self.contents()?;

@@ -130,11 +130,10 @@ fn key_of(thread: &Thread, address: u64, is_private: bool) -> Result<Key, Errno>
     if is_private {
         return Ok(own);
     }
-    let mut space = thread.process.space.lock();
-    if !space.area_at(address).ok_or(Errno::EFAULT)?.is_shared() {
+    if !thread.process.space.lock().area_at(address).ok_or(Errno::EFAULT)?.is_shared() {
         return Ok(own);
     }
-    let frame = space.present(user, Access::Read)?;
+    let (_locked, frame) = buffer::pin(&thread.process.space, user, Access::Read)?;
     Ok(Key { space: 0, word: frame.address().0 + address % PAGE_SIZE as u64 })
 }
 
@@ -158,8 +157,7 @@ fn load(thread: &Thread, address: u64) -> Result<u32, Errno> {
 fn update(thread: &Thread, address: u64, change: impl FnMut(u32) -> Option<u32>) -> Result<u32, Errno> {
     let user = UserAddr::new(address).ok_or(Errno::EFAULT)?;
     // Under the lock, so that the page stays the one that is mapped.
-    let mut space = thread.process.space.lock();
-    let frame = space.present(user, Access::Write)?;
+    let (_locked, frame) = buffer::pin(&thread.process.space, user, Access::Write)?;
     word::update(&frame, user.page_offset(), change).ok_or(Errno::EINVAL)
 }
 

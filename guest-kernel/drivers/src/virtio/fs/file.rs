@@ -250,10 +250,7 @@ impl File for RegularFile {
     }
 
     fn page(&self, index: u64) -> Result<Option<Frame>, Errno> {
-        if self.access.write {
-            self.node.is_mapped_writable.store(true, Ordering::Relaxed);
-        }
-        if let Some(frame) = self.node.cached_page(index) {
+        if let Some(frame) = self.cached_page(index) {
             return Ok(Some(frame));
         }
         let size = self.node.attributes()?.size();
@@ -261,6 +258,13 @@ impl File for RegularFile {
             return self.node.page_frame(&self.handle, index, Ahead::Around, size);
         }
         self.node.page_frame(&*self.node.handle(READ)?, index, Ahead::Around, size)
+    }
+
+    fn cached_page(&self, index: u64) -> Option<Frame> {
+        if self.access.write {
+            self.node.is_mapped_writable.store(true, Ordering::Relaxed);
+        }
+        self.node.cached_page(index)
     }
 
     fn cached_pages(&self, first: u64, places: &mut [Option<Frame>]) {
