@@ -9,7 +9,7 @@ use septum_abi::clock::{CLOCK_SHIFT, ClockPage};
 use septum_abi::config::{Mount, Source};
 use septum_abi::layout::{BOOT_PAGE, CLOCK_PAGE, ECAM_BASE, FIRST_VCPU_AREA, PAGE_SIZE};
 use septum_abi::ready::{DEVICES, ReadyDevice};
-use septum_memory::{GuestRam, Plain};
+use septum_memory::{GuestRam, OwnFile, Plain};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use thiserror::Error;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryError};
@@ -55,8 +55,9 @@ pub fn prepare(
     spec: &MachineSpec,
     closed_streams: u32,
     privilege: Privilege,
+    own_file: Option<&OwnFile>,
 ) -> Result<(LoadedKernel, MemoryRange), BootError> {
-    let kernel = image::load(ram, septum_kernel_image::KERNEL)?;
+    let kernel = image::load(ram, septum_kernel_image::KERNEL, own_file)?;
     tables::write_page_tables(ram, ranges, &kernel, privilege)?;
     let vectors = match privilege {
         Privilege::Ring0 => &kernel.vectors,

@@ -1,12 +1,13 @@
 //! The guest kernel's ELF file: loaded by `linux-loader`, and its header read.
 
+use crate::guest::write_bytes;
 use linux_loader::loader::KernelLoader;
 use linux_loader::loader::elf::Elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{LittleEndian, elf};
 use septum_abi::boot::{HEADER_MAGIC, KernelHeader};
 use septum_abi::layout::{KERNEL_BASE, KERNEL_MAP, PAGE_SIZE};
-use septum_memory::GuestRam;
+use septum_memory::{GuestRam, OwnFile};
 use std::io::Cursor;
 use thiserror::Error;
 
@@ -58,15 +59,21 @@ pub enum ImageError {
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
-/// Puts the kernel into guest memory.
+/// Puts the kernel into guest memory: mapped from this program's own file as far as that goes.
 ///
 /// # Errors
 /// See [`ImageError`].
-pub fn load(ram: &GuestRam, file: &[u8]) -> Result<LoadedKernel, ImageError> {
+pub fn load(
+    ram: &GuestRam,
+    file: &'static [u8],
+    own_file: Option<&OwnFile>,
+) -> Result<LoadedKernel, ImageError> {
     let endian = LittleEndian;
     let header = elf::FileHeader64::<LittleEndian>::parse(file).map_err(|_| ImageError::Format("header"))?;
     let programs = header.program_headers(endian, file).map_err(|_| ImageError::Format("program headers"))?;
-    Elf::load(ram, None, &mut Cursor::new(file), None).map_err(|_| ImageError::Memory)?;
+    if !own_file.is_some_and(|own_file| map(ram, own_file, programs, file)) {
+        Elf::load(ram, None, &mut Cursor::new(file), None).map_err(|_| ImageError::Memory)?;
+    }
     let mut segments = Vec::new();
     for program in programs.iter().filter(|program| program.p_type(endian) == elf::PT_LOAD) {
         let start = program.p_paddr(endian);
@@ -112,5 +119,22 @@ pub fn load(ram: &GuestRam, file: &[u8]) -> Result<LoadedKernel, ImageError> {
         syscall_entry: word(24),
         segments,
         end: end.next_multiple_of(PAGE),
+    })
+}
+
+/// Maps the whole pages of each segment, and copies the rest. False if that did not work.
+fn map(
+    ram: &GuestRam,
+    own_file: &OwnFile,
+    programs: &[elf::ProgramHeader64<LittleEndian>],
+    file: &'static [u8],
+) -> bool {
+    let endian = LittleEndian;
+    programs.iter().filter(|program| program.p_type(endian) == elf::PT_LOAD).all(|program| {
+        let Ok(bytes) = program.data(endian, file) else { return false };
+        let start = program.p_paddr(endian);
+        let mapped = own_file.place(ram, start, bytes);
+        let is_mapped = mapped == bytes.len() / PAGE_SIZE * PAGE_SIZE;
+        is_mapped && write_bytes(ram, start + mapped as u64, &bytes[mapped..]).is_ok()
     })
 }

@@ -141,7 +141,8 @@ impl Machine {
             policy.choose(spec.privilege, &mut first, &ram)?.ok_or(MachineError::NoSinglePrivilege)?;
         let policy = policy.for_privilege(privilege);
         let vcpu_limit = vcpus::limit(wanted_vcpus, kvm.max_vcpus(), privilege);
-        let (kernel, config) = boot::prepare(&ram, &ranges, spec, closed_streams, privilege)?;
+        let (kernel, config) =
+            boot::prepare(&ram, &ranges, spec, closed_streams, privilege, resources.own_file.as_ref())?;
         policy.apply(&first, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
         let tsc_khz = u64::from(first.tsc_khz()?);
         let facts = LateFacts {

@@ -2,6 +2,7 @@
 
 use septum_abi::config::MountKind;
 use septum_hypervisor::Kvm;
+use septum_memory::OwnFile;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -70,6 +71,8 @@ pub struct MachineSpec {
 pub struct MachineResources {
     /// KVM, opened.
     pub kvm: Kvm,
+    /// This program's own file, of which the guest kernel is a part.
+    pub own_file: Option<OwnFile>,
     /// The directory that the guest sees as its root's lower layer.
     pub shared_root: PathBuf,
     /// The program's standard input.

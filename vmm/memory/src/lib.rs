@@ -3,10 +3,12 @@
 //! RAM is private anonymous memory that nobody touches before the guest does: `--memory` is a limit, not an
 //! allocation. RAM below `BULK_RAM_START` (boot structures, kernel image, small programs) keeps small pages; the bulk is advised for huge pages, which a memfd
 //! could not have on many hosts.
-#![allow(unsafe_code, reason = "madvise on the mapping that this crate made")]
+#![allow(unsafe_code, reason = "mappings and advice inside the mapping that this crate made")]
 
+mod own_file;
 mod plain;
 
+pub use own_file::OwnFile;
 pub use plain::Plain;
 use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
 use std::io;

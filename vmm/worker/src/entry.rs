@@ -1,23 +1,24 @@
-//! The worker's own `main`: from being executed to the last word.
+//! The worker's own `main`: from being forked to the last word.
 //!
 //! The order of steps is the order of trust: first what ties this process to its supervisor, then what needs the host
 //! (KVM, the shared directories), then leaving the host behind, and only then anything that looks at files of the
 //! partition or runs the partition itself.
-#![allow(unsafe_code, reason = "taking over the inherited descriptors")]
+#![allow(unsafe_code, reason = "closing what was inherited")]
 
-use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+use std::ffi::CString;
+use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
-use std::process::ExitCode;
 
-use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Pid, Resource, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{PartitionStats, Timings};
 use septum_hypervisor::Kvm;
-use septum_machine::{Machine, MachineResources, MachineSpec, StopHandle, StopReason};
+use septum_machine::{Machine, MachineResources, MachineSpec, OwnFile, StopHandle, StopReason};
 
 use crate::environment;
 use crate::jail;
@@ -28,61 +29,38 @@ use crate::rootfs;
 use crate::stages::{now_ns, since_us};
 use crate::usage::Usage;
 
-/// What the worker is called when it is executed; the first argument is the number of the socket.
-pub const PROCESS_NAME: &str = "septum-worker";
+/// What a worker without a name is called.
+const PROCESS_NAME: &str = "septum-worker";
 
-/// Instead of a number: only try whether this host lets a worker isolate itself, and say so on standard output.
-pub(crate) const TRIAL: &str = "try-isolation";
-
-/// The worker's whole life. `arguments` are those of the process, without the zeroth.
-pub fn main(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+/// The worker's whole life, in a process of its own that `supervisor` made; returns its exit status.
+pub(crate) fn serve(socket: UnixStream, supervisor: Pid, order: Order) -> i32 {
     let started_ns = now_ns();
-    let first = arguments.next();
-    if first.as_deref() == Some(OsStr::new(TRIAL)) {
-        return trial();
+    if !tie_to(supervisor) {
+        return 1;
     }
-    let number = first.and_then(|text| text.to_str()?.parse::<RawFd>().ok());
-    let Some(number) = number.filter(|&number| number > 2) else {
-        eprintln!("septum: {PROCESS_NAME} is started by 'septum run' only");
-        return ExitCode::from(Code::Usage.number());
-    };
-    tie_to_supervisor();
-    close_all_but(number);
-    // SAFETY:
-    // 1. The supervisor left this one descriptor open for us, and nothing in this process has taken it.
-    // 2. If it lied, the descriptor is closed or no socket: the first receive fails, and nothing else is touched.
-    let socket = UnixStream::from(unsafe { OwnedFd::from_raw_fd(number) });
-    // Without a supervisor there is nobody to tell.
-    let Ok(ToWorker::Start(order)) = receive(&socket) else {
-        return ExitCode::FAILURE;
-    };
-    let mut worker = Worker { socket, order: *order, timings: Timings::default() };
+    close_all_but(socket.as_raw_fd());
+    let mut worker = Worker { socket, order, timings: Timings::default() };
     worker.timings.worker_start = Some(since_us(worker.order.epoch_ns, started_ns));
     let last_word = worker.run().unwrap_or_else(|failure| Ended {
         end: End::Failed(failure),
         stats: PartitionStats { timings_us: worker.timings.clone(), ..PartitionStats::default() },
         log: String::new(),
     });
-    let is_heard = send(&worker.socket, &FromWorker::Ended(Box::new(last_word))).is_ok();
-    // Not by returning: the machine's threads and descriptors are for the host's kernel to collect.
-    std::process::exit(i32::from(!is_heard))
+    // Whoever calls this exits: the machine's threads and descriptors are for the host's kernel to collect.
+    i32::from(send(&worker.socket, &FromWorker::Ended(Box::new(last_word))).is_err())
 }
 
-/// Isolates this process as a worker does, and writes the failure, if any, as JSON.
-fn trial() -> ExitCode {
-    match rootfs::try_to_enter().and_then(|()| jail::drop_privileges()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            println!("{}", serde_json::to_string(&failure).unwrap_or_default());
-            ExitCode::FAILURE
-        }
-    }
+/// Isolates this process as a worker does, and says what failed, if anything.
+pub(crate) fn try_isolation(socket: &UnixStream) -> i32 {
+    let result = rootfs::try_to_enter().and_then(|()| jail::drop_privileges());
+    i32::from(send(socket, &result.err()).is_err())
 }
 
-/// If the supervisor goes, however it goes, so does this process.
-fn tie_to_supervisor() {
-    // Fails for invalid signals only. A supervisor that went before this line has closed the socket.
+/// If the supervisor goes, however it goes, so does this process. False if it is gone already.
+fn tie_to(supervisor: Pid) -> bool {
+    // Fails for invalid signals only.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    getppid() == Some(supervisor)
 }
 
 /// Closes what the caller of `septum` left open, except standard input, output and error.
@@ -91,7 +69,8 @@ fn close_all_but(kept: RawFd) {
     for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
         if first <= last {
             // SAFETY:
-            // 1. Only descriptors that were inherited are open in this range: this process has opened none.
+            // 1. Descriptors in this range belong to the supervisor, of which this process is a copy, or to its caller: nothing here
+            //    uses them, or closes them later.
             // 2. No pointer is passed. Without this call (before Linux 5.9) they stay open, and unused.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         }
@@ -119,12 +98,14 @@ impl Worker {
         name_process(&spec.name);
         allow_many_descriptors();
         let kvm = Kvm::open().map_err(outcome::kvm_failure)?;
+        let own_file = OwnFile::open();
         let usage = Usage::open();
         self.stage("KVM is open");
 
         let plan = rootfs::plan(&spec)?;
         let view = rootfs::enter(&plan)?;
-        tie_to_supervisor();
+        // Changing its identity may have untied it. The supervisor is still there, or the socket is closed.
+        let _ = set_parent_process_death_signal(Some(Signal::KILL));
         jail::drop_privileges()?;
         self.stage("the shared directory stands");
 
@@ -153,8 +134,14 @@ impl Worker {
             profile: spec.debug_profile,
         };
         let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
-        let resources =
-            MachineResources { kvm, shared_root: rootfs::SHARED_ROOT.into(), stdin, stdout, stderr };
+        let resources = MachineResources {
+            kvm,
+            own_file,
+            shared_root: rootfs::SHARED_ROOT.into(),
+            stdin,
+            stdout,
+            stderr,
+        };
         let machine = Machine::new(&machine_spec, resources)
             .map_err(|error| outcome::machine_failure(&error, &spec))?;
         self.timings.machine_ready = Some(self.now_us());

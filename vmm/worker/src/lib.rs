@@ -1,9 +1,9 @@
 //! The worker: the one process that a partition lives in.
 //!
 //! ```text
-//!   septum run                                septum-worker (same binary, executed again)
-//!   ──────────                                ─────────────────────────────────────────────
-//!   supervisor ──── Order, Stop ────────────► entry ─► rootfs ─► program ─► machine ─► outcome
+//!   septum run                                worker (forked)
+//!   ──────────                                ────────────────────────────────────────────
+//!   supervisor ──── Stop ───────────────────► entry ─► rootfs ─► program ─► machine ─► outcome
 //!        ▲                                      │
 //!        └───────── Stage, Ended ◄──────────────┘          fds 0, 1, 2: the caller's own
 //! ```
@@ -36,7 +36,6 @@ mod streams;
 pub mod supervisor;
 mod usage;
 
-pub use entry::{PROCESS_NAME, main};
 pub use protocol::{End, Ended, Order, Stage, StopCause};
 pub use stages::now_ns;
 pub use streams::standard_streams_open;

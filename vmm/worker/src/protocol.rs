@@ -3,8 +3,7 @@
 //! One stream socket, both directions; a frame is a length (32 bits, little endian) and that many bytes of JSON:
 //!
 //! ```text
-//! supervisor → worker   Start(Order)             first, once
-//!                       Stop(StopCause)          at any time after that
+//! supervisor → worker   Stop(StopCause)          at any time
 //! worker → supervisor   Stage(Stage)             if the order is verbose
 //!                       Ended(Ended)             last, once
 //! ```
@@ -22,11 +21,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Bytes of the longest frame: an order with the longest argument list that Linux takes, several times over.
+/// Bytes of the longest frame: the guest kernel's log and the longest panic message, many times over.
 const FRAME_LIMIT: u32 = 32 << 20;
 
 /// Run this partition.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Order {
     /// What to run.
     pub spec: PartitionSpec,
@@ -87,7 +86,6 @@ pub struct Ended {
 /// A frame for the worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    Start(Box<Order>),
     Stop(StopCause),
 }
 

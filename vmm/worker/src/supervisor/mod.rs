@@ -1,7 +1,7 @@
 //! The supervisor's side: start a worker, pass on what the caller's user wants, learn how it ended.
 //!
 //! ```text
-//!              spawn                 Ended                  worker gone
+//!              fork                  Ended                  worker gone
 //!   (nothing) ───────► running ──────────────► leaving ───────────────► result
 //!                        │ signal, timeout        ▲
 //!                        ▼                        │ Ended
@@ -14,25 +14,26 @@
 //! From every state the end of the socket leads on: a worker that closed it without having said `Ended` has died, and
 //! its wait status tells of what. The function returns only after the worker has been waited for.
 
+mod fork;
 mod signals;
 mod wait;
 
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::io::Errno;
+use rustix::process::WaitStatus;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::stats::PartitionStats;
 
-use crate::PROCESS_NAME;
+use crate::entry;
 use crate::protocol::{
     End, Ended, FromWorker, Order, ProtocolError, Stage, StopCause, ToWorker, receive, send,
 };
+use fork::Worker;
 use signals::Signals;
 
 /// How long a worker may take to stop, and to leave after it has said how its partition ended.
@@ -49,27 +50,28 @@ pub fn run(order: Order, stage: &mut dyn FnMut(&Stage)) -> Ended {
     }
 }
 
-/// Whether this host lets a worker isolate itself: tries it in a process of its own.
+/// Whether this host lets a worker isolate itself: tries it in a process of its own. As with [`run`], there must be a single
+/// thread.
 ///
 /// # Errors
 /// What failed, and what to change on the host.
 pub fn try_isolation() -> Result<(), Failure> {
     let internal = |why: String| Failure::new(Code::Internal, "cannot start the worker process", why);
-    let output = Command::new("/proc/self/exe")
-        .arg0(PROCESS_NAME)
-        .arg(crate::entry::TRIAL)
-        .env_clear()
-        .output()
+    let (worker, socket) = Worker::fork(|socket, _| entry::try_isolation(&socket))
         .map_err(|error| internal(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
+    let answer = receive::<Option<Failure>>(&socket);
+    let status = worker.wait();
+    match answer {
+        Ok(None) => Ok(()),
+        Ok(Some(failure)) => Err(failure),
+        Err(_) => Err(internal(status.map_or_else(|| "its status is unknown".to_owned(), wait::describe))),
     }
-    Err(serde_json::from_slice(&output.stdout).unwrap_or_else(|_| internal(wait::describe(output.status))))
 }
 
 /// One running worker.
 struct Supervision {
-    child: Child,
+    /// `None` once it has been waited for.
+    worker: Option<Worker>,
     socket: UnixStream,
     signals: Signals,
     /// When the time limit passes.
@@ -84,34 +86,17 @@ fn start(order: Order) -> Result<Supervision, Failure> {
     let internal = |why: String| Failure::new(Code::Internal, "cannot start the worker process", why);
     // Held before the worker exists, so that it is born ignoring what the terminal sends to both.
     let signals = Signals::hold().map_err(|error| internal(reason(error)))?;
-    let (socket, theirs) = UnixStream::pair().map_err(|error| internal(error.to_string()))?;
-    fcntl_setfd(&theirs, FdFlags::empty()).map_err(|error| internal(reason(error)))?;
-    let child = Command::new("/proc/self/exe")
-        .arg0(PROCESS_NAME)
-        .arg(std::os::fd::AsRawFd::as_raw_fd(&theirs).to_string())
-        .env_clear()
-        .spawn()
-        .map_err(|error| internal(format!("executing /proc/self/exe failed: {error}")))?;
-    drop(theirs);
     let timeout = order.spec.timeout.map(|span| span.as_duration());
-    let supervision = Supervision {
-        child,
+    let (worker, socket) = Worker::fork(|socket, supervisor| entry::serve(socket, supervisor, order))
+        .map_err(|error| internal(format!("fork failed: {error}")))?;
+    Ok(Supervision {
+        worker: Some(worker),
         socket,
         signals,
         timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         stopping: None,
         killed: false,
-    };
-    match send(&supervision.socket, &ToWorker::Start(Box::new(order))) {
-        // A worker that is already gone is noticed, and named, by the watch.
-        Ok(()) | Err(ProtocolError::Closed) => Ok(supervision),
-        Err(error) => {
-            let mut supervision = supervision;
-            supervision.kill();
-            let _ = supervision.child.wait();
-            Err(internal(error.to_string()))
-        }
-    }
+    })
 }
 
 /// What the watch woke up for.
@@ -194,15 +179,17 @@ impl Supervision {
 
     fn kill(&mut self) {
         self.killed = true;
-        let _ = self.child.kill();
+        if let Some(worker) = &self.worker {
+            worker.kill();
+        }
     }
 
     /// Waits until the worker is gone; makes sure that it goes. Returns how it went.
-    fn reap(&mut self) -> Option<std::process::ExitStatus> {
-        if !wait::wait_at_most(&self.child, GRACE) {
+    fn reap(&mut self) -> Option<WaitStatus> {
+        if self.worker.as_ref().is_some_and(|worker| !wait::wait_at_most(worker.pid(), GRACE)) {
             self.kill();
         }
-        self.child.wait().ok()
+        self.worker.take()?.wait()
     }
 
     fn worker_died(&mut self) -> Ended {
@@ -211,7 +198,7 @@ impl Supervision {
             return ended(End::Stopped(cause));
         }
         let why = status.map_or_else(|| "its status is unknown".to_owned(), wait::describe);
-        let hint = match status.and_then(|status| std::os::unix::process::ExitStatusExt::signal(&status)) {
+        let hint = match status.and_then(WaitStatus::terminating_signal) {
             Some(libc::SIGKILL) => {
                 "somebody killed it, or the host ran out of memory ('dmesg' says so): use less with --memory"
             }

@@ -1,8 +1,8 @@
 //! Signals as something to read, instead of something that interrupts.
 //!
 //! SIGINT, SIGTERM, SIGHUP and SIGQUIT are blocked, so that they queue up in a descriptor, and *also* ignored. The
-//! second is for the worker: a blocked signal is queued whatever its disposition, but an executed process starts with
-//! nothing blocked and with what was ignored still ignored. So Ctrl-C, which the terminal sends to both processes, never
+//! second is for the worker: a blocked signal is queued whatever its disposition, but the worker unblocks
+//! everything, and what was ignored is still ignored there. So Ctrl-C, which the terminal sends to both processes, never
 //! kills a worker that the supervisor wants to stop in good order.
 //!
 //! A signal that the caller had ignored stays ignored, as `nohup` and shells that start something in the background

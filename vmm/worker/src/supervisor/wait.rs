@@ -1,16 +1,14 @@
 //! Waiting for a process with a limit, and saying how it went.
 
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, WaitStatus, pidfd_open};
 
 /// Whether the child ends within `limit`. It still has to be waited for.
-pub(super) fn wait_at_most(child: &Child, limit: Duration) -> bool {
-    let Ok(descriptor) = pidfd_open(Pid::from_child(child), PidfdFlags::empty()) else {
+pub(super) fn wait_at_most(child: Pid, limit: Duration) -> bool {
+    let Ok(descriptor) = pidfd_open(child, PidfdFlags::empty()) else {
         return false;
     };
     let deadline = Instant::now() + limit;
@@ -27,8 +25,8 @@ pub(super) fn wait_at_most(child: &Child, limit: Duration) -> bool {
 }
 
 /// `killed by signal 9 (SIGKILL)`, `it exited with status 101`.
-pub(super) fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
+pub(super) fn describe(status: WaitStatus) -> String {
+    match (status.terminating_signal(), status.exit_status()) {
         (Some(signal), _) => format!("killed by signal {signal} ({})", name(signal)),
         (None, Some(code)) => format!("it exited with status {code} without a word"),
         (None, None) => "its status is unknown".to_owned(),
@@ -62,19 +60,22 @@ fn name(signal: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::process::{WaitOptions, waitpid};
     use std::process::Command;
 
     #[test]
     fn the_end_of_a_child_is_waited_for_and_named() {
-        let mut child = Command::new("sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
-        assert!(wait_at_most(&child, Duration::from_secs(20)));
-        assert_eq!(describe(child.wait().unwrap()), "killed by signal 9 (SIGKILL)");
+        let child = Command::new("sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        assert!(wait_at_most(pid, Duration::from_secs(20)));
+        let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
+        assert_eq!(describe(status), "killed by signal 9 (SIGKILL)");
     }
 
     #[test]
     fn a_child_that_stays_is_not_waited_for_longer_than_told() {
         let mut child = Command::new("sleep").arg("100").spawn().unwrap();
-        assert!(!wait_at_most(&child, Duration::from_millis(20)));
+        assert!(!wait_at_most(Pid::from_child(&child), Duration::from_millis(20)));
         child.kill().unwrap();
         child.wait().unwrap();
     }
