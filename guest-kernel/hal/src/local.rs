@@ -20,7 +20,7 @@ pub(crate) struct Local {
     pub number: AtomicU32,
     /// The program's registers have an owner.
     pub program_taken: AtomicBool,
-    /// Root of the page tables in use; 0: those of the host.
+    /// Root of the page tables in use, a reference to its frame; 0: those of the host.
     pub root: AtomicU64,
     /// What a vCPU other than the first runs: a `fn() -> !`.
     pub main: AtomicU64,
@@ -30,6 +30,8 @@ pub(crate) struct Local {
     pub fault_address: AtomicU64,
     /// Single-privilege mode: interrupts that were counted and are to be acknowledged.
     pub pending: AtomicU32,
+    /// Single-privilege mode: whom the local APIC's command register names; 0 after a reset, and in a new area.
+    pub interrupts_whom: AtomicU32,
 }
 
 const _: () = assert!(VCPU_LOCAL + core::mem::offset_of!(Local, number) as u64 == VCPU_NUMBER);

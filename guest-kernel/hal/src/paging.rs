@@ -167,9 +167,10 @@ impl PageTable {
         Ok(Self { root })
     }
 
-    /// Makes this CPU use it.
+    /// Makes this CPU use it, until another one is activated: a table that was dropped meanwhile keeps its root, with nothing but the
+    /// kernel's half.
     pub fn activate(&self) {
-        arch::activate(self.root.address());
+        arch::activate(&self.root);
     }
 
     /// Makes this CPU stop using it.
@@ -499,6 +500,10 @@ impl Drop for PageTable {
         arch::deactivate(self.root.address());
         flush.now();
         Self::free_tables(self.root.address(), 0, 256);
+        if !self.root.is_unique() {
+            // A vCPU without a thread has it loaded still.
+            self.root.clear(0, PAGE_SIZE / 2);
+        }
     }
 }
 
@@ -536,14 +541,24 @@ mod arch {
         }
     }
 
-    pub fn activate(root: PhysAddr) {
-        local::current().root.store(root.0, Ordering::Relaxed);
-        set_root(root.0);
+    pub fn activate(root: &Frame) {
+        if local::current().root.load(Ordering::Relaxed) != root.address().0 {
+            load(root.clone().into_address().0);
+        }
     }
 
     pub fn deactivate(root: PhysAddr) {
         if local::current().root.load(Ordering::Relaxed) == root.0 {
-            activate(PhysAddr(BOOT_PAGE_TABLES));
+            load(0);
+        }
+    }
+
+    /// Loads a root whose reference `local` keeps from now on (0: that of the host), and gives up the one before.
+    fn load(root: u64) {
+        let before = local::current().root.swap(root, Ordering::Relaxed);
+        set_root(if root == 0 { BOOT_PAGE_TABLES } else { root });
+        if before != 0 {
+            drop(Frame::from_address(PhysAddr(before)));
         }
     }
 
@@ -574,8 +589,8 @@ pub(crate) mod arch {
     std::thread_local!(pub static ACTIVE: Cell<u64> = const { Cell::new(0) });
 
     pub fn copy_upper_half(_root: &Frame) {}
-    pub fn activate(root: PhysAddr) {
-        ACTIVE.set(root.0);
+    pub fn activate(root: &Frame) {
+        ACTIVE.set(root.address().0);
     }
     pub fn deactivate(root: PhysAddr) {
         if ACTIVE.get() == root.0 {

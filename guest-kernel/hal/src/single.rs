@@ -7,7 +7,7 @@
 //!  program ──syscall──────────────────────────▶ kernel      natively: LSTAR names a page of the vCPU's area
 //!  program ──fault, interrupt──▶ ring 0 stub ──▶ kernel      the stub switches frames and returns to the entry frame
 //!  kernel  ──interrupt─────────▶ ring 0 stub ──▶ kernel      the stub counts it; the kernel acknowledges later
-//!  kernel  ──ud2 at the gate───▶ ring 0 stub ──▶ kernel      hlt, CR3, invlpg, out
+//!  kernel  ──ud2 at a gate─────▶ ring 0 stub ──▶ kernel      CR3, invlpg, out; hlt has a gate of its own
 //!  kernel  ──iretq────────────────────────────▶ program     natively, if no interrupt was counted
 //! ```
 //!
@@ -20,6 +20,10 @@
 //! **Interrupts.** IF is always on in ring 3. An interrupt of the kernel is only counted, and stays unacknowledged. The way back to the program
 //! is three instructions (`septum_single_window`): look at the count, leave if it is not zero, `iretq`. An interrupt that comes
 //! inside starts them over, so none waits while the program runs.
+//!
+//! **Halts.** Each instruction in ring 0 takes a microsecond, so a halt has its own gate, and whatever can be done before the `hlt` is:
+//! the interrupt that ends it drops its own frame and returns to ring 3 by the gate's, whether it came at the `hlt` or right before.
+//! Interrupts are on in ring 0 nowhere else.
 //!
 //! **Registers.** GS is the program's all the time; the vCPU's variables are found by RSP (see [`crate::local`]), and in the
 //! system-call entry, where RSP is the program's, by RIP: each vCPU has its own copy of that code, in its area.
@@ -41,14 +45,18 @@ pub(crate) const DEFERRED: u64 = 257;
 
 /// What the gate does; its number is in EAX.
 mod gate {
-    pub const HALT: u32 = 0;
-    pub const SET_ROOT: u32 = 1;
-    pub const FLUSH_PAGES: u32 = 2;
-    pub const COMMAND: u32 = 3;
+    pub const SET_ROOT: u32 = 0;
+    pub const FLUSH_PAGES: u32 = 1;
+    pub const COMMAND: u32 = 2;
 }
 
 /// The frame with vector and error code, relative to the area.
 const FRAME: i64 = VCPU_FRAME_END as i64 - 56;
+
+/// What a halt leaves free below its frame, so that the CPU finds the stack aligned: the frame of the interrupt that ends it lies
+/// this and its own five words lower.
+const HALT_PADDING: i64 = 8;
+const END_OF_HALT: i64 = HALT_PADDING + 40;
 
 /// Distance from a frame.
 const fn from_frame(offset: u64) -> i64 {
@@ -71,8 +79,16 @@ const _: () = assert!(VCPU_ENTRY_FRAME == VCPU_FRAME_END, "the entry frame follo
 
 global_asm!(
     ".altmacro",
+    // One stub a vector, 32 bytes each.
     ".macro septum_single_stub vector",
-    ".balign 16",
+    ".balign 32",
+    ".if \\vector == 6",
+    "cmp qword ptr [rsp], offset septum_single_halt_gate",
+    "je septum_single_halt",
+    ".elseif \\vector >= 32",
+    "test byte ptr [rsp + 8], 3",
+    "jz septum_single_end_halt",
+    ".endif",
     ".if !(\\vector == 8 || (\\vector >= 10 && \\vector <= 14) || \\vector == 17 || \\vector == 21 || \\vector == 29 || \\vector == 30)",
     "push 0",
     ".endif",
@@ -87,7 +103,7 @@ global_asm!(
     "jmp septum_single_interrupt",
     ".endif",
     ".endm",
-    ".balign 16",
+    ".balign 32",
     "septum_single_stubs:",
     ".set vector, 0",
     ".rept 256",
@@ -97,8 +113,6 @@ global_asm!(
 
     // ---- ring 0 ----
     "septum_single_interrupt:",
-    "test byte ptr [rsp + 24], 3",
-    "jz 3f",
     "cmp dword ptr [rsp + 20], 0",
     "js 1f",
     // The program's: on to the kernel.
@@ -116,12 +130,19 @@ global_asm!(
     "2: mov qword ptr [rsp + 16], offset septum_single_window",
     "add rsp, 16",
     "iretq",
-    // Ring 0's, which is halting; 64 bytes below the gate's own frame. See `septum_halt` about the move of RIP.
-    "3: inc dword ptr [rsp + 64 + {pending}]",
-    "cmp qword ptr [rsp + 16], offset septum_single_halt",
-    "jne 4f",
-    "mov qword ptr [rsp + 16], offset septum_single_halt_end",
-    "4: add rsp, 16",
+    // An interrupt that was counted already, or one that comes now, ends a halt.
+    "septum_single_halt:",
+    "add qword ptr [rsp], 2",
+    "cmp dword ptr [rsp + {pending} - 16], 0",
+    "jne 1f",
+    "sub rsp, {halt_padding}",
+    "sti",
+    "hlt",
+    "add rsp, {halt_padding}",
+    "1: iretq",
+    "septum_single_end_halt:",
+    "inc dword ptr [rsp + {end_of_halt} + {pending} - 16]",
+    "add rsp, {end_of_halt}",
     "iretq",
 
     "septum_single_page_fault:",
@@ -162,20 +183,7 @@ global_asm!(
     "cmp eax, {gate_flush_pages}",
     "je 3f",
     "ja 4f",
-    "test eax, eax",
-    "jne 2f",
-    // Halt: an interrupt that was counted already, or one that comes now, ends it.
-    "cmp dword ptr [rsp + {pending}], 0",
-    "jne 5f",
-    "sub rsp, 8",
-    "sti",
-    "septum_single_halt:",
-    "hlt",
-    "septum_single_halt_end:",
-    "cli",
-    "add rsp, 24",
-    "iretq",
-    "2: mov cr3, rdi",
+    "mov cr3, rdi",
     "jmp 5f",
     "3: mov rax, [rdi]",
     "invlpg [rax]",
@@ -292,13 +300,21 @@ global_asm!(
     "ud2",
     "ret",
 
+    ".balign 16",
+    "septum_single_halt_gate:",
+    "ud2",
+    "ret",
+
     ".global septum_single_entry",
     ".global septum_single_gate",
+    ".global septum_single_halt_gate",
     place = const from_frame(PLACE),
     alternate_place = const VCPU_ALTERNATE_FRAME_END >> 8,
     first_place = const VCPU_FRAME_END >> 8,
     alternate = const ALTERNATE,
     pending = const from_frame(PENDING),
+    halt_padding = const HALT_PADDING,
+    end_of_halt = const END_OF_HALT,
     fault_address = const from_frame(FAULT_ADDRESS),
     registers = const from_frame(REGISTERS),
     kernel_stack = const from_frame(KERNEL_STACK),
@@ -326,7 +342,7 @@ global_asm!(
     "septum_single_vector_table:",
     ".set vector, 0",
     ".rept 256",
-    ".quad septum_single_stubs + vector * 16",
+    ".quad septum_single_stubs + vector * 32",
     ".set vector, vector + 1",
     ".endr",
     ".popsection",
@@ -338,6 +354,7 @@ unsafe extern "C" {
     fn septum_single_template();
     fn septum_single_template_end();
     fn septum_single_gate();
+    fn septum_single_halt_gate();
 }
 
 static IS_SINGLE: AtomicBool = AtomicBool::new(false);
@@ -397,8 +414,8 @@ unsafe fn call_gate(what: u32, first: u64, second: u64) {
 /// Sleeps until an interrupt, unless one was counted.
 pub(crate) fn halt() {
     if !acknowledge_pending() {
-        // SAFETY: a halt changes nothing.
-        unsafe { call_gate(gate::HALT, 0, 0) };
+        // SAFETY: 1. a halt changes nothing; 2. the stubs keep every register.
+        unsafe { asm!("call {gate}", gate = sym septum_single_halt_gate) };
         acknowledge_pending();
     }
 }
@@ -429,7 +446,8 @@ pub(crate) fn command(number: u32) {
 
 /// Registers of the local APIC, in memory (Intel SDM vol. 3A §11.4.1).
 pub(crate) mod apic {
-    use super::{LAPIC_BASE, LOW_RAM_END, MMIO_MAP};
+    use super::{LAPIC_BASE, LOW_RAM_END, MMIO_MAP, local};
+    use core::sync::atomic::Ordering;
 
     const END_OF_INTERRUPT: u64 = 0xb0;
     const COMMAND_LOW: u64 = 0x300;
@@ -450,7 +468,10 @@ pub(crate) mod apic {
     /// Sends `vector` to the APIC with this identifier.
     pub fn send(number: u32, vector: u8) {
         const LEVEL_ASSERT: u32 = 1 << 14;
-        write(COMMAND_HIGH, number << 24);
+        // The register keeps its value, and writing it takes as long as what follows.
+        if local::current().interrupts_whom.swap(number, Ordering::Relaxed) != number {
+            write(COMMAND_HIGH, number << 24);
+        }
         write(COMMAND_LOW, LEVEL_ASSERT | u32::from(vector));
     }
 

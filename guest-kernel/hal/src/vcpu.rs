@@ -13,7 +13,7 @@ mod imp {
     use crate::local;
     use crate::report;
     use crate::sync::Mutex;
-    use crate::{cpu, interrupt, shootdown, single};
+    use crate::{cpu, interrupt, park, shootdown, single};
     use core::sync::atomic::Ordering;
     use septum_abi::layout::{PAGE_SIZE, VCPU_AREA_SIZE};
     use septum_abi::linux::Errno;
@@ -43,9 +43,11 @@ mod imp {
         };
         local.main.store(main as usize as u64, Ordering::Relaxed);
         shootdown::expect_another();
+        park::expect_awake(true);
         match report::start_vcpu(area.0) {
             Ok(number) => Ok(number),
             Err(errno) => {
+                park::expect_awake(false);
                 Frame::free_contiguous(area, pages);
                 Err(errno)
             }

@@ -3,8 +3,9 @@
 use crate::system::{KvmError, failed};
 use crate::vcpu::Vcpu;
 use kvm_bindings::{
-    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MEM_READONLY, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
-    KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi, kvm_userspace_memory_region,
+    KVM_CAP_HALT_POLL, KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MEM_READONLY,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi,
+    kvm_userspace_memory_region,
 };
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use std::io;
@@ -67,6 +68,17 @@ impl Vm {
             return Ok(());
         }
         self.fd.create_irq_chip().map_err(failed("KVM_CREATE_IRQCHIP"))
+    }
+
+    /// Bounds for how long KVM looks for an interrupt before it lets the thread of a halted vCPU sleep, while no other thread wants
+    /// the processor. Its own bound burns a fifth of a millisecond and more a halt.
+    ///
+    /// # Errors
+    /// KVM cannot.
+    pub fn limit_halt_polling(&self, ns: u32) -> Result<(), KvmError> {
+        let args = [u64::from(ns), 0, 0, 0];
+        let cap = kvm_enable_cap { cap: KVM_CAP_HALT_POLL, args, ..kvm_enable_cap::default() };
+        self.fd.enable_cap(&cap).map_err(failed("KVM_CAP_HALT_POLL"))
     }
 
     /// Lets local APIC ids go beyond 255, and 255 itself be one: in x2APIC mode only.

@@ -28,6 +28,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use thiserror::Error;
 
+/// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
+const HALT_POLLING_NS: u32 = 0;
+
 /// Why there is no machine.
 #[derive(Debug, Error)]
 pub enum MachineError {
@@ -134,6 +137,8 @@ impl Machine {
             wanted_vcpus = vcpus::XAPIC_LIMIT;
         }
         vm.create_irqchip()?;
+        // Where KVM cannot, its own bound holds.
+        let _ = vm.limit_halt_polling(HALT_POLLING_NS);
         let mut first = vm.create_vcpu(0)?;
         let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
         policy.identify(&first)?;

@@ -39,6 +39,8 @@ pub struct Thread {
     pub clear_tid: Cell<u64>,
     /// It has called `exit`.
     is_over: Cell<bool>,
+    /// Its vCPU may be given the next thread.
+    has_offered: Cell<bool>,
 }
 
 /// What a system call left for the way back.
@@ -78,6 +80,15 @@ impl Thread {
             program: RefCell::new(program),
             clear_tid: Cell::new(clear_tid),
             is_over: Cell::new(false),
+            has_offered: Cell::new(false),
+        }
+    }
+
+    /// Has its vCPU serve the next thread that is launched, once this one has left. Before anybody learns that it ends: whoever joins
+    /// it and makes another should not need another vCPU.
+    pub(super) fn offer_vcpu(&self) {
+        if !self.has_offered.replace(true) {
+            vcpus::offer();
         }
     }
 
@@ -140,12 +151,14 @@ impl Thread {
             robust::release(self);
             let address = self.clear_tid.get();
             if address != 0 {
+                self.offer_vcpu();
                 syscall::futex::clear_and_wake(self, address);
             }
         }
         let is_first_to_end = process.end.lock().is_some() && process.begins_to_end();
         vcpus::set_current_task(None);
-        if !is_first_to_end {
+        // The next thread on this vCPU is most likely one of the same process.
+        if !is_first_to_end && process.end.lock().is_some() {
             process.space.lock().deactivate();
         }
         let left = process.remove_thread(&self.task);

@@ -31,7 +31,7 @@ struct Slot {
 static SLOTS: [Slot; MAX_VCPUS] =
     [const { Slot { task: Mutex::new(None), start: Mutex::new(None) } }; MAX_VCPUS];
 
-/// Those without a thread.
+/// Those without a thread, or about to be.
 static PARKED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
 static END: Once<fn(End) -> !> = Once::new();
@@ -100,7 +100,11 @@ fn run(thread: Thread) -> Program {
     {
         end_partition(end)
     }
-    let program = thread.into_program();
+    thread.offer_vcpu();
+    thread.into_program()
+}
+
+/// Lists this vCPU as one without a thread; it must be about to be.
+pub(super) fn offer() {
     PARKED.lock().push(vcpu::current());
-    program
 }

@@ -5,7 +5,7 @@
 //! remembered ([`parker`]), and an interrupt that is pending ends the halt. A park may end without a reason; callers look again.
 //!
 //! Only vCPUs that have halted or run the program are interrupted; one that runs in the kernel finds the notification when
-//! it next wants to do either.
+//! it next wants to do either. Before a vCPU halts it looks for a notification for a moment, if that may pay ([`spin`]).
 //!
 //! Devices interrupt the first vCPU only. It passes that on to every vCPU that waits [for devices](listen_to_devices).
 
@@ -13,10 +13,12 @@ mod atomic {
     pub use core::sync::atomic::{AtomicU32, Ordering};
 }
 mod parker;
+mod spin;
 
 use crate::{clock, vcpu};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use parker::{HALTED, IN_PROGRAM, Parker, RUNNING};
+use parker::{HALTED, IN_PROGRAM, NOTIFIED, Parker, RUNNING};
+use spin::Budget;
 
 /// vCPU numbers are below this.
 pub const MAX_VCPUS: usize = 1024;
@@ -29,6 +31,8 @@ struct Place {
     listens: AtomicU32,
     /// When its timer rings (monotonic clock, ns); 0: not.
     timer_ns: AtomicU64,
+    /// How long it looks before it halts.
+    budget: Budget,
 }
 
 static PLACES: [Place; MAX_VCPUS] = [const {
@@ -36,6 +40,7 @@ static PLACES: [Place; MAX_VCPUS] = [const {
         parker: Parker { state: AtomicU32::new(RUNNING) },
         listens: AtomicU32::new(0),
         timer_ns: AtomicU64::new(0),
+        budget: Budget::new(),
     }
 }; MAX_VCPUS];
 
@@ -46,6 +51,8 @@ const RINGS_EARLY_NS: u64 = 100_000;
 static LISTENERS: AtomicU32 = AtomicU32::new(0);
 /// One past the highest number of a vCPU that has parked.
 static END: AtomicU32 = AtomicU32::new(0);
+/// vCPUs that have not halted, or were told not to.
+static AWAKE: AtomicU32 = AtomicU32::new(1);
 
 fn place(number: u32) -> &'static Place {
     // Numbers are small; one that is not shares a place, which costs wake-ups without reason.
@@ -64,29 +71,77 @@ pub(crate) fn make_known(number: u32) {
     }
 }
 
+/// A vCPU begins, or (`false`) does not after all.
+#[cfg(target_os = "none")]
+pub(crate) fn expect_awake(begins: bool) {
+    if begins {
+        AWAKE.fetch_add(1, Ordering::Relaxed);
+    } else {
+        AWAKE.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Halts this vCPU until it is [unparked](unpark) or interrupted, or `deadline_ns` (monotonic clock) has passed. Returns at once if it was
 /// unparked since it last looked. True if it was unparked.
 pub fn park(deadline_ns: Option<u64>) -> bool {
     let number = vcpu::current();
     let place = place(number);
     make_known(number);
-    if !place.parker.leave_kernel(HALTED) {
-        return true;
+    let began = clock::monotonic_ns();
+    if !looks(number, place, began, deadline_ns) {
+        if !place.parker.leave_kernel(HALTED) {
+            return true;
+        }
+        AWAKE.fetch_sub(1, Ordering::Relaxed);
+        if let Some(deadline) = deadline_ns {
+            arm(deadline);
+        }
+        halt::now(deadline_ns);
+        place.budget.learn(clock::monotonic_ns().saturating_sub(began));
     }
-    if let Some(deadline) = deadline_ns {
-        arm(deadline);
+    let state = place.parker.resume();
+    if state == HALTED {
+        AWAKE.fetch_add(1, Ordering::Relaxed);
     }
-    halt::now(deadline_ns);
-    let was_notified = place.parker.resume();
     if number == 0 {
         interrupted();
     }
-    was_notified
+    state == NOTIFIED
+}
+
+/// Looks for a moment for what would end a halt. True if it came, or the deadline did.
+fn looks(number: u32, place: &Place, began_ns: u64, deadline_ns: Option<u64>) -> bool {
+    let end = began_ns.saturating_add(place.budget.ns());
+    loop {
+        if place.parker.is_notified() || halt::is_interrupted() {
+            return true;
+        }
+        let now = clock::monotonic_ns();
+        if deadline_ns.is_some_and(|deadline| now >= deadline) {
+            return true;
+        }
+        if now >= end {
+            return false;
+        }
+        // Where interrupts are not seen until the halt, whoever may be interrupted by a device must halt.
+        let hears_devices = place.listens.load(Ordering::Relaxed) != 0
+            || number == 0 && LISTENERS.load(Ordering::Relaxed) != 0;
+        if hears_devices && !halt::sees_interrupts()
+            || !spin::may_pay(AWAKE.load(Ordering::Relaxed), halt::cpus())
+        {
+            return false;
+        }
+        core::hint::spin_loop();
+    }
 }
 
 /// Ends a vCPU's park or its program's run, or the next one.
 pub fn unpark(number: u32) {
-    if place(number).parker.notify() {
+    let was = place(number).parker.notify();
+    if was == HALTED {
+        AWAKE.fetch_add(1, Ordering::Relaxed);
+    }
+    if matches!(was, HALTED | IN_PROGRAM) {
         vcpu::interrupt(number);
     }
 }
@@ -144,8 +199,25 @@ pub fn interrupted() {
 
 #[cfg(target_os = "none")]
 mod halt {
+    use crate::{boot, cpu, single};
+
     pub fn now(_deadline_ns: Option<u64>) {
-        crate::cpu::halt();
+        cpu::halt();
+    }
+
+    /// Whether interrupts of a vCPU that works in the kernel can be seen.
+    pub fn sees_interrupts() -> bool {
+        single::is_single()
+    }
+
+    /// Whether this vCPU was interrupted since this was last asked.
+    pub fn is_interrupted() -> bool {
+        single::is_single() && single::acknowledge_pending()
+    }
+
+    /// CPUs of the partition.
+    pub fn cpus() -> u32 {
+        boot::page().cpu_count
     }
 }
 
@@ -162,6 +234,19 @@ mod halt {
                 std::thread::park_timeout(Duration::from_nanos(left));
             }
         }
+    }
+
+    pub fn sees_interrupts() -> bool {
+        false
+    }
+
+    pub fn is_interrupted() -> bool {
+        false
+    }
+
+    /// None: the host's scheduler knows better, and nobody looks.
+    pub fn cpus() -> u32 {
+        0
     }
 }
 

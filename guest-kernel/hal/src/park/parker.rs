@@ -13,7 +13,8 @@
 //!
 //! A notification is never lost: it ends the halt or the program's run that is under way, or else the next attempt at one. It is not
 //! counted: two are as good as one. Every change is an exchange, so what was done before a notification is seen by
-//! whoever takes it.
+//! whoever takes it. Each halt is left by exactly one exchange that finds HALTED, the vCPU's own or somebody's notification: that
+//! one counts the vCPU as awake again.
 
 use super::atomic::{AtomicU32, Ordering};
 
@@ -43,14 +44,19 @@ impl Parker {
         false
     }
 
-    /// The vCPU is back. Says whether it was notified.
-    pub fn resume(&self) -> bool {
-        self.state.swap(RUNNING, Ordering::AcqRel) == NOTIFIED
+    /// The vCPU is back. Returns what it left: NOTIFIED if it is to look.
+    pub fn resume(&self) -> u32 {
+        self.state.swap(RUNNING, Ordering::AcqRel)
     }
 
-    /// Wants it to look. True if the caller must interrupt it.
+    /// Whether somebody wants it to look, as far as this vCPU has heard.
+    pub fn is_notified(&self) -> bool {
+        self.state.load(Ordering::Acquire) == NOTIFIED
+    }
+
+    /// Wants it to look. Returns what it was doing: if it was HALTED or IN_PROGRAM, the caller must interrupt it.
     #[must_use]
-    pub fn notify(&self) -> bool {
-        matches!(self.state.swap(NOTIFIED, Ordering::AcqRel), HALTED | IN_PROGRAM)
+    pub fn notify(&self) -> u32 {
+        self.state.swap(NOTIFIED, Ordering::AcqRel)
     }
 }
