@@ -6,8 +6,10 @@
 #![allow(unsafe_code, reason = "madvise on the mapping that this crate made")]
 
 mod plain;
+mod reclaim;
 
 pub use plain::Plain;
+pub use reclaim::reclaim;
 use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
 use std::io;
 use thiserror::Error;
