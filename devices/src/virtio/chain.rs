@@ -81,7 +81,8 @@ pub(crate) fn copy_out(chain: &Chain, bytes: &[u8]) -> Result<u32, ChainError> {
     })?
 }
 
-fn check_length(chain: &Chain) -> Result<(), ChainError> {
+/// Refuses chains that no queue could hold.
+pub(crate) fn check_length(chain: &Chain) -> Result<(), ChainError> {
     if chain.clone().take(MAX_DESCRIPTORS + 1).count() > MAX_DESCRIPTORS {
         return Err(ChainError::TooManyDescriptors);
     }

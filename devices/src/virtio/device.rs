@@ -61,7 +61,7 @@ pub trait VirtioDevice: Send {
         0
     }
 
-    /// The largest size of each queue, in queue order: powers of two, at most 1024.
+    /// The largest size of each queue, in queue order: powers of two, at most 1024; 0 for a number without a queue.
     fn queue_max_sizes(&self) -> &[u16];
 
     /// Reads the device-specific configuration; bytes that do not exist read as zero.

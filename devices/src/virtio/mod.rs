@@ -4,7 +4,7 @@
 //!  transport  registers: features, status, queue addresses, vectors, doorbells      (vCPU threads)
 //!      │ activate(rings) / reset
 //!      ▼
-//!  VirtioDevice   console · entropy · fs: the part with the lock
+//!  VirtioDevice   balloon · console · entropy · fs: the part with the lock
 //!      │
 //!  worker         waits for kicks and host descriptors, on a device thread
 //!      │
@@ -13,6 +13,7 @@
 //!  interrupt      MSI-X vector of a queue, pending bits
 //! ```
 
+pub mod balloon;
 pub(crate) mod chain;
 pub mod console;
 mod device;
@@ -34,6 +35,8 @@ pub mod device_type {
     pub const CONSOLE: u16 = 3;
     /// Entropy.
     pub const ENTROPY: u16 = 4;
+    /// Memory balloon.
+    pub const BALLOON: u16 = 5;
     /// File system.
     pub const FILE_SYSTEM: u16 = 26;
 }

@@ -179,6 +179,12 @@ impl<'a> Driver<'a> {
         self.machine.config_write(self.device, self.msix_capability + 2, &control.to_le_bytes());
     }
 
+    /// Whether the device has a queue of this number.
+    pub fn queue_exists(&self, number: u16) -> bool {
+        self.write16(0x16, number);
+        self.read16(0x18) != 0
+    }
+
     /// Sets one queue up, at most `limit` entries large, with vector `number + 1`.
     pub fn queue(&self, number: u16, limit: u16) -> Virtqueue<'a> {
         let pages = self.machine.allocate(Virtqueue::BYTES);

@@ -5,6 +5,7 @@
 use std::time::Instant;
 
 use septum_devices::core::Fault;
+use septum_devices::virtio::balloon::Balloon;
 use septum_devices::virtio::console::{Console, ConsolePorts};
 use septum_devices::virtio::entropy::Entropy;
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
@@ -78,7 +79,9 @@ fn victim() -> Victim {
     machine.bus.add_virtio(Box::new(Console::new(ports, control, thread.clone()).unwrap())).unwrap();
     machine.bus.add_virtio(Box::new(Entropy::new(thread.clone()).unwrap())).unwrap();
     let config = FsConfig::new(root.path());
-    machine.bus.add_virtio(Box::new(FileSystem::new(config, thread).unwrap())).unwrap();
+    machine.bus.add_virtio(Box::new(FileSystem::new(config, thread.clone()).unwrap())).unwrap();
+    let ram = crate::balloon::Ram::new(&machine);
+    machine.bus.add_virtio(Box::new(Balloon::new(ram, thread).unwrap())).unwrap();
     Victim { machine, _root: root }
 }
 
@@ -87,12 +90,12 @@ impl Victim {
     fn assert_works(&self) {
         let machine = &self.machine;
         // The noise may have moved anything: put the BARs back, as firmware would.
-        for device in 1..4_u8 {
+        for device in 1..5_u8 {
             let base = WINDOW.start + 0x8000 * u64::from(device - 1);
             machine.config_write(device, 0x04, &[0, 0]);
             machine.config_write(device, 0x10, &base.to_le_bytes());
         }
-        for device in 1..4 {
+        for device in 1..5 {
             machine.config_write(device, 0x04, &[6, 0]);
         }
         let mut driver = Driver::probe(machine, 4);
@@ -181,11 +184,12 @@ fn random_rings_are_survived_by_every_device() {
     let machine = &victim.machine;
     for seed in 100..130 {
         let mut noise = Noise(seed);
-        for device_type in [3, 4, 26] {
+        for device_type in [3, 4, 5, 26] {
             let mut driver = Driver::probe(machine, device_type);
             driver.begin(noise.next() & (1 << 29 | 1 << 28 | 2));
             let count = driver.read16(0x12);
             let mut queues: Vec<_> = (0..count)
+                .filter(|number| driver.queue_exists(*number))
                 // The rings lie where the noise writes too.
                 .map(|number| driver.queue_at(number, 16, 0x10_0000 + 0x3000 * u64::from(number)))
                 .collect();

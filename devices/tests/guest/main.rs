@@ -4,6 +4,7 @@
 //! specification and nothing of the devices' insides.
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
+mod balloon;
 mod console;
 mod driver;
 mod entropy;

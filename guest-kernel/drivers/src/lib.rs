@@ -3,7 +3,8 @@
 //! ```text
 //! discover ── pci ── virtio::transport ──┬── virtio::console   standard streams
 //!                                        ├── virtio::fs        files of the host
-//!                                        └── virtio::entropy   random bytes
+//!                                        ├── virtio::entropy   random bytes
+//!                                        └── virtio::balloon   free memory goes back to the host
 //!                          virtio::queue under each
 //! ```
 //!
@@ -23,6 +24,7 @@ mod testing;
 pub mod virtio;
 
 use crate::pci::Function;
+use crate::virtio::balloon::Balloon;
 use crate::virtio::console::Console;
 use crate::virtio::entropy::Entropy;
 use crate::virtio::fs::FuseFileSystem;
@@ -38,9 +40,24 @@ pub struct Devices {
     pub console: Option<Arc<Console>>,
     /// Directories of the host.
     pub file_system: Option<Arc<FuseFileSystem>>,
+    on_bus: OnBus,
+}
+
+/// Where to look for devices that are not ready.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OnBus {
     ecam_base: u64,
     /// Bit N: 00:N.0 is there, and not ready.
-    on_bus: u32,
+    functions: u32,
+}
+
+impl OnBus {
+    /// The first virtio device of a type.
+    #[must_use]
+    pub fn find(&self, kind: u16) -> Option<Function> {
+        let mut functions = pci::functions(self.ecam_base, self.functions);
+        functions.find(|function| transport::type_of(function) == Some(kind))
+    }
 }
 
 /// Takes over the devices that are ready, and remembers where others are (`BootPage::{ready, ecam_base, pci_devices}`).
@@ -52,10 +69,11 @@ pub fn discover(
     pci_devices: u32,
     mut failed: impl FnMut(u32, TransportError),
 ) -> Devices {
-    let mut devices = Devices { ecam_base, on_bus: pci_devices, ..Devices::default() };
+    let on_bus = OnBus { ecam_base, functions: pci_devices };
+    let mut devices = Devices { on_bus, ..Devices::default() };
     for (place, ready) in ready.iter().enumerate() {
         let Some(transport) = Ready::at(place, ready).map(Transport::Ready) else { continue };
-        devices.on_bus &= !1_u32.checked_shl(ready.number).unwrap_or(0);
+        devices.on_bus.functions &= !1_u32.checked_shl(ready.number).unwrap_or(0);
         let result = match u16::try_from(ready.kind) {
             Ok(device_type::CONSOLE) => {
                 Console::start(&transport).map(|console| devices.console = Some(Arc::new(console)))
@@ -73,16 +91,16 @@ pub fn discover(
 }
 
 impl Devices {
-    /// The first virtio device of a type on the bus.
-    fn on_bus(&self, kind: u16) -> Option<Function> {
-        let mut functions = pci::functions(self.ecam_base, self.on_bus);
-        functions.find(|function| transport::type_of(function) == Some(kind))
-    }
-
     /// Brings the entropy device up, if there is one: the boot page's seed makes it superfluous at the start.
     #[must_use]
     pub fn entropy(&self) -> Option<Result<Entropy, TransportError>> {
-        let function = self.on_bus(device_type::ENTROPY)?;
+        let function = self.on_bus.find(device_type::ENTROPY)?;
         Some(Transport::probe(&function).and_then(|transport| Entropy::start(&transport)))
+    }
+
+    /// The balloon, which is looked for and brought up when there is something to report.
+    #[must_use]
+    pub fn balloon(&self) -> Balloon {
+        Balloon::new(self.on_bus)
     }
 }

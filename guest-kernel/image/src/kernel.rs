@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "the entry point has a fixed symbol name")]
 
 use crate::mounts::{self, Mounted};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::AtomicBool;
@@ -16,6 +17,7 @@ use septum_guest_core::fs::descriptors::DescriptorTable;
 use septum_guest_core::fs::inode::FileKind;
 use septum_guest_core::fs::mount::Namespace;
 use septum_guest_core::fs::open::OpenFlags;
+use septum_guest_core::memory::discard;
 use septum_guest_core::process::load::{LoadError, Request, load};
 use septum_guest_core::process::thread::Thread;
 use septum_guest_core::process::{FIRST_PID, Machine, Process, vcpus};
@@ -62,6 +64,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
         septum_guest_drivers::discover(&page.ready, page.ecam_base, page.pci_devices, |kind, error| {
             log_line!("virtio device {kind} cannot be used: {error:?}");
         });
+    discard::bind(Box::leak(Box::new(devices.balloon())));
     let Mounted { namespace, processes } =
         mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));

@@ -3,7 +3,9 @@
 use septum_abi::layout::{ECAM_BASE, ECAM_SIZE};
 use septum_devices::core::{KickRegistrar, MsiSender};
 use septum_devices::pci::PciBus;
+use septum_devices::virtio::balloon::MemoryReclaimer;
 use septum_hypervisor::Vm;
+use septum_memory::GuestRam;
 use std::io;
 use std::sync::Arc;
 use vmm_sys_util::eventfd::EventFd;
@@ -27,6 +29,15 @@ impl KickRegistrar for VmServices {
 
     fn unregister(&self, fd: &EventFd, address: u64) -> io::Result<()> {
         self.vm.unregister_doorbell(fd, address)
+    }
+}
+
+/// Guest RAM, for the balloon to take from.
+pub struct Ram(pub GuestRam);
+
+impl MemoryReclaimer for Ram {
+    fn reclaim(&self, start: u64, len: u64) -> io::Result<()> {
+        septum_memory::reclaim(&self.0, start, len)
     }
 }
 

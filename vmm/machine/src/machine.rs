@@ -5,7 +5,7 @@
 //! order: vCPUs first, so that nobody kicks devices any more, then the devices.
 
 use crate::boot::{self, BootError, LateFacts};
-use crate::bus::{Bus, VmServices};
+use crate::bus::{Bus, Ram, VmServices};
 use crate::cpu::CpuPolicy;
 use crate::outcome::{End, MachineStats, Outcome, StopReason};
 use crate::profile::SAMPLE_PERIOD;
@@ -17,6 +17,7 @@ use crate::vcpus::{self, Vcpus};
 use septum_abi::layout::{FIRST_VCPU_AREA, PCI_WINDOW};
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
 use septum_devices::pci::{PciBus, PciError};
+use septum_devices::virtio::balloon::Balloon;
 use septum_devices::virtio::console::{Console, ConsolePorts, ControlPort};
 use septum_devices::virtio::entropy::Entropy;
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
@@ -132,6 +133,11 @@ impl Machine {
         ready.add(&pci, Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;
         let entropy = Entropy::new(streams.handle()).map_err(|e| MachineError::Device("entropy", e))?;
         pci.add_virtio(Box::new(entropy)).map_err(|e| MachineError::Bus("entropy", e))?;
+        if spec.returns_free_memory {
+            let balloon = Balloon::new(Arc::new(Ram(ram.clone())), streams.handle())
+                .map_err(|e| MachineError::Device("balloon", e))?;
+            pci.add_virtio(Box::new(balloon)).map_err(|e| MachineError::Bus("balloon", e))?;
+        }
         let mut wanted_vcpus = spec.vcpu_limit;
         if wanted_vcpus > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
             wanted_vcpus = vcpus::XAPIC_LIMIT;

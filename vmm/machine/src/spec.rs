@@ -34,6 +34,9 @@ pub enum PrivilegeChoice {
 pub struct MachineSpec {
     /// Guest RAM, bytes.
     pub memory_bytes: u64,
+    /// Whether memory that the guest frees goes back to the host while it runs. Not for a machine whose memory is pinned (for a
+    /// device's DMA) or is the host's for good anyway: without it there is no balloon.
+    pub returns_free_memory: bool,
     /// CPUs that the program is told it has.
     pub cpus: u32,
     /// vCPUs there may be at most: threads of the program.

@@ -7,9 +7,11 @@
 
 mod own_file;
 mod plain;
+mod reclaim;
 
 pub use own_file::OwnFile;
 pub use plain::Plain;
+pub use reclaim::reclaim;
 use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
 use std::io;
 use thiserror::Error;

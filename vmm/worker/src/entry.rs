@@ -117,6 +117,7 @@ impl Worker {
 
         let machine_spec = MachineSpec {
             memory_bytes: spec.memory_bytes,
+            returns_free_memory: true,
             cpus: spec.cpus,
             vcpu_limit: spec.threads,
             privilege: outcome::privilege_choice(spec.privilege),

@@ -241,6 +241,7 @@ impl CommonConfig {
         match self.queues.get(usize::from(self.queue_select)) {
             None => put(0x1a, &NO_VECTOR.to_le_bytes()),
             Some(queue) => {
+                // So does one whose number is left out.
                 put(0x18, &queue.size.to_le_bytes());
                 put(0x1a, &queue.vector.to_le_bytes());
                 put(0x1c, &u16::from(queue.is_enabled).to_le_bytes());
@@ -297,7 +298,7 @@ impl CommonConfig {
         match register {
             Register::QueueSize if word.is_power_of_two() && word <= queue.max_size => queue.size = word,
             Register::QueueSize => return Some(Effect::Refused("queue size not on offer")),
-            Register::QueueEnable if word == 1 => queue.is_enabled = true,
+            Register::QueueEnable if word == 1 && queue.max_size > 0 => queue.is_enabled = true,
             Register::QueueEnable => return Some(Effect::Refused("queue disabled")),
             Register::Descriptors(half) => set_half(&mut queue.descriptors, half, value),
             Register::Available(half) => set_half(&mut queue.available, half, value),

@@ -67,7 +67,7 @@ impl VirtioPciFunction {
     ) -> Result<Self, PciError> {
         let sizes = device.queue_max_sizes();
         let is_offerable =
-            |size: &u16| size.is_power_of_two() && usize::from(*size) <= chain::MAX_DESCRIPTORS;
+            |size: &u16| *size == 0 || size.is_power_of_two() && usize::from(*size) <= chain::MAX_DESCRIPTORS;
         let queues = u16::try_from(sizes.len()).ok().filter(|queues| *queues <= layout::MAX_QUEUES);
         let queues = queues.filter(|_| sizes.iter().all(is_offerable)).ok_or(PciError::TooLarge)?;
         let offered =
@@ -291,6 +291,7 @@ fn identity(device_type: u16) -> Identity {
         class: match device_type {
             device_type::CONSOLE => 0x07_80_00,
             device_type::FILE_SYSTEM => 0x01_80_00,
+            device_type::BALLOON => 0x05_80_00,
             _ => 0xff_00_00,
         },
         subsystem_vendor: VENDOR,

@@ -15,6 +15,7 @@
 use super::area::{Advice, Area, Backing};
 use super::space::AddressSpace;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::UserAddr;
 use septum_guest_hal::frame::large::{self, Reported};
@@ -40,6 +41,8 @@ pub trait FreeReporter: Send + Sync {
 }
 
 static REPORTER: Once<&'static dyn FreeReporter> = Once::new();
+/// The host refused once: it is not asked again.
+static IS_REFUSED: AtomicBool = AtomicBool::new(false);
 
 /// Sets who tells the host; the first call counts.
 pub fn bind(reporter: &'static dyn FreeReporter) {
@@ -48,14 +51,18 @@ pub fn bind(reporter: &'static dyn FreeReporter) {
 
 /// Gives free memory back to the host, if there is much. To be called without locks after memory was freed.
 pub fn relieve() {
-    if large::dirty_blocks() < MANY {
+    let Some(reporter) = REPORTER.get() else { return };
+    if large::dirty_blocks() < MANY || IS_REFUSED.load(Ordering::Relaxed) {
         return;
     }
-    let Some(reporter) = REPORTER.get() else { return };
     loop {
         let mut blocks = Vec::with_capacity(BATCH);
         blocks.extend(core::iter::from_fn(|| Reported::take(KEEP)).take(BATCH));
-        if blocks.is_empty() || reporter.report(&blocks).is_err() {
+        if blocks.is_empty() {
+            return;
+        }
+        if reporter.report(&blocks).is_err() {
+            IS_REFUSED.store(true, Ordering::Relaxed);
             return;
         }
         blocks.into_iter().for_each(Reported::discarded);

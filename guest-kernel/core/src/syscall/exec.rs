@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Support};
 use super::{int, uint};
-use crate::memory::buffer;
+use crate::memory::{buffer, discard};
 use crate::process::load::{Request, load};
 use crate::process::thread::Thread;
 use alloc::vec::Vec;
@@ -112,6 +112,7 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
     *process.image.lock() = loaded.image;
     let old = core::mem::replace(&mut *process.space.lock(), loaded.space);
     drop(old);
+    discard::relieve();
     thread.clear_tid.set(0);
     thread.task.robust_list.store(0, Ordering::Relaxed);
     thread.start_at(loaded.entry, loaded.stack);

@@ -11,6 +11,8 @@ use super::memory::Memory;
 pub enum Answer {
     /// Returns it with these bytes in the writable part.
     Reply(Vec<u8>),
+    /// Returns it, and says that so many bytes were written, without touching them.
+    Claim(usize),
     /// Keeps it for now: asks again when the machine runs.
     Later,
 }
@@ -175,7 +177,14 @@ impl FakeDevice {
             let output: Vec<u8> = readable.iter().flat_map(|&(at, len)| memory.read(at, len)).collect();
             let capacity = writable.iter().map(|&(_, len)| len).sum();
             self.model.saw_segments(number, readable.len(), writable.len());
-            let Answer::Reply(bytes) = self.model.request(number, &output, capacity) else { break };
+            let (bytes, len) = match self.model.request(number, &output, capacity) {
+                Answer::Reply(bytes) => {
+                    let len = bytes.len();
+                    (bytes, len)
+                }
+                Answer::Claim(len) => (Vec::new(), len),
+                Answer::Later => break,
+            };
             assert!(bytes.len() <= capacity, "the model writes too much");
             let mut rest = &bytes[..];
             for (at, len) in writable {
@@ -184,7 +193,7 @@ impl FakeDevice {
                 rest = others;
             }
             self.queues[index].next_available = queue.next_available.wrapping_add(1);
-            self.finish(number, u32::from(head), u32::try_from(bytes.len()).unwrap(), memory);
+            self.finish(number, u32::from(head), u32::try_from(len).unwrap(), memory);
             has_served = true;
         }
         has_served

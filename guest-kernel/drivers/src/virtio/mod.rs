@@ -4,6 +4,7 @@
 //! device is the host's, and the host is trusted with the partition's life but not with its memory safety: whatever
 //! it writes into a ring is checked, and nonsense is EIO.
 
+pub mod balloon;
 pub mod console;
 pub mod entropy;
 pub mod fs;

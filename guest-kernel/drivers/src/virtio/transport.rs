@@ -37,6 +37,8 @@ pub mod device_type {
     pub const CONSOLE: u16 = 3;
     /// Entropy source.
     pub const ENTROPY: u16 = 4;
+    /// Memory balloon.
+    pub const BALLOON: u16 = 5;
     /// File system.
     pub const FILE_SYSTEM: u16 = 26;
 }
