@@ -57,9 +57,13 @@ impl Workspace {
     /// Builds `septum` and returns the path of the binary.
     pub fn build_septum(&self, profile: Profile) -> Result<PathBuf> {
         let mut command = self.cargo();
-        command.args(["build", "--package", "septum"]);
-        if profile == Profile::Release {
-            command.arg("--release");
+        match profile {
+            Profile::Dev => command.args(["build", "--package", "septum"]),
+            Profile::Release => command.args(["rustc", "--package", "septum", "--bin", "septum", "--release"]),
+        };
+        if profile == Profile::Release && has_static_libc() {
+            // Looking for libraries and binding to them is a good part of a partition's start.
+            command.args(["--", "-C", "target-feature=+crt-static"]);
         }
         process::run(&mut command)?;
         Ok(self.septum(profile))
@@ -73,6 +77,12 @@ impl Workspace {
         };
         self.target.join(folder).join("septum")
     }
+}
+
+/// Whether the C compiler could link the C library statically: not every distribution installs it with the compiler.
+fn has_static_libc() -> bool {
+    let path = process::capture(Command::new("cc").arg("-print-file-name=libc.a"));
+    path.is_ok_and(|path| Path::new(path.trim()).is_absolute())
 }
 
 /// The output of `cargo metadata` for this workspace.

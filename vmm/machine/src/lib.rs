@@ -14,6 +14,7 @@ mod cpu;
 mod guest;
 mod image;
 mod machine;
+mod mailbox;
 mod outcome;
 mod profile;
 mod ready;
@@ -24,7 +25,8 @@ mod symbols;
 mod tables;
 mod vcpus;
 
-pub use machine::{Machine, MachineError, StopHandle};
+pub use machine::{Machine, MachineError};
+pub use mailbox::StopRequests;
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
 pub use septum_memory::OwnFile;
 pub use spec::{MachineResources, MachineSpec, MountSpec, PrivilegeChoice};

@@ -1,13 +1,14 @@
 //! A machine's life: made, run once, gone.
 //!
 //! The thread that calls [`Machine::run`] waits; each vCPU has a thread of its own, devices have two. Whichever ends
-//! the partition (the guest, or a [`StopHandle`]) sends a message to the waiting thread, which then stops the others in
+//! the partition (the guest, or a [request](StopRequests)) sends a message to the waiting thread, which then stops the others in
 //! order: vCPUs first, so that nobody kicks devices any more, then the devices.
 
 use crate::boot::{self, BootError, LateFacts};
 use crate::bus::{Bus, Ram, VmServices};
 use crate::cpu::CpuPolicy;
-use crate::outcome::{End, MachineStats, Outcome, StopReason};
+use crate::mailbox::{Message, StopRequests, Waiting, mailbox};
+use crate::outcome::{End, MachineStats, Outcome};
 use crate::profile::SAMPLE_PERIOD;
 use crate::ready::Readiness;
 use crate::report::{self, TscBase};
@@ -26,7 +27,6 @@ use septum_memory::{GuestRam, MemoryError};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use thiserror::Error;
 
 /// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
@@ -58,35 +58,13 @@ pub enum MachineError {
     Thread(#[source] io::Error),
 }
 
-/// What ends a partition.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// A vCPU will not run again.
-    Ended(VcpuEnd),
-    /// Somebody outside.
-    Stop(StopReason),
-}
-
-/// Stops a machine from another thread.
-#[derive(Clone, Debug)]
-pub struct StopHandle(Sender<Message>);
-
-impl StopHandle {
-    /// Ends the partition. The first end, this or the guest's own, counts.
-    pub fn stop(&self, reason: StopReason) {
-        // A machine that has ended already needs no stopping.
-        let _ = self.0.send(Message::Stop(reason));
-    }
-}
-
 /// A partition, ready to run.
 pub struct Machine {
     first: Vcpu,
     vcpus: Arc<Vcpus>,
     ram: GuestRam,
     threads: Vec<DeviceThread>,
-    sender: Sender<Message>,
-    receiver: Receiver<Message>,
+    waiting: Waiting,
     stats: MachineStats,
     tsc_khz: u64,
     /// Memory slots go with it.
@@ -166,7 +144,7 @@ impl Machine {
         };
         boot::write_boot_page(&ram, &ranges, config, spec, facts)?;
 
-        let (sender, receiver) = channel();
+        let (mailbox, waiting) = mailbox().map_err(MachineError::Thread)?;
         let stats = MachineStats {
             created_ns,
             guest_limit_bytes: spec.memory_bytes,
@@ -186,14 +164,8 @@ impl Machine {
             bus: Arc::new(Bus { pci }),
             is_profiled: spec.profile,
         };
-        let vcpus = Vcpus::new(parts, sender.clone());
-        Ok(Self { first, vcpus, ram, threads: vec![streams, files], sender, receiver, stats, tsc_khz, vm })
-    }
-
-    /// For stopping it from another thread.
-    #[must_use]
-    pub fn stop_handle(&self) -> StopHandle {
-        StopHandle(self.sender.clone())
+        let vcpus = Vcpus::new(parts, mailbox);
+        Ok(Self { first, vcpus, ram, threads: vec![streams, files], waiting, stats, tsc_khz, vm })
     }
 
     /// Runs the partition to its end.
@@ -201,21 +173,22 @@ impl Machine {
     /// What is left of the machine then, device threads included, is left to the end of the process, which must be near: the
     /// host's kernel takes everything apart at once, in a fraction of the time.
     #[must_use]
-    pub fn run(self) -> Outcome {
-        let Self { first, vcpus, ram, threads, sender, receiver, mut stats, tsc_khz, vm } = self;
+    pub fn run(self, requests: Option<StopRequests<'_>>) -> Outcome {
+        let Self { first, vcpus, ram, threads, waiting, mut stats, tsc_khz, vm } = self;
         // Nobody uses the memory after the VM, whatever becomes of this function.
-        let _left = ManuallyDrop::new((threads, sender, Arc::clone(&vcpus), vm));
+        let _left = ManuallyDrop::new((threads, Arc::clone(&vcpus), vm));
         let tsc_base = match prepare_to_run(&first, &ram, tsc_khz) {
             Ok(base) => base,
             Err(message) => return Outcome { end: End::Failed { message }, stats, log: String::new() },
         };
         stats.first_guest_instruction_ns = Some(tsc_base.ns);
         let message = match vcpus.start_first(first) {
-            Err(error) => {
-                Ok(Message::Ended(VcpuEnd::Broken(format!("cannot start the vCPU's thread: {error}"))))
+            Err(error) => Message::Ended(VcpuEnd::Broken(format!("cannot start the vCPU's thread: {error}"))),
+            Ok(()) => {
+                // For a profile, the guest is interrupted now and then, so that its threads look where it is.
+                let patience = vcpus.is_profiled().then_some(SAMPLE_PERIOD);
+                waiting.wait(requests, patience, || vcpus.interrupt_all())
             }
-            Ok(()) if vcpus.is_profiled() => sample_until_message(&vcpus, &receiver),
-            Ok(()) => receiver.recv(),
         };
         let total = vcpus.stop_all();
         stats.exit_ns = boot::monotonic_ns();
@@ -239,12 +212,12 @@ fn prepare_to_run(first: &Vcpu, ram: &GuestRam, tsc_khz: u64) -> Result<TscBase,
 }
 
 /// How the partition ended, if its report does not say so.
-fn known_end(message: Result<Message, RecvError>) -> Option<End> {
+fn known_end(message: Message) -> Option<End> {
     match message {
-        Ok(Message::Ended(VcpuEnd::Reported)) => None,
-        Ok(Message::Ended(VcpuEnd::Broken(message))) => Some(End::Failed { message }),
-        Ok(Message::Stop(reason)) => Some(End::Stopped(reason)),
-        Ok(Message::Ended(VcpuEnd::Kicked)) | Err(_) => {
+        Message::Ended(VcpuEnd::Reported) => None,
+        Message::Ended(VcpuEnd::Broken(message)) => Some(End::Failed { message }),
+        Message::Stop(reason) => Some(End::Stopped(reason)),
+        Message::Ended(VcpuEnd::Kicked) => {
             Some(End::Failed { message: "the vCPUs stopped for no reason".into() })
         }
     }
@@ -255,15 +228,4 @@ struct NoMessages;
 
 impl ControlPort for NoMessages {
     fn message(&self, _message: &[u8]) {}
-}
-
-/// Waits for a message, interrupting the guest now and then so that its threads look where it is.
-fn sample_until_message(vcpus: &Vcpus, receiver: &Receiver<Message>) -> Result<Message, RecvError> {
-    loop {
-        match receiver.recv_timeout(SAMPLE_PERIOD) {
-            Ok(message) => return Ok(message),
-            Err(RecvTimeoutError::Disconnected) => return Err(RecvError),
-            Err(RecvTimeoutError::Timeout) => vcpus.interrupt_all(),
-        }
-    }
 }

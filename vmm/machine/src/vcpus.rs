@@ -19,7 +19,7 @@ use crate::bus::Bus;
 use crate::cpu::CpuPolicy;
 use crate::guest::{read, write_bytes};
 use crate::image::LoadedKernel;
-use crate::machine::Message;
+use crate::mailbox::Mailbox;
 use crate::run_loop::{self, Account, VcpuEnd};
 use crate::tables;
 use septum_abi::boot::Privilege;
@@ -32,7 +32,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use vm_memory::{GuestAddress, GuestMemory};
@@ -104,7 +103,7 @@ pub struct Parts {
 pub struct Vcpus {
     parts: Parts,
     /// Who learns how a vCPU ended.
-    ended: Sender<Message>,
+    ended: Mailbox,
     is_ending: AtomicBool,
     state: Mutex<State>,
 }
@@ -146,7 +145,7 @@ pub fn limit(wanted: u32, of_kvm: usize, privilege: Privilege) -> u32 {
 
 impl Vcpus {
     /// Without any vCPU.
-    pub fn new(parts: Parts, ended: Sender<Message>) -> Arc<Self> {
+    pub fn new(parts: Parts, ended: Mailbox) -> Arc<Self> {
         let state = Mutex::new(State::default());
         Arc::new(Self { parts, ended, is_ending: AtomicBool::new(false), state })
     }
@@ -306,12 +305,11 @@ fn describe(refusal: &Refusal) -> String {
 }
 
 /// Makes sure that a thread's end is heard of, even if it panics.
-struct LastWord(Sender<Message>);
+struct LastWord(Mailbox);
 
 impl LastWord {
     fn say(&self, end: VcpuEnd) {
-        // A machine that has ended does not listen any more.
-        let _ = self.0.send(Message::Ended(end));
+        self.0.tell(end);
     }
 }
 

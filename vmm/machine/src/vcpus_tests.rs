@@ -3,11 +3,11 @@
 use super::*;
 use crate::bus::VmServices;
 use crate::image::Segment;
+use crate::mailbox::{Waiting, mailbox};
 use septum_abi::layout::{BOOT_PAGE_TABLES, KERNEL_BASE, KERNEL_MAP, PCI_WINDOW};
 use septum_devices::core::{GuestMemory as DeviceMemory, HostServices};
 use septum_devices::pci::PciBus;
 use septum_hypervisor::Kvm;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// Where the program keeps its variables, 8 bytes each: lock, latest time, times that went back, vCPUs that are done, rounds.
@@ -46,7 +46,7 @@ const CODE: &[u8] = &[
 struct Bench {
     vcpus: Arc<Vcpus>,
     ram: GuestRam,
-    ended: Receiver<Message>,
+    ended: Waiting,
 }
 
 /// A machine of up to `limit` vCPUs that go `rounds`; the first one runs. `None` on a host without KVM.
@@ -101,7 +101,7 @@ fn bench(limit: u32, rounds: u64) -> Option<Bench> {
         bus,
         is_profiled: false,
     };
-    let (sender, ended) = channel();
+    let (sender, ended) = mailbox().unwrap();
     let vcpus = Vcpus::new(parts, sender);
     vcpus.start_first(first).unwrap();
     Some(Bench { vcpus, ram, ended })
@@ -120,7 +120,7 @@ impl Bench {
     fn wait_until_done(&self, count: u64) {
         let start = Instant::now();
         while read::<u64>(&self.ram, DONE).unwrap() < count {
-            assert!(self.ended.try_recv().is_err(), "a vCPU ended by itself");
+            assert!(self.ended.take().is_none(), "a vCPU ended by itself");
             assert!(start.elapsed() < Duration::from_secs(60), "{:?}", read::<u64>(&self.ram, DONE));
             std::thread::sleep(Duration::from_millis(1));
         }

@@ -6,7 +6,7 @@
 #![allow(unsafe_code, reason = "closing what was inherited")]
 
 use std::ffi::CString;
-use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
 
@@ -18,7 +18,7 @@ use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{PartitionStats, Timings};
 use septum_hypervisor::Kvm;
-use septum_machine::{Machine, MachineResources, MachineSpec, OwnFile, StopHandle, StopReason};
+use septum_machine::{Machine, MachineResources, MachineSpec, OwnFile, StopReason, StopRequests};
 
 use crate::environment;
 use crate::jail;
@@ -39,6 +39,7 @@ pub(crate) fn serve(socket: UnixStream, supervisor: Pid, order: Order) -> i32 {
         return 1;
     }
     close_all_but(socket.as_raw_fd());
+    use_one_heap();
     let mut worker = Worker { socket, order, timings: Timings::default() };
     worker.timings.worker_start = Some(since_us(worker.order.epoch_ns, started_ns));
     let last_word = worker.run().unwrap_or_else(|failure| Ended {
@@ -75,6 +76,12 @@ fn close_all_but(kept: RawFd) {
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         }
     }
+}
+
+/// The C library would give each thread a heap of its own, with mappings that cost more than the few allocations in them.
+fn use_one_heap() {
+    // SAFETY: 1. a number; 2. there is one thread.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
 }
 
 /// The file server holds a descriptor for every file that the guest remembers: as many as the caller may have.
@@ -148,8 +155,14 @@ impl Worker {
         self.timings.machine_ready = Some(self.now_us());
         self.stage("the machine is built");
 
-        self.listen_for_stop(machine.stop_handle())?;
-        let result = machine.run();
+        let socket = &self.socket;
+        // No more requests, no more supervisor: the kernel is about to kill this process.
+        let mut next = || match receive(socket) {
+            Ok(ToWorker::Stop(StopCause::Timeout)) => Some(StopReason::Timeout),
+            Ok(ToWorker::Stop(StopCause::Signal(signal))) => Some(StopReason::Signal(signal)),
+            Err(_) => None,
+        };
+        let result = machine.run(Some(StopRequests { descriptor: socket.as_fd(), next: &mut next }));
         let mut last_word = outcome::translate(result, &spec, self.order.epoch_ns, &self.timings);
         if self.order.wants_stats {
             last_word.stats.memory.worker_pss_bytes = usage.pss_without_guest_bytes(spec.memory_bytes);
@@ -167,25 +180,6 @@ impl Worker {
             // If the supervisor is gone, this process is about to be killed.
             let _ = send(&self.socket, &FromWorker::Stage(stage));
         }
-    }
-
-    /// A thread of its own waits for the supervisor to say stop.
-    fn listen_for_stop(&self, handle: StopHandle) -> Result<(), Failure> {
-        let internal = |error: std::io::Error| {
-            Failure::new(Code::Internal, "cannot listen to the supervisor", error.to_string())
-        };
-        let socket = self.socket.try_clone().map_err(internal)?;
-        let listen = move || {
-            while let Ok(ToWorker::Stop(cause)) = receive(&socket) {
-                handle.stop(match cause {
-                    StopCause::Timeout => StopReason::Timeout,
-                    StopCause::Signal(signal) => StopReason::Signal(signal),
-                });
-            }
-        };
-        let thread = std::thread::Builder::new().name("supervision".to_owned()).stack_size(256 << 10);
-        thread.spawn(listen).map_err(internal)?;
-        Ok(())
     }
 }
 
