@@ -45,6 +45,17 @@ mod threads {
     }
 }
 
+mod sockets {
+    use super::{Case, Files, Link};
+
+    conformance! {
+        unix_in_ram: "unix_sockets" Static [].files(Files::Ram);
+        unix_dynamic: "unix_sockets" Dynamic [].files(Files::Ram);
+        passing: "passing" Static [];
+        loopback: "loopback" Static [];
+    }
+}
+
 mod ending {
     use super::{Case, Link};
 

@@ -3,7 +3,7 @@
 //! * [`syscall`]: one table from numbers to handlers, a file per family;
 //! * [`process`]: the program: its threads, identity, signals, and how it is started;
 //! * [`memory`]: its address space;
-//! * [`fs`]: files; [`io`]: how bytes move between files and the program;
+//! * [`fs`]: files; sockets are in [`net`]; [`io`]: how bytes move between files and the program;
 //! * [`wait`]: sleeping until something happens; [`random`]: random numbers.
 //!
 //! It runs on [`septum_guest_hal`] and is handed its devices as trait objects (`File`, `Inode`) by the image, so that all of
@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod fs;
 pub mod io;
 pub mod memory;
+pub mod net;
 pub mod process;
 pub mod random;
 pub mod syscall;

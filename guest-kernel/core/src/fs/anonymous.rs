@@ -20,8 +20,9 @@ use septum_guest_hal::sync::{Mutex, Once};
 
 /// Device number of the file system that has these inodes.
 const DEVICE: u64 = 0xff;
-/// PIPEFS_MAGIC
+/// PIPEFS_MAGIC, SOCKFS_MAGIC
 const PIPE_MAGIC: u64 = 0x5049_5045;
+const SOCKET_MAGIC: u64 = 0x534f_434b;
 
 /// The inode of a file that exists only as long as it is open.
 struct AnonymousInode {
@@ -105,7 +106,7 @@ impl Inode for AnonymousInode {
 
     fn file_system(&self) -> Result<FileSystemStatus, Errno> {
         Ok(FileSystemStatus {
-            magic: PIPE_MAGIC,
+            magic: if self.kind == FileKind::Socket { SOCKET_MAGIC } else { PIPE_MAGIC },
             block_size: 4096,
             name_max: 255,
             ..FileSystemStatus::default()
@@ -131,7 +132,7 @@ fn inode(number: u64, kind: FileKind, source: Reopened) -> InodeRef {
         kind,
         source,
         created: Timestamp::now(),
-        permissions: Mutex::new((0o600, 0, 0)),
+        permissions: Mutex::new((if kind == FileKind::Socket { 0o777 } else { 0o600 }, 0, 0)),
     })
 }
 

@@ -23,6 +23,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
+use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
 
 /// Largest position and size.
@@ -285,6 +286,7 @@ impl OpenFile {
         if queue.is_none() {
             self.uses.fetch_add(1, Ordering::Relaxed);
         }
+        let mut end_of_patience = None;
         loop {
             let before = queue.map(WaitQueue::generation);
             match operation() {
@@ -292,12 +294,24 @@ impl OpenFile {
                     // A deadline that comes, or is moved meanwhile, means to try again.
                     let is_ready =
                         || self.file.poll() & events != 0 || queue.map(WaitQueue::generation) != before;
-                    let deadline = self.file.deadline_ns();
+                    let end = *end_of_patience.get_or_insert_with(|| self.end_of_patience(events));
+                    let deadline = self.file.deadline_ns().into_iter().chain(end).min();
                     wait_for_any(queue.as_slice(), deadline, || is_ready().then_some(()))?;
+                    if end.is_some_and(|end| !is_ready() && monotonic_ns() >= end) {
+                        return Err(Errno::EAGAIN);
+                    }
                 }
                 result => return result,
             }
         }
+    }
+}
+
+impl OpenFile {
+    /// When waiting for `events` ends without them.
+    fn end_of_patience(&self, events: u16) -> Option<u64> {
+        let patience = self.file.patience_ns(events & poll::OUT != 0);
+        patience.map(|ns| monotonic_ns().saturating_add(ns))
     }
 }
 

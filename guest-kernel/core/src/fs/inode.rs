@@ -312,6 +312,8 @@ pub mod poll {
     pub const ERR: u16 = 8;
     /// The other end is closed.
     pub const HUP: u16 = 16;
+    /// The other end sends no more: POLLRDHUP. Told only to those who ask for it.
+    pub const READ_HUP: u16 = 0x2000;
     /// True with [`IN`]: POLLRDNORM.
     const READ_NORMAL: u16 = 0x40;
     /// True with [`OUT`]: POLLWRNORM.
@@ -415,6 +417,17 @@ pub trait File: Send + Sync {
     /// When, on the monotonic clock in ns, [`poll`](Self::poll) changes by itself, if it does.
     fn deadline_ns(&self) -> Option<u64> {
         None
+    }
+
+    /// How long reading or writing waits before it is EAGAIN after all, ns (SO_RCVTIMEO, SO_SNDTIMEO).
+    fn patience_ns(&self, is_write: bool) -> Option<u64> {
+        let _ = is_write;
+        None
+    }
+
+    /// Whether a write that nobody can read is EPIPE without SIGPIPE.
+    fn breaks_silently(&self) -> bool {
+        false
     }
 
     /// A number that changes whenever something new can be read or written, even if something could before: what

@@ -14,6 +14,7 @@ pub mod files;
 pub mod futex;
 pub mod identity;
 pub mod memory;
+pub mod net;
 pub mod scheduling;
 pub mod signals;
 pub mod system;
@@ -31,9 +32,13 @@ const LIMIT: usize = SYSCALL_LIMIT as usize;
 /// The files' list.
 const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 
+/// The sockets' list.
+const NET_CALLS: &[Entry<Thread>] = net::net_calls();
+
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 10] = [
+pub const FAMILIES: [&[Entry<Thread>]; 11] = [
     FILE_CALLS,
+    NET_CALLS,
     memory::CALLS,
     signals::CALLS,
     clock::CALLS,

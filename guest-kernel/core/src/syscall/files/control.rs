@@ -6,6 +6,8 @@ use super::FileContext;
 use super::arguments::usable_file;
 use crate::fs::inode::FileKind;
 use crate::fs::open::OpenFlags;
+use crate::net::Socket;
+use crate::syscall::net::interfaces;
 use septum_abi::linux::Errno;
 
 /// Commands (asm-generic/ioctls.h).
@@ -48,7 +50,12 @@ pub fn sys_ioctl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) 
             ctx.copy_out(argument, &len.to_le_bytes())?;
         }
         command::CLONE => return Err(Errno::EOPNOTSUPP),
-        _ => return file.file().ioctl(command, argument),
+        _ => {
+            return match Socket::of(&file) {
+                Some(socket) => interfaces::ioctl(ctx, socket, command, argument),
+                None => file.file().ioctl(command, argument),
+            };
+        }
     }
     Ok(0)
 }

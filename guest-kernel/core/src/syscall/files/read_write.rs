@@ -18,7 +18,7 @@ pub fn sys_write<C: FileContext>(ctx: &C, fd: i32, address: u64, len: usize) -> 
     let file = file(ctx, fd)?;
     file.check_writable()?;
     let written = file.write(&mut ctx.source(address, len.min(MOST_BYTES))?);
-    with_signal(ctx, written)
+    with_signal(ctx, &file, written)
 }
 
 /// `pread64`
@@ -57,7 +57,7 @@ pub fn sys_writev<C: FileContext>(ctx: &C, fd: i32, vectors: u64, count: usize) 
     let file = file(ctx, fd)?;
     file.check_writable()?;
     let written = file.write(&mut Vectors::read(ctx, vectors, count)?);
-    with_signal(ctx, written)
+    with_signal(ctx, &file, written)
 }
 
 /// `preadv`
@@ -131,8 +131,12 @@ fn sync(file: &OpenFile) -> Result<(), Errno> {
 }
 
 /// A write to a pipe that nobody reads raises SIGPIPE.
-pub fn with_signal<C: FileContext>(ctx: &C, written: Result<usize, Errno>) -> Result<usize, Errno> {
-    if written == Err(Errno::EPIPE) {
+pub fn with_signal<C: FileContext>(
+    ctx: &C,
+    file: &OpenFile,
+    written: Result<usize, Errno>,
+) -> Result<usize, Errno> {
+    if written == Err(Errno::EPIPE) && !file.file().breaks_silently() {
         ctx.deliver_sigpipe();
     }
     written

@@ -343,7 +343,7 @@ impl<C: FileContext + 'static> Table<C> {
         partial(
             number::IOCTL,
             |c, [fd, command, argument, ..]| control::sys_ioctl(c, int(fd), word(command), argument),
-            "FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX; else ENOTTY",
+            "FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX; of sockets SIOCOUTQ and what asks about interfaces; else ENOTTY",
         ),
         full(number::PIPE, |c, [address, ..]| pipe::sys_pipe2(c, address, NONE), ""),
         full(

@@ -90,7 +90,7 @@ pub fn sys_sendfile<C: FileContext>(
         return Err(Errno::EINVAL);
     }
     let moved = transfer(ctx, End::new(ctx, &from, position)?, End::new(ctx, &to, 0)?, len);
-    with_signal(ctx, moved)
+    with_signal(ctx, &to, moved)
 }
 
 /// `copy_file_range`

@@ -1,0 +1,446 @@
+//! Stream and seqpacket sockets: those that are connected before anything is sent.
+//!
+//! ```text
+//!            listen              connect (from another)
+//!   idle ───────────► listening ───────────────────────► its backlog holds the new socket, until accept
+//!     │ connect
+//!     └──────────────► connected: two channels
+//! ```
+//!
+//! Connecting makes the socket that the listener will accept, so that both ends are connected at once, whenever `accept` comes. What a connection
+//! is once stays so: its [`Ends`] are set once and read without a lock.
+//!
+//! The protocols differ in how they end. A Unix socket that is closed ends both directions; one that was not read to the end tells its
+//! peer ECONNRESET. TCP's ends its own direction; if something unread was there, or SO_LINGER is 0, both, with ECONNRESET; and what is sent to it
+//! afterwards vanishes, once, and then is EPIPE: the answer to a packet of which nobody knows.
+
+use super::address::Address;
+use super::channel::{Channel, State};
+use super::passing::Credentials;
+use super::shared::Shared;
+use super::{Extra, How, Kind, Received, Socket, Target};
+use crate::fs::inode::poll;
+use crate::io::{Destination, Source};
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicBool, Ordering};
+use septum_abi::linux::Errno;
+use septum_guest_hal::sync::{Mutex, Once};
+
+/// Most connections that wait for `accept` (net.core.somaxconn).
+const LARGEST_BACKLOG: usize = 4096;
+/// Bytes on their way in one direction of a TCP connection, unless SO_SNDBUF says something else.
+const TCP_BUFFER: usize = 2 << 20;
+
+/// What a connected socket has.
+pub struct Ends {
+    incoming: Arc<Channel>,
+    outgoing: Arc<Channel>,
+    /// The other socket.
+    peer: Arc<Shared>,
+    /// Its name when they were connected.
+    peer_address: Address,
+    /// Who connected or listened at the other end.
+    pub peer_credentials: Credentials,
+}
+
+#[derive(Default)]
+enum Phase {
+    #[default]
+    Idle,
+    /// Someone is at it.
+    Connecting,
+    /// It failed or succeeded, and the program, which did not wait, has not asked yet.
+    Connected {
+        is_known: bool,
+    },
+    Listening(Backlog),
+}
+
+struct Backlog {
+    waiting: VecDeque<Arc<Socket>>,
+    limit: usize,
+    credentials: Credentials,
+}
+
+/// A stream or seqpacket socket.
+#[derive(Default)]
+pub struct Connection {
+    phase: Mutex<Phase>,
+    ends: Once<Ends>,
+    /// `shutdown` ended receiving; of TCP only this end knows.
+    is_deaf: AtomicBool,
+    /// The peer was closed, and something was sent to it since: both directions have ended.
+    is_reset: AtomicBool,
+    /// It waits to be accepted.
+    is_waiting: AtomicBool,
+}
+
+/// Connects two sockets with each other.
+pub fn join(first: &Arc<Socket>, second: &Arc<Socket>) -> Result<(), Errno> {
+    let credentials = Credentials::current();
+    connect_ends(first, second, [credentials; 2])
+}
+
+fn connect_ends(first: &Socket, second: &Socket, credentials: [Credentials; 2]) -> Result<(), Errno> {
+    let (Some(one), Some(other)) = (of(first), of(second)) else { return Err(Errno::EPROTOTYPE) };
+    let keeps_messages = first.kind == Kind::Messages;
+    let size = |socket: &Socket| {
+        let options = socket.options.lock();
+        if socket.is_inet() && !options.has_send_buffer { TCP_BUFFER } else { options.send_buffer }
+    };
+    let there = Channel::new(keeps_messages, size(first), &first.shared, &second.shared);
+    let back = Channel::new(keeps_messages, size(second), &second.shared, &first.shared);
+    let (first_address, second_address) = (first.address(), second.address());
+    one.ends.call_once(|| Ends {
+        incoming: Arc::clone(&back),
+        outgoing: Arc::clone(&there),
+        peer: Arc::clone(&second.shared),
+        peer_address: second_address,
+        peer_credentials: credentials[1],
+    });
+    other.ends.call_once(|| Ends {
+        incoming: there,
+        outgoing: back,
+        peer: Arc::clone(&first.shared),
+        peer_address: first_address,
+        peer_credentials: credentials[0],
+    });
+    for (connection, socket) in [(one, first), (other, second)] {
+        *connection.phase.lock() = Phase::Connected { is_known: true };
+        socket.shared.queue.wake_all();
+    }
+    Ok(())
+}
+
+/// The connection that `socket` is, if it is of such a kind.
+#[must_use]
+pub fn of(socket: &Socket) -> Option<&Connection> {
+    match &socket.role {
+        super::Role::Connection(connection) => Some(connection),
+        _ => None,
+    }
+}
+
+impl Connection {
+    /// `listen`. EINVAL if it is connected.
+    pub fn listen(&self, socket: &Socket, limit: i32) -> Result<(), Errno> {
+        let limit = usize::try_from(limit).unwrap_or(LARGEST_BACKLOG).min(LARGEST_BACKLOG);
+        let credentials = Credentials::current();
+        let mut phase = self.phase.lock();
+        match &mut *phase {
+            Phase::Idle => {
+                *phase = Phase::Listening(Backlog { waiting: VecDeque::new(), limit, credentials })
+            }
+            Phase::Listening(backlog) => backlog.limit = limit,
+            Phase::Connecting | Phase::Connected { .. } => return Err(Errno::EINVAL),
+        }
+        drop(phase);
+        socket.shared.queue.wake_all();
+        Ok(())
+    }
+
+    /// Whether it listens.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        matches!(*self.phase.lock(), Phase::Listening(_))
+    }
+
+    /// What it has, if it is connected.
+    #[must_use]
+    pub fn ends(&self) -> Option<&Ends> {
+        self.ends.get()
+    }
+
+    /// `accept`: the connection that waits longest.
+    pub fn accept(&self, socket: &Socket) -> Result<Arc<Socket>, Errno> {
+        let accepted = match &mut *self.phase.lock() {
+            Phase::Listening(backlog)
+                if self.is_deaf.load(Ordering::SeqCst) && backlog.waiting.is_empty() =>
+            {
+                return Err(Errno::EINVAL);
+            }
+            Phase::Listening(backlog) => backlog.waiting.pop_front().ok_or(Errno::EAGAIN)?,
+            _ => return Err(Errno::EINVAL),
+        };
+        if let Some(connection) = of(&accepted) {
+            connection.is_waiting.store(false, Ordering::SeqCst);
+        }
+        // Who waits for room in the backlog looks again.
+        socket.shared.queue.wake_all();
+        Ok(accepted)
+    }
+
+    /// Begins to connect: from here on nobody else does. EISCONN, EALREADY, EINVAL if it listens.
+    pub fn begin(&self, socket: &Socket) -> Result<(), Errno> {
+        let mut phase = self.phase.lock();
+        match &mut *phase {
+            Phase::Idle => {
+                if let Some(errno) = socket.shared.take_error() {
+                    return Err(errno);
+                }
+                *phase = Phase::Connecting;
+                Ok(())
+            }
+            Phase::Connecting => Err(Errno::EALREADY),
+            Phase::Connected { is_known } if !*is_known => {
+                *is_known = true;
+                Err(Errno::EALREADY)
+            }
+            Phase::Connected { .. } => Err(Errno::EISCONN),
+            Phase::Listening(_) if socket.is_inet() => Err(Errno::EISCONN),
+            Phase::Listening(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Whether a program that did not wait is told of its connection now, for the first time.
+    pub fn learns_of_success(&self) -> bool {
+        match &mut *self.phase.lock() {
+            Phase::Connected { is_known } if !*is_known => {
+                *is_known = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The program did not wait for the connection, and has yet to ask.
+    pub fn set_unknown(&self) {
+        if let Phase::Connected { is_known } = &mut *self.phase.lock() {
+            *is_known = false;
+        }
+    }
+
+    /// Gives up connecting.
+    pub fn give_up(&self) {
+        let mut phase = self.phase.lock();
+        if matches!(*phase, Phase::Connecting) {
+            *phase = Phase::Idle;
+        }
+    }
+
+    /// Connects `socket`, which has [begun](Self::begin), to one that listens. `make` makes the socket that will be accepted.
+    /// ECONNREFUSED if nobody listens there, EAGAIN if too many wait already.
+    pub fn connect(
+        &self,
+        socket: &Socket,
+        listener: &Socket,
+        make: impl FnOnce() -> Arc<Socket>,
+    ) -> Result<(), Errno> {
+        let there = of(listener).ok_or(Errno::EPROTOTYPE)?;
+        let credentials = match &*there.phase.lock() {
+            Phase::Listening(_) if there.is_deaf.load(Ordering::SeqCst) => return Err(Errno::ECONNREFUSED),
+            Phase::Listening(backlog) if backlog.is_full(listener) => return Err(Errno::EAGAIN),
+            Phase::Listening(backlog) => backlog.credentials,
+            _ => return Err(Errno::ECONNREFUSED),
+        };
+        let accepted = make();
+        if let Some(connection) = of(&accepted) {
+            connection.is_waiting.store(true, Ordering::SeqCst);
+        }
+        connect_ends(socket, &accepted, [Credentials::current(), credentials])?;
+        let refused = match &mut *there.phase.lock() {
+            // One too many, if two came at once, does no harm.
+            Phase::Listening(backlog) => {
+                backlog.waiting.push_back(accepted);
+                None
+            }
+            _ => Some(accepted),
+        };
+        // Closed without the lock; the connection is reset.
+        drop(refused);
+        listener.shared.queue.wake_all();
+        Ok(())
+    }
+
+    /// Sends. ENOTCONN (EPIPE, of TCP) if it is not connected.
+    pub fn send(
+        &self,
+        socket: &Socket,
+        from: &mut dyn Source,
+        to: &Target,
+        extra: &mut Extra,
+    ) -> Result<usize, Errno> {
+        let Some(ends) = self.ends.get() else {
+            return Err(match (socket.is_inet(), to) {
+                (true, _) => socket.shared.take_error().unwrap_or(Errno::EPIPE),
+                (false, Target::Peer) => Errno::ENOTCONN,
+                (false, _) => Errno::EOPNOTSUPP,
+            });
+        };
+        if !socket.is_inet() && !matches!(to, Target::Peer) && socket.kind == Kind::Stream {
+            return Err(Errno::EISCONN);
+        }
+        if socket.is_inet()
+            && let Some(errno) = socket.shared.take_error()
+        {
+            return Err(errno);
+        }
+        match ends.outgoing.send(from, extra) {
+            Err(Errno::EPIPE) if socket.is_inet() && self.is_unanswered(ends) => {
+                let len = from.remaining();
+                from.advance(len);
+                socket.shared.fail(Errno::EPIPE);
+                Ok(len)
+            }
+            result => result,
+        }
+    }
+
+    /// Whether the peer is closed and this is the first that is sent to it since. Then the connection is reset.
+    fn is_unanswered(&self, ends: &Ends) -> bool {
+        let state = ends.outgoing.state();
+        state.is_refused && !state.is_finished && !self.is_reset.swap(true, Ordering::SeqCst)
+    }
+
+    /// Receives; nothing at the end.
+    pub fn receive(&self, socket: &Socket, to: &mut dyn Destination, how: How) -> Result<Received, Errno> {
+        let Some(ends) = self.ends.get() else {
+            if self.is_deaf.load(Ordering::SeqCst) {
+                return Ok(Received::default());
+            }
+            let is_unix_stream = !socket.is_inet() && socket.kind == Kind::Stream;
+            let otherwise = if is_unix_stream { Errno::EINVAL } else { Errno::ENOTCONN };
+            return Err(socket.shared.take_error().unwrap_or(otherwise));
+        };
+        match ends.incoming.receive(to, how) {
+            Ok(received) if received.credentials.is_some() => Ok(received),
+            // TCP is told of a reset only if the other end had not finished before.
+            Ok(end) if socket.is_inet() && !socket.shared.is_cut.load(Ordering::SeqCst) => Ok(end),
+            Ok(end) => socket.shared.take_error().map_or(Ok(end), Err),
+            Err(Errno::EAGAIN) => match socket.shared.take_error() {
+                Some(errno) => Err(errno),
+                None if self.is_deaf.load(Ordering::SeqCst) => Ok(Received::default()),
+                None => Err(Errno::EAGAIN),
+            },
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// `shutdown`
+    pub fn shut_down(&self, socket: &Socket, receiving: bool, sending: bool) -> Result<(), Errno> {
+        let Some(ends) = self.ends.get() else {
+            if socket.is_inet() && !self.is_listening() {
+                return Err(Errno::ENOTCONN);
+            }
+            if receiving {
+                self.is_deaf.store(true, Ordering::SeqCst);
+                socket.shared.queue.wake_all();
+            }
+            return Ok(());
+        };
+        if receiving {
+            self.is_deaf.store(true, Ordering::SeqCst);
+            if socket.is_inet() {
+                socket.shared.queue.wake_all();
+            } else {
+                ends.incoming.refuse();
+            }
+        }
+        if sending {
+            ends.outgoing.finish();
+        }
+        Ok(())
+    }
+
+    /// Whom it is connected to.
+    pub fn peer_address(&self) -> Result<Address, Errno> {
+        self.ends.get().map(|ends| ends.peer_address.clone()).ok_or(Errno::ENOTCONN)
+    }
+
+    /// Bytes that can be received. EINVAL if it listens.
+    pub fn available(&self) -> Result<usize, Errno> {
+        match self.ends.get() {
+            Some(ends) => Ok(ends.incoming.available()),
+            None if self.is_listening() => Err(Errno::EINVAL),
+            None => Ok(0),
+        }
+    }
+
+    /// Bytes that were sent and not yet received.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.ends.get().map_or(0, |ends| ends.outgoing.waiting())
+    }
+
+    /// [`poll`] events.
+    #[must_use]
+    pub fn poll(&self, socket: &Socket) -> u16 {
+        let error = if socket.shared.has_error() { poll::ERR } else { 0 };
+        let Some(ends) = self.ends.get() else {
+            let deaf = if self.is_deaf.load(Ordering::SeqCst) { poll::IN | poll::READ_HUP } else { 0 };
+            return error
+                | deaf
+                | match &*self.phase.lock() {
+                    Phase::Listening(backlog) if backlog.waiting.is_empty() => 0,
+                    Phase::Listening(_) => poll::IN,
+                    Phase::Connecting => 0,
+                    // A connection that was refused has ended.
+                    _ if error != 0 => poll::IN | poll::OUT | poll::HUP | poll::READ_HUP,
+                    _ => poll::OUT | poll::HUP,
+                };
+        };
+        let (incoming, outgoing) = (ends.incoming.state(), ends.outgoing.state());
+        error | self.events(socket, incoming, outgoing)
+    }
+
+    fn events(&self, socket: &Socket, incoming: State, outgoing: State) -> u16 {
+        let is_deaf = self.is_deaf.load(Ordering::SeqCst);
+        let is_reset = self.is_reset.load(Ordering::SeqCst) || socket.shared.is_cut.load(Ordering::SeqCst);
+        let hears_no_more = incoming.is_finished || is_deaf || is_reset;
+        let says_no_more = if socket.is_inet() {
+            outgoing.is_finished || is_reset
+        } else {
+            outgoing.is_finished || outgoing.is_refused
+        };
+        let mut events = 0;
+        if incoming.has_data || hears_no_more {
+            events |= poll::IN;
+        }
+        if hears_no_more {
+            events |= poll::READ_HUP;
+        }
+        if hears_no_more && says_no_more {
+            events |= poll::HUP;
+        }
+        if outgoing.has_room || says_no_more || (socket.is_inet() && outgoing.is_refused) {
+            events |= poll::OUT;
+        }
+        events
+    }
+
+    /// The socket is closed.
+    pub fn close(&self, socket: &Socket) {
+        if let Phase::Listening(backlog) = core::mem::take(&mut *self.phase.lock()) {
+            // Nobody will accept them: their own end closes them.
+            drop(backlog);
+            socket.shared.queue.wake_all();
+        }
+        let Some(ends) = self.ends.get() else { return };
+        let was_unread = ends.incoming.refuse();
+        let lingers_not = socket.options.lock().linger == (true, 0);
+        // One that nobody has accepted was not read to its end either.
+        let was_unread = was_unread || self.is_waiting.load(Ordering::SeqCst);
+        let is_reset = was_unread || (socket.is_inet() && lingers_not);
+        if is_reset {
+            let had_finished = ends.outgoing.state().is_finished;
+            if socket.is_inet() {
+                ends.peer.is_cut.store(!had_finished, Ordering::SeqCst);
+                ends.incoming.finish();
+            }
+            // Who knew already that nothing would come hears of it as of a broken pipe.
+            let is_known = socket.is_inet() && had_finished;
+            ends.peer.fail(if is_known { Errno::EPIPE } else { Errno::ECONNRESET });
+        }
+        ends.incoming.clear();
+        ends.outgoing.finish();
+    }
+}
+
+impl Backlog {
+    fn is_full(&self, listener: &Socket) -> bool {
+        // Linux lets TCP's clients wait for an answer that comes when there is room; here they are connected and wait for the program's.
+        let limit = if listener.is_inet() { LARGEST_BACKLOG } else { self.limit };
+        self.waiting.len() > limit
+    }
+}

@@ -1,0 +1,154 @@
+//! Bytes on their way: a ring in frames that come when they are first needed.
+//!
+//! ```text
+//! frame 0     frame 1     …     last frame
+//! ........xxx|xxxxxxxxxxx| … |..........       x: bytes that were written and not yet read
+//!         ^read                             write = (read + len) mod capacity
+//! ```
+//!
+//! Whenever it runs empty it starts again at its first frame, and gives back those that small traffic does not need.
+
+use super::memory::Budget;
+use crate::io::{Destination, Source};
+use alloc::vec::Vec;
+use septum_abi::layout::PAGE_SIZE;
+use septum_abi::linux::Errno;
+use septum_guest_hal::frame::Frame;
+
+/// Frames that an empty ring keeps.
+const KEPT: usize = 16;
+
+/// A ring of bytes.
+#[derive(Debug)]
+pub struct Ring {
+    frames: Vec<(Frame, Budget)>,
+    /// Bytes that fit, a multiple of the page size.
+    capacity: usize,
+    read: usize,
+    len: usize,
+}
+
+impl Ring {
+    /// An empty ring for at least `capacity` bytes.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, 1 << 30).next_multiple_of(PAGE_SIZE);
+        Self { frames: Vec::new(), capacity, read: 0, len: 0 }
+    }
+
+    /// Bytes in it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Bytes that still fit.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.capacity - self.len
+    }
+
+    /// Bytes that fit in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Copies up to `most` bytes that lie `skip` bytes behind the front, and leaves them where they are.
+    pub fn copy(&self, skip: usize, most: usize, to: &mut dyn Destination) -> Result<usize, Errno> {
+        let most = most.min(self.len.saturating_sub(skip));
+        let mut total = 0;
+        while total < most && to.remaining() > 0 {
+            let at = (self.read + skip + total) % self.capacity;
+            let offset = at % PAGE_SIZE;
+            let len = (most - total).min(PAGE_SIZE - offset).min(to.remaining());
+            let Some((frame, _)) = self.frames.get(at / PAGE_SIZE) else { break };
+            match to.put_frame(frame, offset, len) {
+                Ok(0) => break,
+                Ok(len) => total += len,
+                Err(_) if total > 0 => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(total)
+    }
+
+    /// Forgets `len` bytes at the front.
+    pub fn consume(&mut self, len: usize) {
+        let len = len.min(self.len);
+        self.read = (self.read + len) % self.capacity;
+        self.len -= len;
+        if self.len == 0 {
+            self.read = 0;
+            self.frames.truncate(KEPT);
+        }
+    }
+
+    /// Moves bytes in, as many as fit and at most `most`.
+    pub fn put(&mut self, most: usize, from: &mut dyn Source) -> Result<usize, Errno> {
+        let mut total = 0;
+        while total < most && self.len < self.capacity && from.remaining() > 0 {
+            let write = (self.read + self.len) % self.capacity;
+            let offset = write % PAGE_SIZE;
+            let len = self.room().min(PAGE_SIZE - offset).min(most - total);
+            match self.frame(write / PAGE_SIZE).and_then(|frame| from.take_to_frame(&frame, offset, len)) {
+                Ok(0) => break,
+                Ok(len) => {
+                    self.len += len;
+                    total += len;
+                }
+                Err(_) if total > 0 => break,
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(total)
+    }
+
+    fn frame(&mut self, index: usize) -> Result<Frame, Errno> {
+        while self.frames.len() <= index {
+            let budget = Budget::take(1)?;
+            self.frames.push((Frame::uninit().ok_or(Errno::ENOBUFS)?, budget));
+        }
+        Ok(self.frames[index].0.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::{KernelDestination, KernelSource};
+
+    #[test]
+    fn bytes_come_out_in_order_around_the_ring() {
+        let mut ring = Ring::new(10_000);
+        assert_eq!(ring.capacity(), 12_288);
+        let (mut written, mut expected) = (0u8, 0u8);
+        for round in 0..50 {
+            let bytes: Vec<u8> = (0..=255u8).cycle().skip(usize::from(written)).take(5000).collect();
+            let len = ring.put(usize::MAX, &mut KernelSource(&bytes)).unwrap();
+            written = written.wrapping_add(len.to_le_bytes()[0]);
+            let mut out = alloc::vec![0; 1000 + round * 100];
+            let len = ring.copy(0, usize::MAX, &mut KernelDestination(&mut out)).unwrap();
+            for byte in &out[..len] {
+                assert_eq!(*byte, expected);
+                expected = expected.wrapping_add(1);
+            }
+            ring.consume(len);
+        }
+    }
+
+    #[test]
+    fn looking_takes_nothing() {
+        let mut ring = Ring::new(4096);
+        ring.put(5, &mut KernelSource(b"hello world")).unwrap();
+        let mut out = [0; 3];
+        assert_eq!(ring.copy(2, 10, &mut KernelDestination(&mut out)), Ok(3));
+        assert_eq!((&out, ring.len(), ring.room()), (b"llo", 5, 4091));
+    }
+}
