@@ -59,7 +59,9 @@ impl Workspace {
         let mut command = self.cargo();
         match profile {
             Profile::Dev => command.args(["build", "--package", "septum"]),
-            Profile::Release => command.args(["rustc", "--package", "septum", "--bin", "septum", "--release"]),
+            Profile::Release => {
+                command.args(["rustc", "--package", "septum", "--bin", "septum", "--release"])
+            }
         };
         if profile == Profile::Release && has_static_libc() {
             // Looking for libraries and binding to them is a good part of a partition's start.

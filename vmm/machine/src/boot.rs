@@ -1,5 +1,6 @@
 //! Everything that is in guest memory before the guest runs.
 
+use crate::core::CoreSpec;
 use crate::guest::write_bytes;
 use crate::image::{self, ImageError, LoadedKernel};
 use crate::spec::MachineSpec;
@@ -48,27 +49,34 @@ pub struct LateFacts {
     pub ready: [ReadyDevice; DEVICES],
 }
 
-/// Loads the kernel and writes tables and configuration. Returns the kernel and where the configuration lies.
-pub fn prepare(
+/// Loads the kernel and writes the tables that it is entered with.
+pub fn load_kernel(
     ram: &GuestRam,
-    ranges: &[(u64, u64)],
-    spec: &MachineSpec,
-    closed_streams: u32,
+    memory_bytes: u64,
     privilege: Privilege,
     own_file: Option<&OwnFile>,
-) -> Result<(LoadedKernel, MemoryRange), BootError> {
+) -> Result<LoadedKernel, BootError> {
     let kernel = image::load(ram, septum_kernel_image::KERNEL, own_file)?;
-    tables::write_page_tables(ram, ranges, &kernel, privilege)?;
+    tables::write_page_tables(ram, &septum_memory::ranges(memory_bytes), &kernel, privilege)?;
     let vectors = match privilege {
         Privilege::Ring0 => &kernel.vectors,
         Privilege::Single => &kernel.single_vectors,
     };
     tables::write_idt(ram, vectors)?;
     tables::write_vcpu_area(ram, FIRST_VCPU_AREA, 0, privilege)?;
+    Ok(kernel)
+}
+
+/// Writes what to run behind the kernel; returns where it lies.
+pub fn write_configuration(
+    ram: &GuestRam,
+    kernel: &LoadedKernel,
+    spec: &MachineSpec,
+    closed_streams: u32,
+) -> Result<MemoryRange, BootError> {
     let config = configuration(spec, closed_streams);
     write_bytes(ram, kernel.end, &config)?;
-    let config = MemoryRange { start: kernel.end, len: config.len() as u64 };
-    Ok((kernel, config))
+    Ok(MemoryRange { start: kernel.end, len: config.len() as u64 })
 }
 
 fn configuration(spec: &MachineSpec, closed_streams: u32) -> Vec<u8> {
@@ -104,9 +112,9 @@ pub fn free_start(config: MemoryRange) -> u64 {
 /// Writes the boot page.
 pub fn write_boot_page(
     ram: &GuestRam,
-    ranges: &[(u64, u64)],
     config: MemoryRange,
-    spec: &MachineSpec,
+    core: &CoreSpec,
+    debug_panic: bool,
     facts: LateFacts,
 ) -> Result<(), BootError> {
     let mut page = BootPage {
@@ -117,17 +125,17 @@ pub fn write_boot_page(
         config_len: config.len,
         ecam_base: ECAM_BASE,
         pci_devices: facts.pci_devices,
-        cpu_count: spec.cpus,
+        cpu_count: core.cpus,
         tsc_khz: facts.tsc_khz,
         lapic_khz: LAPIC_KHZ,
         has_tsc_deadline: u32::from(facts.has_tsc_deadline),
-        debug_panic: u32::from(spec.debug_panic),
+        debug_panic: u32::from(debug_panic),
         privilege: facts.privilege as u32,
         vcpu_limit: facts.vcpu_limit,
         ready: facts.ready,
         ..BootPage::default()
     };
-    for (slot, &(start, len)) in page.ram.iter_mut().zip(ranges) {
+    for (slot, (start, len)) in page.ram.iter_mut().zip(septum_memory::ranges(core.memory_bytes)) {
         *slot = MemoryRange { start, len };
         page.ram_count += 1;
     }

@@ -1,7 +1,7 @@
 //! The machine: one partition's memory, vCPUs and devices, from boot to its end.
 //!
 //! ```text
-//! spec ──► image (guest kernel ELF) ──┐
+//! core ──► image (guest kernel ELF) ──┐
 //!          boot (tables, boot page) ──┼─► Machine ──run──► vcpus ══► run_loop ──► bus ──► devices
 //!          cpu (registers, CPUID) ────┘                                 │
 //!          outcome ◄── report (what the guest said) ◄───────────────────┘
@@ -10,6 +10,7 @@
 
 mod boot;
 mod bus;
+mod core;
 mod cpu;
 mod guest;
 mod image;
@@ -25,6 +26,7 @@ mod symbols;
 mod tables;
 mod vcpus;
 
+pub use core::{Core, CoreSpec};
 pub use machine::{Machine, MachineError};
 pub use mailbox::StopRequests;
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};

@@ -6,7 +6,7 @@
 
 use crate::boot::{self, BootError, LateFacts};
 use crate::bus::{Bus, Ram, VmServices};
-use crate::cpu::CpuPolicy;
+use crate::core::Core;
 use crate::mailbox::{Message, StopRequests, Waiting, mailbox};
 use crate::outcome::{End, MachineStats, Outcome};
 use crate::profile::SAMPLE_PERIOD;
@@ -15,7 +15,7 @@ use crate::report::{self, TscBase};
 use crate::run_loop::VcpuEnd;
 use crate::spec::{MachineResources, MachineSpec};
 use crate::vcpus::{self, Vcpus};
-use septum_abi::layout::{FIRST_VCPU_AREA, PCI_WINDOW};
+use septum_abi::layout::PCI_WINDOW;
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
 use septum_devices::pci::{PciBus, PciError};
 use septum_devices::virtio::balloon::Balloon;
@@ -28,9 +28,6 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use thiserror::Error;
-
-/// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
-const HALT_POLLING_NS: u32 = 0;
 
 /// Why there is no machine.
 #[derive(Debug, Error)]
@@ -72,18 +69,12 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Makes memory, vCPU and devices, and puts the guest kernel in place.
+    /// Gives a core devices, and tells the guest what to run.
     ///
     /// # Errors
     /// See [`MachineError`].
-    pub fn new(spec: &MachineSpec, resources: MachineResources) -> Result<Self, MachineError> {
-        let created_ns = boot::monotonic_ns();
-        let kvm = resources.kvm;
-        let ram = septum_memory::allocate(spec.memory_bytes)?;
-        let ranges = septum_memory::ranges(spec.memory_bytes);
-        let vm = Arc::new(kvm.create_vm()?);
-        vm.add_ram(&ram)?;
-
+    pub fn new(core: Core, spec: &MachineSpec, resources: MachineResources) -> Result<Self, MachineError> {
+        let Core { ram, vm, first, policy, privilege, vcpu_limit, kernel, tsc_khz, .. } = core;
         let vm_services = Arc::new(VmServices { vm: Arc::clone(&vm) });
         let services = HostServices {
             memory: GuestMemory::new(ram.clone()),
@@ -116,24 +107,7 @@ impl Machine {
                 .map_err(|e| MachineError::Device("balloon", e))?;
             pci.add_virtio(Box::new(balloon)).map_err(|e| MachineError::Bus("balloon", e))?;
         }
-        let mut wanted_vcpus = spec.vcpu_limit;
-        if wanted_vcpus > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
-            wanted_vcpus = vcpus::XAPIC_LIMIT;
-        }
-        vm.create_irqchip()?;
-        // Where KVM cannot, its own bound holds.
-        let _ = vm.limit_halt_polling(HALT_POLLING_NS);
-        let mut first = vm.create_vcpu(0)?;
-        let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
-        policy.identify(&first)?;
-        let privilege =
-            policy.choose(spec.privilege, &mut first, &ram)?.ok_or(MachineError::NoSinglePrivilege)?;
-        let policy = policy.for_privilege(privilege);
-        let vcpu_limit = vcpus::limit(wanted_vcpus, kvm.max_vcpus(), privilege);
-        let (kernel, config) =
-            boot::prepare(&ram, &ranges, spec, closed_streams, privilege, resources.own_file.as_ref())?;
-        policy.apply(&first, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
-        let tsc_khz = u64::from(first.tsc_khz()?);
+        let config = boot::write_configuration(&ram, &kernel, spec, closed_streams)?;
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
             tsc_khz,
@@ -142,12 +116,12 @@ impl Machine {
             vcpu_limit,
             ready: ready.devices,
         };
-        boot::write_boot_page(&ram, &ranges, config, spec, facts)?;
+        boot::write_boot_page(&ram, config, &core.spec, spec.debug_panic, facts)?;
 
         let (mailbox, waiting) = mailbox().map_err(MachineError::Thread)?;
         let stats = MachineStats {
-            created_ns,
-            guest_limit_bytes: spec.memory_bytes,
+            created_ns: core.created_ns,
+            guest_limit_bytes: core.spec.memory_bytes,
             kernel_bytes: kernel.end,
             vcpu_limit,
             privilege: privilege.name(),

@@ -1,8 +1,6 @@
 //! What a machine is made of.
 
 use septum_abi::config::MountKind;
-use septum_hypervisor::Kvm;
-use septum_memory::OwnFile;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -32,17 +30,9 @@ pub enum PrivilegeChoice {
 /// What to run, and with how much. No string contains a NUL.
 #[derive(Clone, Debug)]
 pub struct MachineSpec {
-    /// Guest RAM, bytes.
-    pub memory_bytes: u64,
     /// Whether memory that the guest frees goes back to the host while it runs. Not for a machine whose memory is pinned (for a
     /// device's DMA) or is the host's for good anyway: without it there is no balloon.
     pub returns_free_memory: bool,
-    /// CPUs that the program is told it has.
-    pub cpus: u32,
-    /// vCPUs there may be at most: threads of the program.
-    pub vcpu_limit: u32,
-    /// Where the guest kernel runs.
-    pub privilege: PrivilegeChoice,
     /// Path of the program in the guest.
     pub program: Vec<u8>,
     /// Arguments, the zeroth included.
@@ -72,10 +62,6 @@ pub struct MachineSpec {
 /// What the machine gets from the host, and nothing else.
 #[derive(Debug)]
 pub struct MachineResources {
-    /// KVM, opened.
-    pub kvm: Kvm,
-    /// This program's own file, of which the guest kernel is a part.
-    pub own_file: Option<OwnFile>,
     /// The directory that the guest sees as its root's lower layer.
     pub shared_root: PathBuf,
     /// The program's standard input.

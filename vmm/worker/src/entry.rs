@@ -18,7 +18,9 @@ use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{PartitionStats, Timings};
 use septum_hypervisor::Kvm;
-use septum_machine::{Machine, MachineResources, MachineSpec, OwnFile, StopReason, StopRequests};
+use septum_machine::{
+    Core, CoreSpec, Machine, MachineError, MachineResources, MachineSpec, OwnFile, StopReason, StopRequests,
+};
 
 use crate::environment;
 use crate::jail;
@@ -92,6 +94,9 @@ fn allow_many_descriptors() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// The thread that makes the virtual machine calls KVM and copies a little.
+const MAKER_STACK_BYTES: usize = 256 << 10;
+
 struct Worker {
     socket: UnixStream,
     order: Order,
@@ -110,7 +115,25 @@ impl Worker {
         self.stage("KVM is open");
 
         let plan = rootfs::plan(&spec)?;
-        let view = rootfs::enter(&plan)?;
+        rootfs::leave()?;
+        let core_spec = CoreSpec {
+            memory_bytes: spec.memory_bytes,
+            cpus: spec.cpus,
+            vcpu_limit: spec.threads,
+            privilege: outcome::privilege_choice(spec.privilege),
+        };
+        // Composing the root and making the virtual machine both wait for the host's kernel: not one after the other.
+        let (view, core) = std::thread::scope(|scope| {
+            let make = || Core::new(&kvm, core_spec, own_file.as_ref());
+            let thread = std::thread::Builder::new().name("machine".to_owned()).stack_size(MAKER_STACK_BYTES);
+            let thread = thread.spawn_scoped(scope, make);
+            let view = rootfs::enter(&plan);
+            // Where there is no other thread, this one does it.
+            let core = thread.map_or_else(|_| Some(make()), |thread| thread.join().ok());
+            (view, core)
+        });
+        let view = view?;
+        drop((kvm, own_file));
         // Changing its identity may have untied it. The supervisor is still there, or the socket is closed.
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
         jail::drop_privileges()?;
@@ -123,11 +146,7 @@ impl Worker {
         self.stage(&format!("the program is {}", invocation.program));
 
         let machine_spec = MachineSpec {
-            memory_bytes: spec.memory_bytes,
             returns_free_memory: true,
-            cpus: spec.cpus,
-            vcpu_limit: spec.threads,
-            privilege: outcome::privilege_choice(spec.privilege),
             program: invocation.program.0,
             arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
             environment: environment.into_iter().map(|variable| variable.0).collect(),
@@ -142,15 +161,10 @@ impl Worker {
             profile: spec.debug_profile,
         };
         let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
-        let resources = MachineResources {
-            kvm,
-            own_file,
-            shared_root: rootfs::SHARED_ROOT.into(),
-            stdin,
-            stdout,
-            stderr,
-        };
-        let machine = Machine::new(&machine_spec, resources)
+        let resources = MachineResources { shared_root: rootfs::SHARED_ROOT.into(), stdin, stdout, stderr };
+        let machine = core
+            .unwrap_or_else(|| Err(MachineError::Thread(std::io::Error::other("it panicked"))))
+            .and_then(|core| Machine::new(core, &machine_spec, resources))
             .map_err(|error| outcome::machine_failure(&error, &spec))?;
         self.timings.machine_ready = Some(self.now_us());
         self.stage("the machine is built");

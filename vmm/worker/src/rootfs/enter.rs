@@ -26,11 +26,16 @@ const STAGE: &str = "/tmp";
 /// Options of the worker's RAM file system: it holds a few small files and mount points.
 const STAGE_OPTIONS: &std::ffi::CStr = c"mode=755,size=16m";
 
-/// Leaves the host. Returns the partition's view of what is shared.
-pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
+/// Gives this process, which has one thread only, a mount namespace of its own. Threads that it makes from now on go
+/// everywhere with it.
+pub(crate) fn leave() -> Result<(), Failure> {
     // Permissions of what is made here, and by the file server later, are meant as they are written.
     rustix::process::umask(rustix::fs::Mode::empty());
-    leave_host()?;
+    leave_host()
+}
+
+/// Composes what is shared and makes it the root. Returns the partition's view of it.
+pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
     let system = match &plan.root {
         Root::Host => Lower::Host(system::collect()?),
         Root::Directory(directory) => Lower::Directory(copy(directory, Access::ReadOnly)?),
@@ -66,6 +71,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
 /// Enters a tree with nothing in it, to see whether this host allows it.
 pub(crate) fn try_to_enter() -> Result<(), Failure> {
     let plan = Plan::empty();
+    leave()?;
     enter(&plan).map(|_| ())
 }
 

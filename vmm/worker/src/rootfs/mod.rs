@@ -36,7 +36,7 @@ mod tree;
 mod view;
 mod workdir;
 
-pub(crate) use enter::{enter, try_to_enter};
+pub(crate) use enter::{enter, leave, try_to_enter};
 pub(crate) use plan::{Plan, User, plan};
 pub(crate) use view::{Kind, LookupError, View};
 pub(crate) use workdir::workdir;

@@ -1,0 +1,77 @@
+//! The part of a machine that depends on nothing but amounts: VM, memory, interrupt controller, first vCPU, the guest kernel.
+//!
+//! It is made by a thread of its own while the worker composes the partition's files; KVM makes both wait now and then.
+
+use crate::boot;
+use crate::cpu::CpuPolicy;
+use crate::image::LoadedKernel;
+use crate::machine::MachineError;
+use crate::spec::PrivilegeChoice;
+use crate::vcpus;
+use septum_abi::boot::Privilege;
+use septum_abi::layout::FIRST_VCPU_AREA;
+use septum_hypervisor::{Kvm, Vcpu, Vm};
+use septum_memory::{GuestRam, OwnFile};
+use std::sync::Arc;
+
+/// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
+const HALT_POLLING_NS: u32 = 0;
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug)]
+pub struct CoreSpec {
+    /// Guest RAM, bytes.
+    pub memory_bytes: u64,
+    /// CPUs that the program is told it has.
+    pub cpus: u32,
+    /// vCPUs there may be at most: threads of the program.
+    pub vcpu_limit: u32,
+    /// Where the guest kernel runs.
+    pub privilege: PrivilegeChoice,
+}
+
+/// A virtual machine without devices.
+pub struct Core {
+    pub(crate) spec: CoreSpec,
+    pub(crate) created_ns: u64,
+    pub(crate) ram: GuestRam,
+    pub(crate) vm: Arc<Vm>,
+    pub(crate) first: Vcpu,
+    pub(crate) policy: CpuPolicy,
+    pub(crate) privilege: Privilege,
+    pub(crate) vcpu_limit: u32,
+    pub(crate) kernel: LoadedKernel,
+    pub(crate) tsc_khz: u64,
+}
+
+impl Core {
+    /// Makes it. `own_file` is this program's own file, of which the guest kernel is a part.
+    ///
+    /// # Errors
+    /// No memory, KVM refused, or the privilege mode that is asked for cannot be.
+    pub fn new(kvm: &Kvm, spec: CoreSpec, own_file: Option<&OwnFile>) -> Result<Self, MachineError> {
+        let created_ns = boot::monotonic_ns();
+        let ram = septum_memory::allocate(spec.memory_bytes)?;
+        let vm = kvm.create_vm()?;
+        vm.add_ram(&ram)?;
+        let mut wanted_vcpus = spec.vcpu_limit;
+        if wanted_vcpus > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
+            wanted_vcpus = vcpus::XAPIC_LIMIT;
+        }
+        vm.create_irqchip()?;
+        // Where KVM cannot, its own bound holds.
+        let _ = vm.limit_halt_polling(HALT_POLLING_NS);
+        let mut first = vm.create_vcpu(0)?;
+        let policy = CpuPolicy::new(kvm.supported_cpuid()?, spec.cpus);
+        policy.identify(&first)?;
+        let privilege = policy.choose(spec.privilege, &mut first, &ram)?;
+        let privilege = privilege.ok_or(MachineError::NoSinglePrivilege)?;
+        let policy = policy.for_privilege(privilege);
+        let vcpu_limit = vcpus::limit(wanted_vcpus, kvm.max_vcpus(), privilege);
+        let kernel = boot::load_kernel(&ram, spec.memory_bytes, privilege, own_file)?;
+        policy.apply(&first, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
+        let tsc_khz = u64::from(first.tsc_khz()?);
+        let vm = Arc::new(vm);
+        Ok(Self { spec, created_ns, ram, vm, first, policy, privilege, vcpu_limit, kernel, tsc_khz })
+    }
+}
