@@ -42,6 +42,8 @@ mod threads {
     conformance! {
         all_kinds_static: "threads" Static [].code(9);
         all_kinds_dynamic: "threads" Dynamic [].code(9);
+        what_they_take_over: "thread_state" Static [];
+        what_they_take_over_dynamic: "thread_state" Dynamic [];
     }
 }
 

@@ -25,6 +25,7 @@ pub mod clock;
 #[cfg(target_os = "none")]
 pub mod cpu;
 pub mod dma;
+pub mod float;
 pub mod frame;
 #[cfg(target_os = "none")]
 mod heap;

@@ -5,7 +5,7 @@ use crate::fs::context::FsContext;
 use crate::fs::dentry::Dentry;
 use crate::fs::descriptors::DescriptorTable;
 use crate::fs::mount::Namespace;
-use crate::fs::proc::facts::{Mapping, ProcessInfo, System, Usage};
+use crate::fs::proc::facts::{Mapping, ProcessInfo, System, ThreadInfo, Usage};
 use crate::memory::area::{Backing, Label, Protection};
 use crate::process::signal::{DEFAULT, IGNORE, bit};
 use crate::syscall::system::{RELEASE, VERSION};
@@ -97,6 +97,22 @@ impl ProcessInfo for Process {
 
     fn threads(&self) -> Vec<u32> {
         self.tasks().iter().map(|task| task.tid()).collect()
+    }
+
+    fn thread(&self, tid: u32) -> Option<ThreadInfo> {
+        let task = self.task(tid)?;
+        let signals = {
+            let state = task.signals.lock();
+            [state.pending.set(), state.mask]
+        };
+        let name = task.name.lock().clone();
+        Some(ThreadInfo { name, is_waiting: task.is_waiting(), ran_ns: task.ran_ns(), signals })
+    }
+
+    fn rename_thread(&self, tid: u32, name: Vec<u8>) -> bool {
+        let Some(task) = self.task(tid) else { return false };
+        *task.name.lock() = name;
+        true
     }
 
     fn executable(&self) -> Option<Arc<Dentry>> {

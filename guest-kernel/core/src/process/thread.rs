@@ -10,6 +10,7 @@ use crate::syscall::futex::robust;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
 use septum_abi::linux::{Errno, signal as number};
+use septum_guest_hal::float::FloatState;
 use septum_guest_hal::user::{Event, Program, Registers};
 use septum_guest_hal::{log_line, park, vcpu};
 
@@ -23,6 +24,8 @@ pub struct Start {
     pub fs_base: u64,
     /// Base of GS.
     pub gs_base: u64,
+    /// Its x87 and SSE registers, with their control words.
+    pub float: FloatState,
     /// What is cleared when it ends, or 0.
     pub clear_tid: u64,
 }
@@ -50,6 +53,8 @@ enum Restart {
     No,
     /// The call with this number was interrupted and may be made again.
     Call(u64),
+    /// The same, and it is whatever handler runs.
+    Always(u64),
 }
 
 impl Thread {
@@ -70,6 +75,7 @@ impl Thread {
         program.set_fs_base(start.fs_base);
         program.set_gs_base(start.gs_base);
         *program.registers() = start.registers;
+        start.float.load();
         Self::of_task(start.task, program, start.clear_tid)
     }
 
@@ -194,10 +200,10 @@ impl Thread {
             Err(errno) => (-i64::from(errno.number())).cast_unsigned(),
         };
         self.program.borrow_mut().registers().rax = value;
-        if result == Err(Errno::EINTR) && syscall::may_restart(call, &arguments) {
-            Restart::Call(call)
-        } else {
-            Restart::No
+        match result {
+            Err(Errno::EINTR) if syscall::must_restart(call, &arguments) => Restart::Always(call),
+            Err(Errno::EINTR) if syscall::may_restart(call, &arguments) => Restart::Call(call),
+            _ => Restart::No,
         }
     }
 
@@ -267,11 +273,10 @@ impl Thread {
                     DefaultAction::Ignore | DefaultAction::Stop => {}
                 },
                 _ => {
-                    if let Restart::Call(call) = restart {
-                        if action.flags & flag::RESTART != 0 {
-                            self.rewind(call);
-                        }
-                        restart = Restart::No;
+                    match core::mem::replace(&mut restart, Restart::No) {
+                        Restart::Call(call) if action.flags & flag::RESTART != 0 => self.rewind(call),
+                        Restart::Always(call) => self.rewind(call),
+                        Restart::Call(_) | Restart::No => {}
                     }
                     if action.flags & flag::RESETHAND != 0 {
                         self.process.actions.lock().0[info.signal as usize - 1].handler = DEFAULT;
@@ -283,7 +288,7 @@ impl Thread {
             }
         }
         // Interrupted by something that had no handler: the call goes on.
-        if let Restart::Call(call) = restart {
+        if let Restart::Call(call) | Restart::Always(call) = restart {
             self.rewind(call);
         }
         let saved = self.task.signals.lock().saved_mask.take();

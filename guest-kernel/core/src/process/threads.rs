@@ -13,6 +13,7 @@
 use super::signal::Info;
 use super::task::Task;
 use super::{End, Process};
+use crate::syscall::futex::hand_on_all;
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -89,6 +90,7 @@ impl Process {
             list.retain(|other| !core::ptr::eq(&**other, task));
             list.len()
         };
+        hand_on_all(task.tid());
         self.threads.left.wake_all();
         // What it would have taken somebody else must.
         self.alert_for_pending();

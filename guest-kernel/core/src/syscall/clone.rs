@@ -10,6 +10,7 @@ use alloc::sync::Arc;
 use septum_abi::layout::USER_END;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
+use septum_guest_hal::float::FloatState;
 
 bitflags::bitflags! {
     /// CLONE_*; the low byte is a signal, which threads do not send.
@@ -113,7 +114,8 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
         }
         let fs_base = if flags.contains(Flags::SETTLS) { request.tls } else { program.fs_base() };
         let clear_tid = if flags.contains(Flags::CHILD_CLEARTID) { request.child_tid } else { 0 };
-        Start { task: Arc::clone(&task), registers, fs_base, gs_base: program.gs_base(), clear_tid }
+        let (gs_base, float) = (program.gs_base(), FloatState::current());
+        Start { task: Arc::clone(&task), registers, fs_base, gs_base, float, clear_tid }
     };
     for (flag, address) in
         [(Flags::PARENT_SETTID, request.parent_tid), (Flags::CHILD_SETTID, request.child_tid)]

@@ -125,6 +125,12 @@ pub fn may_restart(call: u64, arguments: &[u64; 6]) -> bool {
     !NEVER.contains(&call) && (call != number::FUTEX || arguments[3] == 0)
 }
 
+/// Whether it is made again even without SA_RESTART.
+#[must_use]
+pub fn must_restart(call: u64, arguments: &[u64; 6]) -> bool {
+    usize::try_from(call) == Ok(number::FUTEX) && futex::must_restart(arguments[1])
+}
+
 /// The low 32 bits of an argument, as the C `int` or `unsigned` that it is.
 #[must_use]
 pub fn int(argument: u64) -> i32 {

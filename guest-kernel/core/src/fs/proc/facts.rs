@@ -48,6 +48,23 @@ pub trait ProcessInfo: Send + Sync {
         alloc::vec![self.pid()]
     }
 
+    /// A thread by its number.
+    fn thread(&self, tid: u32) -> Option<ThreadInfo> {
+        let own = || ThreadInfo {
+            name: self.name(),
+            is_waiting: false,
+            ran_ns: self.usage().ran_ns,
+            signals: [0; 2],
+        };
+        self.threads().contains(&tid).then(own)
+    }
+
+    /// Names a thread. False if there is none with this number.
+    fn rename_thread(&self, tid: u32, name: Vec<u8>) -> bool {
+        let _ = (tid, name);
+        false
+    }
+
     /// What it uses.
     fn usage(&self) -> Usage;
 
@@ -57,6 +74,27 @@ pub trait ProcessInfo: Send + Sync {
     /// Signals: pending, blocked, ignored, caught (bit N-1 is signal N).
     fn signals(&self) -> [u64; 4] {
         [0; 4]
+    }
+}
+
+/// A thread, as `/proc/PID/task/TID` shows it.
+#[derive(Clone, Debug)]
+pub struct ThreadInfo {
+    /// Name (`comm`), at most 15 bytes.
+    pub name: Vec<u8>,
+    /// Whether it waits for something.
+    pub is_waiting: bool,
+    /// Time it has run, ns.
+    pub ran_ns: u64,
+    /// Signals: pending, blocked.
+    pub signals: [u64; 2],
+}
+
+impl ThreadInfo {
+    /// A thread that is gone.
+    #[must_use]
+    pub fn of_nobody(name: Vec<u8>) -> Self {
+        Self { name, is_waiting: false, ran_ns: 0, signals: [0; 2] }
     }
 }
 

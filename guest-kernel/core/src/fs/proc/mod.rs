@@ -12,6 +12,7 @@
 //! whole when the file is opened. Processes and descriptors come and go, so directories are never remembered.
 
 pub mod facts;
+mod name;
 mod process;
 mod system;
 #[cfg(test)]
@@ -28,8 +29,9 @@ use alloc::format;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
-use facts::{ProcessInfo, System};
-use process::FILES;
+use facts::{ProcessInfo, System, ThreadInfo};
+use name::NameFile;
+use process::{FILES, NAME_FILE, Subject};
 use septum_abi::linux::Errno;
 use system::{Body, ITEMS, Item};
 use text::TextFile;
@@ -63,6 +65,8 @@ enum Node {
     Item(&'static Item, u64),
     Process(u32),
     ProcessFile(u32, usize),
+    /// A process's file, about one of its threads.
+    TaskFile(u32, u32, usize),
     Jump(u32, Jump),
     Descriptors(u32),
     Descriptor(u32, i32),
@@ -101,7 +105,7 @@ impl Node {
                 Body::Directory(_) => FileKind::Directory,
                 Body::Link(_) => FileKind::Symlink,
             },
-            Self::ProcessFile(..) | Self::DescriptorInfo(..) => FileKind::Regular,
+            Self::ProcessFile(..) | Self::TaskFile(..) | Self::DescriptorInfo(..) => FileKind::Regular,
             Self::Jump(..) | Self::Descriptor(..) => FileKind::Symlink,
             _ => FileKind::Directory,
         }
@@ -119,6 +123,7 @@ impl Node {
             Self::DescriptorInfos(pid) => of(pid, 6),
             Self::Tasks(pid) => of(pid, 7),
             Self::ProcessFile(pid, index) => of(pid, 16 + index as u64),
+            Self::TaskFile(_, tid, index) => of(tid, 0x8000_0000 + index as u64),
             Self::Descriptor(pid, number) => of(pid, 0x1000_0000 + fd(number)),
             Self::DescriptorInfo(pid, number) => of(pid, 0x2000_0000 + fd(number)),
             Self::Task(pid, tid) => of(pid, 0x4000_0000 + u64::from(tid)),
@@ -127,7 +132,9 @@ impl Node {
 
     fn permissions(self) -> u32 {
         match self {
-            Self::ProcessFile(_, index) => FILES.get(index).map_or(0o444, |file| file.permissions),
+            Self::ProcessFile(_, index) | Self::TaskFile(_, _, index) => {
+                FILES.get(index).map_or(0o444, |file| file.permissions)
+            }
             Self::Jump(..) => 0o777,
             Self::Descriptors(_) | Self::DescriptorInfos(_) => 0o500,
             Self::Descriptor(..) => 0o700,
@@ -150,9 +157,8 @@ impl ProcInode {
     }
 
     fn find(&self, name: &[u8]) -> Option<Node> {
-        let of_process = |pid: u32| {
-            let file =
-                FILES.iter().position(|file| file.name == name).map(|index| Node::ProcessFile(pid, index));
+        let of_process = |pid: u32, file: &dyn Fn(usize) -> Node| {
+            let file = FILES.iter().position(|file| file.name == name).map(file);
             let jump =
                 || JUMPS.iter().find(|(jump, _)| *jump == name).map(|(_, jump)| Node::Jump(pid, *jump));
             file.or_else(jump).or(match name {
@@ -167,8 +173,9 @@ impl ProcInode {
                 Some(Node::Process(process.pid()))
             }),
             Node::Item(Item { body: Body::Directory(items), .. }, above) => item_in(items, above, name),
-            Node::Process(pid) => of_process(pid).or((name == b"task").then_some(Node::Tasks(pid))),
-            Node::Task(pid, _) => of_process(pid),
+            Node::Process(pid) => of_process(pid, &|index| Node::ProcessFile(pid, index))
+                .or((name == b"task").then_some(Node::Tasks(pid))),
+            Node::Task(pid, tid) => of_process(pid, &|index| Node::TaskFile(pid, tid, index)),
             Node::Tasks(pid) => {
                 let thread = number(name)?;
                 self.process(pid).ok()?.threads().contains(&thread).then_some(Node::Task(pid, thread))
@@ -195,8 +202,8 @@ impl ProcInode {
                 }
             }
         };
-        let of_process = |push: &mut dyn FnMut(&[u8], Node), pid: u32| {
-            FILES.iter().enumerate().for_each(|(index, file)| push(file.name, Node::ProcessFile(pid, index)));
+        let of_process = |push: &mut dyn FnMut(&[u8], Node), pid: u32, node: &dyn Fn(usize) -> Node| {
+            FILES.iter().enumerate().for_each(|(index, file)| push(file.name, node(index)));
             JUMPS.iter().for_each(|&(name, jump)| push(name, Node::Jump(pid, jump)));
             push(b"fd", Node::Descriptors(pid));
             push(b"fdinfo", Node::DescriptorInfos(pid));
@@ -211,10 +218,10 @@ impl ProcInode {
             }
             Node::Item(Item { body: Body::Directory(items), .. }, above) => push_items(items, above),
             Node::Process(pid) => {
-                of_process(&mut push, pid);
+                of_process(&mut push, pid, &|index| Node::ProcessFile(pid, index));
                 push(b"task", Node::Tasks(pid));
             }
-            Node::Task(pid, _) => of_process(&mut push, pid),
+            Node::Task(pid, tid) => of_process(&mut push, pid, &|index| Node::TaskFile(pid, tid, index)),
             Node::Tasks(pid) => {
                 for thread in self.process(pid)?.threads() {
                     numbered(&mut push, thread, Node::Task(pid, thread));
@@ -234,13 +241,34 @@ impl ProcInode {
         Ok(())
     }
 
+    fn text_about(&self, pid: u32, tid: Option<u32>, index: usize) -> Result<Vec<u8>, Errno> {
+        let file = FILES.get(index).ok_or(Errno::ENOENT)?;
+        let process = self.process(pid)?;
+        let thread = match tid {
+            Some(tid) => process.thread(tid).ok_or(Errno::ESRCH)?,
+            // The first one may have ended before the others.
+            None => process.thread(pid).unwrap_or_else(|| ThreadInfo::of_nobody(process.name())),
+        };
+        let subject =
+            Subject { process: process.as_ref(), tid: tid.unwrap_or(pid), thread, is_thread: tid.is_some() };
+        Ok((file.make)(self.system(), &subject))
+    }
+
+    /// The thread whose name this file holds.
+    fn named_thread(&self) -> Option<(u32, u32)> {
+        let (pid, tid, index) = match self.node {
+            Node::ProcessFile(pid, index) => (pid, pid, index),
+            Node::TaskFile(pid, tid, index) => (pid, tid, index),
+            _ => return None,
+        };
+        (FILES.get(index)?.name == NAME_FILE).then_some((pid, tid))
+    }
+
     fn text(&self) -> Result<Vec<u8>, Errno> {
         match self.node {
             Node::Item(Item { body: Body::File(make), .. }, _) => Ok(make(self.system())),
-            Node::ProcessFile(pid, index) => {
-                let file = FILES.get(index).ok_or(Errno::ENOENT)?;
-                Ok((file.make)(self.system(), self.process(pid)?.as_ref()))
-            }
+            Node::ProcessFile(pid, index) => self.text_about(pid, None, index),
+            Node::TaskFile(pid, tid, index) => self.text_about(pid, Some(tid), index),
             Node::DescriptorInfo(pid, fd) => {
                 process::descriptor_info(self.process(pid)?.as_ref(), fd).ok_or(Errno::ENOENT)
             }
@@ -370,7 +398,10 @@ impl Inode for ProcInode {
                 let this = Self { fs: Arc::clone(&self.fs), node: self.node };
                 Ok(Arc::new(ListedDirectory::new(move |listing: &mut Listing| this.list(listing))))
             }
-            FileKind::Regular if access.write => Err(Errno::EACCES),
+            FileKind::Regular if access.write => {
+                let (pid, tid) = self.named_thread().ok_or(Errno::EACCES)?;
+                Ok(Arc::new(NameFile { text: TextFile(self.text()?), process: self.process(pid)?, tid }))
+            }
             FileKind::Regular => Ok(Arc::new(TextFile(self.text()?))),
             _ => Err(Errno::ELOOP),
         }

@@ -1,13 +1,31 @@
-//! `/proc/PID` files about a process.
+//! `/proc/PID` and `/proc/PID/task/TID`: files about a process and about a thread of it.
 
-use super::facts::{Mapping, ProcessInfo, System};
+use super::facts::{Mapping, ProcessInfo, System, ThreadInfo};
 use super::system::{mountinfo, mounts, ticks};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
-type Make = fn(&dyn System, &dyn ProcessInfo) -> Vec<u8>;
+type Make = fn(&dyn System, &Subject<'_>) -> Vec<u8>;
+
+/// What a file is about.
+pub struct Subject<'a> {
+    pub process: &'a dyn ProcessInfo,
+    /// The number of the thread; of the first one below `/proc/PID`.
+    pub tid: u32,
+    pub thread: ThreadInfo,
+    /// Whether it is about the thread and not about the process.
+    pub is_thread: bool,
+}
+
+impl<'a> core::ops::Deref for Subject<'a> {
+    type Target = dyn ProcessInfo + 'a;
+
+    fn deref(&self) -> &Self::Target {
+        self.process
+    }
+}
 
 /// A file about a process: name, permissions, contents.
 pub struct ProcessFile {
@@ -20,18 +38,25 @@ const fn file(name: &'static [u8], make: Make) -> ProcessFile {
     ProcessFile { name, permissions: 0o444, make }
 }
 
+/// The one that may be written.
+pub const NAME_FILE: &[u8] = b"comm";
+
 /// All of them.
 pub static FILES: &[ProcessFile] = &[
     file(b"cmdline", |_, process| process.arguments()),
-    file(b"comm", |_, process| [&process.name()[..], b"\n"].concat()),
-    file(b"limits", |_, process| limits(process)),
-    file(b"maps", |_, process| maps(process)),
+    ProcessFile {
+        name: NAME_FILE,
+        permissions: 0o644,
+        make: |_, subject| [&subject.thread.name[..], b"\n"].concat(),
+    },
+    file(b"limits", |_, process| limits(process.process)),
+    file(b"maps", |_, process| maps(process.process)),
     file(b"mountinfo", |system, process| mountinfo(system, &process.fs().root)),
     file(b"mounts", |system, process| mounts(system, &process.fs().root)),
     file(b"oom_score", |_, _| b"0\n".to_vec()),
     file(b"oom_score_adj", |_, _| b"0\n".to_vec()),
     file(b"stat", |_, process| stat(process)),
-    file(b"statm", |_, process| statm(process)),
+    file(b"statm", |_, process| statm(process.process)),
     file(b"status", |_, process| status(process)),
     file(b"wchan", |_, _| b"0".to_vec()),
     file(b"cgroup", |_, _| b"0::/\n".to_vec()),
@@ -39,8 +64,8 @@ pub static FILES: &[ProcessFile] = &[
     ProcessFile { name: b"environ", permissions: 0o400, make: |_, process| process.environment() },
 ];
 
-fn name(process: &dyn ProcessInfo) -> String {
-    String::from_utf8_lossy(&process.name()).into_owned()
+fn name(subject: &Subject<'_>) -> String {
+    String::from_utf8_lossy(&subject.thread.name).into_owned()
 }
 
 fn maps(process: &dyn ProcessInfo) -> Vec<u8> {
@@ -76,18 +101,22 @@ fn maps(process: &dyn ProcessInfo) -> Vec<u8> {
     text
 }
 
-fn stat(process: &dyn ProcessInfo) -> Vec<u8> {
+fn stat(process: &Subject<'_>) -> Vec<u8> {
     let usage = process.usage();
-    let [pending, blocked, ignored, caught] = process.signals();
-    let pid = process.pid();
+    let [shared, _, ignored, caught] = process.signals();
+    let [own, blocked] = process.thread.signals;
+    let pending = own | shared;
+    let (pid, tid) = (process.pid(), process.tid);
+    let state = if process.thread.is_waiting { 'S' } else { 'R' };
+    let ran_ns = if process.is_thread { process.thread.ran_ns } else { usage.ran_ns };
     let limit = process.limits()[5].0;
     // Fields 1 to 52 of proc(5); those that nothing here counts are 0.
     format!(
-        "{pid} ({}) R {} {pid} {pid} 0 -1 4194304 0 0 0 0 {} 0 0 0 20 0 {} 0 {} {} {} {limit} \
+        "{tid} ({}) {state} {} {pid} {pid} 0 -1 4194304 0 0 0 0 {} 0 0 0 20 0 {} 0 {} {} {} {limit} \
          0 0 0 0 0 {pending} {blocked} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
         name(process),
         process.parent(),
-        ticks(usage.ran_ns),
+        ticks(ran_ns),
         process.threads().len(),
         ticks(usage.started_ns),
         usage.virtual_bytes,
@@ -102,17 +131,19 @@ fn statm(process: &dyn ProcessInfo) -> Vec<u8> {
     format!("{size} {resident} 0 0 0 {size} 0\n").into_bytes()
 }
 
-fn status(process: &dyn ProcessInfo) -> Vec<u8> {
+fn status(process: &Subject<'_>) -> Vec<u8> {
     let usage = process.usage();
     let fs = process.fs();
     let (pid, uid, gid) = (process.pid(), fs.uid, fs.gid);
-    let [pending, blocked, ignored, caught] = process.signals();
+    let [shared, _, ignored, caught] = process.signals();
+    let [own, blocked] = process.thread.signals;
+    let (tid, state) = (process.tid, if process.thread.is_waiting { "S (sleeping)" } else { "R (running)" });
     let (virtual_kib, resident) = (usage.virtual_bytes / 1024, usage.resident_bytes / 1024);
     let peak = usage.peak_resident_bytes.max(usage.resident_bytes) / 1024;
     let capabilities: u64 = if uid == 0 { 0x1ff_ffff_ffff } else { 0 };
     let descriptors = process.descriptors().lock().numbers().len().next_power_of_two().max(64);
     let mut text = format!(
-        "Name:\t{}\nUmask:\t{:04o}\nState:\tR (running)\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{}\nTracerPid:\t0\n\
+        "Name:\t{}\nUmask:\t{:04o}\nState:\t{state}\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t{}\nTracerPid:\t0\n\
          Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nFDSize:\t{descriptors}\nGroups:\t{gid} \n",
         name(process),
         fs.umask,
@@ -139,7 +170,7 @@ fn status(process: &dyn ProcessInfo) -> Vec<u8> {
     }
     let _ = write!(
         text,
-        "Threads:\t{}\nSigQ:\t0/32768\nSigPnd:\t0000000000000000\nShdPnd:\t{pending:016x}\nSigBlk:\t{blocked:016x}\n\
+        "Threads:\t{}\nSigQ:\t0/32768\nSigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}\n\
          SigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\nCapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\n\
          CapEff:\t{capabilities:016x}\nCapBnd:\t{capabilities:016x}\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t0\n\
          voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",

@@ -1,19 +1,21 @@
 //! Futexes (`futex(2)`): waiting for a word of the program's memory to change.
 //!
-//! * [`table`]: who waits for which word; * [`robust`]: what becomes of words whose owner has ended.
+//! * [`table`]: who waits for which word; * [`owned`]: words that name their owner;
+//! * [`robust`]: what becomes of words whose owner has ended.
 //!
 //! A waiter compares the word and lists itself under the lock of the word's bucket; a waker has changed the word before it takes
 //! that lock. So the waiter either sees the change or is seen.
 
+mod owned;
 pub mod robust;
 mod table;
 
-pub use table::Place;
 use table::{Key, Waited};
+pub use table::{Place, hand_on_all};
 
 use super::clock::read_timespec;
 use super::entry::{Entry, Support};
-use super::uint;
+use super::{int, uint};
 use crate::memory::buffer;
 use crate::memory::fault::Access;
 use crate::process::thread::Thread;
@@ -30,12 +32,20 @@ const WAKE: u32 = 1;
 const REQUEUE: u32 = 3;
 const CMP_REQUEUE: u32 = 4;
 const WAKE_OP: u32 = 5;
+const LOCK_PI: u32 = 6;
+const UNLOCK_PI: u32 = 7;
+const TRYLOCK_PI: u32 = 8;
 const WAIT_BITSET: u32 = 9;
 const WAKE_BITSET: u32 = 10;
+const LOCK_PI2: u32 = 13;
 const PRIVATE: u32 = 128;
 const CLOCK_REALTIME: u32 = 256;
 /// FUTEX_BITSET_MATCH_ANY
 const ANY: u32 = u32::MAX;
+/// FUTEX_TID_MASK: the owner, in a word that names it.
+const OWNER: u32 = 0x3fff_ffff;
+const OWNER_DIED: u32 = 0x4000_0000;
+const WAITERS: u32 = 0x8000_0000;
 
 /// The family.
 pub const CALLS: &[Entry<Thread>] = &[
@@ -43,12 +53,12 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::FUTEX,
         handler: sys_futex,
         support: Support::Partial,
-        notes: "WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, the BITSET forms; no PI",
+        notes: "WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAKE_OP, the BITSET forms, LOCK_PI, LOCK_PI2, TRYLOCK_PI, UNLOCK_PI (there are no priorities to inherit); no REQUEUE_PI",
     },
     Entry {
         number: number::SET_ROBUST_LIST,
         handler: |thread, a| {
-            if a[1] != 24 {
+            if a[1] != robust::HEAD_SIZE {
                 return Err(Errno::EINVAL);
             }
             thread.task.robust_list.store(a[0], Ordering::Relaxed);
@@ -57,7 +67,19 @@ pub const CALLS: &[Entry<Thread>] = &[
         support: Support::Full,
         notes: "",
     },
+    Entry {
+        number: number::GET_ROBUST_LIST,
+        handler: |thread, a| robust::sys_get_robust_list(thread, int(a[0]), a[1], a[2]),
+        support: Support::Full,
+        notes: "of threads of the same process",
+    },
 ];
+
+/// Whether an interrupted call is made again whatever the handler's flags say.
+#[must_use]
+pub fn must_restart(operation: u64) -> bool {
+    matches!(uint(operation) & !(PRIVATE | CLOCK_REALTIME), LOCK_PI | LOCK_PI2)
+}
 
 /// `futex(2)`
 fn sys_futex(thread: &Thread, arguments: [u64; 6]) -> Result<usize, Errno> {
@@ -106,6 +128,17 @@ fn sys_futex(thread: &Thread, arguments: [u64; 6]) -> Result<usize, Errno> {
             }
             Ok(woken)
         }
+        LOCK_PI | TRYLOCK_PI | UNLOCK_PI if operation & CLOCK_REALTIME != 0 => Err(Errno::ENOSYS),
+        command @ (LOCK_PI | LOCK_PI2) => {
+            let is_realtime = command == LOCK_PI || operation & CLOCK_REALTIME != 0;
+            let deadline = match fourth {
+                0 => None,
+                at => Some(deadline_of(read_timespec(thread, at)?, false, is_realtime)),
+            };
+            owned::lock(thread, address, key(address)?, deadline, true)
+        }
+        TRYLOCK_PI => owned::lock(thread, address, key(address)?, None, false),
+        UNLOCK_PI => owned::unlock(thread, address, key(address)?),
         _ => Err(Errno::ENOSYS),
     }
 }
@@ -173,7 +206,8 @@ fn wait(
         if load(thread, address)? != expected {
             return Err(Errno::EAGAIN);
         }
-        match table::wait(&thread.task, key, bits, deadline, || peek(address).map(|seen| seen == expected))? {
+        let is_expected = || peek(address).map(|seen| seen == expected);
+        match table::wait(&thread.task, key, bits, None, deadline, is_expected)? {
             Waited::Woken => return Ok(0),
             Waited::Changed => return Err(Errno::EAGAIN),
             Waited::TimedOut => return Err(Errno::ETIMEDOUT),

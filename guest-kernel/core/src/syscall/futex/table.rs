@@ -3,11 +3,13 @@
 //! Waiters stand in buckets, in the order in which they came. Being taken out of a bucket *is* being woken: the waker clears
 //! the waiter's mark under the bucket's lock and unparks its vCPU. A waiter that gives up takes itself out, unless somebody was faster.
 
+use super::OWNER_DIED;
+use super::owned::Word;
 use crate::process::task::Task;
 use crate::wait::wait_listed;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::{Mutex, MutexGuard};
 
@@ -33,7 +35,12 @@ struct Waiter {
     key: Key,
     bits: u32,
     task: Arc<Task>,
+    /// It waits to own this word; FUTEX_WAKE and FUTEX_REQUEUE pass it over.
+    word: Option<Word>,
 }
+
+/// Waiters with such a word, so that the end of a thread need not look for them where there are none.
+static OWNING: AtomicUsize = AtomicUsize::new(0);
 
 type Bucket = Mutex<Vec<Waiter>>;
 
@@ -58,11 +65,12 @@ pub enum Waited {
     Absent,
 }
 
-/// Waits for a word, if `is_expected` says that it still is what it was (`None`: it cannot be looked at). EINTR if a signal came first.
+/// Waits for a word, or to own it, if `is_expected` says that it still is what it was (`None`: it cannot be looked at). EINTR if a signal came first.
 pub fn wait(
     task: &Arc<Task>,
     key: Key,
     bits: u32,
+    word: Option<Word>,
     deadline_ns: Option<u64>,
     is_expected: impl FnOnce() -> Option<bool>,
 ) -> Result<Waited, Errno> {
@@ -75,7 +83,8 @@ pub fn wait(
         }
         *task.futex.key.lock() = key;
         task.futex.is_listed.store(true, Ordering::Relaxed);
-        bucket.push(Waiter { key, bits, task: Arc::clone(task) });
+        OWNING.fetch_add(usize::from(word.is_some()), Ordering::SeqCst);
+        bucket.push(Waiter { key, bits, task: Arc::clone(task), word });
     }
     let is_woken = || (!task.futex.is_listed.load(Ordering::Acquire)).then_some(());
     let result = wait_listed(deadline_ns, is_woken);
@@ -97,11 +106,55 @@ fn give_up(task: &Arc<Task>) -> bool {
             return false;
         }
         if let Some(at) = bucket.iter().position(|waiter| Arc::ptr_eq(&waiter.task, task)) {
-            bucket.remove(at);
-            task.futex.is_listed.store(false, Ordering::Relaxed);
+            release(&mut bucket, at);
             return true;
         }
         // It was moved to another word meanwhile.
+    }
+}
+
+/// Takes one waiter out.
+fn release(bucket: &mut Vec<Waiter>, at: usize) -> Arc<Task> {
+    let waiter = bucket.remove(at);
+    OWNING.fetch_sub(usize::from(waiter.word.is_some()), Ordering::SeqCst);
+    waiter.task.futex.is_listed.store(false, Ordering::Release);
+    waiter.task
+}
+
+/// Hands a word on: `give` gives it to the thread with this number, the first that waits to own it, or to nobody.
+pub fn hand_on(key: Key, give: impl FnOnce(Option<u32>) -> Result<(), Errno>) -> Result<(), Errno> {
+    let mut bucket = TABLE[index(key)].lock();
+    let next = bucket.iter().enumerate().find(|(_, waiter)| waiter.key == key && waiter.word.is_some());
+    let next = next.map(|(at, waiter)| (at, waiter.task.tid()));
+    give(next.map(|(_, tid)| tid))?;
+    let woken = next.map(|(at, _)| release(&mut bucket, at));
+    drop(bucket);
+    if let Some(task) = woken {
+        task.alert();
+    }
+    Ok(())
+}
+
+/// Hands on what a thread owned that has ended, so far as somebody waits for it.
+pub fn hand_on_all(owner: u32) {
+    if OWNING.load(Ordering::SeqCst) == 0 {
+        return;
+    }
+    for bucket in &TABLE {
+        let mut woken = Vec::new();
+        let mut bucket = bucket.lock();
+        let mut at = 0;
+        while let Some(waiter) = bucket.get(at) {
+            let next = Some(waiter.task.tid());
+            match &waiter.word {
+                Some(word) if word.give(owner, next, OWNER_DIED).is_ok() => {
+                    woken.push(release(&mut bucket, at));
+                }
+                _ => at += 1,
+            }
+        }
+        drop(bucket);
+        alert(&woken);
     }
 }
 
@@ -109,7 +162,8 @@ fn give_up(task: &Arc<Task>) -> bool {
 fn take(bucket: &mut Vec<Waiter>, key: Key, most: usize, bits: u32) -> Vec<Arc<Task>> {
     let mut taken = Vec::new();
     bucket.retain(|waiter| {
-        let is_meant = taken.len() < most && waiter.key == key && waiter.bits & bits != 0;
+        let is_meant =
+            taken.len() < most && waiter.key == key && waiter.bits & bits != 0 && waiter.word.is_none();
         if is_meant {
             waiter.task.futex.is_listed.store(false, Ordering::Release);
             taken.push(Arc::clone(&waiter.task));
@@ -163,7 +217,7 @@ pub fn requeue(
     let mut moved = 0;
     let mut at = 0;
     while let Some(waiter) = source.get_mut(at) {
-        if moved == most || waiter.key != from {
+        if moved == most || waiter.key != from || waiter.word.is_some() {
             at += 1;
             continue;
         }

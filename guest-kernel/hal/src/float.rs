@@ -1,0 +1,48 @@
+//! The x87 and SSE registers, which are the program's all the time: the kernel uses none of them, so they are still as the program
+//! left them when it made a system call.
+//!
+//! `fxsave64` works in every mode on every host. It leaves the upper halves of the vector registers alone, which no function may
+//! count on across a call.
+
+/// As `fxsave64` stores them (Intel SDM vol. 1 §10.5.1).
+#[derive(Clone, Debug)]
+#[repr(C, align(16))]
+pub struct FloatState([u8; 512]);
+
+impl FloatState {
+    /// What this CPU's are now.
+    #[must_use]
+    pub fn current() -> Self {
+        let mut state = Self([0; 512]);
+        imp::save(&mut state.0);
+        state
+    }
+
+    /// Makes them this CPU's.
+    pub fn load(&self) {
+        imp::load(&self.0);
+    }
+}
+
+#[cfg(target_os = "none")]
+mod imp {
+    use core::arch::asm;
+
+    pub fn save(state: &mut [u8; 512]) {
+        // SAFETY: 1. the structure that the bytes are of is aligned to 16; 2. saving changes no register.
+        unsafe { asm!("fxsave64 [{}]", in(reg) state, options(nostack, preserves_flags)) };
+    }
+
+    pub fn load(state: &[u8; 512]) {
+        // SAFETY: 1. as above; 2. `save` wrote them, so no reserved bit is set; 3. code of the kernel uses none of these registers.
+        unsafe { asm!("fxrstor64 [{}]", in(reg) state, options(nostack, readonly, preserves_flags)) };
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+mod imp {
+    //! Tests: there is no program.
+    pub fn save(_state: &mut [u8; 512]) {}
+
+    pub fn load(_state: &[u8; 512]) {}
+}
