@@ -26,5 +26,5 @@ mod vcpus;
 
 pub use machine::{Machine, MachineError, StopHandle};
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
-pub use septum_memory::OwnFile;
+pub use septum_memory::{HUGE_PAGE, OwnFile, Pages};
 pub use spec::{MachineResources, MachineSpec, MountSpec, PrivilegeChoice};

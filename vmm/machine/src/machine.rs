@@ -101,7 +101,7 @@ impl Machine {
     pub fn new(spec: &MachineSpec, resources: MachineResources) -> Result<Self, MachineError> {
         let created_ns = boot::monotonic_ns();
         let kvm = resources.kvm;
-        let ram = septum_memory::allocate(spec.memory_bytes)?;
+        let ram = septum_memory::allocate(spec.memory_bytes, spec.pages)?;
         let ranges = septum_memory::ranges(spec.memory_bytes);
         let vm = Arc::new(kvm.create_vm()?);
         vm.add_ram(&ram)?;

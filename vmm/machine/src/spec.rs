@@ -2,7 +2,7 @@
 
 use septum_abi::config::MountKind;
 use septum_hypervisor::Kvm;
-use septum_memory::OwnFile;
+use septum_memory::{OwnFile, Pages};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -34,6 +34,8 @@ pub enum PrivilegeChoice {
 pub struct MachineSpec {
     /// Guest RAM, bytes.
     pub memory_bytes: u64,
+    /// What the host backs it with.
+    pub pages: Pages,
     /// Whether memory that the guest frees goes back to the host while it runs. Not for a machine whose memory is pinned (for a
     /// device's DMA) or is the host's for good anyway: without it there is no balloon.
     pub returns_free_memory: bool,
