@@ -49,6 +49,10 @@ pub struct Run {
     #[arg(long, value_name = "SIZE", default_value_t = Size(DEFAULT_MEMORY_BYTES))]
     pub memory: Size,
 
+    /// Take the RAM from the host's pool of 2 MiB pages (vm.nr_hugepages), all of it at the start
+    #[arg(long)]
+    pub hugepages: bool,
+
     /// Processors that the program may use
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=255))]
     pub cpus: u32,

@@ -23,6 +23,7 @@ pub fn resolve(run: Run) -> PartitionSpec {
         environment: environment(&run.env, std::env::vars_os()),
         caller_path: std::env::var_os("PATH").map(ByteString::from),
         memory_bytes: run.memory.0,
+        huge_pages: run.hugepages,
         cpus: run.cpus,
         threads: run.threads,
         privilege: run.privilege,

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use septum_tests::lane::Lane;
-use septum_tests::{Input, Place, Running, needs_partitions};
+use septum_tests::lane::{self, Lane};
+use septum_tests::{Input, Place, Running, exit, needs_partitions};
 
 const MIB: u64 = 1 << 20;
 
@@ -64,4 +64,68 @@ fn memory_that_a_program_frees_goes_back_to_the_host() {
     expect_shrunk(worker, 32 * MIB);
     running.write(b".");
     running.wait().expect_code(0);
+}
+
+/// The host's pool of 2 MiB pages, made larger for as long as this lives.
+struct Pool {
+    before: u64,
+}
+
+const POOL: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB";
+
+fn pool(name: &str) -> Option<u64> {
+    fs::read_to_string(format!("{POOL}/{name}")).ok()?.trim().parse().ok()
+}
+
+fn set_pool(pages: u64) -> bool {
+    fs::write(format!("{POOL}/nr_hugepages"), pages.to_string()).is_ok()
+        && pool("nr_hugepages") == Some(pages)
+}
+
+impl Pool {
+    /// With `pages` more; why not, otherwise.
+    fn with_more(pages: u64) -> Result<Self, &'static str> {
+        let before = pool("nr_hugepages").ok_or("the host has no pool of huge pages")?;
+        let this = Self { before };
+        if set_pool(before + pages) { Ok(this) } else { Err("huge pages cannot be reserved here") }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        set_pool(self.before);
+    }
+}
+
+#[test]
+fn huge_pages_are_taken_from_the_pool_or_what_is_missing_is_told() {
+    needs_partitions!();
+    let place = Place::new();
+    let run = || place.septum("giving_back").argument("16").flag("--hugepages");
+    let Some(total) = pool("nr_hugepages") else {
+        run().output().expect_code(exit::MEMORY).expect_stderr("no pool of 2 MiB pages");
+        return lane::skip("the host has no pool of huge pages");
+    };
+    // More than there is: told with what is needed, what there is, and how to get it.
+    let needed = (total + 1000) * 2;
+    let output = run().option("--memory", format!("{needed}M")).output();
+    output.expect_code(exit::MEMORY).expect_stderr(&format!("{} pages of 2 MiB are needed", needed / 2));
+    output
+        .expect_stderr(&format!("of the host's {total} only "))
+        .expect_stderr("sudo sysctl vm.nr_hugepages=");
+
+    let _pool = match Pool::with_more(40) {
+        Ok(pool) => pool,
+        Err(reason) => return lane::skip(reason),
+    };
+    let free = |place: &str| pool(place).expect("the pool");
+    let before = free("free_hugepages") - free("resv_hugepages");
+    // 65 MiB are 33 pages.
+    let mut running = run().option("--memory", "65M").stdin(Input::Held).spawn();
+    running.wait_for_stdout("large pages taken\n");
+    assert_eq!(before - (free("free_hugepages") - free("resv_hugepages")), 33);
+    assert!(free("free_hugepages") <= free("nr_hugepages") - 8, "what was touched is taken");
+    running.write(b"....");
+    running.wait().expect_code(0);
+    assert_eq!(free("free_hugepages") - free("resv_hugepages"), before);
 }

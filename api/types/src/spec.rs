@@ -43,6 +43,8 @@ pub struct PartitionSpec {
     pub caller_path: Option<ByteString>,
     /// RAM of the partition, in bytes.
     pub memory_bytes: u64,
+    /// Whether it is to be huge pages of the host's pool.
+    pub huge_pages: bool,
     /// Processors that the program is told of and may use.
     pub cpus: u32,
     /// Threads that may exist at once, those of all its processes together.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use septum_api_types::size::Size;
+use septum_worker::huge_pages::Pool;
 
 use super::Finding;
 
@@ -59,16 +60,20 @@ fn cgroups() -> Finding {
 
 fn huge_pages() -> Finding {
     let enabled = read("/sys/kernel/mm/transparent_hugepage/enabled");
-    let reserved = read("/proc/sys/vm/nr_hugepages");
-    let reserved = if reserved.is_empty() { "0".to_owned() } else { reserved };
+    let pool = match Pool::read() {
+        Some(Pool { total, available, .. }) => {
+            format!("of {total} in the pool for --hugepages {available} are free")
+        }
+        None => "no pool for --hugepages".to_owned(),
+    };
     let chosen = enabled.split(['[', ']']).nth(1).unwrap_or("");
     match chosen {
         "always" | "madvise" => {
-            Finding::ok("huge-pages", format!("transparent ones on request ({chosen}), {reserved} reserved"))
+            Finding::ok("huge-pages", format!("transparent ones on request ({chosen}); {pool}"))
         }
         _ => Finding::warning(
             "huge-pages",
-            format!("no transparent ones, {reserved} reserved: memory is slower at first use"),
+            format!("no transparent ones: memory is slower at first use; {pool}"),
             "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled",
         ),
     }

@@ -11,7 +11,7 @@ use crate::vcpus;
 use septum_abi::boot::Privilege;
 use septum_abi::layout::FIRST_VCPU_AREA;
 use septum_hypervisor::{Kvm, Vcpu, Vm};
-use septum_memory::{GuestRam, OwnFile};
+use septum_memory::{GuestRam, OwnFile, Pages};
 use std::sync::Arc;
 
 /// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
@@ -22,6 +22,8 @@ const HALT_POLLING_NS: u32 = 0;
 pub struct CoreSpec {
     /// Guest RAM, bytes.
     pub memory_bytes: u64,
+    /// What the host backs it with.
+    pub pages: Pages,
     /// CPUs that the program is told it has.
     pub cpus: u32,
     /// vCPUs there may be at most: threads of the program.
@@ -51,7 +53,7 @@ impl Core {
     /// No memory, KVM refused, or the privilege mode that is asked for cannot be.
     pub fn new(kvm: &Kvm, spec: CoreSpec, own_file: Option<&OwnFile>) -> Result<Self, MachineError> {
         let created_ns = boot::monotonic_ns();
-        let ram = septum_memory::allocate(spec.memory_bytes)?;
+        let ram = septum_memory::allocate(spec.memory_bytes, spec.pages)?;
         let vm = kvm.create_vm()?;
         vm.add_ram(&ram)?;
         let mut wanted_vcpus = spec.vcpu_limit;

@@ -8,6 +8,7 @@ use septum_abi::layout::{BOOT_PAGE_TABLES, KERNEL_BASE, KERNEL_MAP, PCI_WINDOW};
 use septum_devices::core::{GuestMemory as DeviceMemory, HostServices};
 use septum_devices::pci::PciBus;
 use septum_hypervisor::Kvm;
+use septum_memory::Pages;
 use std::time::{Duration, Instant};
 
 /// Where the program keeps its variables, 8 bytes each: lock, latest time, times that went back, vCPUs that are done, rounds.
@@ -56,7 +57,7 @@ fn bench(limit: u32, rounds: u64) -> Option<Bench> {
         return None;
     };
     Vcpu::prepare_process().unwrap();
-    let ram = septum_memory::allocate(64 << 20).unwrap();
+    let ram = septum_memory::allocate(64 << 20, Pages::Ordinary).unwrap();
     let ranges = septum_memory::ranges(64 << 20);
     let vm = kvm.create_vm().unwrap();
     vm.add_ram(&ram).unwrap();

@@ -2,20 +2,22 @@
 //!
 //! RAM is private anonymous memory that nobody touches before the guest does: `--memory` is a limit, not an
 //! allocation. RAM below `BULK_RAM_START` (boot structures, kernel image, small programs) keeps small pages; the bulk is advised for huge pages, which a memfd
-//! could not have on many hosts.
+//! could not have on many hosts. If asked for, all of it is huge pages of the host's pool instead.
 #![allow(unsafe_code, reason = "mappings and advice inside the mapping that this crate made")]
 
+mod mapping;
 mod own_file;
 mod plain;
 mod reclaim;
 
+pub use mapping::{HUGE_PAGE, Pages};
 pub use own_file::OwnFile;
 pub use plain::Plain;
 pub use reclaim::reclaim;
 use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
 use std::io;
 use thiserror::Error;
-use vm_memory::{Address, GuestAddress, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
+use vm_memory::{Address, GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
 
 /// Guest RAM.
 pub type GuestRam = GuestMemoryMmap<()>;
@@ -33,7 +35,10 @@ pub enum MemoryError {
     Size(u64),
     /// The host refused the address space.
     #[error("cannot reserve {0} bytes of address space")]
-    Reserve(u64, #[source] vm_memory::mmap::FromRangesError),
+    Reserve(u64, #[source] io::Error),
+    /// The host's pool has fewer huge pages.
+    #[error("the host has no {0} bytes of huge pages left")]
+    HugePages(u64, #[source] io::Error),
 }
 
 /// RAM ranges (start, length) for a partition of `bytes`, rounded up to whole pages.
@@ -46,27 +51,33 @@ pub fn ranges(bytes: u64) -> Vec<(u64, u64)> {
     vec![(0, LOW_RAM_END), (HIGH_RAM_START, bytes - LOW_RAM_END)]
 }
 
-/// Reserves RAM of `bytes`; zero, and not yet backed by host memory.
+/// Reserves RAM of `bytes`; zero, and not yet backed by host memory. Of [`Pages::Huge`], whole ones are taken from the host's pool.
 ///
 /// # Errors
 /// The size is out of range, or the host has no address space for it.
-pub fn allocate(bytes: u64) -> Result<GuestRam, MemoryError> {
+pub fn allocate(bytes: u64, pages: Pages) -> Result<GuestRam, MemoryError> {
     if !(MINIMUM..=MAXIMUM).contains(&bytes) {
         return Err(MemoryError::Size(bytes));
     }
-    let ranges: Vec<_> = ranges(bytes)
-        .into_iter()
-        .map(|(start, len)| (GuestAddress(start), usize::try_from(len).unwrap_or(usize::MAX)))
-        .collect();
-    let ram = GuestRam::from_ranges(&ranges).map_err(|error| MemoryError::Reserve(bytes, error))?;
-    for region in ram.iter() {
-        // Huge pages are a wish: a host without them works too.
-        let _ = advise_huge(region);
-    }
-    Ok(ram)
+    let refused = |error| match pages {
+        Pages::Ordinary => MemoryError::Reserve(bytes, error),
+        Pages::Huge => MemoryError::HugePages(bytes, error),
+    };
+    let map = |(start, len)| {
+        let mapping = mapping::map(usize::try_from(len).unwrap_or(usize::MAX), pages)?;
+        let region = GuestRegionMmap::new(mapping, GuestAddress(start));
+        let region = region.ok_or(io::ErrorKind::InvalidInput)?;
+        if pages == Pages::Ordinary {
+            // Huge pages are a wish: a host without them works too.
+            let _ = advise_huge(&region);
+        }
+        Ok(region)
+    };
+    let regions: Vec<_> = ranges(bytes).into_iter().map(map).collect::<io::Result<_>>().map_err(refused)?;
+    GuestRam::from_regions(regions).map_err(|error| refused(io::Error::other(error.to_string())))
 }
 
-fn advise_huge(region: &vm_memory::GuestRegionMmap<()>) -> io::Result<()> {
+fn advise_huge(region: &GuestRegionMmap<()>) -> io::Result<()> {
     let skip =
         if region.start_addr().raw_value() == 0 { usize::try_from(BULK_RAM_START).unwrap_or(0) } else { 0 };
     let len = usize::try_from(region.len()).unwrap_or(0).saturating_sub(skip);
@@ -91,7 +102,7 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused() {
-        assert!(matches!(allocate(1), Err(MemoryError::Size(1))));
-        assert!(matches!(allocate(u64::MAX), Err(MemoryError::Size(_))));
+        assert!(matches!(allocate(1, Pages::Ordinary), Err(MemoryError::Size(1))));
+        assert!(matches!(allocate(u64::MAX, Pages::Huge), Err(MemoryError::Size(_))));
     }
 }

@@ -45,7 +45,7 @@ impl OwnFile {
         // SAFETY:
         // 1. the target lies in the region's own mapping, as checked, and on pages;
         // 2. guest memory is reached by volatile accesses only, so that its contents may change at any time;
-        // 3. the mapping is of memory as before: private, readable and writable, unmapped with the region.
+        // 3. the mapping is of memory as before: private, readable and writable, and stays as the region does.
         let result = unsafe {
             libc::mmap(
                 region.as_ptr().add(start).cast(),
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn embedded_pages_become_guest_memory_that_can_be_written() {
-        let ram = crate::allocate(crate::MINIMUM).unwrap();
+        let ram = crate::allocate(crate::MINIMUM, crate::Pages::Ordinary).unwrap();
         let own = OwnFile::open().unwrap();
         assert_eq!(own.place(&ram, 0x10_0000, &EMBEDDED.0), 2 * PAGE_SIZE);
         let mut bytes = [0; 8];

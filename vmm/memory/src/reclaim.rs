@@ -6,7 +6,8 @@ use septum_abi::layout::PAGE_SIZE;
 use std::io;
 use vm_memory::{GuestAddress, GuestMemory, GuestMemoryRegion, MemoryRegionAddress};
 
-/// Takes the host memory behind `len` bytes of guest memory from `start` on: the guest finds zeros there.
+/// Takes the host memory behind `len` bytes of guest memory from `start` on: the guest finds there what was in its memory at first,
+/// which is zeros everywhere but in its kernel's image.
 ///
 /// # Errors
 /// The range is empty, not made of whole pages, or not wholly in one region of guest RAM (`InvalidInput`, and nothing has
@@ -20,8 +21,8 @@ pub fn reclaim(ram: &GuestRam, start: u64, len: u64) -> io::Result<()> {
     let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
     let (offset, len) =
         (usize::try_from(offset).map_err(too_large)?, usize::try_from(len).map_err(too_large)?);
-    // SAFETY: 1. the range lies in the region's own mapping, as checked above; 2. the mapping is private anonymous memory, which
-    // reads as zero afterwards; 3. nobody holds a Rust reference to guest memory, whose contents may change at any time.
+    // SAFETY: 1. the range lies in the region's own mapping, as checked above; 2. the mapping is private, so
+    // only the guest's own changes are lost; 3. nobody holds a Rust reference to guest memory, whose contents may change at any time.
     let result = unsafe { libc::madvise(region.as_ptr().add(offset).cast(), len, libc::MADV_DONTNEED) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -29,7 +30,7 @@ pub fn reclaim(ram: &GuestRam, start: u64, len: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::allocate;
+    use crate::{Pages, allocate};
     use septum_abi::layout::{HIGH_RAM_START, LOW_RAM_END};
     use vm_memory::Bytes;
 
@@ -37,7 +38,7 @@ mod tests {
 
     #[test]
     fn reclaimed_pages_are_zero_and_their_neighbours_are_not() {
-        let ram = allocate(16 << 20).unwrap();
+        let ram = allocate(16 << 20, Pages::Ordinary).unwrap();
         for page in 0..4 {
             ram.write_obj(page + 1, GuestAddress(page * PAGE)).unwrap();
         }
@@ -48,7 +49,7 @@ mod tests {
 
     #[test]
     fn what_is_not_guest_memory_is_refused() {
-        let ram = allocate(LOW_RAM_END + (16 << 20)).unwrap();
+        let ram = allocate(LOW_RAM_END + (16 << 20), Pages::Ordinary).unwrap();
         let end = HIGH_RAM_START + (16 << 20);
         ram.write_obj(7_u64, GuestAddress(LOW_RAM_END - PAGE)).unwrap();
         let refused = [

@@ -19,10 +19,12 @@ use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{PartitionStats, Timings};
 use septum_hypervisor::Kvm;
 use septum_machine::{
-    Core, CoreSpec, Machine, MachineError, MachineResources, MachineSpec, OwnFile, StopReason, StopRequests,
+    Core, CoreSpec, HUGE_PAGE, Machine, MachineError, MachineResources, MachineSpec, OwnFile, Pages,
+    StopReason, StopRequests,
 };
 
 use crate::environment;
+use crate::huge_pages;
 use crate::jail;
 use crate::outcome;
 use crate::program;
@@ -110,14 +112,20 @@ impl Worker {
         name_process(&spec.name);
         allow_many_descriptors();
         let kvm = Kvm::open().map_err(outcome::kvm_failure)?;
-        let own_file = OwnFile::open();
+        // Pages of a file cannot take the place of a part of a huge page.
+        let own_file = if spec.huge_pages { None } else { OwnFile::open() };
         let usage = Usage::open();
         self.stage("KVM is open");
 
         let plan = rootfs::plan(&spec)?;
         rootfs::leave()?;
         let core_spec = CoreSpec {
-            memory_bytes: spec.memory_bytes,
+            memory_bytes: if spec.huge_pages {
+                spec.memory_bytes.next_multiple_of(HUGE_PAGE)
+            } else {
+                spec.memory_bytes
+            },
+            pages: if spec.huge_pages { Pages::Huge } else { Pages::Ordinary },
             cpus: spec.cpus,
             vcpu_limit: spec.threads,
             privilege: outcome::privilege_choice(spec.privilege),
@@ -146,7 +154,8 @@ impl Worker {
         self.stage(&format!("the program is {}", invocation.program));
 
         let machine_spec = MachineSpec {
-            returns_free_memory: true,
+            // The pool's pages are this partition's until it ends, used or not.
+            returns_free_memory: !spec.huge_pages,
             program: invocation.program.0,
             arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
             environment: environment.into_iter().map(|variable| variable.0).collect(),
@@ -204,6 +213,9 @@ fn check_amounts(spec: &PartitionSpec) -> Result<(), Failure> {
         let what = format!("cannot make a partition with {} of memory", Size(spec.memory_bytes));
         let why = format!("the least is {}", Size(MINIMUM_MEMORY_BYTES));
         return Err(Failure::new(Code::Memory, what, why));
+    }
+    if spec.huge_pages {
+        huge_pages::check(huge_pages::Pool::read(), spec.memory_bytes)?;
     }
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
     if let Some(count) = online.and_then(|list| count_of(list.trim()))

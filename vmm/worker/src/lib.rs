@@ -26,6 +26,7 @@
 
 mod entry;
 mod environment;
+pub mod huge_pages;
 mod jail;
 mod outcome;
 mod program;

@@ -10,6 +10,7 @@ use septum_api_types::stats::{self, PartitionStats, Timings};
 use septum_hypervisor::KvmError;
 use septum_machine::{End as MachineEnd, MachineError, MachineStats, Outcome, StartError, StopReason};
 
+use crate::huge_pages;
 use crate::protocol::{End, Ended, StopCause};
 
 /// What a system call's error means, without its number.
@@ -69,6 +70,7 @@ pub(crate) fn machine_failure(error: &MachineError, spec: &PartitionSpec) -> Fai
     let size = Size(spec.memory_bytes);
     let why = chain(error);
     match error {
+        MachineError::Memory(_) if spec.huge_pages => huge_pages::refused_late(spec.memory_bytes, why),
         MachineError::Memory(_) => {
             Failure::new(Code::Memory, format!("cannot make a partition with {size} of memory"), why)
                 .hint("choose another size with --memory; 'septum doctor' tells how much the host has")

@@ -12,7 +12,7 @@ use std::process::Command;
 use septum_api_types::volume::Volume;
 
 use super::plan::tests::spec;
-use super::{enter, plan, try_to_enter};
+use super::{enter, leave, plan, try_to_enter};
 use crate::jail;
 
 /// Set for the process that goes inside: the directory with what it finds there.

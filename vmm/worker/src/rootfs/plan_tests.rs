@@ -13,6 +13,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         environment: Vec::new(),
         caller_path: None,
         memory_bytes: DEFAULT_MEMORY_BYTES,
+        huge_pages: false,
         cpus: 1,
         threads: 256,
         privilege: septum_api_types::privilege::PrivilegeChoice::Auto,
