@@ -8,6 +8,7 @@
 mod own_file;
 mod plain;
 mod reclaim;
+mod window;
 
 pub use own_file::OwnFile;
 pub use plain::Plain;
@@ -16,6 +17,7 @@ use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE}
 use std::io;
 use thiserror::Error;
 use vm_memory::{Address, GuestAddress, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
+pub use window::FileWindow;
 
 /// Guest RAM.
 pub type GuestRam = GuestMemoryMmap<()>;
