@@ -65,11 +65,13 @@ mod tests {
 
     #[test]
     fn the_end_of_a_child_is_waited_for_and_named() {
-        let child = Command::new("sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
+        let mut child = Command::new("sh").args(["-c", "kill -9 $$"]).spawn().unwrap();
         let pid = Pid::from_child(&child);
         assert!(wait_at_most(pid, Duration::from_secs(20)));
         let (_, status) = waitpid(Some(pid), WaitOptions::empty()).unwrap().unwrap();
         assert_eq!(describe(status), "killed by signal 9 (SIGKILL)");
+        // It has been waited for above, as the supervisor does it.
+        assert!(child.wait().is_err());
     }
 
     #[test]
