@@ -18,6 +18,7 @@
 //! 0xe000_0000  ECAM (PCI configuration space, bus 0)
 //! 0xfee0_0000  local APIC
 //! 0x1_0000_0000  high RAM, if any
+//! 0x40_0000_0000 file window: files of the host, mapped on request
 //! ```
 //!
 //! Guest-virtual memory (PML4 slots in brackets; slot 256 is not usable on every host):
@@ -67,6 +68,13 @@ pub const LAPIC_BASE: u64 = 0xfee0_0000;
 pub const BULK_RAM_START: u64 = 0x80_0000;
 /// RAM that does not fit below [`LOW_RAM_END`] continues here.
 pub const HIGH_RAM_START: u64 = 0x1_0000_0000;
+/// Where files of the host are mapped: above all RAM, within what every processor can address, and aligned to its size.
+pub const FILE_WINDOW: core::ops::Range<u64> = 0x40_0000_0000..0x42_0000_0000;
+/// Where a page fault is said to be whose page the host lost, as it does when a mapped file becomes shorter: the window in the direct
+/// map. Which page that was has to be found out from the files.
+pub const LOST_PAGE: u64 = DIRECT_MAP + FILE_WINDOW.start;
+/// What is mapped there at once is a multiple of this, and so are its place and its offset in the file.
+pub const FILE_WINDOW_UNIT: u64 = 2 << 20;
 
 /// Virtual address of guest-physical 0 in the direct map.
 pub const DIRECT_MAP: u64 = 0xffff_8800_0000_0000;

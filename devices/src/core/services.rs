@@ -10,6 +10,8 @@ use std::sync::Arc;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::GuestMemory;
+use std::ops::Range;
+use std::os::fd::RawFd;
 
 /// Delivers message-signalled interrupts.
 pub trait MsiSender: Send + Sync {
@@ -40,6 +42,27 @@ pub trait KickRegistrar: Send + Sync {
     /// # Errors
     /// The pair was not registered.
     fn unregister(&self, fd: &EventFd, address: u64) -> io::Result<()>;
+}
+
+/// Maps files of the host into guest-physical memory.
+///
+/// What it is asked for comes from the guest, unchecked: places, lengths and offsets. An implementation refuses what is not
+/// wholly within the window, and bounds the number of the host's mappings.
+pub trait FileWindow: Send + Sync {
+    /// Where the window is, guest-physical: a power of two of bytes, aligned to it.
+    fn place(&self) -> Range<u64>;
+
+    /// Maps `len` bytes from `offset` on of `file` at `at` in the window; what was there is replaced.
+    ///
+    /// # Errors
+    /// The request makes no sense, or the host refused.
+    fn map(&self, at: u64, len: u64, file: RawFd, offset: u64, is_writable: bool) -> io::Result<()>;
+
+    /// Makes `len` bytes at `at` in the window hold nothing.
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map).
+    fn unmap(&self, at: u64, len: u64) -> io::Result<()>;
 }
 
 /// Everything that a device bus needs of its machine.

@@ -10,6 +10,7 @@
 //! The transport calls every method with its own lock held, so calls never overlap.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -73,6 +74,12 @@ pub trait VirtioDevice: Send {
     /// Writes the device-specific configuration.
     fn write_config(&mut self, offset: u64, data: &[u8]) {
         let _ = (offset, data);
+    }
+
+    /// Guest-physical memory that the device shares with the driver (virtio 1.2 section 2.10), as region 0: a power of two of
+    /// bytes, aligned to it. The device has put it there; it does not move.
+    fn shared_memory(&self) -> Option<Range<u64>> {
+        None
     }
 
     /// Called once, when the device is put on the bus, before any other call that follows the guest.

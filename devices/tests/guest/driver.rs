@@ -95,6 +95,7 @@ impl<'a> Driver<'a> {
                     3 => self.isr = self.bar(bar) + offset,
                     4 => self.config = self.bar(bar) + offset,
                     5 => self.window_capability = at,
+                    8 => assert!(bar != 0 && self.bar(bar) > 0 && header >> 16 & 0xff == 24),
                     other => panic!("capability type {other}"),
                 }
             }

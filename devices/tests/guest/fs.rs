@@ -1,10 +1,13 @@
 //! The file system device, through FUSE requests on its queues.
 
 use std::fs;
+use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use septum_devices::core::Fault;
+use septum_devices::core::{Fault, FileWindow};
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
@@ -39,6 +42,8 @@ const CREATE: u32 = 35;
 const INTERRUPT: u32 = 36;
 const DESTROY: u32 = 38;
 const READDIRPLUS: u32 = 44;
+const SETUP_MAPPING: u32 = 48;
+const REMOVE_MAPPING: u32 = 49;
 
 const ENTRY_SIZE: usize = 128;
 const ATTRIBUTES_AT: usize = 40;
@@ -322,7 +327,7 @@ fn requests_that_make_no_sense_are_answered() {
     fs::write(root.path().join("file"), "content").unwrap();
     let machine = machine_sharing(root.path());
     let mut client = Client::new(&machine);
-    for opcode in [0, 7, 19, 37, 39, 40, 47, 48, 49, 50, 1000, u32::MAX] {
+    for opcode in [0, 7, 19, 37, 39, 40, 47, SETUP_MAPPING, REMOVE_MAPPING, 50, 1000, u32::MAX] {
         assert_eq!(client.call(opcode, ROOT, &[0; 64], 128), Err(libc::ENOSYS));
     }
     // Bodies that are missing, nodes and handles that do not exist.
@@ -449,4 +454,82 @@ fn a_root_that_cannot_be_shared_is_an_error() {
     for root in ["/does/not/exist", "/\0"] {
         assert!(FileSystem::new(FsConfig::new(root), machine.thread.handle()).is_err());
     }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Place, length, and offset in the file and whether it is writable, or `None` for nothing.
+type Shown = (u64, u64, Option<(u64, bool)>);
+
+/// A window that only notes what it is asked for.
+#[derive(Default)]
+struct Notes(Mutex<Vec<Shown>>);
+
+impl FileWindow for Notes {
+    fn place(&self) -> std::ops::Range<u64> {
+        0x10_0000_0000..0x10_0000_0000 + 16 * MIB
+    }
+
+    fn map(&self, at: u64, len: u64, _file: RawFd, offset: u64, is_writable: bool) -> io::Result<()> {
+        self.0.lock().unwrap().push((at, len, Some((offset, is_writable))));
+        Ok(())
+    }
+
+    fn unmap(&self, at: u64, len: u64) -> io::Result<()> {
+        self.0.lock().unwrap().push((at, len, None));
+        Ok(())
+    }
+}
+
+#[test]
+fn files_are_mapped_up_to_their_end_and_only_within_the_window() {
+    let root = tempfile::tempdir().unwrap();
+    fs::File::create(root.path().join("file")).unwrap().set_len(3 * MIB + 10).unwrap();
+    let machine = Machine::new();
+    let window = Arc::new(Notes::default());
+    let config = FsConfig { window: Some(window.clone()), ..FsConfig::new(root.path()) };
+    machine.bus.add_virtio(Box::new(FileSystem::new(config, machine.thread.handle()).unwrap())).unwrap();
+    let mut client = Client::new(&machine);
+    let (file, _) = client.lookup(ROOT, "file").unwrap();
+    let taken = || std::mem::take(&mut *window.0.lock().unwrap());
+    let mut map = |node: u64, offset: u64, len: u64, flags: u64, at: u64| {
+        let body: Vec<u8> = [0, offset, len, flags, at].into_iter().flat_map(u64::to_le_bytes).collect();
+        client.call(SETUP_MAPPING, node, &body, 0).map(|_| ())
+    };
+    let refused = [
+        (0, 2 * MIB, 16 * MIB),
+        (0, 4 * MIB, 14 * MIB),
+        (0, 2 * MIB, u64::MAX - 2 * MIB + 1),
+        (0, u64::MAX - 2 * MIB + 1, 2 * MIB),
+        (u64::MAX - 2 * MIB + 1, 2 * MIB, 0),
+        (MIB, 2 * MIB, 0),
+        (0, MIB, 0),
+        (0, 2 * MIB, 4096),
+        (0, 0, 0),
+    ];
+    for (offset, len, at) in refused {
+        assert_eq!(map(file, offset, len, 2, at), Err(libc::EINVAL), "{offset:#x} {len:#x} {at:#x}");
+    }
+    assert!(map(0xdead_beef, 0, 2 * MIB, 2, 0).is_err());
+    assert_eq!(taken(), []);
+    map(file, 0, 4 * MIB, 2, 8 * MIB).unwrap();
+    let tail = MIB + 4096;
+    let shown = [
+        (8 * MIB, 2 * MIB, Some((0, false))),
+        (10 * MIB, tail, Some((2 * MIB, false))),
+        (10 * MIB + tail, 2 * MIB - tail, None),
+    ];
+    assert_eq!(taken(), shown);
+    // With more rights, what could only be read follows; then the file is cut by the guest.
+    map(file, 0, 2 * MIB, 3, 8 * MIB).unwrap();
+    assert!(taken().contains(&(10 * MIB, tail, Some((2 * MIB, true)))));
+    let mut size = [0; 88];
+    size[..4].copy_from_slice(&8_u32.to_le_bytes());
+    size[16..24].copy_from_slice(&MIB.to_le_bytes());
+    client.call(SETATTR, file, &size, 104).unwrap();
+    let cut = [(8 * MIB, MIB, Some((0, true))), (9 * MIB, MIB, None), (10 * MIB, 2 * MIB, None)];
+    assert_eq!(taken(), cut);
+    let body = [1_u32.to_le_bytes().to_vec(), [8 * MIB, 4 * MIB].map(u64::to_le_bytes).concat()].concat();
+    client.call(REMOVE_MAPPING, file, &body, 0).unwrap();
+    assert_eq!(taken(), [(8 * MIB, 4 * MIB, None)]);
 }

@@ -29,6 +29,8 @@ pub enum Exit<'a> {
     Halted,
     /// It took a triple fault.
     Shutdown,
+    /// It needs a page that the host cannot get; it comes back for it unless it is told ([`Vcpu::inject_page_fault`]).
+    PageLost,
     /// Kicked, or another signal came.
     Interrupted,
     /// KVM gave up; the number is `kvm_run`'s hardware reason or suberror.
@@ -179,6 +181,24 @@ impl Vcpu {
         Arc::clone(&self.stop)
     }
 
+    /// Lets the guest take a page fault at `address` before its next instruction.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn inject_page_fault(&self, address: u64) -> Result<(), KvmError> {
+        const VECTOR: u8 = 14;
+        const USER: u32 = 1 << 2;
+        let mut sregs = self.sregs()?;
+        sregs.cr2 = address;
+        self.fd.set_sregs(&sregs).map_err(failed("KVM_SET_SREGS"))?;
+        let mut events = self.fd.get_vcpu_events().map_err(failed("KVM_GET_VCPU_EVENTS"))?;
+        events.exception.injected = 1;
+        events.exception.nr = VECTOR;
+        events.exception.has_error_code = 1;
+        events.exception.error_code = USER;
+        self.fd.set_vcpu_events(&events).map_err(failed("KVM_SET_VCPU_EVENTS"))
+    }
+
     /// The registers, for a person to read.
     ///
     /// # Errors
@@ -212,6 +232,7 @@ impl Vcpu {
             Ok(VcpuExit::SystemEvent(_, _)) => Ok(Exit::Other("system event")),
             Ok(_) => Ok(Exit::Other("an exit that no partition asks for")),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Ok(Exit::Interrupted),
+            Err(error) if error.errno() == libc::EFAULT => Ok(Exit::PageLost),
             Err(error) => Err(failed("KVM_RUN")(error)),
         }
     }

@@ -22,11 +22,16 @@ pub struct Vm {
     fd: VmFd,
     /// Kept mapped for as long as KVM may use it.
     memory: OnceLock<GuestMemoryMmap<()>>,
+    /// Likewise.
+    window: OnceLock<GuestMemoryMmap<()>>,
 }
+
+/// The slot of the window for files; RAM has those before.
+const WINDOW_SLOT: u32 = 8;
 
 impl Vm {
     pub(crate) fn new(fd: VmFd) -> Self {
-        Self { fd, memory: OnceLock::new() }
+        Self { fd, memory: OnceLock::new(), window: OnceLock::new() }
     }
 
     /// Gives the guest `ram` as memory, one slot a region; once. Before
@@ -40,7 +45,24 @@ impl Vm {
             call: "KVM_SET_USER_MEMORY_REGION",
             source: io::Error::from_raw_os_error(libc::EEXIST),
         })?;
-        for (slot, region) in (0u32..).zip(ram.iter()) {
+        self.set_slots(0, ram)
+    }
+
+    /// Gives the guest the window for files, once; it does not overlap RAM, and may be given while the guest runs.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn add_window(&self, window: &GuestMemoryMmap<()>) -> Result<(), KvmError> {
+        if self.window.get().is_none() {
+            self.set_slots(WINDOW_SLOT, window)?;
+            // Kept from here on; the caller has it until then.
+            let _ = self.window.set(window.clone());
+        }
+        Ok(())
+    }
+
+    fn set_slots(&self, first: u32, memory: &GuestMemoryMmap<()>) -> Result<(), KvmError> {
+        for (slot, region) in (first..).zip(memory.iter()) {
             let region = kvm_userspace_memory_region {
                 slot,
                 flags: 0,
@@ -49,7 +71,7 @@ impl Vm {
                 userspace_addr: region.as_ptr() as u64,
             };
             debug_assert_eq!(region.flags & KVM_MEM_READONLY, 0);
-            // SAFETY: 1. the range is a live mapping of that length, kept by `self.memory` for as long as the VM; 2. regions
+            // SAFETY: 1. the range is a live mapping of that length, kept by `self` for as long as the VM; 2. regions
             // of one `GuestMemoryMmap` do not overlap.
             unsafe { self.fd.set_user_memory_region(region) }
                 .map_err(failed("KVM_SET_USER_MEMORY_REGION"))?;

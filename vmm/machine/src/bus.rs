@@ -1,12 +1,15 @@
 //! From an exit to the device that owns the address.
 
+use septum_abi::layout::FILE_WINDOW;
 use septum_abi::layout::{ECAM_BASE, ECAM_SIZE};
-use septum_devices::core::{KickRegistrar, MsiSender};
+use septum_devices::core::{FileWindow, KickRegistrar, MsiSender};
 use septum_devices::pci::PciBus;
 use septum_devices::virtio::balloon::MemoryReclaimer;
 use septum_hypervisor::Vm;
 use septum_memory::GuestRam;
 use std::io;
+use std::ops::Range;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -38,6 +41,29 @@ pub struct Ram(pub GuestRam);
 impl MemoryReclaimer for Ram {
     fn reclaim(&self, start: u64, len: u64) -> io::Result<()> {
         septum_memory::reclaim(&self.0, start, len)
+    }
+}
+
+/// Files in the guest's physical memory. KVM is told of it when the first is mapped: a slot costs milliseconds on some hosts.
+pub struct Window {
+    /// The machine's VM.
+    pub vm: Arc<Vm>,
+    /// The host's side.
+    pub files: septum_memory::FileWindow,
+}
+
+impl FileWindow for Window {
+    fn place(&self) -> Range<u64> {
+        FILE_WINDOW
+    }
+
+    fn map(&self, at: u64, len: u64, file: RawFd, offset: u64, is_writable: bool) -> io::Result<()> {
+        self.vm.add_window(self.files.memory()).map_err(io::Error::other)?;
+        self.files.map(at, len, file, offset, is_writable)
+    }
+
+    fn unmap(&self, at: u64, len: u64) -> io::Result<()> {
+        self.files.unmap(at, len)
     }
 }
 

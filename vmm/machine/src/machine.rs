@@ -5,7 +5,7 @@
 //! order: vCPUs first, so that nobody kicks devices any more, then the devices.
 
 use crate::boot::{self, BootError, LateFacts};
-use crate::bus::{Bus, Ram, VmServices};
+use crate::bus::{Bus, Ram, VmServices, Window};
 use crate::core::Core;
 use crate::mailbox::{Message, StopRequests, Waiting, mailbox};
 use crate::outcome::{End, MachineStats, Outcome};
@@ -97,8 +97,12 @@ impl Machine {
             .map_err(|e| MachineError::Device("console", e))?;
         let mut ready = Readiness::new();
         ready.add(&pci, Box::new(console)).map_err(|e| MachineError::Bus("console", e))?;
-        let file_system = FileSystem::new(FsConfig::new(resources.shared_root), files.handle())
-            .map_err(|e| MachineError::Device("file system", e))?;
+        let window =
+            septum_memory::FileWindow::reserve().map_err(|e| MachineError::Device("file system", e))?;
+        let window = Window { vm: Arc::clone(&vm), files: window };
+        let config = FsConfig { window: Some(Arc::new(window)), ..FsConfig::new(resources.shared_root) };
+        let file_system =
+            FileSystem::new(config, files.handle()).map_err(|e| MachineError::Device("file system", e))?;
         ready.add(&pci, Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;
         let entropy = Entropy::new(streams.handle()).map_err(|e| MachineError::Device("entropy", e))?;
         pci.add_virtio(Box::new(entropy)).map_err(|e| MachineError::Bus("entropy", e))?;

@@ -3,7 +3,7 @@
 use crate::profile::Samples;
 use crate::vcpus::Vcpus;
 use septum_abi::control::Command;
-use septum_abi::layout::COMMAND_PORT;
+use septum_abi::layout::{COMMAND_PORT, LOST_PAGE};
 use septum_hypervisor::{Exit, Vcpu};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,6 +62,10 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>) -> (VcpuEnd, Account) {
                 data.fill(0xff);
                 ("port_read", None)
             }
+            Ok(Exit::PageLost) => match vcpu.inject_page_fault(LOST_PAGE) {
+                Ok(()) => ("page_lost", None),
+                Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
+            },
             Ok(Exit::Interrupted) if stop.load(Ordering::Acquire) => ("kick", Some(VcpuEnd::Kicked)),
             Ok(Exit::Interrupted) => ("signal", None),
             Ok(Exit::Halted) => ("halt", None),

@@ -9,6 +9,7 @@ mod mapping;
 mod own_file;
 mod plain;
 mod reclaim;
+mod window;
 
 pub use mapping::{HUGE_PAGE, Pages};
 pub use own_file::OwnFile;
@@ -18,6 +19,7 @@ use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE}
 use std::io;
 use thiserror::Error;
 use vm_memory::{Address, GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
+pub use window::FileWindow;
 
 /// Guest RAM.
 pub type GuestRam = GuestMemoryMmap<()>;

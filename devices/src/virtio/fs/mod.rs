@@ -18,18 +18,24 @@
 //! a device thread that should belong to this device alone: a host file operation takes as long as it takes. After a
 //! request the thread watches the queue for a moment before it sleeps, because the next request usually follows soon.
 //!
+//! Shared memory region 0 is a window onto files: SETUPMAPPING maps a part of one there, so that the guest uses the host's
+//! page cache itself. The descriptor for it is opened anew, writable only if asked for: a read-only mount refuses.
+//!
 //! Needs: `/proc` while it is made and, for extended attributes, while it runs; a descriptor for each inode that the
 //! guest remembers, so a high `RLIMIT_NOFILE`. It clears the process's umask: the guest's applies.
 
 mod inode_numbers;
 mod session;
 mod tree;
+mod window;
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use event_manager::EventOps;
+use event_manager::{EventOps, EventSet, Events};
 use fuse_backend_rs::passthrough;
 
 use self::session::Session;
@@ -37,8 +43,8 @@ use self::tree::Tree;
 use super::device::{ActivateError, ActivationContext, Attachment, VirtioDevice, read_config_bytes};
 use super::device_type;
 use super::ring::Rings;
-use super::worker::{Backend, Turn, Worker};
-use crate::core::{DeviceThreadHandle, spin_limit};
+use super::worker::{Backend, HOST_EVENTS, Turn, Worker};
+use crate::core::{DeviceThreadHandle, FileWindow, spin_limit};
 
 /// Name under which the guest finds the file system.
 pub const TAG: &str = "septum";
@@ -67,7 +73,7 @@ pub enum Cache {
 }
 
 /// How to share a directory tree.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct FsConfig {
     /// The tree's root on the host.
     pub root: PathBuf,
@@ -79,6 +85,8 @@ pub struct FsConfig {
     pub attribute_timeout: Duration,
     /// How long to watch for the next request before sleeping.
     pub spin: Duration,
+    /// Where files are mapped for the guest, if they are.
+    pub window: Option<Arc<dyn FileWindow>>,
 }
 
 impl FsConfig {
@@ -90,6 +98,7 @@ impl FsConfig {
             entry_timeout: Duration::from_secs(1),
             attribute_timeout: Duration::from_secs(1),
             spin: spin_limit(),
+            window: None,
         }
     }
 
@@ -124,6 +133,7 @@ impl FsConfig {
 /// The file system device.
 pub struct FileSystem {
     worker: Worker<FsBackend>,
+    window: Option<Arc<dyn FileWindow>>,
 }
 
 impl FileSystem {
@@ -132,8 +142,10 @@ impl FileSystem {
     /// # Errors
     /// The root cannot be opened, or `/proc` is not there.
     pub fn new(config: FsConfig, thread: DeviceThreadHandle) -> io::Result<Self> {
-        let session = Session::new(Tree::new(config.passthrough()?)?);
-        Ok(Self { worker: Worker::new(FsBackend { session, spin: config.spin }, thread)? })
+        let session = Session::new(Tree::new(config.passthrough()?)?, config.window.clone());
+        let backend = FsBackend { session, spin: config.spin, is_watching: false };
+        let worker = Worker::new(backend, thread)?;
+        Ok(Self { worker, window: config.window })
     }
 }
 
@@ -158,6 +170,10 @@ impl VirtioDevice for FileSystem {
         read_config_bytes(&config, offset, data);
     }
 
+    fn shared_memory(&self) -> Option<Range<u64>> {
+        self.window.as_ref().map(|window| window.place())
+    }
+
     fn attach(&mut self, attachment: Attachment) -> io::Result<()> {
         self.worker.attach(attachment.kicks)
     }
@@ -174,10 +190,28 @@ impl VirtioDevice for FileSystem {
 struct FsBackend {
     session: Session,
     spin: Duration,
+    /// The host's notifications about mapped files are listened to.
+    is_watching: bool,
+}
+
+/// Event tag of those.
+const NOTIFICATIONS: u32 = HOST_EVENTS;
+
+impl FsBackend {
+    /// Listens to notifications from when there can be some.
+    fn watch(&mut self, operations: &mut EventOps) {
+        let Some(mappings) = self.session.mappings() else { return };
+        let Some(notifications) = mappings.notifications() else { return };
+        let events = Events::with_data(notifications, NOTIFICATIONS, EventSet::IN);
+        match operations.add(events) {
+            Ok(()) => self.is_watching = true,
+            Err(error) => log::error!("changes of mapped files cannot be watched: {error}"),
+        }
+    }
 }
 
 impl Backend for FsBackend {
-    fn kicked(&mut self, queue: usize, rings: &mut Rings, _operations: &mut EventOps) -> Turn {
+    fn kicked(&mut self, queue: usize, rings: &mut Rings, operations: &mut EventOps) -> Turn {
         let Some(ring) = rings.get(queue) else { return Turn::Done };
         let spin = if queue == REQUESTS { self.spin } else { Duration::ZERO };
         ring.disarm();
@@ -186,7 +220,11 @@ impl Backend for FsBackend {
                 if ring.spin(spin) {
                     continue;
                 }
-                return if ring.arm() { Turn::More } else { Turn::Done };
+                let turn = if ring.arm() { Turn::More } else { Turn::Done };
+                if !self.is_watching {
+                    self.watch(operations);
+                }
+                return turn;
             };
             let head = chain.head_index();
             match self.session.serve(&chain, ring.misbehaviour()) {
@@ -202,6 +240,12 @@ impl Backend for FsBackend {
         let urgent = self.kicked(HIGH_PRIORITY, rings, operations);
         let usual = self.kicked(REQUESTS, rings, operations);
         if urgent == Turn::More { urgent } else { usual }
+    }
+
+    fn host_event(&mut self, _tag: u32, _rings: &mut Rings, _operations: &mut EventOps) {
+        if let Some(mut mappings) = self.session.mappings() {
+            mappings.notified();
+        }
     }
 
     fn stopped(&mut self) {

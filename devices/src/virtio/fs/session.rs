@@ -6,17 +6,19 @@
 
 use std::io::{Read as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use fuse_backend_rs::abi::fuse_abi::{InHeader, OutHeader};
 use fuse_backend_rs::api::filesystem::FileSystem as _;
 use fuse_backend_rs::api::server::Server;
-use fuse_backend_rs::transport::{Reader, VirtioFsWriter};
+use fuse_backend_rs::transport::{FsCacheReqHandler, Reader, VirtioFsWriter};
 use vm_memory::ByteValued;
 
 use super::super::chain::{ChainError, with_reader, with_writer};
 use super::super::ring::Chain;
 use super::tree::Tree;
-use crate::core::{Fault, Misbehaviour};
+use super::window::{Mapper, Mappings};
+use crate::core::{Fault, FileWindow, Misbehaviour, lock};
 
 /// Bytes of a request's header.
 const IN_HEADER: usize = 40;
@@ -27,11 +29,13 @@ const OUT_HEADER: u32 = 16;
 pub(super) struct Session {
     server: Server<Tree>,
     tree: Tree,
+    mappings: Option<Arc<Mutex<Mappings>>>,
 }
 
 impl Session {
-    pub(super) fn new(tree: Tree) -> Self {
-        Self { server: Server::new(tree.clone()), tree }
+    pub(super) fn new(tree: Tree, window: Option<Arc<dyn FileWindow>>) -> Self {
+        let mappings = window.map(|window| Arc::new(Mutex::new(Mappings::new(window))));
+        Self { server: Server::new(tree.clone()), tree, mappings }
     }
 
     /// Forgets every inode and open file of the guest.
@@ -39,6 +43,14 @@ impl Session {
         if catch_unwind(AssertUnwindSafe(|| self.tree.destroy())).is_err() {
             log::error!("the file system could not be reset");
         }
+        if let Some(mappings) = &self.mappings {
+            lock(mappings).clear();
+        }
+    }
+
+    /// What is mapped for the guest, if anything can be.
+    pub(super) fn mappings(&self) -> Option<MutexGuard<'_, Mappings>> {
+        self.mappings.as_ref().map(|mappings| lock(mappings))
     }
 
     /// Serves one request; returns the length of the reply.
@@ -51,14 +63,31 @@ impl Session {
         match policy(header.opcode) {
             Policy::Refuse => return reply_error(chain, header.unique, libc::ENOSYS),
             Policy::Ignore => return Ok(0),
-            Policy::Serve | Policy::ServeWithoutReply => {}
+            Policy::NeedsWindow if self.mappings.is_none() => {
+                return reply_error(chain, header.unique, libc::ENOSYS);
+            }
+            Policy::Serve | Policy::ServeWithoutReply | Policy::NeedsWindow => {}
         }
         let reader =
             Reader::from_descriptor_chain(chain.memory(), chain.clone()).map_err(|_| ChainError::Outside)?;
         let writer = VirtioFsWriter::new(chain.memory(), chain.clone()).map_err(|_| ChainError::Outside)?;
         let room = u32::try_from(writer.available_bytes()).unwrap_or(u32::MAX);
-        let served =
-            catch_unwind(AssertUnwindSafe(|| self.server.handle_message(reader, writer.into(), None, None)));
+        let mut mapper = match header.opcode {
+            opcode::SETUP_MAPPING | opcode::REMOVE_MAPPING => {
+                let mappings = self.mappings.clone();
+                mappings.map(|mappings| Mapper { mappings, node: header.nodeid })
+            }
+            _ => None,
+        };
+        let mapper = mapper.as_mut().map(|mapper| mapper as &mut dyn FsCacheReqHandler);
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            self.server.handle_message(reader, writer.into(), mapper, None)
+        }));
+        if matches!(header.opcode, opcode::SET_ATTRIBUTES | opcode::WRITE | opcode::FALLOCATE)
+            && let Some(mut mappings) = self.mappings()
+        {
+            mappings.changed(header.nodeid);
+        }
         match served {
             Ok(Ok(length)) => {
                 // The server replies to this one without saying so.
@@ -84,6 +113,7 @@ impl Session {
 enum Policy {
     Serve,
     ServeWithoutReply,
+    NeedsWindow,
     Refuse,
     Ignore,
 }
@@ -92,12 +122,16 @@ enum Policy {
 mod opcode {
     pub const FIRST: u32 = 1;
     pub const FORGET: u32 = 2;
+    pub const SET_ATTRIBUTES: u32 = 4;
+    pub const WRITE: u32 = 16;
     pub const CREATE: u32 = 35;
     pub const INTERRUPT: u32 = 36;
     pub const DESTROY: u32 = 38;
     pub const BATCH_FORGET: u32 = 42;
     pub const FALLOCATE: u32 = 43;
     pub const LSEEK: u32 = 46;
+    pub const SETUP_MAPPING: u32 = 48;
+    pub const REMOVE_MAPPING: u32 = 49;
     /// Numbers in the range that name no operation.
     pub const UNUSED: [u32; 2] = [7, 19];
 }
@@ -109,7 +143,8 @@ fn policy(opcode: u32) -> Policy {
         opcode::INTERRUPT => Policy::Ignore,
         unused if opcode::UNUSED.contains(&unused) => Policy::Refuse,
         opcode::FIRST..=opcode::CREATE | opcode::DESTROY | opcode::FALLOCATE..=opcode::LSEEK => Policy::Serve,
-        // Needs of swap files, devices and direct mappings, and what is not an operation at all.
+        opcode::SETUP_MAPPING | opcode::REMOVE_MAPPING => Policy::NeedsWindow,
+        // Needs of swap files and devices, and what is not an operation at all.
         _ => Policy::Refuse,
     }
 }

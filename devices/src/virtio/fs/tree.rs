@@ -17,10 +17,12 @@ use std::time::Duration;
 use fuse_backend_rs::abi::fuse_abi::{
     CreateIn, FsOptions, OpenOptions, ROOT_ID, SetattrValid, stat64, statvfs64,
 };
+use fuse_backend_rs::abi::virtio_fs::RemovemappingOne;
 use fuse_backend_rs::api::filesystem::{
     Context, DirEntry, Entry, FileSystem, GetxattrReply, ListxattrReply, ZeroCopyReader, ZeroCopyWriter,
 };
 use fuse_backend_rs::passthrough::{Config, PassthroughFs};
+use fuse_backend_rs::transport::FsCacheReqHandler;
 
 use super::inode_numbers::InodeNumbers;
 
@@ -223,6 +225,30 @@ impl FileSystem for Tree {
 
     fn listxattr(&self, context: &Context, inode: u64, size: u32) -> io::Result<ListxattrReply> {
         self.files().listxattr(context, inode, size.min(LARGEST_ATTRIBUTE))
+    }
+
+    fn setupmapping(
+        &self,
+        context: &Context,
+        inode: u64,
+        handle: u64,
+        file_offset: u64,
+        length: u64,
+        flags: u64,
+        window_offset: u64,
+        window: &mut dyn FsCacheReqHandler,
+    ) -> io::Result<()> {
+        self.files().setupmapping(context, inode, handle, file_offset, length, flags, window_offset, window)
+    }
+
+    fn removemapping(
+        &self,
+        context: &Context,
+        inode: u64,
+        requests: Vec<RemovemappingOne>,
+        window: &mut dyn FsCacheReqHandler,
+    ) -> io::Result<()> {
+        self.files().removemapping(context, inode, requests, window)
     }
 
     pass_entry! {

@@ -19,6 +19,7 @@ const TYPE_NOTIFY: u8 = 2;
 const TYPE_ISR: u8 = 3;
 const TYPE_DEVICE: u8 = 4;
 const TYPE_PCI_CONFIG: u8 = 5;
+const TYPE_SHARED_MEMORY: u8 = 8;
 
 /// Offsets, within the PCI configuration access capability, of what the driver writes there.
 pub mod window {
@@ -41,11 +42,15 @@ pub struct Capabilities {
     pub window: usize,
 }
 
-/// Adds the transport's capabilities for a device with `queues` queues.
+/// Adds the transport's capabilities for a device with `queues` queues and so many bytes of shared memory.
 ///
 /// # Errors
 /// Configuration space is full; cannot happen in a space without other capabilities.
-pub fn add(space: &mut ConfigSpace, queues: u16) -> Result<Capabilities, CapabilityError> {
+pub fn add(
+    space: &mut ConfigSpace,
+    queues: u16,
+    shared_memory: Option<u64>,
+) -> Result<Capabilities, CapabilityError> {
     let multiplier = layout::NOTIFY_MULTIPLIER.to_le_bytes();
     let doorbells = u64::from(queues) * u64::from(layout::NOTIFY_MULTIPLIER);
     let structures: [(u8, u64, u64, &[u8]); 4] = [
@@ -64,6 +69,9 @@ pub fn add(space: &mut ConfigSpace, queues: u16) -> Result<Capabilities, Capabil
     writable[window::OFFSET - 2..].fill(0xff);
     let body = body(TYPE_PCI_CONFIG, 0, 0, &[0; 4])?;
     let window = space.add_capability(VENDOR_SPECIFIC, &body, &writable)?;
+    if let Some(length) = shared_memory {
+        space.add_capability(VENDOR_SPECIFIC, &shared_memory_body(length)?, &[])?;
+    }
     Ok(Capabilities { msix, window })
 }
 
@@ -75,6 +83,16 @@ fn body(kind: u8, offset: u64, length: u64, extra: &[u8]) -> Result<Vec<u8>, Cap
     bytes.extend(word(length)?);
     bytes.extend(extra);
     bytes[0] = u8::try_from(bytes.len() + 2).map_err(|_| CapabilityError)?;
+    Ok(bytes)
+}
+
+/// Region 0, the whole of its BAR: `virtio_pci_cap64`, whose offset and length are 64 bits wide.
+fn shared_memory_body(length: u64) -> Result<Vec<u8>, CapabilityError> {
+    let [l0, l1, l2, l3, high @ ..] = length.to_le_bytes();
+    let mut bytes = body(TYPE_SHARED_MEMORY, 0, 0, &[0; 8])?;
+    bytes[2] = u8::try_from(layout::SHARED_MEMORY_BAR).map_err(|_| CapabilityError)?;
+    bytes[10..14].copy_from_slice(&[l0, l1, l2, l3]);
+    bytes[18..22].copy_from_slice(&high);
     Ok(bytes)
 }
 

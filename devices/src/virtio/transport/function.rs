@@ -76,7 +76,13 @@ impl VirtioPciFunction {
         let base = allocate(layout::BAR_SIZE)?;
         let mut space = ConfigSpace::new(&identity(device.device_type()));
         space = space.with_memory_bar(layout::BAR, layout::BAR_SIZE, base);
-        let capabilities = capabilities::add(&mut space, queues).map_err(|_| PciError::TooLarge)?;
+        let shared = device.shared_memory();
+        let shared_length = shared.as_ref().map(|shared| shared.end - shared.start);
+        if let (Some(shared), Some(length)) = (shared, shared_length) {
+            space = space.with_memory_bar(layout::SHARED_MEMORY_BAR, length, shared.start);
+        }
+        let capabilities =
+            capabilities::add(&mut space, queues, shared_length).map_err(|_| PciError::TooLarge)?;
         let (bells, events) = doorbells::bells(queues)?;
         let doorbells = Doorbells::new(Arc::clone(&services.kicks), &events, base);
         let interrupt = VirtioInterrupt::new(Arc::clone(&services.msi), queues);

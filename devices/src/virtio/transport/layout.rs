@@ -22,7 +22,9 @@
 
 /// The BAR that holds everything.
 pub const BAR: usize = 0;
-/// Its size in bytes.
+/// The BAR of the memory that some devices share with the driver; it does not move.
+pub const SHARED_MEMORY_BAR: usize = 2;
+/// Size of the BAR with the registers, in bytes.
 pub const BAR_SIZE: u64 = 0x8000;
 
 /// Common configuration.
