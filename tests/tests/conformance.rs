@@ -129,9 +129,11 @@ mod memory {
         heap_dynamic: "heap" Dynamic [];
         taken_from_other_threads: "thread_memory" Static [];
         mapping: "mapping" Static [];
+        system_calls_at_the_edge_of_memory: "memory_edges" Static [].files(Files::Ram);
         sparse_memory: "sparse_memory" Static [];
         mapped_files_in_a_volume: "mapped_files" Static [].files(Files::Volume);
         mapped_files_in_ram: "mapped_files" Dynamic [].files(Files::Ram);
+        files_that_become_shorter_in_a_volume: "vanishing" Static [].files(Files::Volume);
         files_and_their_mappings_at_once_in_a_volume: "file_races" Static [].files(Files::Volume);
         files_and_their_mappings_at_once_in_ram: "file_races" Static [].files(Files::Ram);
         program_break: "program_break" Static [];

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use septum_tests::{Link, Place, Septum, needs_partitions};
+use septum_tests::{Input, Invocation, Link, Place, Running, Septum, needs_partitions};
 
 #[test]
 fn private_places_of_the_host_are_not_there() {
@@ -160,4 +160,33 @@ fn the_named_accounts_of_the_host_are_known() {
     let native = septum_tests::Invocation::new("/usr/bin/id").arguments(["-un"]).run();
     let output = place.septum_tool("id").argument("-un").output();
     output.expect_code(0).expect_stdout(&native.stdout_text());
+}
+
+#[test]
+fn a_mapped_file_that_the_host_cuts_is_sigbus_and_nobody_else_notices() {
+    needs_partitions!();
+    let place = Place::new();
+    let directory = place.directory("shared");
+    let program = directory.join("vanishing");
+    fs::copy(place.guest("vanishing", Link::Static), &program).expect("a program");
+    let cut_as_asked = |mut running: Running| {
+        for (asked, length) in [(24 << 20) / 2 - 8192 + 10, 24 << 20].into_iter().cycle().take(4).enumerate()
+        {
+            running.wait_for_stdout(&format!("{}: length {length}, please\n", asked + 1));
+            let file = fs::OpenOptions::new()
+                .write(true)
+                .open(directory.join("vanishing.data"))
+                .expect("the program's file");
+            file.set_len(length).expect("a file of another length");
+            running.write(b"done\n");
+        }
+        let output = running.wait();
+        output.expect_code(0).stdout_text()
+    };
+    let native = Invocation::new(&program).argument("asking").directory(&directory).stdin(Input::Held);
+    let native = cut_as_asked(native.spawn());
+    assert_eq!(native.matches("SIGBUS there").count(), 5, "{native}");
+    let run = Septum::run("./vanishing").argument("asking").directory(&directory).stdin(Input::Held);
+    let run = run.volume(&directory, &directory).flag("--verbose");
+    assert_eq!(cut_as_asked(run.spawn()), native);
 }

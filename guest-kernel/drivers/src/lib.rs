@@ -23,7 +23,7 @@ pub mod platform;
 mod testing;
 pub mod virtio;
 
-use crate::pci::Function;
+use crate::pci::{Function, Place};
 use crate::virtio::balloon::Balloon;
 use crate::virtio::console::Console;
 use crate::virtio::entropy::Entropy;
@@ -79,7 +79,9 @@ pub fn discover(
                 Console::start(&transport).map(|console| devices.console = Some(Arc::new(console)))
             }
             Ok(device_type::FILE_SYSTEM) => {
-                FuseFileSystem::start(&transport).map(|host| devices.file_system = Some(Arc::new(host)))
+                let place = Place { ecam_base, device: ready.number };
+                FuseFileSystem::start(&transport, Some(place))
+                    .map(|host| devices.file_system = Some(Arc::new(host)))
             }
             _ => Ok(()),
         };

@@ -30,6 +30,23 @@ pub struct Function {
     pub device: u16,
 }
 
+/// Where a function is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// The ECAM of its bus.
+    pub ecam_base: u64,
+    /// N of 00:N.0.
+    pub device: u32,
+}
+
+impl Place {
+    /// The function, if it is there.
+    #[must_use]
+    pub fn function(self) -> Option<Function> {
+        functions(self.ecam_base, 1_u32.checked_shl(self.device)?).next()
+    }
+}
+
 /// An entry of the capability list.
 #[derive(Clone, Copy, Debug)]
 pub struct Capability {

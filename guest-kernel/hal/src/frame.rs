@@ -7,7 +7,8 @@
 //!
 //! * [`pool`]: which frames are free, and which of those are zero;
 //! * [`memory`]: their contents and reference counts;
-//! * [`large`]: 512 frames that are mapped as one page.
+//! * [`large`]: 512 frames that are mapped as one page;
+//! * [`window`]: frames that are no RAM, but files of the host.
 //!
 //! Never-used frames are zero because the host made them so: nobody clears them. A frame that comes back is
 //! cleared only if someone asks for a zeroed one and there is no other. Reference counts of never-used frames are never touched, so
@@ -19,6 +20,7 @@
 pub mod large;
 mod memory;
 mod pool;
+pub mod window;
 
 use crate::address::PhysAddr;
 use crate::sync::Mutex;
@@ -228,6 +230,12 @@ impl Frame {
         memory::count(self.0).load(Ordering::Acquire) == 1
     }
 
+    /// Whether it is a part of a file of the host: devices cannot reach it.
+    #[must_use]
+    pub fn is_in_window(&self) -> bool {
+        window::contains(self.0)
+    }
+
     /// Whether there are exactly `count` references.
     #[must_use]
     pub fn is_held_by(&self, count: u32) -> bool {
@@ -281,6 +289,16 @@ impl Frame {
         memory::fill(self.0, offset, len.min(PAGE_SIZE - offset), 0);
     }
 
+    /// Copies the whole of `other`; false if that is a part of a file which is not there any more.
+    #[must_use]
+    pub fn try_copy_from(&self, other: &Self) -> bool {
+        if other.is_in_window() {
+            return crate::user_copy::copy_frame(self, other);
+        }
+        self.copy_from(other);
+        true
+    }
+
     /// Copies the whole of `other`.
     pub fn copy_from(&self, other: &Self) {
         memory::copy(self.0, other.0);
@@ -296,6 +314,7 @@ impl Clone for Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
+        // A frame of the window never gets there: its unit has a reference too.
         if memory::count(self.0).fetch_sub(1, Ordering::AcqRel) == 1 {
             POOL.lock().give(self.0, false);
         }

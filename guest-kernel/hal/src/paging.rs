@@ -32,6 +32,8 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const PAGE: u64 = PAGE_SIZE as u64;
 /// An entry that leads to a table.
 const TABLE: u64 = PRESENT | WRITABLE | USER | ACCESSED;
+/// What every entry of the kernel's half has.
+const TABLE_OF_KERNEL: u64 = PRESENT | WRITABLE | ACCESSED;
 /// Where the levels' indices begin, top level first.
 const SHIFTS: [u32; 4] = [39, 30, 21, 12];
 
@@ -151,6 +153,26 @@ enum Visit {
 /// Makes this CPU forget every translation.
 pub(crate) fn forget_all() {
     arch::flush_all();
+}
+
+/// Maps the 2 MiB at `address`, which are no RAM, into the direct map of all programs; nothing happens if they are there already.
+pub(crate) fn show_in_direct_map(address: PhysAddr) -> Result<(), OutOfMemory> {
+    let Some((root, bits)) = arch::direct_map() else { return Ok(()) };
+    let virtual_address = septum_abi::layout::DIRECT_MAP + address.0;
+    let mut table = root;
+    for level in 0..2 {
+        let entry = PageTable::entry(table, PageTable::index(virtual_address, level));
+        let mut value = entry.load(Ordering::Relaxed);
+        if value & PRESENT == 0 {
+            let table_bits = (bits & !NO_EXECUTE) | TABLE_OF_KERNEL;
+            value = Frame::for_kernel().ok_or(OutOfMemory)?.into_address().0 | table_bits;
+            entry.store(value, Ordering::Release);
+        }
+        table = PhysAddr(value & ADDRESS);
+    }
+    let entry = PageTable::entry(table, PageTable::index(virtual_address, 2));
+    entry.store(address.0 | bits | TABLE_OF_KERNEL | DIRTY | LARGE, Ordering::Release);
+    Ok(())
 }
 
 /// The page tables of one program.
@@ -541,6 +563,12 @@ mod arch {
         }
     }
 
+    /// The root of the tables that the kernel's half is shared from, and the rights of the direct map.
+    pub fn direct_map() -> Option<(PhysAddr, u64)> {
+        let bits = if single::is_single() { super::USER } else { super::NO_EXECUTE };
+        Some((PhysAddr(BOOT_PAGE_TABLES), bits))
+    }
+
     pub fn activate(root: &Frame) {
         if local::current().root.load(Ordering::Relaxed) != root.address().0 {
             load(root.clone().into_address().0);
@@ -589,6 +617,9 @@ pub(crate) mod arch {
     std::thread_local!(pub static ACTIVE: Cell<u64> = const { Cell::new(0) });
 
     pub fn copy_upper_half(_root: &Frame) {}
+    pub fn direct_map() -> Option<(PhysAddr, u64)> {
+        None
+    }
     pub fn activate(root: &Frame) {
         ACTIVE.set(root.address().0);
     }

@@ -6,7 +6,7 @@
 use crate::address::UserAddr;
 use crate::frame::Frame;
 use crate::user::CopyFault;
-use septum_abi::layout::USER_END;
+use septum_abi::layout::{PAGE_SIZE, USER_END};
 
 /// Copies `bytes` to the program's `address`.
 pub fn copy_to_user(address: UserAddr, bytes: &[u8]) -> Result<(), CopyFault> {
@@ -38,6 +38,12 @@ pub fn copy_frame_from_user(
 ) -> Result<(), CopyFault> {
     let (to, len) = frame.span(offset, len);
     transfer(address, len, |user, len| imp::from_user_to(user, to, len))
+}
+
+/// Copies a whole frame of the window, which may fault as a program's page may.
+pub(crate) fn copy_frame(to: &Frame, from: &Frame) -> bool {
+    let ((to, _), (from, len)) = (to.span(0, PAGE_SIZE), from.span(0, PAGE_SIZE));
+    imp::between_frames(to, from, len) == 0
 }
 
 /// Clips to the program's half, so that the instruction itself can only touch what is the program's.
@@ -79,9 +85,17 @@ mod imp {
         "rep movsb",
         "3: xor eax, eax",
         "ret",
+        // A word may begin on a page that is there, and end on one that is not: up to that page by bytes, so that what is
+        // missing begins with it.
         "septum_user_copy_words_failed:",
         "lea rax, [rcx * 8 + rdx]",
-        "ret",
+        "mov rcx, rdi",
+        "or rcx, rsi",
+        "test cl, 7",
+        "jz 4f",
+        "mov rcx, rax",
+        "jmp septum_user_copy_bytes",
+        "4: ret",
         "septum_user_copy_bytes_failed:",
         "mov rax, rcx",
         "ret",
@@ -95,6 +109,11 @@ mod imp {
         // SAFETY: 1. the caller clipped the destination to the program's half, where no Rust object lives; 2. a fault there
         // is caught; 3. the source is `len` bytes of a live slice or frame.
         unsafe { septum_user_copy(user as *mut u8, from, len) }
+    }
+
+    pub fn between_frames(to: *mut u8, from: *const u8, len: usize) -> usize {
+        // SAFETY: 1. both are whole frames in the direct map, which no reference covers; 2. a fault there is caught.
+        unsafe { septum_user_copy(to, from, len) }
     }
 
     pub fn from_user_to(user: u64, to: *mut u8, len: usize) -> usize {
@@ -131,6 +150,12 @@ mod imp {
             table = entry & 0x000f_ffff_ffff_f000;
         }
         Some(frame::memory_at(PhysAddr(table), usize::try_from(address).ok()? % PAGE_SIZE))
+    }
+
+    pub fn between_frames(to: *mut u8, from: *const u8, len: usize) -> usize {
+        // SAFETY: both are whole frames, which no reference covers.
+        unsafe { core::ptr::copy(from, to, len) };
+        0
     }
 
     pub fn to_user_from(user: u64, from: *const u8, len: usize) -> usize {

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 use septum_abi::linux::Errno;
 use septum_guest_hal::frame::Frame;
+use septum_guest_hal::frame::large::LargeFrame;
 
 /// A shared inode.
 pub type InodeRef = Arc<dyn Inode>;
@@ -378,6 +379,18 @@ pub trait File: Send + Sync {
     /// The frame that [`page`](Self::page) would give, if that can be told at once. Called with the lock of an address space held.
     fn cached_page(&self, index: u64) -> Option<Frame> {
         let _ = index;
+        None
+    }
+
+    /// The 512 frames that begin with page `first`, if they can be mapped as one and none of them lies beyond the end. Called with the
+    /// lock of an address space held.
+    fn large_page(&self, first: u64) -> Option<LargeFrame> {
+        let _ = first;
+        None
+    }
+
+    /// Of a file whose frames are the host's own, which get lost when it becomes shorter: looks how many pages it has now.
+    fn pages_now(&self) -> Option<u64> {
         None
     }
 

@@ -111,6 +111,20 @@ impl<'a> UserBuffer<'a> {
         if done == 0 { result.map(|()| 0) } else { Ok(done) }
     }
 
+    /// [`pin_pages`](Self::pin_pages), or `None` if the first of them cannot be pinned.
+    fn pin_reachable(
+        &mut self,
+        max: usize,
+        pieces: &mut Vec<Pinned>,
+        access: Access,
+    ) -> Option<Result<usize, Errno>> {
+        match self.pin_pages(max, pieces, access) {
+            Ok(0) if max.min(self.len) > 0 => None,
+            pinned => Some(pinned),
+        }
+    }
+
+    /// Stops before pages that no device can reach.
     fn pin_pages(&mut self, max: usize, pieces: &mut Vec<Pinned>, access: Access) -> Result<usize, Errno> {
         let max = max.min(self.len);
         let mut space = self.space.lock();
@@ -126,6 +140,9 @@ impl<'a> UserBuffer<'a> {
                 }
                 continue;
             };
+            if frame.is_in_window() {
+                break;
+            }
             let offset = at.page_offset();
             let len = (PAGE_SIZE - offset).min(max - done);
             pieces.push(Pinned { frame, offset, len });
@@ -192,7 +209,7 @@ impl Destination for UserBuffer<'_> {
     }
 
     fn pin(&mut self, max: usize, pieces: &mut Vec<Pinned>) -> Option<Result<usize, Errno>> {
-        Some(self.pin_pages(max, pieces, Access::Write))
+        self.pin_reachable(max, pieces, Access::Write)
     }
 
     fn advance(&mut self, len: usize) {
@@ -230,7 +247,7 @@ impl Source for UserBuffer<'_> {
     }
 
     fn pin(&mut self, max: usize, pieces: &mut Vec<Pinned>) -> Option<Result<usize, Errno>> {
-        Some(self.pin_pages(max, pieces, Access::Read))
+        self.pin_reachable(max, pieces, Access::Read)
     }
 
     fn advance(&mut self, len: usize) {

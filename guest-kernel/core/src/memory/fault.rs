@@ -27,6 +27,8 @@ use septum_guest_hal::sync::{Mutex, MutexGuard};
 const ANONYMOUS_AROUND: [u64; 3] = [16, 64, 512];
 /// Pages of a file, already in the page cache, that one access maps.
 const FILE_AROUND: usize = 64;
+/// Pages of 2 MiB of a file that one access maps.
+const LARGE_AROUND: u64 = 16;
 /// Pages of a file's private mapping that one store copies where a fault is dear.
 const COPY_AROUND: u64 = 16;
 
@@ -73,6 +75,8 @@ fn faults_are_dear() -> bool {
 pub struct Wanted {
     file: Arc<dyn File>,
     index: u64,
+    /// It is mapped, and was not there nevertheless: the file may have become shorter.
+    is_suspect: bool,
 }
 
 /// A page that its file has brought.
@@ -84,6 +88,9 @@ pub struct Provided {
 impl Wanted {
     /// Has the file bring it. Without the lock of any address space.
     fn bring(self) -> Result<Provided, Fault> {
+        if self.is_suspect && self.file.pages_now().is_some_and(|pages| self.index >= pages) {
+            return Err(Fault::BeyondFile);
+        }
         match self.file.page(self.index) {
             Ok(Some(frame)) => Ok(Provided { wanted: self, frame }),
             Err(Errno::ENOMEM) => Err(Fault::OutOfMemory),
@@ -97,6 +104,12 @@ impl Provided {
     fn take(self, file: &Arc<dyn File>, index: u64) -> Option<Frame> {
         (Arc::ptr_eq(&self.wanted.file, file) && self.wanted.index == index).then_some(self.frame)
     }
+}
+
+/// A copy for a private mapping. A page of a file that became shorter cannot be copied.
+fn copy_of(frame: &Frame) -> Result<Frame, Fault> {
+    let copy = Frame::uninit().ok_or(Fault::OutOfMemory)?;
+    if copy.try_copy_from(frame) { Ok(copy) } else { Err(Fault::BeyondFile) }
 }
 
 /// Makes the page at `address` present with the right to do `access`.
@@ -147,6 +160,16 @@ impl AddressSpace {
         }
         let area = area.clone();
         if let Some((frame, rights)) = self.table.query(user) {
+            let is_enough = rights.read && (access != Access::Write || rights.write);
+            if is_enough
+                && frame.is_in_window()
+                && let Backing::File { file, .. } = &area.backing
+            {
+                let index = area.page_index(user.page().get());
+                let is_looked_at = provided.and_then(|provided| provided.take(file, index)).is_some();
+                let wanted = Wanted { file: Arc::clone(file), index, is_suspect: true };
+                return Ok(if is_looked_at { None } else { Some(wanted) });
+            }
             return self.upgrade(&area, user, frame, rights, access).map(|()| None);
         }
         match &area.backing {
@@ -206,9 +229,7 @@ impl AddressSpace {
         if area.is_shared() || frame.is_held_by(2) {
             return self.set(user, frame, wanted);
         }
-        let copy = Frame::uninit().ok_or(Fault::OutOfMemory)?;
-        copy.copy_from(&frame);
-        self.set(user, copy, wanted)?;
+        self.set(user, copy_of(&frame)?, wanted)?;
         self.copy_around(area, user);
         Ok(())
     }
@@ -287,12 +308,31 @@ impl AddressSpace {
             if present.write || !present.read || frame.is_held_by(2) {
                 continue;
             }
-            let Some(copy) = Frame::uninit() else { return };
-            copy.copy_from(&frame);
+            let Ok(copy) = copy_of(&frame) else { return };
             if self.set(address, copy, rights).is_err() {
                 return;
             }
         }
+    }
+
+    /// Maps 2 MiB of a file at once, and more of them that follow, where the file has them in such pieces.
+    fn fault_large_of_file(&mut self, area: &Area, file: &Arc<dyn File>, user: UserAddr) -> bool {
+        let rights = area.protection.rights();
+        let rights = Rights { write: rights.write && area.is_shared(), ..rights };
+        let first = user.get() & !(LARGE_PAGE - 1);
+        for step in 0..LARGE_AROUND {
+            let start = first + step * LARGE_PAGE;
+            let is_within = start >= area.start && start + LARGE_PAGE <= area.end;
+            let piece = || {
+                let address = UserAddr::new(start).filter(|_| self.table.has_room_for_large(start))?;
+                Some((address, file.large_page(area.page_index(start))?))
+            };
+            let Some((address, frame)) = (if is_within { piece() } else { None }) else { return step > 0 };
+            if self.table.map_large(address, frame, rights).is_err() {
+                return step > 0;
+            }
+        }
+        true
     }
 
     fn fault_file(
@@ -305,18 +345,19 @@ impl AddressSpace {
     ) -> Result<Option<Wanted>, Fault> {
         let start = user.page();
         let index = area.page_index(start.get());
+        if (is_shared || access != Access::Write) && self.fault_large_of_file(area, file, user) {
+            return Ok(None);
+        }
         let provided = provided.and_then(|provided| provided.take(file, index));
         let Some(frame) = provided.or_else(|| file.cached_page(index)) else {
-            return Ok(Some(Wanted { file: Arc::clone(file), index }));
+            return Ok(Some(Wanted { file: Arc::clone(file), index, is_suspect: false }));
         };
         let rights = area.protection.rights();
         if is_shared {
             return self.set(user, frame, rights).map(|()| None);
         }
         if access == Access::Write {
-            let copy = Frame::uninit().ok_or(Fault::OutOfMemory)?;
-            copy.copy_from(&frame);
-            return self.set(user, copy, rights).map(|()| None);
+            return self.set(user, copy_of(&frame)?, rights).map(|()| None);
         }
         // Pages around it that are in the page cache anyway come along, as far as the area and the window go.
         let window = FILE_AROUND as u64 * PAGE;

@@ -3,7 +3,7 @@
 //! * [`area`]: what is mapped where, as the program asked for it;
 //! * [`space`]: the areas and the page table; mapping, unmapping, protecting, moving;
 //! * [`remap`]: mappings that move; [`discard`]: contents that are given up;
-//! * [`fault`]: making a page present when it is touched;
+//! * [`fault`]: making a page present when it is touched; [`lost`]: pages whose file became shorter;
 //! * [`buffer`]: the program's memory as the source or destination of a file operation.
 //!
 //! Nothing is mapped into the page table before it is touched. A page of a private mapping of a file is the page
@@ -29,6 +29,7 @@ pub mod buffer;
 pub mod discard;
 pub mod fault;
 pub mod layout;
+pub mod lost;
 pub mod remap;
 pub mod shared;
 pub mod space;

@@ -95,8 +95,12 @@ impl AddressSpace {
     ) -> Result<u64, Errno> {
         let len = page_up(len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
         // Where a large page fits in, it begins at its own boundary.
-        let align =
-            if len >= 2 * LARGE_PAGE && matches!(backing, Backing::Anonymous) { Some(0) } else { None };
+        let align = match &backing {
+            Backing::Anonymous => Some(0),
+            Backing::File { offset, .. } => Some(offset & (LARGE_PAGE - 1)),
+            Backing::Shared { .. } | Backing::Kernel => None,
+        };
+        let align = align.filter(|_| len >= 2 * LARGE_PAGE);
         let start = self.place(place, len, align)?;
         let end = start + len;
         if let Place::Fixed(_) = place {
@@ -235,12 +239,10 @@ impl AddressSpace {
         self.write_back(start, end);
         self.split(start);
         self.split(end);
+        // A file that only its mapping keeps goes after its pages are unmapped.
         let gone: Vec<u64> = self.areas.range(start..end).map(|(key, _)| *key).collect();
-        for key in gone {
-            if let Some(area) = self.areas.remove(&key) {
-                self.size -= area.end - area.start;
-            }
-        }
+        let gone: Vec<Area> = gone.into_iter().filter_map(|key| self.areas.remove(&key)).collect();
+        self.size -= gone.iter().map(|area| area.end - area.start).sum::<u64>();
         if start <= self.floor {
             self.floor = self.floor.max(end.min(self.layout.mappings_top));
             if let Some((_, next)) = self.areas.range(self.floor..).next() {
@@ -249,6 +251,7 @@ impl AddressSpace {
         }
         self.table.unmap(start, end, &mut flush);
         flush.now();
+        drop(gone);
         Ok(())
     }
 

@@ -5,10 +5,12 @@ use super::task::Task;
 use super::{End, Process, vcpus};
 use crate::memory::area::Label;
 use crate::memory::fault::{self, Access, Fault};
+use crate::memory::lost;
 use crate::syscall;
 use crate::syscall::futex::robust;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
+use septum_abi::layout::LOST_PAGE;
 use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::float::FloatState;
 use septum_guest_hal::user::{Event, Program, Registers};
@@ -123,6 +125,7 @@ impl Thread {
             park::leave_program();
             match event {
                 Event::SystemCall => restart = self.system_call(),
+                Event::PageFault { address: LOST_PAGE, .. } => lost::unmap(&self.process.space),
                 Event::PageFault { address, write, execute, .. } => {
                     let access = match (write, execute) {
                         (true, _) => Access::Write,

@@ -48,6 +48,7 @@ mod capability {
     pub const MSIX: u8 = 0x11;
     pub const COMMON: u8 = 1;
     pub const NOTIFY: u8 = 2;
+    pub const SHARED_MEMORY: u8 = 8;
 }
 
 /// Common configuration, section 4.1.4.3.
@@ -191,6 +192,9 @@ impl Probed {
                 (capability::MSIX, _) => msix = Some(capability),
                 _ => {}
             }
+            if common.is_some() && notify.is_some() && msix.is_some() {
+                break;
+            }
         }
         let common = common.and_then(|address| Registers::map(address, common::SIZE));
         let (notify, notify_multiplier) = notify.ok_or(TransportError::Structure)?;
@@ -268,6 +272,30 @@ impl Probed {
         let all = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK | status::DRIVER_OK;
         self.common.write_u8(common::DEVICE_STATUS, all);
     }
+}
+
+/// Memory that a device shares with the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedMemory {
+    /// Where it begins.
+    pub start: PhysAddr,
+    /// Its bytes.
+    pub len: u64,
+}
+
+/// Shared memory region 0 of a device (section 4.1.4.7), if it has one.
+#[must_use]
+pub fn shared_memory(function: &Function) -> Option<SharedMemory> {
+    let found = function.capabilities().find(|capability| {
+        let [_, kind] = capability.extra.to_le_bytes();
+        (capability.id, kind) == (capability::VENDOR_SPECIFIC, capability::SHARED_MEMORY)
+    })?;
+    let word = |offset: usize| u64::from(function.read(found.offset + offset));
+    // BAR, id | offset | length | upper half of the offset | of the length
+    let place = function.read(found.offset + 4).to_le_bytes();
+    let [bar, 0, ..] = place else { return None };
+    let start = function.bar(usize::from(bar))?.0.checked_add(word(16) << 32 | word(8))?;
+    Some(SharedMemory { start: PhysAddr(start), len: word(20) << 32 | word(12) })
 }
 
 /// Sends vector 0 to `line` and turns MSI-X on.

@@ -31,6 +31,11 @@ impl LargeFrame {
         Some(Self(first))
     }
 
+    /// The window's 512 frames from `first` on, whose references were counted.
+    pub(super) fn of_window(first: u64) -> Self {
+        Self(first)
+    }
+
     /// Gives the references up to whoever keeps the address (a page-table entry).
     #[must_use]
     pub fn into_address(self) -> PhysAddr {

@@ -1,12 +1,16 @@
 //! Physical memory itself: contents and reference counts of frames.
 
-use super::POOL;
 use super::pool::{BLOCK, Block, Pool};
+use super::{POOL, window};
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
-use septum_abi::layout::{PAGE_SHIFT, PAGE_SIZE};
+use septum_abi::layout::{FILE_WINDOW, PAGE_SHIFT, PAGE_SIZE};
 
 /// Reference counts, indexed by frame number.
 static COUNTS: AtomicPtr<AtomicU32> = AtomicPtr::new(core::ptr::null_mut());
+/// First frame number of the window, above all RAM.
+const WINDOW: u64 = FILE_WINDOW.start >> PAGE_SHIFT;
+/// The count of a frame that cannot be: never freed.
+static NOBODY: AtomicU32 = AtomicU32::new(u32::MAX / 2);
 /// One past the last frame number.
 static END: AtomicU64 = AtomicU64::new(0);
 
@@ -75,10 +79,13 @@ pub fn init(free_start: u64, ranges: &[septum_abi::boot::MemoryRange]) {
 }
 
 pub fn is_counted(number: u64) -> bool {
-    number != 0 && number < END.load(Ordering::Relaxed)
+    number != 0 && (number < END.load(Ordering::Relaxed) || window::count(number).is_some())
 }
 
 pub fn count(number: u64) -> &'static AtomicU32 {
+    if number >= WINDOW {
+        return window::count(number).unwrap_or(&NOBODY);
+    }
     let counts = COUNTS.load(Ordering::Relaxed);
     // SAFETY: 1. the array has an entry for every frame number below the pool's end, and `number` comes
     // from the pool; 2. it lives for ever; 3. it is only ever used as atomics.

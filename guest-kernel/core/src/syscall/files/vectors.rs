@@ -101,15 +101,17 @@ impl<'a, C: FileContext> Vectors<'a, C> {
             if wanted == 0 {
                 continue;
             }
-            match pin(address, wanted)? {
-                Ok(pinned) => {
+            match pin(address, wanted) {
+                None if total == 0 => return None,
+                None => break,
+                Some(Ok(pinned)) => {
                     total += pinned;
                     if pinned < wanted {
                         break;
                     }
                 }
-                Err(_) if total > 0 => break,
-                Err(errno) => return Some(Err(errno)),
+                Some(Err(_)) if total > 0 => break,
+                Some(Err(errno)) => return Some(Err(errno)),
             }
         }
         Some(Ok(total))

@@ -25,6 +25,7 @@ use septum_guest_core::fs::inode::{Access, File};
 use septum_guest_core::io::{Destination, Pinned, Source};
 use septum_guest_hal::address::to_usize;
 use septum_guest_hal::frame::Frame;
+use septum_guest_hal::frame::large::LargeFrame;
 use septum_guest_hal::sync::Mutex;
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -224,7 +225,9 @@ impl File for RegularFile {
         if want == 0 && (has_newer || self.node.tree.is_immutable()) {
             return Ok(0);
         }
-        if has_newer || (want > 0 && want < DIRECT) {
+        // Of a file in the window nothing is cached but what did not fit there.
+        let is_cacheable = !self.node.manner.is_windowed();
+        if has_newer || (is_cacheable && want > 0 && want < DIRECT) {
             return self.read_cached(offset, want, size, to);
         }
         self.read_past_cache(offset, want.max(1), to)
@@ -253,7 +256,23 @@ impl File for RegularFile {
         if let Some(frame) = self.cached_page(index) {
             return Ok(Some(frame));
         }
-        let size = self.node.attributes()?.size();
+        let mut size = self.node.attributes()?.size();
+        if index >= size.div_ceil(PAGE) && !self.node.tree.is_immutable() {
+            // It may have grown since the host told; what is here is no reason for a signal.
+            self.node.expire();
+            size = self.node.attributes()?.size();
+        }
+        if index >= size.div_ceil(PAGE) {
+            return Ok(None);
+        }
+        if self.node.map_in_window_for_sure(index, size, self.access.write)?
+            && let Some(frame) = self.node.window_frame(index, self.access.write)
+        {
+            return Ok(Some(frame));
+        }
+        if self.access.write {
+            self.node.is_mapped_writable.store(true, Ordering::Relaxed);
+        }
         if self.handle.allows(READ) {
             return self.node.page_frame(&self.handle, index, Ahead::Around, size);
         }
@@ -261,17 +280,48 @@ impl File for RegularFile {
     }
 
     fn cached_page(&self, index: u64) -> Option<Frame> {
-        if self.access.write {
+        if self.node.manner.is_windowed() {
+            let is_within = index < self.node.last_size().div_ceil(PAGE);
+            return if is_within { self.node.window_frame(index, self.access.write) } else { None };
+        }
+        // Before it is decided how the file is mapped, nothing can be told at once.
+        let frame = if self.node.manner.is_cached() { self.node.cached_page(index) } else { None };
+        if frame.is_some() && self.access.write {
             self.node.is_mapped_writable.store(true, Ordering::Relaxed);
         }
-        self.node.cached_page(index)
+        frame
     }
 
     fn cached_pages(&self, first: u64, places: &mut [Option<Frame>]) {
+        if self.node.manner.is_windowed() {
+            let end = self.node.last_size().div_ceil(PAGE);
+            return self.node.window_frames(first, end, self.access.write, places);
+        }
         self.node.cached_pages(first, places);
     }
 
+    fn large_page(&self, first: u64) -> Option<LargeFrame> {
+        let is_within = first.checked_add(512)? <= self.node.last_size() / PAGE;
+        if is_within && self.node.manner.is_windowed() {
+            self.node.window_large(first, self.access.write)
+        } else {
+            None
+        }
+    }
+
+    fn pages_now(&self) -> Option<u64> {
+        if !self.node.manner.is_windowed() {
+            return None;
+        }
+        self.node.expire();
+        self.node.attributes().ok().map(|now| now.size().div_ceil(PAGE))
+    }
+
     fn write_back(&self, index: u64, frame: &Frame) -> Result<(), Errno> {
+        if frame.is_in_window() {
+            // It is the host's own page.
+            return Ok(());
+        }
         let offset = index.checked_mul(PAGE).ok_or(Errno::EINVAL)?;
         let len = to_usize(self.node.attributes()?.size().saturating_sub(offset)).min(PAGE_SIZE);
         let mut done = 0;

@@ -57,6 +57,8 @@ pub enum Opcode {
     BatchForget = 42,
     Allocate = 43,
     Rename2 = 45,
+    SetUpMapping = 48,
+    RemoveMapping = 49,
 }
 
 /// Flags of INIT.

@@ -6,7 +6,7 @@
 //!         ├── session   requests and replies over the queues        fuse: their layouts
 //!         └── node      attributes, cached pages and entries of a file
 //!               ├── inode, names, directory   the kernel's operations on names
-//!               ├── pages, file               on contents
+//!               ├── pages, window, file       on contents
 //!               └── handle                    what the host has open
 //! ```
 //!
@@ -29,11 +29,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod volume;
+mod window;
 
 use self::node::Node;
 use self::session::{Data, Session};
 use self::volume::{Volume, deadline};
 use super::transport::{Transport, TransportError};
+use crate::pci::Place;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::linux::Errno;
@@ -85,18 +87,18 @@ pub struct FuseFileSystem {
 }
 
 impl FuseFileSystem {
-    /// Brings the device up.
-    pub fn start(transport: &Transport) -> Result<Self, TransportError> {
+    /// Brings the device up, which is at `place` on the bus.
+    pub fn start(transport: &Transport, place: Option<Place>) -> Result<Self, TransportError> {
         transport.negotiate(0, 0)?;
         let urgent = transport.queue(URGENT_QUEUE, 8)?;
         let requests = transport.queue(REQUEST_QUEUE, REQUEST_QUEUE_SIZE)?;
         transport.start();
-        Self::mount(Session::new(requests, urgent)).map_err(TransportError::Protocol)
+        Self::mount(Session::new(requests, urgent), place).map_err(TransportError::Protocol)
     }
 
     /// Greets the host.
-    fn mount(session: Session) -> Result<Self, Errno> {
-        let volume = Arc::new(Volume::connect(session)?);
+    fn mount(session: Session, place: Option<Place>) -> Result<Self, Errno> {
+        let volume = Arc::new(Volume::connect(session, place)?);
         let root = open_root(&volume, &Tree::new(0, Caching::AsTold))?;
         Ok(Self { volume, root, trees: AtomicU32::new(1) })
     }

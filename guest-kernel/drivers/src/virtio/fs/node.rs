@@ -4,7 +4,8 @@
 //! nobody changes. When new attributes tell of other contents than those cached, cached pages follow. Writes
 //! of our own change attributes too; after one, the next attributes are taken without suspicion.
 //!
-//! Locks: `state`, `pages` and `entries` are held for a few instructions each, never two at a time and never while the host works.
+//! Locks: `state`, `pages`, `entries` and `units` are held for a few instructions each, never two at a time and never while the
+//! host works. `mapping` is: whoever has the host map a part of the file holds it, before `units`.
 
 use super::Tree;
 use super::cache::PageCache;
@@ -13,6 +14,7 @@ use super::fuse::{self, Attributes, Opcode};
 use super::handle::Handle;
 use super::session::Data;
 use super::volume::{Volume, deadline, has_passed};
+use super::window::{Manner, Units};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,6 +39,10 @@ pub struct Node {
     pub(super) state: Mutex<State>,
     pub(super) pages: Mutex<PageCache>,
     pub(super) entries: Mutex<Entries>,
+    /// How it is mapped, once it is.
+    pub(super) manner: Manner,
+    pub(super) units: Mutex<Units>,
+    pub(super) mapping: Mutex<()>,
     /// Programs may change cached pages through mappings: then they are newer than the host's.
     pub(super) is_mapped_writable: AtomicBool,
 }
@@ -92,6 +98,9 @@ impl Node {
             }),
             pages: Mutex::default(),
             entries: Mutex::default(),
+            manner: Manner::default(),
+            units: Mutex::default(),
+            mapping: Mutex::default(),
             is_mapped_writable: AtomicBool::new(false),
         })
     }
@@ -115,6 +124,11 @@ impl Node {
     pub fn known_attributes(&self) -> Option<Attributes> {
         let state = self.state.lock();
         if has_passed(state.deadline) { None } else { Some(state.attributes) }
+    }
+
+    /// The size that is known, which may be out of date.
+    pub(super) fn last_size(&self) -> u64 {
+        self.state.lock().attributes.size()
     }
 
     /// The attributes, from the host if what is known is out of date.
@@ -178,6 +192,11 @@ impl Node {
         }
     }
 
+    /// Has the host asked for the attributes the next time.
+    pub(super) fn expire(&self) {
+        self.state.lock().deadline = deadline::PAST;
+    }
+
     /// Notes that attributes changed with something that we did.
     pub(super) fn outdate(&self) {
         let mut state = self.state.lock();
@@ -238,6 +257,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        self.give_up_units(true);
         self.volume.remove(self, self.lookups.load(Ordering::Relaxed));
     }
 }

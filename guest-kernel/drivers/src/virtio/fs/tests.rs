@@ -24,7 +24,7 @@ const OWNERSHIP: Ownership = Ownership { uid: 0, gid: 0, permissions: 0o644 };
 
 fn start(host: FuseHost) -> (Arc<FakeMachine>, Arc<FuseFileSystem>) {
     let machine = testing::machine(vec![Box::new(host)]);
-    let file_system = FuseFileSystem::start(&testing::transport(&machine)).unwrap();
+    let file_system = FuseFileSystem::start(&testing::transport(&machine), None).unwrap();
     (machine, Arc::new(file_system))
 }
 

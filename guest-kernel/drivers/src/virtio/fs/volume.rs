@@ -5,6 +5,8 @@ use super::fuse::{self, Attributes, Opcode, init};
 use super::node::Node;
 use super::session::{Data, Exchange, Session};
 use super::table::{Key, Table};
+use super::window::Window;
+use crate::pci::Place;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
@@ -35,6 +37,8 @@ pub struct Volume {
     pub session: Session,
     /// What the host can do.
     pub limits: Limits,
+    /// Where the host maps files.
+    pub(super) window: Window,
     nodes: Mutex<Table<Weak<Node>>>,
     /// Nodes with cached pages, or that once had some.
     cached: Mutex<Vec<Weak<Node>>>,
@@ -65,7 +69,7 @@ pub fn has_passed(deadline: u64) -> bool {
 
 impl Volume {
     /// Greets the host.
-    pub fn connect(session: Session) -> Result<Self, Errno> {
+    pub fn connect(session: Session, place: Option<Place>) -> Result<Self, Errno> {
         let limits = {
             let mut exchange = session.begin(Opcode::Init, 0)?;
             let wanted = init::ASYNC_READ
@@ -94,7 +98,8 @@ impl Volume {
                 no_open_directory: flags & init::NO_OPEN_DIRECTORY != 0,
             }
         };
-        Ok(Self { session, limits, nodes: Mutex::default(), cached: Mutex::default() })
+        let window = Window::new(place);
+        Ok(Self { session, limits, window, nodes: Mutex::default(), cached: Mutex::default() })
     }
 
     /// The node that a reply with a `fuse_entry_out` names, and when the entry is out of date.
