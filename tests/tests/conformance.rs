@@ -133,6 +133,7 @@ mod memory {
         sparse_memory: "sparse_memory" Static [];
         mapped_files_in_a_volume: "mapped_files" Static [].files(Files::Volume);
         mapped_files_in_ram: "mapped_files" Dynamic [].files(Files::Ram);
+        cached_files_make_room: "cached_files" Static [].files(Files::Volume).option("--memory", "28M");
         files_that_become_shorter_in_a_volume: "vanishing" Static [].files(Files::Volume);
         files_and_their_mappings_at_once_in_a_volume: "file_races" Static [].files(Files::Volume);
         files_and_their_mappings_at_once_in_ram: "file_races" Static [].files(Files::Ram);

@@ -17,7 +17,7 @@ use septum_guest_core::fs::descriptors::DescriptorTable;
 use septum_guest_core::fs::inode::FileKind;
 use septum_guest_core::fs::mount::Namespace;
 use septum_guest_core::fs::open::OpenFlags;
-use septum_guest_core::memory::discard;
+use septum_guest_core::memory::{discard, reclaim};
 use septum_guest_core::process::load::{LoadError, Request, load};
 use septum_guest_core::process::thread::Thread;
 use septum_guest_core::process::{FIRST_PID, Machine, Process, vcpus};
@@ -65,6 +65,9 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
             log_line!("virtio device {kind} cannot be used: {error:?}");
         });
     discard::bind(Box::leak(Box::new(devices.balloon())));
+    if let Some(files) = &devices.file_system {
+        reclaim::bind(Box::leak(Box::new(Arc::clone(files))));
+    }
     let Mounted { namespace, processes } =
         mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));

@@ -11,6 +11,7 @@
 //! the area found afterwards still asks for that page of that file: whatever another thread did meanwhile counts.
 
 use super::area::{Area, Backing, Protection};
+use super::reclaim;
 use super::space::{AddressSpace, PAGE};
 use crate::fs::inode::File;
 use alloc::sync::Arc;
@@ -126,12 +127,19 @@ pub fn resolve_locked(
     let mut provided = None;
     loop {
         let mut locked = space.lock();
-        match locked.fault(address, access, provided.take())? {
-            None => return Ok(locked),
-            Some(wanted) => {
+        match locked.fault(address, access, provided.take()) {
+            Ok(None) => return Ok(locked),
+            Ok(Some(wanted)) => {
                 drop(locked);
                 provided = Some(wanted.bring()?);
             }
+            Err(Fault::OutOfMemory) => {
+                drop(locked);
+                if !reclaim::reclaim() {
+                    return Err(Fault::OutOfMemory);
+                }
+            }
+            Err(fault) => return Err(fault),
         }
     }
 }

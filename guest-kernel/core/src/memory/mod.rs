@@ -4,6 +4,7 @@
 //! * [`space`]: the areas and the page table; mapping, unmapping, protecting, moving;
 //! * [`remap`]: mappings that move; [`discard`]: contents that are given up;
 //! * [`fault`]: making a page present when it is touched; [`lost`]: pages whose file became shorter;
+//! * [`reclaim`]: what is freed before memory is said to have run out;
 //! * [`buffer`]: the program's memory as the source or destination of a file operation.
 //!
 //! Nothing is mapped into the page table before it is touched. A page of a private mapping of a file is the page
@@ -30,6 +31,7 @@ pub mod discard;
 pub mod fault;
 pub mod layout;
 pub mod lost;
+pub mod reclaim;
 pub mod remap;
 pub mod shared;
 pub mod space;

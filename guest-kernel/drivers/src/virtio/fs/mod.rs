@@ -40,6 +40,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{FileKind, InodeRef};
+use septum_guest_core::memory::reclaim::Reclaimer;
 
 /// Queue for requests that must not wait behind others.
 const URGENT_QUEUE: u16 = 0;
@@ -129,10 +130,12 @@ impl FuseFileSystem {
         }
         Err(Errno::ENOENT)
     }
+}
 
-    /// Gives up cached pages that nobody maps until `frames` of them are free, or there are no more. Returns how many are.
-    pub fn reclaim(&self, frames: usize) -> usize {
-        self.volume.reclaim(frames)
+impl Reclaimer for FuseFileSystem {
+    /// Gives up cached pages that nobody maps.
+    fn reclaim(&self, wanted: usize) -> usize {
+        self.volume.reclaim(wanted)
     }
 }
 

@@ -16,14 +16,14 @@ use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
 
 /// Most bytes of data in a request, whatever the host would take.
-const DATA_LIMIT: usize = 256 * 1024;
+const DATA_LIMIT: usize = 1024 * 1024;
 /// Bytes of data in a request that every host takes.
 const DATA_LEAST: usize = PAGE_SIZE;
 
 /// What the host can do.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Most bytes that a READ or WRITE may move.
+    /// Most bytes that a READ or WRITE may move, if its segments fit the queue.
     pub data: usize,
     /// Files need not be opened.
     pub no_open: bool,
@@ -90,10 +90,8 @@ impl Volume {
             let write = usize::try_from(fuse::high(write)).map_err(|_| Errno::EIO)?;
             let pages = usize::try_from(fuse::high(pages) & 0xffff).map_err(|_| Errno::EIO)?;
             let pages = if flags & init::MAX_PAGES == 0 { 32 } else { pages };
-            // However memory is scattered and misaligned, its segments have to fit the queue.
-            let fits = session.segment_limit().saturating_sub(1) * PAGE_SIZE;
             Limits {
-                data: DATA_LIMIT.min(write).min(pages * PAGE_SIZE).min(fits).max(DATA_LEAST),
+                data: DATA_LIMIT.min(write).min(pages * PAGE_SIZE).max(DATA_LEAST),
                 no_open: flags & init::NO_OPEN != 0,
                 no_open_directory: flags & init::NO_OPEN_DIRECTORY != 0,
             }

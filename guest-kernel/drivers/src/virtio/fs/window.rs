@@ -33,8 +33,9 @@ use septum_guest_hal::frame::large::LargeFrame;
 use septum_guest_hal::frame::window::{UNITS, Unit};
 use septum_guest_hal::sync::{Mutex, Once};
 
-/// Files below are cached here: for them a request for some pages costs less than a mapping.
-const LEAST_SIZE: u64 = 16 << 20;
+/// Files below are cached here. A window costs some milliseconds once, and where the host has a file in small pieces each
+/// page costs as much as an exit; with 32 MiB that is still more than reading them.
+const LEAST_SIZE: u64 = 64 << 20;
 /// Units that are mapped together at most.
 const MOST_AHEAD: u64 = 16;
 /// Pages of a unit.
