@@ -71,7 +71,7 @@ pub fn allocate(bytes: u64, pages: Pages) -> Result<GuestRam, MemoryError> {
         let region = region.ok_or(io::ErrorKind::InvalidInput)?;
         if pages == Pages::Ordinary {
             // Huge pages are a wish: a host without them works too.
-            let _ = advise_huge(&region);
+            let _ = advise(&region);
         }
         Ok(region)
     };
@@ -79,16 +79,23 @@ pub fn allocate(bytes: u64, pages: Pages) -> Result<GuestRam, MemoryError> {
     GuestRam::from_regions(regions).map_err(|error| refused(io::Error::other(error.to_string())))
 }
 
-fn advise_huge(region: &GuestRegionMmap<()>) -> io::Result<()> {
-    let skip =
-        if region.start_addr().raw_value() == 0 { usize::try_from(BULK_RAM_START).unwrap_or(0) } else { 0 };
-    let len = usize::try_from(region.len()).unwrap_or(0).saturating_sub(skip);
-    if len == 0 {
-        return Ok(());
+/// Asks for huge pages in the bulk, and for none below, where some hosts would give them unasked: a small program uses a
+/// little here and there, and would be charged for megabytes.
+fn advise(region: &GuestRegionMmap<()>) -> io::Result<()> {
+    let whole = usize::try_from(region.len()).unwrap_or(0);
+    let is_low = region.start_addr().raw_value() == 0;
+    let small = if is_low { usize::try_from(BULK_RAM_START).unwrap_or(0).min(whole) } else { 0 };
+    for (start, end, advice) in [(0, small, libc::MADV_NOHUGEPAGE), (small, whole, libc::MADV_HUGEPAGE)] {
+        if start == end {
+            continue;
+        }
+        // SAFETY: 1. the range lies in the region's own mapping; 2. the advice changes no contents.
+        let result = unsafe { libc::madvise(region.as_ptr().add(start).cast(), end - start, advice) };
+        if result != 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
-    // SAFETY: 1. the range lies in the region's own mapping; 2. the advice changes no contents.
-    let result = unsafe { libc::madvise(region.as_ptr().add(skip).cast(), len, libc::MADV_HUGEPAGE) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -123,6 +123,18 @@ impl Measuring<'_> {
             if !is_wanted || outcome.error.is_some() {
                 continue;
             }
+            if let Some(words) = &case.before
+                && let Err(error) = self.starter.run(
+                    Mode::Native,
+                    &[],
+                    words,
+                    Output::Anything,
+                    &mut Outcome::default(),
+                    true,
+                )
+            {
+                eprintln!("{}, before {}: {error:#}", case.name, mode.name());
+            }
             let result = match &case.kind {
                 Kind::Program { words, output } => {
                     self.starter.run(mode, case.options, words, *output, outcome, is_warm_up)
