@@ -170,6 +170,7 @@ mod files {
         copying_in_a_volume: "copying" Static [].files(Files::Volume);
         copying_in_ram: "copying" Static [].files(Files::Ram);
         pipes: "pipes" Static [];
+        page_ends: "page_ends" Static [];
         waiting: "waiting" Static [].files(Files::Ram);
         devices: "devices" Static [];
         process_files: "process_files" Static ["one", "two words"].environment("STORY_MARK", "here");
