@@ -58,6 +58,17 @@ mod sockets {
     }
 }
 
+mod event_files {
+    use super::{Case, Files, Link};
+
+    conformance! {
+        signals: "signal_files" Static [];
+        pseudo_terminals: "pseudo_terminals" Static [];
+        watching_in_ram: "watching" Static [].files(Files::Ram);
+        watching_a_volume: "watching" Static [].files(Files::Volume);
+    }
+}
+
 mod ending {
     use super::{Case, Link};
 
