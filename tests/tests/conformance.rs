@@ -74,6 +74,17 @@ mod processes {
     }
 }
 
+mod event_files {
+    use super::{Case, Files, Link};
+
+    conformance! {
+        signals: "signal_files" Static [];
+        pseudo_terminals: "pseudo_terminals" Static [];
+        watching_in_ram: "watching" Static [].files(Files::Ram);
+        watching_a_volume: "watching" Static [].files(Files::Volume);
+    }
+}
+
 mod ending {
     use super::{Case, Link};
 
@@ -187,6 +198,7 @@ mod files {
         copying_in_a_volume: "copying" Static [].files(Files::Volume);
         copying_in_ram: "copying" Static [].files(Files::Ram);
         pipes: "pipes" Static [];
+        page_ends: "page_ends" Static [];
         waiting: "waiting" Static [].files(Files::Ram);
         devices: "devices" Static [];
         process_files: "process_files" Static ["one", "two words"].environment("STORY_MARK", "here");

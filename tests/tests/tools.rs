@@ -272,3 +272,13 @@ mod databases {
         Case::tool("sqlite3").argument(&path).stdin_bytes(MAKE).leaves(&path).conform();
     }
 }
+
+mod python {
+    use super::{Case, fs, lane};
+
+    #[test]
+    fn servers_and_clients_over_loopback() {
+        let program = fs::read(lane::data("loopback.py")).expect("the test data is there");
+        Case::tool("python3").input("loopback.py", program).arguments(&["loopback.py"]).conform();
+    }
+}

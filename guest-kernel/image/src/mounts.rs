@@ -14,6 +14,7 @@ use septum_guest_core::fs::mount::{Maker, MountOptions, Namespace};
 use septum_guest_core::fs::overlay;
 use septum_guest_core::fs::proc;
 use septum_guest_core::fs::ramfs::RamFs;
+use septum_guest_core::fs::terminal;
 use septum_guest_core::process::table::ProcessTable;
 use septum_guest_drivers::Devices;
 use septum_guest_drivers::virtio::fs::{Caching, FuseFileSystem};
@@ -29,6 +30,14 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Resul
     let processes = ProcessTable::new(Arc::clone(&namespace), config.hostname, cpus, description);
     for mount in mounts {
         namespace.plan(mount.target, options(&mount), maker(&mount, host, &processes));
+        if mount.kind == MountKind::Device && mount.target == b"/dev" {
+            let options = MountOptions { source: b"septum", file_system: "devpts", is_read_only: false };
+            namespace.plan(
+                b"/dev/pts",
+                options,
+                Maker::Free(Box::new(|| Ok(terminal::file_system::file_system()))),
+            );
+        }
     }
     Ok(namespace)
 }

@@ -7,6 +7,7 @@
 use super::dentry::Dentry;
 use super::inode::{Metadata, Ownership, SetMetadata, Timestamp};
 use super::path::Walker;
+use super::watch;
 use alloc::sync::Arc;
 use septum_abi::linux::Errno;
 
@@ -92,7 +93,9 @@ impl FsContext {
             return Err(Errno::EPERM);
         }
         let changes = SetMetadata { permissions: Some(permissions & 0o7777), ..SetMetadata::default() };
-        dentry.inode().set_metadata(&changes)
+        dentry.inode().set_metadata(&changes)?;
+        watch::tell(dentry, watch::event::ATTRIBUTES);
+        Ok(())
     }
 
     /// `chown`; `None` stays. Only user 0 may give a file away; its owner may set the group to its own.
@@ -111,7 +114,9 @@ impl FsContext {
         // A file that changes hands loses the bits that lend its owner's rights.
         let lends = !dentry.is_directory() && metadata.permissions & 0o6000 != 0;
         let permissions = lends.then_some(metadata.permissions & !0o6000);
-        dentry.inode().set_metadata(&SetMetadata { permissions, uid, gid, ..SetMetadata::default() })
+        dentry.inode().set_metadata(&SetMetadata { permissions, uid, gid, ..SetMetadata::default() })?;
+        watch::tell(dentry, watch::event::ATTRIBUTES);
+        Ok(())
     }
 
     /// `utimensat`; `None` stays. `is_now`: both are the present, which whoever may write the file may set.
@@ -132,7 +137,9 @@ impl FsContext {
             }
             self.check(dentry, MAY_WRITE)?;
         }
-        dentry.inode().set_metadata(&SetMetadata { accessed, modified, ..SetMetadata::default() })
+        dentry.inode().set_metadata(&SetMetadata { accessed, modified, ..SetMetadata::default() })?;
+        watch::tell(dentry, watch::event::ATTRIBUTES);
+        Ok(())
     }
 
     /// `truncate`
@@ -145,7 +152,9 @@ impl FsContext {
         }
         check_writable_mount(dentry)?;
         self.check(dentry, MAY_WRITE)?;
-        dentry.inode().set_metadata(&SetMetadata { size: Some(size), ..SetMetadata::default() })
+        dentry.inode().set_metadata(&SetMetadata { size: Some(size), ..SetMetadata::default() })?;
+        watch::tell(dentry, watch::event::MODIFY);
+        Ok(())
     }
 }
 

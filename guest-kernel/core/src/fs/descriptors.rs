@@ -17,6 +17,7 @@ use super::dentry::Dentry;
 use super::inode::{Access, File, poll};
 use super::locks::{self, FileNumber, Owner};
 use super::open::OpenFlags;
+use super::watch;
 use crate::io::{Destination, Source};
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
@@ -151,6 +152,7 @@ impl OpenFile {
         let mut position = self.position.lock();
         let len = self.file.read_at(*position, to)?;
         *position += wide(len);
+        self.tell(watch::event::ACCESS, len);
         Ok(len)
     }
 
@@ -160,7 +162,9 @@ impl OpenFile {
             return Err(Errno::ESPIPE);
         }
         self.check_readable()?;
-        self.file.read_at(offset, to)
+        let len = self.file.read_at(offset, to)?;
+        self.tell(watch::event::ACCESS, len);
+        Ok(len)
     }
 
     /// `write`
@@ -246,12 +250,16 @@ impl OpenFile {
         if offset.checked_add(wide(from.remaining())).is_none_or(|end| end > MAX_POSITION) {
             return Err(Errno::EFBIG);
         }
-        self.file.write_at(offset, from)
+        let len = self.file.write_at(offset, from)?;
+        self.tell(watch::event::MODIFY, len);
+        Ok(len)
     }
 
     fn append(&self, from: &mut dyn Source) -> Result<(usize, u64), Errno> {
         if let Some(result) = self.file.append(from) {
-            return result;
+            let (len, end) = result?;
+            self.tell(watch::event::MODIFY, len);
+            return Ok((len, end));
         }
         let end = self.dentry.inode().metadata()?.size;
         let len = self.write_checked(end, from)?;
@@ -315,9 +323,24 @@ impl OpenFile {
     }
 }
 
+impl OpenFile {
+    /// Tells who watches the file, if any bytes were moved.
+    #[inline]
+    fn tell(&self, event: u32, len: usize) {
+        if len > 0 && watch::is_watched() {
+            watch::tell(&self.dentry, event);
+        }
+    }
+}
+
 impl Drop for OpenFile {
     fn drop(&mut self) {
         locks::release_all(self.lock_owner());
+        if watch::is_watched() && !self.is_path_only() {
+            let is_written = self.access.write;
+            let event = if is_written { watch::event::CLOSE_WRITTEN } else { watch::event::CLOSE_UNWRITTEN };
+            watch::tell(&self.dentry, event);
+        }
     }
 }
 

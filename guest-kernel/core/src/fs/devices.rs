@@ -3,12 +3,13 @@
 //! A device file is a number; [`open`] knows the drivers, so `mknod` makes working devices too.
 //!
 //! ```text
-//! null 1:3  zero 1:5  full 1:7  random 1:8  urandom 1:9  tty 5:0  console 5:1
+//! null 1:3  zero 1:5  full 1:7  random 1:8  urandom 1:9  tty 5:0  console 5:1  ptmx 5:2
 //! fd → /proc/self/fd   stdin stdout stderr → /proc/self/fd/{0,1,2}   pts/ shm/ mqueue/
 //! ```
 
 use super::inode::{Create, File, FileKind, InodeRef, Ownership};
 use super::ramfs::RamFs;
+use super::terminal::{self, Terminal};
 use crate::io::{Destination, Source};
 use crate::random;
 use alloc::sync::Arc;
@@ -41,6 +42,8 @@ pub fn open(number: u64) -> Result<Arc<dyn File>, Errno> {
         0x105 => Driver::Zero,
         0x107 => Driver::Full,
         0x108 | 0x109 => Driver::Random,
+        0x500 => return terminal::open_controlling(),
+        terminal::file_system::MASTER => return Ok(Arc::new(Terminal::open_master()?)),
         0x501 => return CONSOLE.get().cloned().ok_or(Errno::ENXIO),
         _ => return Err(Errno::ENXIO),
     };
@@ -51,13 +54,14 @@ pub fn open(number: u64) -> Result<Arc<dyn File>, Errno> {
 pub fn file_system() -> Result<InodeRef, Errno> {
     let root = RamFs::new().root();
     let with = |permissions| Ownership { uid: 0, gid: 0, permissions };
-    let nodes: [(&[u8], u64, u32); 7] = [
+    let nodes: [(&[u8], u64, u32); 8] = [
         (b"null", device_number(1, 3), 0o666),
         (b"zero", device_number(1, 5), 0o666),
         (b"full", device_number(1, 7), 0o666),
         (b"random", device_number(1, 8), 0o666),
         (b"urandom", device_number(1, 9), 0o666),
         (b"tty", device_number(5, 0), 0o666),
+        (b"ptmx", terminal::file_system::MASTER, 0o666),
         (b"console", device_number(5, 1), 0o600),
     ];
     for (name, device, permissions) in nodes {

@@ -12,8 +12,8 @@
 //! * [`inode`]: what a file system implements: the two traits [`Inode`](inode::Inode) and [`File`](inode::File);
 //! * [`dentry`]: the tree of names; [`mount`]: what is mounted where; [`path`]: walking; [`context`]: for whom, and what is allowed;
 //! * [`open`]: opening; [`names`]: making and removing names; [`descriptors`]: open files and their numbers;
-//! * [`locks`]: who keeps others from a file;
-//! * [`ramfs`], [`overlay`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`]: file systems and files.
+//! * [`locks`]: who keeps others from a file; [`watch`]: who is told what happens to it;
+//! * [`ramfs`], [`overlay`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`]: file systems and files.
 
 pub mod anonymous;
 pub mod buffer;
@@ -35,7 +35,10 @@ pub mod path;
 pub mod pipe;
 pub mod proc;
 pub mod ramfs;
+pub mod signal;
+pub mod terminal;
 pub mod timer;
+pub mod watch;
 
 #[cfg(test)]
 mod host_tests;

@@ -8,6 +8,7 @@ use super::context::{FsContext, check_writable_mount};
 use super::dentry::Dentry;
 use super::inode::{Create, FileKind};
 use super::path::{Last, Walker};
+use super::watch;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use septum_abi::linux::Errno;
@@ -107,7 +108,9 @@ impl FsContext {
             return Err(Errno::EPERM);
         }
         self.check_change(&target.directory)?;
-        target.directory.link(&target.name, file)
+        target.directory.link(&target.name, file)?;
+        watch::tell_linked(&target.directory, &target.name, file);
+        Ok(())
     }
 
     /// `unlink`
@@ -121,7 +124,9 @@ impl FsContext {
             return Err(Errno::ENOTDIR);
         }
         self.check_removal(&target.directory, &child)?;
-        target.directory.unlink(&target.name)
+        target.directory.unlink(&target.name)?;
+        watch::tell_removed(&target.directory, &target.name, &child);
+        Ok(())
     }
 
     /// `rmdir`
@@ -142,7 +147,9 @@ impl FsContext {
         if Arc::ptr_eq(&child, &self.root) {
             return Err(Errno::EBUSY);
         }
-        directory.remove_directory(walker.name(&name))
+        directory.remove_directory(walker.name(&name))?;
+        watch::tell_removed(directory, walker.name(&name), &child);
+        Ok(())
     }
 
     /// `rename`
@@ -192,7 +199,10 @@ impl FsContext {
             self.check_change(&new.directory)?;
         }
         self.check_removal(&old.directory, &child)?;
-        old.directory.rename(&old.name, &child, &new.directory, &new.name, replace == Replace::Never)
+        old.directory.rename(&old.name, &child, &new.directory, &new.name, replace == Replace::Never)?;
+        let places = ((&*old.directory, &*old.name), (&*new.directory, &*new.name));
+        watch::tell_moved(places.0, places.1, &child, there.as_deref());
+        Ok(())
     }
 
     /// Walks to the directory of the last component; `otherwise` if that is not a name.
@@ -218,7 +228,9 @@ impl FsContext {
     fn create(&self, target: &Target, what: Create<'_>, permissions: u32) -> Result<Arc<Dentry>, Errno> {
         self.exists(target)?;
         self.check_change(&target.directory)?;
-        target.directory.create(&target.name, what, self.ownership(permissions))
+        let made = target.directory.create(&target.name, what, self.ownership(permissions))?;
+        watch::tell_created(&target.directory, &target.name, &made);
+        Ok(made)
     }
 
     fn check_removal(&self, directory: &Dentry, victim: &Arc<Dentry>) -> Result<(), Errno> {

@@ -5,6 +5,7 @@ use super::dentry::Dentry;
 use super::descriptors::OpenFile;
 use super::inode::{Access, Create, File, FileKind, SetMetadata};
 use super::path::{Place, Restrictions, Walker};
+use super::watch;
 use alloc::sync::Arc;
 use bitflags::bitflags;
 use core::any::Any;
@@ -128,7 +129,11 @@ impl FsContext {
                     Err(Errno::EEXIST) if !is_exclusive => {
                         self.open_existing(&directory.child(&name)?, flags)
                     }
-                    made => self.open_checked(made?, flags),
+                    made => {
+                        let made = made?;
+                        watch::tell_created(&directory, &name, &made);
+                        self.open_checked(made, flags)
+                    }
                 }
             }
         }
@@ -157,6 +162,7 @@ impl FsContext {
         self.check(dentry, wanted)?;
         if truncates {
             dentry.inode().set_metadata(&SetMetadata { size: Some(0), ..SetMetadata::default() })?;
+            watch::tell(dentry, watch::event::MODIFY);
         }
         self.open_checked(Arc::clone(dentry), flags)
     }
@@ -183,6 +189,7 @@ impl FsContext {
                 dentry.inode().open(flags.access())?
             }
         };
+        watch::tell(&dentry, watch::event::OPEN);
         Ok(OpenFile::new(dentry, file, flags.difference(OpenFlags::MOMENTARY)))
     }
 

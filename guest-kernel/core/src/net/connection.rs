@@ -29,8 +29,10 @@ use septum_guest_hal::sync::{Mutex, Once};
 
 /// Most connections that wait for `accept` (net.core.somaxconn).
 const LARGEST_BACKLOG: usize = 4096;
-/// Bytes on their way in one direction of a TCP connection, unless SO_SNDBUF says something else.
+/// Bytes on their way in one direction of a connection, unless SO_SNDBUF says something else. Both ends take turns in steps of a
+/// part of that; a turn may cost a sleep and a wake-up, some hundred microseconds where halting is dear.
 const TCP_BUFFER: usize = 2 << 20;
+const UNIX_BUFFER: usize = 768 << 10;
 
 /// What a connected socket has.
 pub struct Ends {
@@ -87,7 +89,11 @@ fn connect_ends(first: &Socket, second: &Socket, credentials: [Credentials; 2]) 
     let keeps_messages = first.kind == Kind::Messages;
     let size = |socket: &Socket| {
         let options = socket.options.lock();
-        if socket.is_inet() && !options.has_send_buffer { TCP_BUFFER } else { options.send_buffer }
+        match (options.has_send_buffer || keeps_messages, socket.is_inet()) {
+            (true, _) => options.send_buffer,
+            (false, true) => TCP_BUFFER,
+            (false, false) => UNIX_BUFFER,
+        }
     };
     let there = Channel::new(keeps_messages, size(first), &first.shared, &second.shared);
     let back = Channel::new(keeps_messages, size(second), &second.shared, &first.shared);

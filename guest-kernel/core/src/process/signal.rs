@@ -175,6 +175,7 @@ impl Pending {
         }
         self.set |= bit(info.signal);
         self.queue.push_back(info);
+        crate::fs::signal::ARRIVALS.wake_all();
     }
 
     /// Takes the lowest one in `wanted`.

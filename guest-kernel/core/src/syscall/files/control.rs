@@ -4,8 +4,10 @@
 
 use super::FileContext;
 use super::arguments::usable_file;
+use super::terminal::ioctl as terminal_ioctl;
 use crate::fs::inode::FileKind;
 use crate::fs::open::OpenFlags;
+use crate::fs::terminal;
 use crate::net::Socket;
 use crate::syscall::net::interfaces;
 use septum_abi::linux::Errno;
@@ -40,7 +42,7 @@ pub fn sys_ioctl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) 
         command::ASYNC => set(OpenFlags::ASYNC, flag(ctx)?),
         command::BYTES_READABLE => {
             let len = match file.dentry().kind() {
-                FileKind::Regular => {
+                FileKind::Regular if file.is_seekable() => {
                     let size = file.dentry().metadata()?.size;
                     usize::try_from(size.saturating_sub(*file.position().lock())).unwrap_or(usize::MAX)
                 }
@@ -51,8 +53,11 @@ pub fn sys_ioctl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) 
         }
         command::CLONE => return Err(Errno::EOPNOTSUPP),
         _ => {
-            return match Socket::of(&file) {
-                Some(socket) => interfaces::ioctl(ctx, socket, command, argument),
+            if let Some(socket) = Socket::of(&file) {
+                return interfaces::ioctl(ctx, socket, command, argument);
+            }
+            return match terminal::of(&**file.file()) {
+                Some((end, is_master)) => terminal_ioctl(ctx, end, is_master, command, argument),
                 None => file.file().ioctl(command, argument),
             };
         }

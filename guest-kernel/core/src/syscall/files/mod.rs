@@ -8,7 +8,7 @@
 //! * [`open`], [`close`], [`descriptors`] (dup, fcntl), [`locks`], [`read_write`], [`position`], [`transfer`], [`size`], [`sync`];
 //! * [`stat`], [`statx`], [`access`], [`attributes`] (chmod, chown, times), [`extended_attributes`], [`file_system`];
 //! * [`directories`] (getdents, chdir, getcwd), [`names`] (mkdir, unlink, rename, link …);
-//! * [`pipe`] (also eventfd and memfd), [`poll`], [`select`], [`epoll`], [`timer`], [`control`] (ioctl).
+//! * [`pipe`] (also eventfd and memfd), [`poll`], [`select`], [`epoll`], [`timer`], [`signal`], [`control`] (ioctl), [`terminal`], [`watch`].
 
 pub mod access;
 pub mod arguments;
@@ -28,14 +28,17 @@ pub mod poll;
 pub mod position;
 pub mod read_write;
 pub mod select;
+pub mod signal;
 pub mod size;
 pub mod stat;
 pub mod statx;
 pub mod sync;
 pub mod table;
+pub mod terminal;
 pub mod timer;
 pub mod transfer;
 pub mod vectors;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;

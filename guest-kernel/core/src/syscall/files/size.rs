@@ -4,6 +4,7 @@ use super::FileContext;
 use super::arguments::{Path, offset, usable_file};
 use crate::fs::context::check_writable_mount;
 use crate::fs::inode::{FileKind, SetMetadata};
+use crate::fs::watch;
 use septum_abi::linux::Errno;
 
 /// `truncate`
@@ -23,6 +24,7 @@ pub fn sys_ftruncate<C: FileContext>(ctx: &C, fd: i32, size: u64) -> Result<usiz
     }
     let changes = SetMetadata { size: Some(size), ..SetMetadata::default() };
     file.dentry().inode().set_metadata(&changes)?;
+    watch::tell(file.dentry(), watch::event::MODIFY);
     Ok(0)
 }
 

@@ -8,8 +8,8 @@ use super::directories::Format;
 use super::extended_attributes::{Subject, sys_getxattr, sys_listxattr, sys_setxattr};
 use super::{
     FileContext, access, attributes, close, control, descriptors, directories, epoll, file_system, locks,
-    names, open, pipe, poll, position, read_write, select, size as file_size, stat, statx, sync, timer,
-    transfer,
+    names, open, pipe, poll, position, read_write, select, signal, size as file_size, stat, statx, sync,
+    timer, transfer, watch,
 };
 use crate::syscall::entry::{Entry, Handler, Support};
 use septum_abi::linux::{Errno, syscall as number};
@@ -343,7 +343,8 @@ impl<C: FileContext + 'static> Table<C> {
         partial(
             number::IOCTL,
             |c, [fd, command, argument, ..]| control::sys_ioctl(c, int(fd), word(command), argument),
-            "FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX; of sockets SIOCOUTQ and what asks about interfaces; else ENOTTY",
+            "FIONREAD, FIONBIO, FIOASYNC, FIOCLEX, FIONCLEX; of sockets SIOCOUTQ and what asks about \
+            interfaces; of terminals settings, sizes, groups and locks, without packets; else ENOTTY",
         ),
         full(number::PIPE, |c, [address, ..]| pipe::sys_pipe2(c, address, NONE), ""),
         full(
@@ -437,6 +438,36 @@ impl<C: FileContext + 'static> Table<C> {
             |c, [fd, address, ..]| timer::sys_timerfd_gettime(c, int(fd), address),
             "",
         ),
+        full(
+            number::SIGNALFD,
+            |c, [fd, set, len, ..]| signal::sys_signalfd4(c, int(fd), set, size(len), NONE),
+            "",
+        ),
+        full(
+            number::SIGNALFD4,
+            |c, [fd, set, len, flags, ..]| signal::sys_signalfd4(c, int(fd), set, size(len), word(flags)),
+            "SFD_CLOEXEC, SFD_NONBLOCK",
+        ),
+        partial(
+            number::INOTIFY_INIT,
+            |c, _| watch::sys_inotify_init1(c, NONE),
+            "what is done through this kernel; not what the host does to shared directories",
+        ),
+        partial(
+            number::INOTIFY_INIT1,
+            |c, [flags, ..]| watch::sys_inotify_init1(c, word(flags)),
+            "as inotify_init; IN_CLOEXEC, IN_NONBLOCK",
+        ),
+        partial(
+            number::INOTIFY_ADD_WATCH,
+            |c, [fd, path, mask, ..]| watch::sys_inotify_add_watch(c, int(fd), path, word(mask)),
+            "stores through mappings are not told; a file that is removed while it is open is told as deleted at once",
+        ),
+        full(
+            number::INOTIFY_RM_WATCH,
+            |c, [fd, watch, ..]| watch::sys_inotify_rm_watch(c, int(fd), int(watch)),
+            "",
+        ),
         // Caches and advice
         full(number::FSYNC, |c, [fd, ..]| sync::sys_fsync(c, int(fd), false), ""),
         full(number::FDATASYNC, |c, [fd, ..]| sync::sys_fsync(c, int(fd), true), ""),
@@ -495,8 +526,6 @@ impl<C: FileContext + 'static> Table<C> {
             "always empty",
         ),
         // Not there
-        refused(number::INOTIFY_INIT, |_, _| Err(Errno::ENOSYS), "ENOSYS"),
-        refused(number::INOTIFY_INIT1, |_, _| Err(Errno::ENOSYS), "ENOSYS"),
         refused(number::MOUNT, |_, _| Err(Errno::EPERM), "EPERM: the host decides what is mounted"),
         refused(number::UMOUNT2, |_, _| Err(Errno::EPERM), "EPERM"),
     ];

@@ -1,0 +1,77 @@
+//! Whose a terminal is: the session that it controls, and the group of processes in its foreground.
+//!
+//! Everything that a terminal has to know of processes is asked here.
+
+use super::Terminal;
+use crate::process::Process;
+use crate::process::signal::Info;
+use crate::process::vcpus::current_task;
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use septum_guest_hal::sync::Mutex;
+
+/// Which terminal controls which session.
+static CONTROLLING: Mutex<BTreeMap<u32, Weak<Terminal>>> = Mutex::new(BTreeMap::new());
+
+/// Process, group and session of the thread that runs here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Process.
+    pub process: u32,
+    /// Group.
+    pub group: u32,
+    /// Session.
+    pub session: u32,
+}
+
+fn group_of(process: &Process) -> u32 {
+    // The one process is its own group and session.
+    process.pid
+}
+
+fn session_of(process: &Process) -> u32 {
+    process.pid
+}
+
+/// Who runs here.
+#[must_use]
+pub fn current() -> Identity {
+    current_task().map_or(Identity { process: 1, group: 1, session: 1 }, |task| Identity {
+        process: task.process.pid,
+        group: group_of(&task.process),
+        session: session_of(&task.process),
+    })
+}
+
+/// Whether there is such a group in the session.
+#[must_use]
+pub fn has_group(group: u32, session: u32) -> bool {
+    let own = current();
+    (group, session) == (own.group, own.session)
+}
+
+/// Sends a signal to a group.
+pub fn signal_group(group: u32, signal: u32) {
+    if let Some(task) = current_task()
+        && group_of(&task.process) == group
+    {
+        task.process.send(Info::from_kernel(signal));
+    }
+}
+
+/// Makes a terminal the one that controls a session.
+pub fn control(session: u32, terminal: &Arc<Terminal>) {
+    CONTROLLING.lock().insert(session, Arc::downgrade(terminal));
+}
+
+/// The session has none any more.
+pub fn let_go(session: u32) {
+    let terminal = CONTROLLING.lock().remove(&session);
+    drop(terminal);
+}
+
+/// The terminal that controls a session.
+#[must_use]
+pub fn controlling(session: u32) -> Option<Arc<Terminal>> {
+    CONTROLLING.lock().get(&session).and_then(Weak::upgrade)
+}
