@@ -42,6 +42,7 @@ mod threads {
     conformance! {
         all_kinds_static: "threads" Static [].code(9);
         all_kinds_dynamic: "threads" Dynamic [].code(9);
+        storm: "thread_storm" Static ["1000"].option("--cpus", "2");
         what_they_take_over: "thread_state" Static [];
         what_they_take_over_dynamic: "thread_state" Dynamic [];
     }

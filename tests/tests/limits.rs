@@ -107,3 +107,50 @@ fn a_panic_of_the_kernel_is_told_with_all_that_is_known() {
     // Functions have names, not only addresses.
     assert!(output.stderr_text().contains("septum_guest"), "{}", output.stderr_text());
 }
+
+#[test]
+fn more_threads_than_processors_get_the_time_of_those_processors() {
+    needs_partitions!();
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        eprintln!("SKIPPED more_threads_than_processors_get_the_time_of_those_processors: one processor");
+        return;
+    }
+    let place = Place::new();
+    let program = place.guest("busy", Link::Static);
+    let run = |cpus: &str, stats: &str| {
+        // The shell's `times` counts what its children used, the worker included.
+        let output = septum_tests::Invocation::new("/bin/sh")
+            .arguments(["-c", "\"$@\"; times", "sh"])
+            .argument(septum_tests::lane::septum_binary())
+            .arguments(["run", "--cpus", cpus, "--json-stats"])
+            .argument(place.join(stats))
+            .argument("--")
+            .argument(&program)
+            .arguments(["3", "1500"])
+            .run();
+        output.expect_code(0);
+        let times = output.stdout_text();
+        let of_children = times.lines().last().unwrap_or_default().to_owned();
+        let used_s: f64 = of_children.split_whitespace().map(seconds).sum();
+        let stats = std::fs::read_to_string(place.join(stats)).expect("statistics");
+        (used_s, output.duration.as_secs_f64(), stats)
+    };
+    let (used_s, took_s, stats) = run("1", "one.json");
+    assert!(used_s < took_s * 1.25 + 0.2, "{used_s} s of processor time in {took_s} s with one processor");
+    assert!(
+        ["cgroup-v1", "cgroup-v2", "affinity"]
+            .iter()
+            .any(|how| stats.contains(&format!("\"kept_by\": \"{how}\""))),
+        "{stats}"
+    );
+    let (_, _, stats) = run("2", "two.json");
+    if std::thread::available_parallelism().map_or(1, usize::from) == 2 {
+        assert!(!stats.contains("kept_by"), "{stats}");
+    }
+}
+
+/// `1m2.50s`, as the shell prints it.
+fn seconds(text: &str) -> f64 {
+    let (minutes, seconds) = text.trim_end_matches('s').split_once('m').unwrap_or(("0", "0"));
+    minutes.parse::<f64>().unwrap_or(0.0) * 60.0 + seconds.parse::<f64>().unwrap_or(0.0)
+}

@@ -14,6 +14,7 @@ mod docs;
 mod nested;
 mod process;
 mod setup;
+mod soak;
 mod test;
 mod workspace;
 
@@ -53,6 +54,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Have 64 threads do everything to each other at random, for a minute on each lane and in each privilege mode
+    Soak(soak::Options),
     /// Measure times and memory on each lane
     Bench(bench::Options),
     /// The measuring run of one lane, which `bench` starts
@@ -89,6 +92,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Demo => return demo::run(&workspace),
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),
+        Command::Soak(options) => return soak::run(&workspace, &options),
         Command::Conformance => return conformance::run(&workspace),
         Command::Docs { check } => {
             docs::run(&workspace, if check { docs::Mode::Check } else { docs::Mode::Write })?;

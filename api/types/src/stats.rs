@@ -37,6 +37,9 @@ pub struct PartitionStats {
     pub memory: MemoryStats,
     /// Threads of the program, each a virtual CPU.
     pub threads: ThreadStats,
+    /// Processors.
+    #[serde(default)]
+    pub cpus: CpuStats,
     /// How the guest kernel is kept apart from the program: `ring0`, …
     pub privilege: String,
 }
@@ -83,6 +86,17 @@ pub struct ThreadStats {
     /// Why it refused the first of them.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refusal: Option<String>,
+}
+
+/// Processors of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CpuStats {
+    /// How many it was given.
+    pub count: u32,
+    /// What kept it to them: `cgroup-v1`, `cgroup-v2`, `affinity` or `none`. Absent if it never had more threads than that, or
+    /// the caller has no more processors.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub kept_by: Option<String>,
 }
 
 /// How a partition ended.

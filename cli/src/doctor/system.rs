@@ -12,7 +12,7 @@ use super::Finding;
 const COMFORT_BYTES: u64 = 1 << 30;
 
 pub(super) fn findings() -> Vec<Finding> {
-    vec![linux(), isolation(), cgroups(), huge_pages(), vfio(), processors(), memory(), disk()]
+    vec![linux(), isolation(), cgroups(), cpu_limits(), huge_pages(), vfio(), processors(), memory(), disk()]
 }
 
 fn read(path: &str) -> String {
@@ -55,6 +55,18 @@ fn cgroups() -> Finding {
         Finding::warning("cgroups", "version 1 only", fix)
     } else {
         Finding::warning("cgroups", "none", fix)
+    }
+}
+
+/// Tried as well.
+fn cpu_limits() -> Finding {
+    match septum_worker::supervisor::cpu_confinement() {
+        "affinity" => Finding::warning(
+            "cpu-limits",
+            "--cpus binds a partition to fixed processors: no control group can be made",
+            "run septum as root, or in a group that was delegated with the controller cpu",
+        ),
+        group => Finding::ok("cpu-limits", format!("--cpus is a quota of time ({group})")),
     }
 }
 

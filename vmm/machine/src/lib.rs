@@ -31,4 +31,4 @@ pub use machine::{Machine, MachineError};
 pub use mailbox::StopRequests;
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
 pub use septum_memory::{HUGE_PAGE, OwnFile, Pages};
-pub use spec::{MachineResources, MachineSpec, MountSpec, PrivilegeChoice};
+pub use spec::{MachineResources, MachineSpec, MountSpec, PrivilegeChoice, WhenCrowded};

@@ -26,7 +26,7 @@ use septum_hypervisor::{KvmError, Vcpu};
 use septum_memory::{GuestRam, MemoryError};
 use std::io;
 use std::mem::ManuallyDrop;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use thiserror::Error;
 
 /// Why there is no machine.
@@ -141,6 +141,8 @@ impl Machine {
             limit: vcpu_limit,
             bus: Arc::new(Bus { pci }),
             is_profiled: spec.profile,
+            cpus: core.spec.cpus,
+            when_crowded: Mutex::new(Some(resources.when_crowded)),
         };
         let vcpus = Vcpus::new(parts, mailbox);
         Ok(Self { first, vcpus, ram, threads: vec![streams, files], waiting, stats, tsc_khz, vm })

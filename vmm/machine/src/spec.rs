@@ -59,6 +59,15 @@ pub struct MachineSpec {
     pub profile: bool,
 }
 
+/// What is called when the machine first has more vCPUs than CPUs.
+pub struct WhenCrowded(pub Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for WhenCrowded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WhenCrowded")
+    }
+}
+
 /// What the machine gets from the host, and nothing else.
 #[derive(Debug)]
 pub struct MachineResources {
@@ -70,4 +79,6 @@ pub struct MachineResources {
     pub stdout: Option<OwnedFd>,
     /// The program's standard error.
     pub stderr: Option<OwnedFd>,
+    /// Whom to tell that it has more vCPUs than CPUs.
+    pub when_crowded: WhenCrowded,
 }

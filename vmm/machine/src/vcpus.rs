@@ -21,6 +21,7 @@ use crate::guest::{read, write_bytes};
 use crate::image::LoadedKernel;
 use crate::mailbox::Mailbox;
 use crate::run_loop::{self, Account, VcpuEnd};
+use crate::spec::WhenCrowded;
 use crate::tables;
 use septum_abi::boot::Privilege;
 use septum_abi::layout::{FIRST_VCPU_AREA, REPORT, VCPU_AREA_SIZE};
@@ -97,6 +98,10 @@ pub struct Parts {
     pub bus: Arc<Bus>,
     /// Whether their threads look where the guest is when they are interrupted.
     pub is_profiled: bool,
+    /// CPUs that the partition was given.
+    pub cpus: u32,
+    /// Called once, when there are more vCPUs.
+    pub when_crowded: Mutex<Option<WhenCrowded>>,
 }
 
 /// The vCPUs of a machine.
@@ -227,6 +232,12 @@ impl Vcpus {
             }
         }
         state.areas.insert(area);
+        if number >= self.parts.cpus {
+            let when = self.parts.when_crowded.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(WhenCrowded(call)) = when {
+                call();
+            }
+        }
         Ok(number)
     }
 

@@ -101,6 +101,8 @@ fn bench(limit: u32, rounds: u64) -> Option<Bench> {
         limit,
         bus,
         is_profiled: false,
+        cpus: 1,
+        when_crowded: Mutex::new(None),
     };
     let (sender, ended) = mailbox().unwrap();
     let vcpus = Vcpus::new(parts, sender);

@@ -20,7 +20,7 @@ use septum_api_types::stats::{PartitionStats, Timings};
 use septum_hypervisor::Kvm;
 use septum_machine::{
     Core, CoreSpec, HUGE_PAGE, Machine, MachineError, MachineResources, MachineSpec, OwnFile, Pages,
-    StopReason, StopRequests,
+    StopReason, StopRequests, WhenCrowded,
 };
 
 use crate::environment;
@@ -170,7 +170,13 @@ impl Worker {
             profile: spec.debug_profile,
         };
         let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
-        let resources = MachineResources { shared_root: rootfs::SHARED_ROOT.into(), stdin, stdout, stderr };
+        let resources = MachineResources {
+            shared_root: rootfs::SHARED_ROOT.into(),
+            stdin,
+            stdout,
+            stderr,
+            when_crowded: self.tell_when_crowded()?,
+        };
         let machine = core
             .unwrap_or_else(|| Err(MachineError::Thread(std::io::Error::other("it panicked"))))
             .and_then(|core| Machine::new(core, &machine_spec, resources))
@@ -203,6 +209,16 @@ impl Worker {
             // If the supervisor is gone, this process is about to be killed.
             let _ = send(&self.socket, &FromWorker::Stage(stage));
         }
+    }
+
+    /// The supervisor keeps the partition to its processors once there are more vCPUs than those.
+    fn tell_when_crowded(&self) -> Result<WhenCrowded, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::new(Code::Internal, "cannot talk to the supervisor", error.to_string())
+        };
+        let socket = self.socket.try_clone().map_err(failed)?;
+        // Nothing else is sent while vCPUs run. If the supervisor is gone, this process is about to be killed.
+        Ok(WhenCrowded(Box::new(move || drop(send(&socket, &FromWorker::Crowded)))))
     }
 }
 

@@ -166,6 +166,7 @@ fn translate_stats(
             kernel_bytes: machine.kernel_bytes,
             worker_pss_bytes: 0,
         },
+        cpus: stats::CpuStats { count: spec.cpus, kept_by: None },
         threads: stats::ThreadStats {
             limit: machine.vcpu_limit,
             peak: machine.vcpus_peak,

@@ -5,6 +5,7 @@
 //! ```text
 //! supervisor → worker   Stop(StopCause)          at any time
 //! worker → supervisor   Stage(Stage)             if the order is verbose
+//!                       Crowded                  once, if there are more virtual CPUs than processors for them
 //!                       Ended(Ended)             last, once
 //! ```
 //!
@@ -93,6 +94,7 @@ pub(crate) enum ToWorker {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromWorker {
     Stage(Stage),
+    Crowded,
     Ended(Box<Ended>),
 }
 

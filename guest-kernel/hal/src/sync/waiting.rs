@@ -50,10 +50,28 @@ impl Waiting for Vcpus {
     }
 
     fn wake_one(&self, lock: usize) {
-        for number in park::known() {
+        for number in ring(park::known().end, vcpu::current()) {
             if slot(number).load(Ordering::SeqCst) == lock {
                 return park::unpark(number);
             }
         }
+    }
+}
+
+/// All numbers below `end` but `own`, from the one behind it on: if the search always began at the first, the last ones would wait for
+/// as long as others keep coming.
+fn ring(end: u32, own: u32) -> impl Iterator<Item = u32> {
+    (own.saturating_add(1).min(end)..end).chain(0..own.min(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ring;
+
+    #[test]
+    fn the_next_one_is_woken_first_and_everybody_once() {
+        assert!(ring(5, 2).eq([3, 4, 0, 1]));
+        assert!(ring(3, 2).eq([0, 1]));
+        assert!(ring(2, 7).eq([0, 1]));
     }
 }

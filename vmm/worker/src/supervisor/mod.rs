@@ -14,6 +14,7 @@
 //! From every state the end of the socket leads on: a worker that closed it without having said `Ended` has died, and
 //! its wait status tells of what. The function returns only after the worker has been waited for.
 
+mod cpus;
 mod fork;
 mod signals;
 mod wait;
@@ -27,12 +28,13 @@ use rustix::io::Errno;
 use rustix::process::WaitStatus;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
-use septum_api_types::stats::PartitionStats;
+use septum_api_types::stats::{CpuStats, PartitionStats};
 
 use crate::entry;
 use crate::protocol::{
     End, Ended, FromWorker, Order, ProtocolError, Stage, StopCause, ToWorker, receive, send,
 };
+use cpus::Confinement;
 use fork::Worker;
 use signals::Signals;
 
@@ -68,6 +70,12 @@ pub fn try_isolation() -> Result<(), Failure> {
     }
 }
 
+/// How partitions are kept to their processors (`--cpus`) on this host, for the caller: `cgroup-v1`, `cgroup-v2` or `affinity`.
+#[must_use]
+pub fn cpu_confinement() -> &'static str {
+    cpus::try_out().name()
+}
+
 /// One running worker.
 struct Supervision {
     /// `None` once it has been waited for.
@@ -80,6 +88,18 @@ struct Supervision {
     stopping: Option<(StopCause, Instant)>,
     /// Whether it was killed here.
     killed: bool,
+    /// Processors that the partition may use.
+    cpus: u32,
+    /// How it is kept to them, once that is necessary.
+    confinement: Option<Confinement>,
+}
+
+impl Drop for Supervision {
+    fn drop(&mut self) {
+        if let Some(confinement) = self.confinement.take() {
+            confinement.end();
+        }
+    }
 }
 
 fn start(order: Order) -> Result<Supervision, Failure> {
@@ -87,6 +107,7 @@ fn start(order: Order) -> Result<Supervision, Failure> {
     // Held before the worker exists, so that it is born ignoring what the terminal sends to both.
     let signals = Signals::hold().map_err(|error| internal(reason(error)))?;
     let timeout = order.spec.timeout.map(|span| span.as_duration());
+    let cpus = order.spec.cpus;
     let (worker, socket) = Worker::fork(|socket, supervisor| entry::serve(socket, supervisor, order))
         .map_err(|error| internal(format!("fork failed: {error}")))?;
     Ok(Supervision {
@@ -96,6 +117,8 @@ fn start(order: Order) -> Result<Supervision, Failure> {
         timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         stopping: None,
         killed: false,
+        cpus,
+        confinement: None,
     })
 }
 
@@ -113,8 +136,10 @@ impl Supervision {
             if wake.worker {
                 match receive(&self.socket) {
                     Ok(FromWorker::Stage(completed)) => stage(&completed),
-                    Ok(FromWorker::Ended(last_word)) => {
+                    Ok(FromWorker::Crowded) => self.confine(),
+                    Ok(FromWorker::Ended(mut last_word)) => {
                         self.reap();
+                        last_word.stats.cpus = self.cpu_stats();
                         return *last_word;
                     }
                     Err(ProtocolError::Closed) => return self.worker_died(),
@@ -133,6 +158,18 @@ impl Supervision {
                 self.kill();
             }
         }
+    }
+
+    /// The partition could use more processors than it may.
+    fn confine(&mut self) {
+        if let (None, Some(worker)) = (&self.confinement, &self.worker) {
+            self.confinement = cpus::confine(worker.pid(), self.cpus);
+        }
+    }
+
+    fn cpu_stats(&self) -> CpuStats {
+        let kept_by = self.confinement.as_ref().map(|confinement| confinement.name().to_owned());
+        CpuStats { count: self.cpus, kept_by }
     }
 
     /// Until the worker says something, a signal comes, or a deadline passes.

@@ -3,9 +3,9 @@
 //! Everything that a terminal has to know of processes is asked here.
 
 use super::Terminal;
-use crate::process::Process;
 use crate::process::signal::Info;
 use crate::process::vcpus::current_task;
+use crate::process::{Process, family};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use septum_guest_hal::sync::Mutex;
@@ -24,22 +24,13 @@ pub struct Identity {
     pub session: u32,
 }
 
-fn group_of(process: &Process) -> u32 {
-    // The one process is its own group and session.
-    process.pid
-}
-
-fn session_of(process: &Process) -> u32 {
-    process.pid
-}
-
 /// Who runs here.
 #[must_use]
 pub fn current() -> Identity {
     current_task().map_or(Identity { process: 1, group: 1, session: 1 }, |task| Identity {
         process: task.process.pid,
-        group: group_of(&task.process),
-        session: session_of(&task.process),
+        group: task.process.kin.group(),
+        session: task.process.kin.session(),
     })
 }
 
@@ -47,15 +38,14 @@ pub fn current() -> Identity {
 #[must_use]
 pub fn has_group(group: u32, session: u32) -> bool {
     let own = current();
-    (group, session) == (own.group, own.session)
+    let is_member = |process: &Process| (process.kin.group(), process.kin.session()) == (group, session);
+    (group, session) == (own.group, own.session) || !family::all_that(is_member).is_empty()
 }
 
 /// Sends a signal to a group.
 pub fn signal_group(group: u32, signal: u32) {
-    if let Some(task) = current_task()
-        && group_of(&task.process) == group
-    {
-        task.process.send(Info::from_kernel(signal));
+    for process in family::all_that(|process| process.kin.group() == group && !process.kin.is_zombie()) {
+        process.send(Info::from_kernel(signal));
     }
 }
 
