@@ -279,6 +279,6 @@ mod python {
     #[test]
     fn servers_and_clients_over_loopback() {
         let program = fs::read(lane::data("loopback.py")).expect("the test data is there");
-        Case::tool("python3").input("loopback.py", program).arguments(&["loopback.py"]).conform();
+        Case::tool("python3").input("loopback.py", program).arguments(["loopback.py"]).conform();
     }
 }
