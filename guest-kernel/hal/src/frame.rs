@@ -305,6 +305,35 @@ impl Frame {
     }
 }
 
+/// What a pin adds to a frame's count of references: nobody has so many mappings of one frame.
+const PIN: u32 = 1 << 20;
+
+/// A device may store into the frame: it must stay the one that the program sees. It is one more reference.
+#[derive(Debug)]
+pub struct Pin(Frame);
+
+impl Frame {
+    /// Pins it. `None` if it is pinned so often that nobody counts any more.
+    #[must_use]
+    pub fn pin(&self) -> Option<Pin> {
+        let pinned = |count: u32| (count < 1 << 31).then_some(count + PIN);
+        memory::count(self.0).fetch_update(Ordering::AcqRel, Ordering::Relaxed, pinned).ok()?;
+        Some(Pin(self.clone()))
+    }
+
+    /// Whether it is pinned.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        memory::count(self.0).load(Ordering::Acquire) >= PIN
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        memory::count(self.0.0).fetch_sub(PIN, Ordering::AcqRel);
+    }
+}
+
 impl Clone for Frame {
     fn clone(&self) -> Self {
         memory::count(self.0).fetch_add(1, Ordering::Relaxed);

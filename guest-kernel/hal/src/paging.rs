@@ -5,11 +5,13 @@
 //!
 //! A large page is one entry of the third level. Whatever concerns only a part of it splits it into 512 entries of the last level, which
 //! takes a table and can therefore fail; [`PageTable::split_edges`] does it ahead. A table all of whose pages are
-//! unmapped at once goes too, and leaves room for a large page.
+//! unmapped at once goes too, and leaves room for a large page. A program that forks shares its frames with the copy ([`share`]).
 //!
 //! A change that takes rights away is not seen by a CPU before it flushes what it remembers. Adding rights needs no
 //! flush: the CPU walks again before it faults. Changes are therefore collected in a [`Flush`], which is
 //! carried out once, when the caller is done.
+
+mod share;
 
 use crate::address::{PhysAddr, UserAddr, to_usize};
 use crate::frame::large::{LARGE_PAGE, LargeFrame};
@@ -30,6 +32,8 @@ const HELD: u64 = 1 << 9;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const PAGE: u64 = PAGE_SIZE as u64;
+/// Frames of a large page.
+const BLOCK_PAGES: u64 = LARGE_PAGE / PAGE;
 /// An entry that leads to a table.
 const TABLE: u64 = PRESENT | WRITABLE | USER | ACCESSED;
 /// What every entry of the kernel's half has.
@@ -79,6 +83,8 @@ pub struct OutOfMemory;
 pub struct Flush {
     pages: [u64; Self::SINGLE],
     count: usize,
+    /// Whose pages they are.
+    space: u32,
     /// Frames that may be freed only after the flush.
     freed: alloc::vec::Vec<Frame>,
     freed_large: alloc::vec::Vec<LargeFrame>,
@@ -99,7 +105,8 @@ impl Flush {
     /// Carries out what is there if it is a lot.
     fn relieve(&mut self) {
         if self.freed.len() + self.freed_large.len() * 64 >= Self::MOST_FREED {
-            core::mem::take(self).now();
+            let space = self.space;
+            core::mem::replace(self, Self { space, ..Self::default() }).now();
         }
     }
 
@@ -115,11 +122,13 @@ impl Flush {
         if self.count == 0 && self.freed.is_empty() && self.freed_large.is_empty() {
             return;
         }
-        match self.pages.get(..self.count) {
-            Some(pages) => arch::flush_pages(pages),
-            None => arch::flush_all(),
+        if shootdown::is_here(self.space) {
+            match self.pages.get(..self.count) {
+                Some(pages) => arch::flush_pages(pages),
+                None => arch::flush_all(),
+            }
         }
-        shootdown::everywhere(arch::flush_all);
+        shootdown::everywhere(self.space, arch::flush_all);
     }
 }
 
@@ -179,6 +188,9 @@ pub(crate) fn show_in_direct_map(address: PhysAddr) -> Result<(), OutOfMemory> {
 #[derive(Debug)]
 pub struct PageTable {
     root: Frame,
+    /// Frames that are mapped, and the most there ever were.
+    resident: u64,
+    most_resident: u64,
 }
 
 impl PageTable {
@@ -186,7 +198,29 @@ impl PageTable {
     pub fn new() -> Result<Self, OutOfMemory> {
         let root = Frame::for_kernel().ok_or(OutOfMemory)?;
         arch::copy_upper_half(&root);
-        Ok(Self { root })
+        Ok(Self { root, resident: 0, most_resident: 0 })
+    }
+
+    /// Frames that are mapped.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        self.resident
+    }
+
+    /// The most frames that were ever mapped.
+    #[must_use]
+    pub fn most_resident(&self) -> u64 {
+        self.most_resident.max(self.resident)
+    }
+
+    fn add_resident(&mut self, frames: u64) {
+        self.resident += frames;
+        self.most_resident = self.most_resident.max(self.resident);
+    }
+
+    /// What shootdowns know it by.
+    fn space(&self) -> u32 {
+        shootdown::space_of(self.root.address())
     }
 
     /// Makes this CPU use it, until another one is activated: a table that was dropped meanwhile keeps its root, with nothing but the
@@ -270,6 +304,7 @@ impl PageTable {
 
     /// Splits large pages that `start` or `end` cuts.
     pub fn split_edges(&mut self, start: u64, end: u64, flush: &mut Flush) -> Result<(), OutOfMemory> {
+        flush.space = self.space();
         for edge in [start, end] {
             if !edge.is_multiple_of(LARGE_PAGE)
                 && let Leaf::Large(entry) = self.find(edge)
@@ -298,6 +333,7 @@ impl PageTable {
             return Err(OutOfMemory);
         }
         entry.store(frame.into_address().0 | rights.bits() | LARGE, Ordering::Release);
+        self.add_resident(BLOCK_PAGES);
         Ok(())
     }
 
@@ -309,8 +345,12 @@ impl PageTable {
         rights: Rights,
         flush: &mut Flush,
     ) -> Result<(), OutOfMemory> {
+        flush.space = self.space();
         let entry = self.find_or_add(address.get(), flush)?;
         let old = entry.swap(frame.into_address().0 | rights.bits(), Ordering::AcqRel);
+        if old & HELD == 0 {
+            self.add_resident(1);
+        }
         self.retire(address.page().get(), old, flush);
         Ok(())
     }
@@ -324,7 +364,7 @@ impl PageTable {
         rights: Rights,
         mut next: impl FnMut(usize) -> Option<Frame>,
     ) -> Result<usize, OutOfMemory> {
-        let mut flush = Flush::new();
+        let mut flush = Flush { space: self.space(), ..Flush::new() };
         let first = self.find_or_add(address.get(), &mut flush)?;
         flush.now();
         let room = 512 - Self::index(address.get(), 3);
@@ -340,6 +380,7 @@ impl PageTable {
                 mapped += 1;
             }
         }
+        self.add_resident(mapped as u64);
         Ok(mapped)
     }
 
@@ -374,9 +415,10 @@ impl PageTable {
 
     /// Unmaps `start..end` (page-aligned), whose edges were [split](Self::split_edges).
     pub fn unmap(&mut self, start: u64, end: u64, flush: &mut Flush) {
-        self.each(start, end, flush, |_, address, entry, flush| {
+        self.each(start, end, flush, |this, address, entry, flush| {
             let old = entry.swap(0, Ordering::AcqRel);
             flush.add(address);
+            this.resident -= if old & LARGE == 0 { 1 } else { BLOCK_PAGES };
             if old & LARGE != 0 {
                 flush.freed_large.extend(LargeFrame::from_address(PhysAddr(old & ADDRESS & !LARGE)));
             } else {
@@ -463,6 +505,7 @@ impl PageTable {
         flush: &mut Flush,
         mut visit: impl FnMut(&mut Self, u64, &'static AtomicU64, &mut Flush) -> Visit,
     ) {
+        flush.space = self.space();
         let mut address = start;
         while address < end {
             match self.find(address) {
@@ -515,17 +558,22 @@ impl PageTable {
     }
 }
 
-impl Drop for PageTable {
-    fn drop(&mut self) {
-        let mut flush = Flush::new();
+impl PageTable {
+    /// Unmaps everything and frees all tables but the root. No CPU may be using it.
+    pub fn clear(&mut self) {
+        let mut flush = Flush { space: self.space(), ..Flush::new() };
         self.unmap(0, USER_END, &mut flush);
         arch::deactivate(self.root.address());
         flush.now();
         Self::free_tables(self.root.address(), 0, 256);
-        if !self.root.is_unique() {
-            // A vCPU without a thread has it loaded still.
-            self.root.clear(0, PAGE_SIZE / 2);
-        }
+        // A vCPU without a thread may have it loaded still.
+        self.root.clear(0, PAGE_SIZE / 2);
+    }
+}
+
+impl Drop for PageTable {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -538,7 +586,7 @@ fn neighbour(entry: &'static AtomicU64, step: usize) -> &'static AtomicU64 {
 #[cfg(target_os = "none")]
 mod arch {
     use super::{Frame, PageTable, PhysAddr};
-    use crate::{local, single};
+    use crate::{local, shootdown, single};
     use core::arch::asm;
     use core::sync::atomic::Ordering;
     use septum_abi::layout::BOOT_PAGE_TABLES;
@@ -584,7 +632,8 @@ mod arch {
     /// Loads a root whose reference `local` keeps from now on (0: that of the host), and gives up the one before.
     fn load(root: u64) {
         let before = local::current().root.swap(root, Ordering::Relaxed);
-        set_root(if root == 0 { BOOT_PAGE_TABLES } else { root });
+        let tables = if root == 0 { BOOT_PAGE_TABLES } else { root };
+        shootdown::enter(shootdown::space_of(PhysAddr(tables)), || set_root(tables));
         if before != 0 {
             drop(Frame::from_address(PhysAddr(before)));
         }
@@ -611,7 +660,7 @@ mod arch {
 #[cfg(not(target_os = "none"))]
 pub(crate) mod arch {
     //! Tests: the active table is remembered, for copying "program" memory through it.
-    use super::{Frame, PhysAddr};
+    use super::{Frame, PhysAddr, shootdown};
     use std::cell::Cell;
 
     std::thread_local!(pub static ACTIVE: Cell<u64> = const { Cell::new(0) });
@@ -621,7 +670,8 @@ pub(crate) mod arch {
         None
     }
     pub fn activate(root: &Frame) {
-        ACTIVE.set(root.address().0);
+        let address = root.address();
+        shootdown::enter(shootdown::space_of(address), || ACTIVE.set(address.0));
     }
     pub fn deactivate(root: PhysAddr) {
         if ACTIVE.get() == root.0 {

@@ -257,7 +257,9 @@ fn a_frame_is_not_reused_while_another_vcpu_remembers_it() {
         let mapped = Arc::new(AtomicU32::new(1));
         let reused = Arc::new(AtomicU32::new(0));
         let round = Arc::new(AtomicU32::new(0));
-        let view = || Arc::new(View { touching: AtomicU32::new(0), seen: AtomicU32::new(0) });
+        let view = || {
+            Arc::new(View { touching: AtomicU32::new(0), seen: AtomicU32::new(0), space: AtomicU32::new(7) })
+        };
         let (first, second) = (view(), view());
         let toucher = {
             let (mapped, reused, round, first) =
@@ -273,8 +275,45 @@ fn a_frame_is_not_reused_while_another_vcpu_remembers_it() {
             })
         };
         mapped.store(0, Ordering::Release);
-        let own = second.announce(&round, || ());
-        while first.lags(own) {
+        let own = second.announce(7, &round, || ());
+        while first.lags(7, own) {
+            thread::yield_now();
+        }
+        reused.store(1, Ordering::Relaxed);
+        toucher.join().expect("it ends well");
+    });
+}
+
+/// One vCPU goes to an address space and touches a page there, while another takes that page away and gives its frame to somebody else.
+#[test]
+fn a_vcpu_that_comes_to_a_space_is_seen_there_or_sees_the_change() {
+    loom::model(|| {
+        let mapped = Arc::new(AtomicU32::new(1));
+        let reused = Arc::new(AtomicU32::new(0));
+        let round = Arc::new(AtomicU32::new(0));
+        let view = |space| {
+            Arc::new(View {
+                touching: AtomicU32::new(0),
+                seen: AtomicU32::new(0),
+                space: AtomicU32::new(space),
+            })
+        };
+        let (comer, other) = (view(1), view(2));
+        let toucher = {
+            let (mapped, reused, round, comer) =
+                (Arc::clone(&mapped), Arc::clone(&reused), Arc::clone(&round), Arc::clone(&comer));
+            thread::spawn(move || {
+                let remembers = std::cell::Cell::new(false);
+                let look = || remembers.set(mapped.load(Ordering::Acquire) == 1);
+                comer.enter(7, &round, look);
+                comer.begin(&round, look);
+                assert!(!(remembers.get() && reused.load(Ordering::Relaxed) == 1));
+                comer.end();
+            })
+        };
+        mapped.store(0, Ordering::Release);
+        let own = other.announce(7, &round, || ());
+        while comer.lags(7, own) {
             thread::yield_now();
         }
         reused.store(1, Ordering::Relaxed);

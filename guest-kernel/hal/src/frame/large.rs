@@ -44,18 +44,38 @@ impl LargeFrame {
         address
     }
 
+    /// Whether these are the only references to any of the frames.
+    #[must_use]
+    pub fn is_unique(&self) -> bool {
+        memory::counts(self.0, BLOCK).iter().all(|count| count.load(Ordering::Acquire) == 1)
+    }
+
+    /// Whether one of the frames is [pinned](Frame::is_pinned).
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        memory::counts(self.0, BLOCK).iter().any(|count| count.load(Ordering::Acquire) >= super::PIN)
+    }
+
     /// Takes back what [`into_address`](Self::into_address) gave up; `None` if no reference is out there.
     pub(crate) fn from_address(address: PhysAddr) -> Option<Self> {
         Frame::from_address(address).map(|frame| Self(frame.into_address().0 >> PAGE_SHIFT))
     }
 }
 
+impl Clone for LargeFrame {
+    fn clone(&self) -> Self {
+        memory::counts(self.0, BLOCK).iter().for_each(|count| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        Self(self.0)
+    }
+}
+
 impl Drop for LargeFrame {
     fn drop(&mut self) {
-        let counts = memory::counts(self.0, BLOCK);
-        if counts.iter().all(|count| count.load(Ordering::Acquire) == 1) {
+        if self.is_unique() {
             // Nobody else can come by a reference now: the one it would be made from is this.
-            counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+            memory::counts(self.0, BLOCK).iter().for_each(|count| count.store(0, Ordering::Relaxed));
             POOL.lock().give_block(self.0);
         } else {
             (self.0..self.0 + BLOCK).for_each(|number| drop(Frame(number)));

@@ -151,3 +151,40 @@ fn moving_keeps_large_pages_where_the_target_is_aligned() {
     assert_eq!(word(&table, odd + 7 * PAGE), 77);
     flush.now();
 }
+
+#[test]
+fn what_is_shared_is_copied_by_nobody_until_one_writes() {
+    let _alone = ALONE.lock();
+    let before = frame::usage().used;
+    {
+        let (mut first, mut second) = (PageTable::new().unwrap(), PageTable::new().unwrap());
+        let mut flush = Flush::new();
+        let (small, large) = (0x4000_0000, 0x4020_0000);
+        first.map(at(small), Frame::zeroed().unwrap(), WRITE, &mut flush).unwrap();
+        first.map(at(small + PAGE), Frame::zeroed().unwrap(), WRITE, &mut flush).unwrap();
+        large_page(&mut first, large);
+        mark(&first, small, 5);
+        mark(&first, large + 9 * PAGE, 6);
+        let pinned = first.query(at(small + PAGE)).unwrap().0.pin();
+        let used = frame::usage().used;
+        second.share(&mut first, small, large + LARGE_PAGE, true, &mut flush).unwrap();
+        assert_eq!(frame::usage().used - used, 4, "three tables, and the frame that is pinned");
+        assert!(flush.count > 0);
+        flush.now();
+        for table in [&first, &second] {
+            assert_eq!((word(table, small), word(table, large + 9 * PAGE)), (5, 6));
+            assert_eq!((table.query(at(small)).unwrap().1, table.query(at(large)).unwrap().1), (READ, READ));
+            assert_eq!(table.query(at(small + PAGE)).unwrap().1, WRITE);
+            assert_eq!(table.resident(), 514);
+        }
+        drop(pinned);
+        assert!(!first.own_large(at(large)));
+        first.own(at(small), small + PAGE, WRITE);
+        assert_eq!(first.query(at(small)).unwrap().1, READ);
+        drop(second);
+        assert!(first.own_large(at(large)));
+        first.own(at(small), small + PAGE, WRITE);
+        assert_eq!((first.query(at(small)).unwrap().1, first.query(at(large)).unwrap().1), (WRITE, WRITE));
+    }
+    assert_eq!(frame::usage().used, before);
+}

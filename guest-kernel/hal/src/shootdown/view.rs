@@ -4,6 +4,9 @@
 //! translations that it remembers, so only then must somebody who took a page away wait for it. Each round of forgetting has a number;
 //! a vCPU that begins to touch catches up with the newest. Either it sees the new number, or whoever made that sees it touching:
 //! each side writes its own word before it reads the other's, with a full fence in between.
+//!
+//! Address spaces have rounds of their own. A vCPU says in which one it is before it loads that one's tables, which makes it forget
+//! whatever it remembers: so whoever took a page away either sees it there, or it loads the tables after the change.
 
 use super::atomic::{AtomicU32, Ordering, fence};
 
@@ -12,11 +15,22 @@ use super::atomic::{AtomicU32, Ordering, fence};
 pub struct View {
     /// 1 while it is touching.
     pub(super) touching: AtomicU32,
-    /// The newest round that it has caught up with.
+    /// The newest round that it has caught up with, of its address space.
     pub(super) seen: AtomicU32,
+    /// The address space that it is in.
+    pub(super) space: AtomicU32,
 }
 
 impl View {
+    /// The vCPU, which is not touching, goes to another address space: `load` loads its tables and forgets everything.
+    pub fn enter(&self, space: u32, round: &AtomicU32, load: impl FnOnce()) {
+        self.space.store(space, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let newest = round.load(Ordering::Acquire);
+        load();
+        self.seen.store(newest, Ordering::Release);
+    }
+
     /// The vCPU is about to touch. If rounds were missed, it `forget`s everything first.
     pub fn begin(&self, round: &AtomicU32, forget: impl FnOnce()) {
         self.touching.store(1, Ordering::Relaxed);
@@ -36,20 +50,23 @@ impl View {
         self.touching.store(0, Ordering::Release);
     }
 
-    /// This vCPU has forgotten some pages by itself and makes a round of it, whose number is returned. If it missed others' rounds, it
-    /// `forget`s everything.
-    pub fn announce(&self, round: &AtomicU32, forget: impl FnOnce()) -> u32 {
+    /// Makes a round of a change to the pages of `space`, and returns its number. If this vCPU is in that space it has forgotten them by itself;
+    /// if it missed others' rounds, it `forget`s everything.
+    pub fn announce(&self, space: u32, round: &AtomicU32, forget: impl FnOnce()) -> u32 {
         let before = round.fetch_add(1, Ordering::AcqRel);
-        self.catch_up(before, forget);
         let own = before.wrapping_add(1);
-        self.seen.store(own, Ordering::Release);
+        if self.space.load(Ordering::Relaxed) == space {
+            self.catch_up(before, forget);
+            self.seen.store(own, Ordering::Release);
+        }
         fence(Ordering::SeqCst);
         own
     }
 
-    /// Whether it may still use what it remembers from before `round`.
-    pub fn lags(&self, round: u32) -> bool {
+    /// Whether it may still use what it remembers of `space` from before `round`.
+    pub fn lags(&self, space: u32, round: u32) -> bool {
         self.touching.load(Ordering::Acquire) != 0
+            && self.space.load(Ordering::Acquire) == space
             && round.wrapping_sub(self.seen.load(Ordering::Acquire)).cast_signed() > 0
     }
 }

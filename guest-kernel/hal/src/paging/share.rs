@@ -1,0 +1,167 @@
+//! Two page tables that map the same frames: what `fork` makes of one.
+//!
+//! Frames have as many references as there are entries that map them. Where a store by one program must not be seen by the other,
+//! both lose the right to write; the first one that writes gets a copy, and whoever finds itself alone with the frame gets the right
+//! back ([`PageTable::own`]). A frame into which a device stores is copied at once: otherwise the program that asked for that would be
+//! the one to get another frame.
+
+use super::{ADDRESS, Flush, HELD, LARGE, LARGE_PAGE, Leaf, OutOfMemory, PAGE, PageTable, Rights, WRITABLE};
+use super::{BLOCK_PAGES, neighbour};
+use crate::address::{PhysAddr, UserAddr, to_usize};
+use crate::frame::Frame;
+use crate::frame::large::LargeFrame;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// One more reference to what an entry maps.
+fn share_frame(value: u64) {
+    with_frames(value, |frame| frame.clone().into_address(), |large| large.clone().into_address());
+}
+
+/// Whether a device may be storing into what an entry maps.
+fn is_pinned(value: u64) -> bool {
+    with_frames(value, Frame::is_pinned, LargeFrame::is_pinned).unwrap_or(false)
+}
+
+/// Looks at what an entry maps, whose reference stays the entry's.
+fn with_frames<T>(
+    value: u64,
+    small: impl FnOnce(&Frame) -> T,
+    large: impl FnOnce(&LargeFrame) -> T,
+) -> Option<T> {
+    if value & LARGE != 0 {
+        let frame = LargeFrame::from_address(PhysAddr(value & ADDRESS & !LARGE))?;
+        let result = large(&frame);
+        let _ = frame.into_address();
+        return Some(result);
+    }
+    let frame = Frame::from_address(PhysAddr(value & ADDRESS))?;
+    let result = small(&frame);
+    let _ = frame.into_address();
+    Some(result)
+}
+
+/// Takes the right to write from an entry, if it has it.
+fn protect(entry: &AtomicU64, address: u64, flush: &mut Flush) -> u64 {
+    let value = entry.load(Ordering::Relaxed);
+    if value & WRITABLE != 0 {
+        entry.store(value & !WRITABLE, Ordering::Release);
+        flush.add(address);
+    }
+    value & !WRITABLE
+}
+
+impl PageTable {
+    /// Maps at `start..end` what `from` maps there. `is_copied`: stores are not to be shared, so nobody may write for now. Nothing is mapped
+    /// there yet. If memory runs out, what was mapped until then stays.
+    pub fn share(
+        &mut self,
+        from: &mut Self,
+        start: u64,
+        end: u64,
+        is_copied: bool,
+        flush: &mut Flush,
+    ) -> Result<(), OutOfMemory> {
+        flush.space = from.space();
+        let mut address = start;
+        while address < end {
+            match from.find(address) {
+                Leaf::Missing(skip) => address += skip,
+                // One that the range cuts, because another mapping has the rest, is cut into pages; so is one that is not shared as a whole.
+                Leaf::Large(entry)
+                    if !address.is_multiple_of(LARGE_PAGE)
+                        || address + LARGE_PAGE > end
+                        || is_copied && is_pinned(entry.load(Ordering::Relaxed)) =>
+                {
+                    Self::split(entry, address, flush)?;
+                }
+                Leaf::Large(entry) => {
+                    let target = self.directory_entry(address)?;
+                    let value = if is_copied {
+                        protect(entry, address, flush)
+                    } else {
+                        entry.load(Ordering::Relaxed)
+                    };
+                    share_frame(value);
+                    target.store(value, Ordering::Release);
+                    self.add_resident(BLOCK_PAGES);
+                    address += LARGE_PAGE;
+                }
+                Leaf::Small(entry) => {
+                    let stop = end.min((address | (LARGE_PAGE - 1)) + 1);
+                    self.share_pages(entry, address, stop, is_copied, flush)?;
+                    address = stop;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The pages of one last-level table, the first of which `entry` maps.
+    fn share_pages(
+        &mut self,
+        entry: &'static AtomicU64,
+        start: u64,
+        end: u64,
+        is_copied: bool,
+        flush: &mut Flush,
+    ) -> Result<(), OutOfMemory> {
+        let mut target = None;
+        for step in 0..to_usize((end - start) / PAGE) {
+            let entry = neighbour(entry, step);
+            if entry.load(Ordering::Relaxed) & HELD == 0 {
+                continue;
+            }
+            // A table only if there is something for it.
+            let target = match target {
+                Some(target) => target,
+                None => *target.insert(self.find_or_add(start, flush)?),
+            };
+            let mut value = entry.load(Ordering::Relaxed);
+            if is_copied && is_pinned(value) {
+                let copy = Frame::uninit().ok_or(OutOfMemory)?;
+                with_frames(value, |frame| copy.copy_from(frame), |_| ());
+                value = value & !ADDRESS | copy.into_address().0;
+            } else {
+                if is_copied {
+                    value = protect(entry, start + step as u64 * PAGE, flush);
+                }
+                share_frame(value);
+            }
+            neighbour(target, step).store(value, Ordering::Release);
+            self.add_resident(1);
+        }
+        Ok(())
+    }
+
+    /// Gives the right to write to the large page at `address`, if there is one whose frames nobody else holds.
+    pub fn own_large(&mut self, address: UserAddr) -> bool {
+        let Leaf::Large(entry) = self.find(address.get()) else { return false };
+        let value = entry.load(Ordering::Relaxed);
+        let Some(frame) = LargeFrame::from_address(PhysAddr(value & ADDRESS & !LARGE)) else { return false };
+        let is_unique = frame.is_unique();
+        let _ = frame.into_address();
+        if is_unique {
+            entry.store(value | WRITABLE, Ordering::Release);
+        }
+        is_unique
+    }
+
+    /// Gives `rights`, which are to write too, to the pages of `start..end` that have them but for that, and that nobody else holds. The range
+    /// lies in one last-level table.
+    pub fn own(&mut self, start: UserAddr, end: u64, rights: Rights) {
+        let Leaf::Small(first) = self.find(start.get()) else { return };
+        let bits = rights.bits();
+        for step in 0..to_usize((end - start.page().get()) / PAGE) {
+            let entry = neighbour(first, step);
+            let value = entry.load(Ordering::Relaxed);
+            if value & !ADDRESS | WRITABLE != bits || value & WRITABLE != 0 {
+                continue;
+            }
+            let Some(frame) = Frame::from_address(PhysAddr(value & ADDRESS)) else { continue };
+            if frame.is_unique() {
+                entry.store(value | WRITABLE, Ordering::Release);
+            }
+            let _ = frame.into_address();
+        }
+    }
+}
