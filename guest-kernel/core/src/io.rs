@@ -7,7 +7,7 @@
 
 use alloc::vec::Vec;
 use septum_abi::linux::Errno;
-use septum_guest_hal::frame::Frame;
+use septum_guest_hal::frame::{Frame, Pin};
 
 /// A piece of memory that stays where it is for as long as this lives.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub struct Pinned {
     pub offset: usize,
     /// Bytes; never beyond the frame's end.
     pub len: usize,
+    /// Keeps a frame that a device fills the one that the program sees.
+    pub pin: Option<Pin>,
 }
 
 /// Memory that a read fills, front to back.

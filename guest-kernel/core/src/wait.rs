@@ -8,6 +8,7 @@
 //! arrives between looking and halting ends the halt at once (the kernel runs with interrupts off; see `septum_guest_hal::interrupt`).
 //! In tests on a host, threads of the host take the vCPUs' part.
 
+use crate::process::task::Task;
 use crate::process::vcpus::current_task;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -107,6 +108,10 @@ pub fn wait_listed<T>(
             continue;
         };
         task.process.check_alarm();
+        if task.process.stop.is_wanted() && !task.process.must_leave(task) {
+            task.process.halt_while_stopped(task);
+            continue;
+        }
         if task.is_interrupted() {
             return Err(Errno::EINTR);
         }
@@ -115,6 +120,27 @@ pub fn wait_listed<T>(
         park::park([alarm, deadline_ns].into_iter().flatten().min());
         task.set_waiting(monotonic_ns(), false);
     }
+}
+
+/// Waits on queues until `condition` gives something, whatever signals come. `None` if `task`, which is the caller's, must end.
+pub fn wait_to_the_end<T>(
+    queues: &[&WaitQueue],
+    task: &Task,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let cpu = vcpu::current();
+    queues.iter().for_each(|queue| queue.enter(cpu));
+    task.set_waiting(monotonic_ns(), true);
+    let result = loop {
+        let found = condition();
+        if found.is_some() || task.process.must_leave(task) {
+            break found;
+        }
+        park::park(None);
+    };
+    task.set_waiting(monotonic_ns(), false);
+    queues.iter().for_each(|queue| queue.leave(cpu));
+    result
 }
 
 #[cfg(test)]

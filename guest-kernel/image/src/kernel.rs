@@ -1,11 +1,10 @@
 //! The life of the kernel: get the machine ready, find the devices, mount, start the program, run it.
 #![allow(unsafe_code, reason = "the entry point has a fixed symbol name")]
 
-use crate::mounts::{self, Mounted};
+use crate::mounts;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicBool;
 use septum_abi::boot::BootPage;
 use septum_abi::config::BootConfig;
 use septum_abi::linux::Errno;
@@ -20,14 +19,13 @@ use septum_guest_core::fs::open::OpenFlags;
 use septum_guest_core::memory::discard;
 use septum_guest_core::process::load::{LoadError, Request, load};
 use septum_guest_core::process::thread::Thread;
-use septum_guest_core::process::{FIRST_PID, Machine, Process, vcpus};
+use septum_guest_core::process::{First, Machine, Process, vcpus};
 use septum_guest_core::random;
 use septum_guest_drivers::virtio::console::{Console, Stream};
 use septum_guest_hal::frame::Frame;
 use septum_guest_hal::report::{self, End};
-use septum_guest_hal::sync::Mutex;
 use septum_guest_hal::user::Program;
-use septum_guest_hal::{boot, clock, cpu, log_line};
+use septum_guest_hal::{boot, cpu, log_line};
 
 septum_guest_hal::entry!(main);
 
@@ -65,8 +63,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
             log_line!("virtio device {kind} cannot be used: {error:?}");
         });
     discard::bind(Box::leak(Box::new(devices.balloon())));
-    let Mounted { namespace, processes } =
-        mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
+    let namespace = mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));
     (fs.uid, fs.gid, fs.umask) = (config.uid, config.gid, config.umask);
     let cwd = working_directory(&namespace, &fs, config.workdir).map_err(because(start_error::WORKDIR))?;
@@ -96,9 +93,9 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     let program = Program::take().ok_or(LoadError { reason: start_error::MEMORY, errno: Errno::EBUSY })?;
     let console = devices.console.as_deref();
     let descriptors = descriptors(console, config.closed_streams);
-    let process = process(namespace, fs, machine, loaded.space, loaded.image, descriptors);
-    let thread = Thread::new(Arc::new(process), program);
-    processes.publish(&thread.process);
+    let (space, image) = (loaded.space, loaded.image);
+    let process = Process::first(First { namespace, fs, machine, space, image, descriptors });
+    let thread = Thread::new(process, program);
     thread.start_at(loaded.entry, loaded.stack);
     Ok(thread)
 }
@@ -133,31 +130,4 @@ fn descriptors(console: Option<&Console>, closed_streams: u32) -> DescriptorTabl
 
 fn vdso_frames(object: &'static [u8]) -> Option<[Vec<Frame>; 2]> {
     Some([alloc::vec![boot::clock_frame()], boot::image_frames(object)])
-}
-
-fn process(
-    namespace: Arc<Namespace>,
-    fs: FsContext,
-    machine: Machine,
-    space: septum_guest_core::memory::AddressSpace,
-    image: septum_guest_core::process::Image,
-    descriptors: DescriptorTable,
-) -> Process {
-    Process {
-        pid: FIRST_PID,
-        space: Mutex::new(space),
-        descriptors: Mutex::new(descriptors),
-        fs: Mutex::new(fs),
-        namespace,
-        image: Mutex::new(image),
-        actions: Mutex::default(),
-        pending: Mutex::default(),
-        limits: Mutex::default(),
-        alarm: Default::default(),
-        threads: Default::default(),
-        has_no_new_privileges: AtomicBool::new(false),
-        end: Mutex::new(None),
-        started_ns: clock::monotonic_ns(),
-        machine,
-    }
 }

@@ -18,16 +18,8 @@ use septum_guest_core::process::table::ProcessTable;
 use septum_guest_drivers::Devices;
 use septum_guest_drivers::virtio::fs::{Caching, FuseFileSystem};
 
-/// The tree, and the process table that its `/proc` shows.
-pub struct Mounted {
-    /// Every mount.
-    pub namespace: Arc<Namespace>,
-    /// Every process.
-    pub processes: Arc<ProcessTable>,
-}
-
 /// Makes the root, which is the first mount, and plans the others.
-pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Result<Mounted, Errno> {
+pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Result<Arc<Namespace>, Errno> {
     let host = devices.file_system.as_ref().ok_or(Errno::ENODEV)?;
     let mut mounts = config.mounts();
     let first = mounts.next().filter(|first| first.kind == MountKind::Overlay).ok_or(Errno::EINVAL)?;
@@ -38,7 +30,7 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Resul
     for mount in mounts {
         namespace.plan(mount.target, options(&mount), maker(&mount, host, &processes));
     }
-    Ok(Mounted { namespace, processes })
+    Ok(namespace)
 }
 
 fn options(mount: &Mount<'static>) -> MountOptions<'static> {

@@ -166,7 +166,7 @@ pub fn open_named(name: &[u8], kind: FileKind, file: Arc<dyn File>, flags: OpenF
 /// The two ends of a new pipe. `flags` are for both.
 #[must_use]
 pub fn open_pipe(flags: OpenFlags) -> (Arc<OpenFile>, Arc<OpenFile>) {
-    let pipe = Pipe::new();
+    let pipe = Pipe::unnamed();
     let number = next_number();
     let name = numbered(b"pipe", number);
     let (reader, writer) = pipe.ends();

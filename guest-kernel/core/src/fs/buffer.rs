@@ -58,7 +58,7 @@ impl FrameBuffer {
             let offset = at % PAGE_SIZE;
             let len = (end - at).min(PAGE_SIZE - offset);
             let Some(frame) = self.frames.get(at / PAGE_SIZE) else { break };
-            pieces.push(Pinned { frame: frame.clone(), offset, len });
+            pieces.push(Pinned { frame: frame.clone(), offset, len, pin: None });
             at += len;
         }
         at - self.position

@@ -414,6 +414,13 @@ impl DescriptorTable {
         numbers.into_iter().filter_map(|number| self.remove(number).ok()).collect()
     }
 
+    /// Removes everything.
+    #[must_use]
+    pub fn take_all(&mut self) -> Vec<Arc<OpenFile>> {
+        self.lowest_free = 0;
+        core::mem::take(&mut self.entries).into_iter().flatten().map(|entry| entry.file).collect()
+    }
+
     /// The numbers in use, ascending.
     #[must_use]
     pub fn numbers(&self) -> Vec<i32> {

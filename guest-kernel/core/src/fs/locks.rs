@@ -35,14 +35,26 @@ pub enum Family {
     Range,
 }
 
-/// Who holds a lock; the number is the address of what it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Who holds a lock; the first number is the address of what it stands for.
+#[derive(Clone, Copy, Debug)]
 pub enum Owner {
     /// An open file description.
     Description(usize),
-    /// A process.
-    Process(usize),
+    /// A process, or several that share their descriptors; the number is that of the one that took the lock.
+    Process(usize, u32),
 }
+
+impl PartialEq for Owner {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Description(one), Self::Description(other)) => one == other,
+            (Self::Process(one, _), Self::Process(other, _)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Owner {}
 
 /// A lock, held or wished for.
 #[derive(Clone, Debug, PartialEq, Eq)]

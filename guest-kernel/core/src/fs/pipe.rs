@@ -38,6 +38,8 @@ pub struct Pipe {
     /// Ends ever opened, for those who wait for the other end of a fifo.
     readers_ever: AtomicU32,
     writers_ever: AtomicU32,
+    /// Nobody waits for the other end of one that has no name: both were there from the start.
+    is_unnamed: bool,
     queue: WaitQueue,
 }
 
@@ -112,6 +114,12 @@ impl Pipe {
         Arc::new(Self::default())
     }
 
+    /// A pipe that has no name, without ends.
+    #[must_use]
+    pub fn unnamed() -> Arc<Self> {
+        Arc::new(Self { is_unnamed: true, ..Self::default() })
+    }
+
     /// One end for reading and one for writing.
     #[must_use]
     pub fn ends(self: &Arc<Self>) -> (Arc<dyn File>, Arc<dyn File>) {
@@ -122,6 +130,9 @@ impl Pipe {
 
     /// Opens a fifo: waits for the other end, unless `is_non_blocking`, which for writing is ENXIO.
     pub fn open(self: &Arc<Self>, access: Access, is_non_blocking: bool) -> Result<Arc<dyn File>, Errno> {
+        if self.is_unnamed {
+            return Ok(self.end(access));
+        }
         if access.write && !access.read && is_non_blocking && self.readers.load(Ordering::SeqCst) == 0 {
             return Err(Errno::ENXIO);
         }
@@ -311,6 +322,17 @@ mod tests {
         drop(reader);
         assert_eq!(write(&writer, b"x"), Err(Errno::EPIPE));
         assert_eq!(writer.poll() & poll::ERR, poll::ERR);
+    }
+
+    #[test]
+    fn a_pipe_without_a_name_opens_once_more_whoever_is_gone() {
+        let pipe = Pipe::unnamed();
+        let (reader, writer) = pipe.ends();
+        write(&writer, b"left").unwrap();
+        drop((reader, writer));
+        let again = pipe.open(Access { read: true, write: false }, false).unwrap();
+        assert_eq!(read(&again, 10).unwrap(), b"left");
+        assert_eq!(read(&again, 10).unwrap(), b"");
     }
 
     #[test]

@@ -145,7 +145,8 @@ impl<'a> UserBuffer<'a> {
             }
             let offset = at.page_offset();
             let len = (PAGE_SIZE - offset).min(max - done);
-            pieces.push(Pinned { frame, offset, len });
+            let pin = if access == Access::Write { frame.pin() } else { None };
+            pieces.push(Pinned { frame, offset, len, pin });
             done += len;
         }
         Ok(done)

@@ -29,8 +29,12 @@ const ANONYMOUS_AROUND: [u64; 3] = [16, 64, 512];
 const FILE_AROUND: usize = 64;
 /// Pages of 2 MiB of a file that one access maps.
 const LARGE_AROUND: u64 = 16;
+/// Pages that one store makes writable if nobody else holds them.
+const OWN_AROUND: u64 = 64;
 /// Pages of a file's private mapping that one store copies where a fault is dear.
 const COPY_AROUND: u64 = 16;
+/// Pages of anonymous memory that one store after a fork copies there: fewer, for the other side may never need its own.
+const COPY_AROUND_FORKED: u64 = 4;
 
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,12 +230,46 @@ impl AddressSpace {
             };
         }
         // Held by the page table and by `frame` here; anyone else must not see the store.
-        if area.is_shared() || frame.is_held_by(2) {
-            return self.set(user, frame, wanted);
+        let is_alone = frame.is_held_by(2);
+        if area.is_shared() || is_alone {
+            drop(frame);
+            if is_alone && self.own_around(area, user) {
+                return Ok(());
+            }
+            return self.give_rights(user, wanted);
         }
         self.set(user, copy_of(&frame)?, wanted)?;
         self.copy_around(area, user);
         Ok(())
+    }
+
+    /// Gives the right to write to what is there.
+    fn give_rights(&mut self, user: UserAddr, rights: Rights) -> Result<(), Fault> {
+        let mut flush = Flush::new();
+        let (start, end) = (user.page().get(), user.page().get() + PAGE);
+        self.table.split_edges(start, end, &mut flush).map_err(|_| Fault::OutOfMemory)?;
+        self.table.protect(start, end, &mut flush, |_| rights);
+        flush.now();
+        Ok(())
+    }
+
+    /// After a fork whose other side is gone: gives the right to write to `user` and to its neighbours that nobody else holds
+    /// either, all in one. False if there is more to do for `user`.
+    fn own_around(&mut self, area: &Area, user: UserAddr) -> bool {
+        let wanted = area.protection.rights();
+        if self.table.query(user).is_none_or(|(_, rights)| Rights { write: true, ..rights } != wanted) {
+            return false;
+        }
+        if self.table.own_large(user) {
+            return true;
+        }
+        let around = OWN_AROUND * PAGE;
+        let start = (user.get() & !(around - 1)).max(area.start);
+        let end = ((user.get() | (around - 1)) + 1).min(area.end);
+        if let Some(start) = UserAddr::new(start) {
+            self.table.own(start, end, wanted);
+        }
+        self.table.query(user).is_some_and(|(_, rights)| rights == wanted)
     }
 
     fn fault_anonymous(&mut self, area: &Area, user: UserAddr) -> Result<(), Fault> {
@@ -297,12 +335,17 @@ impl AddressSpace {
 
     /// Copies pages around `user` that the program has mapped but not written, if that costs less than the faults it saves.
     fn copy_around(&mut self, area: &Area, user: UserAddr) {
-        if !faults_are_dear() || !matches!(area.backing, Backing::File { is_shared: false, .. }) {
+        let around = match area.backing {
+            Backing::File { is_shared: false, .. } => COPY_AROUND,
+            Backing::Anonymous => COPY_AROUND_FORKED,
+            _ => return,
+        };
+        if !faults_are_dear() {
             return;
         }
         let rights = area.protection.rights();
-        let start = (user.get() & !(COPY_AROUND * PAGE - 1)).max(area.start);
-        let end = ((user.get() | (COPY_AROUND * PAGE - 1)) + 1).min(area.end);
+        let start = (user.get() & !(around * PAGE - 1)).max(area.start);
+        let end = ((user.get() | (around * PAGE - 1)) + 1).min(area.end);
         for address in (start..end).step_by(PAGE_SIZE).filter_map(UserAddr::new) {
             let Some((frame, present)) = self.table.query(address) else { continue };
             if present.write || !present.read || frame.is_held_by(2) {

@@ -3,6 +3,7 @@
 //! * [`area`]: what is mapped where, as the program asked for it;
 //! * [`space`]: the areas and the page table; mapping, unmapping, protecting, moving;
 //! * [`remap`]: mappings that move; [`discard`]: contents that are given up;
+//! * [`fork`]: a copy of all of it for another process;
 //! * [`fault`]: making a page present when it is touched; [`lost`]: pages whose file became shorter;
 //! * [`buffer`]: the program's memory as the source or destination of a file operation.
 //!
@@ -28,6 +29,7 @@ pub mod area;
 pub mod buffer;
 pub mod discard;
 pub mod fault;
+pub mod fork;
 pub mod layout;
 pub mod lost;
 pub mod remap;

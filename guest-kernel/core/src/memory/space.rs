@@ -17,11 +17,11 @@ pub struct AddressSpace {
     pub(super) table: PageTable,
     /// By start address; they do not overlap.
     pub(super) areas: BTreeMap<u64, Area>,
-    layout: Layout,
+    pub(super) layout: Layout,
     /// Lowest mapping below `layout.mappings_top`: the next one goes right below it.
-    floor: u64,
-    break_start: u64,
-    break_end: u64,
+    pub(super) floor: u64,
+    pub(super) break_start: u64,
+    pub(super) break_end: u64,
     /// Bytes of all areas.
     pub(super) size: u64,
 }
@@ -407,6 +407,22 @@ impl AddressSpace {
     /// An address at which `len` bytes are free.
     pub fn reserve(&self, len: u64) -> Result<u64, Errno> {
         self.find_free(page_up(len).ok_or(Errno::ENOMEM)?).ok_or(Errno::ENOMEM)
+    }
+}
+
+impl AddressSpace {
+    /// Gives everything up, after the files have what was stored for them. Nobody may be using it.
+    pub fn clear(&mut self) {
+        self.write_back(0, USER_END);
+        self.areas.clear();
+        self.size = 0;
+        self.table.clear();
+    }
+
+    /// Frames that are mapped now, and the most there ever were.
+    #[must_use]
+    pub fn resident(&self) -> (u64, u64) {
+        (self.table.resident(), self.table.most_resident())
     }
 }
 

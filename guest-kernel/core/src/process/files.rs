@@ -21,6 +21,10 @@ impl FileContext for Thread {
     type Destination<'a> = UserBuffer<'a>;
     type Source<'a> = UserBuffer<'a>;
 
+    fn pid(&self) -> u32 {
+        self.process.pid
+    }
+
     fn descriptors(&self) -> &Mutex<DescriptorTable> {
         &self.process.descriptors
     }

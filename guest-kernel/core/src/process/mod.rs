@@ -1,5 +1,7 @@
-//! The program: identity, address space, files, signals, and the thread that runs it.
+//! Programs: identity, address space, files, signals, and the threads that run them.
 //!
+//! * [`family`]: all processes, and who belongs to whom; [`birth`] and [`ending`]: how they come and go; [`stop`]: job control;
+//! * [`shared`]: what processes may have in common;
 //! * [`load`]: ELF files and scripts into an address space; [`stack`]: what a program finds on its stack;
 //! * [`signal`]: dispositions, masks, pending signals and their delivery;
 //! * [`thread`]: a thread's life: run, serve what it traps for, deliver signals; [`task`]: what others may know of it;
@@ -8,11 +10,16 @@
 //!
 //! A [`Process`] is shared by its threads; a [`Thread`](thread::Thread) belongs to one vCPU.
 
+pub mod birth;
+pub mod ending;
+pub mod family;
 mod files;
 pub mod limits;
 pub mod load;
+pub mod shared;
 pub mod signal;
 pub mod stack;
+pub mod stop;
 pub mod table;
 pub mod task;
 pub mod thread;
@@ -25,12 +32,18 @@ use crate::fs::dentry::Dentry;
 use crate::fs::descriptors::DescriptorTable;
 use crate::fs::mount::Namespace;
 use crate::memory::AddressSpace;
+use crate::wait::WaitQueue;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
+use ending::LettingGo;
+use family::Kin;
 use limits::Limits;
+use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
+use shared::Shared;
 use signal::{Actions, Pending};
+use stop::Stop;
 use threads::Threads;
 use timer::Alarm;
 
@@ -58,20 +71,26 @@ pub struct Image {
 pub struct Process {
     /// Number.
     pub pid: u32,
+    /// Its place among the others.
+    pub kin: Kin,
     /// Memory.
-    pub space: Mutex<AddressSpace>,
+    pub space: Shared<Mutex<AddressSpace>>,
     /// Open files.
-    pub descriptors: Mutex<DescriptorTable>,
+    pub descriptors: Shared<Mutex<DescriptorTable>>,
     /// Root, working directory, identity.
-    pub fs: Mutex<FsContext>,
+    pub fs: Shared<Mutex<FsContext>>,
     /// Every mount.
     pub namespace: Arc<Namespace>,
     /// What it runs.
     pub image: Mutex<Image>,
     /// Signal dispositions.
-    pub actions: Mutex<Actions>,
+    pub actions: Shared<Mutex<Actions>>,
     /// Signals sent to the process.
     pub pending: Mutex<Pending>,
+    /// Whether it is stopped.
+    pub stop: Stop,
+    /// Woken when something became of a child.
+    pub children: WaitQueue,
     /// Resource limits.
     pub limits: Mutex<Limits>,
     /// ITIMER_REAL.
@@ -80,12 +99,20 @@ pub struct Process {
     pub threads: Threads,
     /// PR_SET_NO_NEW_PRIVS; nothing here gives privileges.
     pub has_no_new_privileges: AtomicBool,
+    /// Its nice value, which the host does not know.
+    pub nice: AtomicI32,
     /// How it ended, once it has.
     pub end: Mutex<Option<End>>,
+    /// Who lent it its memory goes on.
+    pub letting_go: LettingGo,
     /// Monotonic time of its start, ns.
     pub started_ns: u64,
+    /// What its children used, as far as it waited for them: time in ns, and the most memory that one had, in frames.
+    pub children_ns: AtomicU64,
+    /// See above.
+    pub children_frames: AtomicU64,
     /// Facts of the partition.
-    pub machine: Machine,
+    pub machine: Arc<Machine>,
 }
 
 /// Facts of the partition that programs ask for.
@@ -109,9 +136,57 @@ pub struct Machine {
     pub vdso_frames: fn(&'static [u8]) -> Option<[Vec<septum_guest_hal::frame::Frame>; 2]>,
 }
 
+/// What the first process begins with.
+pub struct First {
+    /// Every mount.
+    pub namespace: Arc<Namespace>,
+    /// Root, working directory, identity.
+    pub fs: FsContext,
+    /// Facts of the partition.
+    pub machine: Machine,
+    /// Memory.
+    pub space: AddressSpace,
+    /// What it runs.
+    pub image: Image,
+    /// Open files.
+    pub descriptors: DescriptorTable,
+}
+
 impl Process {
-    /// Lets go of what must not get lost when the partition ends with the process: stores to shared mappings of files.
-    pub fn settle(&self) {
-        self.space.lock().write_back(0, septum_abi::layout::USER_END);
+    /// The first process, which is one of the [family] from now on.
+    #[must_use]
+    pub fn first(with: First) -> Arc<Self> {
+        let process = Arc::new(Self {
+            pid: FIRST_PID,
+            kin: Kin::first(),
+            space: Shared::new(Mutex::new(with.space)),
+            descriptors: Shared::new(Mutex::new(with.descriptors)),
+            fs: Shared::new(Mutex::new(with.fs)),
+            namespace: with.namespace,
+            image: Mutex::new(with.image),
+            actions: Shared::new(Mutex::default()),
+            pending: Mutex::default(),
+            stop: Stop::default(),
+            children: WaitQueue::new(),
+            limits: Mutex::default(),
+            alarm: Alarm::default(),
+            threads: Threads::default(),
+            has_no_new_privileges: AtomicBool::new(false),
+            nice: AtomicI32::new(0),
+            end: Mutex::new(None),
+            letting_go: LettingGo::default(),
+            started_ns: monotonic_ns(),
+            children_ns: AtomicU64::new(0),
+            children_frames: AtomicU64::new(0),
+            machine: Arc::new(with.machine),
+        });
+        family::add(&process);
+        process
+    }
+
+    /// Its user.
+    #[must_use]
+    pub fn uid(&self) -> u32 {
+        self.fs.lock().uid
     }
 }

@@ -15,6 +15,7 @@
 //! restores it after `rt_sigreturn`, both in user mode. So a signal costs two more jumps and one more system call, and the kernel needs
 //! neither XSAVE nor to know how large the state is beyond the room it leaves.
 
+use super::Process;
 use super::thread::Thread;
 use crate::memory::buffer;
 use alloc::collections::VecDeque;
@@ -25,6 +26,10 @@ use septum_guest_hal::user::{FORCED_FLAGS, Registers, USER_FLAGS};
 
 /// SA_* flags that have an effect here.
 pub mod flag {
+    /// SIGCHLD: not for stops.
+    pub const NOCLDSTOP: u64 = 1;
+    /// SIGCHLD: children do not become zombies.
+    pub const NOCLDWAIT: u64 = 2;
     /// The handler wants `siginfo`; it gets it in any case.
     pub const SIGINFO: u64 = 4;
     /// On the alternate stack.
@@ -96,6 +101,10 @@ pub const fn bit(signal: u32) -> u64 {
     1 << (signal - 1)
 }
 
+/// Signals that stop a process by default.
+pub const STOPPING: u64 =
+    bit(number::SIGSTOP) | bit(number::SIGTSTP) | bit(number::SIGTTIN) | bit(number::SIGTTOU);
+
 /// Signals that cannot be blocked, caught or ignored.
 pub const UNSTOPPABLE: u64 = bit(number::SIGKILL) | bit(number::SIGSTOP);
 
@@ -117,6 +126,13 @@ impl Info {
     #[must_use]
     pub fn from_user(signal: u32, pid: u32, uid: u32) -> Self {
         Self { signal, code: 0, detail: u64::from(pid) | u64::from(uid) << 32, value: 0 }
+    }
+
+    /// About a child: `code` is CLD_*, `status` its exit code or a signal.
+    #[must_use]
+    pub fn of_child(signal: u32, code: i32, child: &Process, status: u32) -> Self {
+        let value = u64::from(status);
+        Self { code, value, ..Self::from_user(signal, child.pid, child.uid()) }
     }
 
     /// Sent by the kernel (SI_KERNEL).
@@ -192,7 +208,7 @@ pub enum DefaultAction {
     Terminate,
     /// Nothing.
     Ignore,
-    /// Stops the process; in a partition nobody could continue it, so nothing happens.
+    /// Stops the process.
     Stop,
 }
 
@@ -275,7 +291,8 @@ pub fn enter_handler(thread: &Thread, action: &Action, info: Info) -> Result<(),
         return Err(Errno::EFAULT);
     }
     let mask = state.saved_mask.take().unwrap_or(state.mask);
-    let fault_address = if info.code > 0 { info.detail } else { 0 };
+    let is_fault = info.code > 0 && info.signal != number::SIGCHLD;
+    let fault_address = if is_fault { info.detail } else { 0 };
     let context = encode_context(&Saved { registers, stack: alternate, mask, extended, fault_address });
     let mut bytes = Vec::with_capacity(context.len() + 8 + SIGINFO_SIZE);
     put(&mut bytes, &[action.restorer]);

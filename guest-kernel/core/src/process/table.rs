@@ -1,24 +1,23 @@
 //! Every process there is, as `/proc` shows it.
 
-use super::{Process, vcpus};
+use super::{Process, family, vcpus};
 use crate::fs::context::FsContext;
 use crate::fs::dentry::Dentry;
 use crate::fs::descriptors::DescriptorTable;
 use crate::fs::mount::Namespace;
-use crate::fs::proc::facts::{Mapping, ProcessInfo, System, ThreadInfo, Usage};
+use crate::fs::proc::facts::{Mapping, ProcessInfo, State, System, ThreadInfo, Usage};
 use crate::memory::area::{Backing, Label, Protection};
 use crate::process::signal::{DEFAULT, IGNORE, bit};
 use crate::syscall::system::{RELEASE, VERSION};
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use septum_abi::layout::PAGE_SIZE;
-use septum_guest_hal::frame;
-use septum_guest_hal::sync::{Mutex, Once};
+use septum_guest_hal::sync::Mutex;
 
-/// The processes. The first one, and until there are others the only one.
+/// The processes.
 pub struct ProcessTable {
-    first: Once<Arc<Process>>,
     namespace: Arc<Namespace>,
     hostname: Vec<u8>,
     cpus: u32,
@@ -26,7 +25,7 @@ pub struct ProcessTable {
 }
 
 impl ProcessTable {
-    /// No process yet.
+    /// For `/proc` of this partition.
     #[must_use]
     pub fn new(
         namespace: Arc<Namespace>,
@@ -34,18 +33,13 @@ impl ProcessTable {
         cpus: u32,
         cpu_description: fn() -> String,
     ) -> Arc<Self> {
-        Arc::new(Self { first: Once::new(), namespace, hostname: hostname.to_vec(), cpus, cpu_description })
-    }
-
-    /// Shows the first process.
-    pub fn publish(&self, process: &Arc<Process>) {
-        self.first.call_once(|| Arc::clone(process));
+        Arc::new(Self { namespace, hostname: hostname.to_vec(), cpus, cpu_description })
     }
 }
 
 impl System for ProcessTable {
     fn current(&self) -> Option<Arc<dyn ProcessInfo>> {
-        self.first.get().map(|process| Arc::clone(process) as Arc<dyn ProcessInfo>)
+        vcpus::current_task().map(|task| Arc::clone(&task.process) as Arc<dyn ProcessInfo>)
     }
 
     fn current_thread(&self) -> u32 {
@@ -53,11 +47,16 @@ impl System for ProcessTable {
     }
 
     fn pids(&self) -> Vec<u32> {
-        self.first.get().map(|process| process.pid).into_iter().collect()
+        family::all_that(|_| true).iter().map(|process| process.pid).collect()
     }
 
     fn process(&self, pid: u32) -> Option<Arc<dyn ProcessInfo>> {
-        self.current().filter(|process| process.pid() == pid)
+        // As on Linux, a thread's number leads to its process, though it is not listed.
+        let process = family::find(pid).or_else(|| {
+            let current = vcpus::current_task()?;
+            family::find_task(pid, &current.process).map(|task| Arc::clone(&task.process))
+        });
+        process.map(|process| process as Arc<dyn ProcessInfo>)
     }
 
     fn namespace(&self) -> Arc<Namespace> {
@@ -90,12 +89,42 @@ impl ProcessInfo for Process {
         self.pid
     }
 
+    fn parent(&self) -> u32 {
+        self.shown_parent()
+    }
+
+    fn group(&self) -> u32 {
+        self.kin.group()
+    }
+
+    fn session(&self) -> u32 {
+        self.kin.session()
+    }
+
+    fn state(&self) -> State {
+        if self.kin.is_zombie() {
+            return State::Zombie;
+        }
+        if self.stop.is_wanted() {
+            return State::Stopped;
+        }
+        let tasks = self.tasks();
+        if tasks.iter().all(|task| task.is_waiting()) { State::Sleeping } else { State::Running }
+    }
+
+    fn nice(&self) -> i32 {
+        self.nice.load(Ordering::Relaxed)
+    }
+
     fn name(&self) -> Vec<u8> {
         let first = self.task(self.pid).map(|task| task.name.lock().clone());
         first.unwrap_or_else(|| self.image.lock().name.clone())
     }
 
     fn threads(&self) -> Vec<u32> {
+        if self.kin.is_zombie() {
+            return alloc::vec![self.pid];
+        }
         self.tasks().iter().map(|task| task.tid()).collect()
     }
 
@@ -120,6 +149,9 @@ impl ProcessInfo for Process {
     }
 
     fn arguments(&self) -> Vec<u8> {
+        if self.kin.is_zombie() {
+            return Vec::new();
+        }
         self.image.lock().arguments.to_vec()
     }
 
@@ -169,13 +201,17 @@ impl ProcessInfo for Process {
     }
 
     fn usage(&self) -> Usage {
-        let usage = frame::usage();
+        let (size, (resident, most)) = {
+            let space = self.space.lock();
+            (space.size(), space.resident())
+        };
         Usage {
-            virtual_bytes: self.space.lock().size(),
-            resident_bytes: usage.used * PAGE_SIZE as u64,
-            peak_resident_bytes: usage.peak * PAGE_SIZE as u64,
+            virtual_bytes: size,
+            resident_bytes: resident * PAGE_SIZE as u64,
+            peak_resident_bytes: most * PAGE_SIZE as u64,
             started_ns: self.started_ns,
             ran_ns: self.ran_ns(),
+            children_ran_ns: self.children_ns.load(Ordering::Relaxed),
         }
     }
 

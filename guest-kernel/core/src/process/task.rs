@@ -118,6 +118,9 @@ impl Task {
 
     /// Sends a signal to this thread.
     pub fn send(&self, info: Info) {
+        if self.process.act_at_once(info.signal) {
+            return;
+        }
         if !self.ignores(info.signal) {
             self.signals.lock().pending.add(info);
             self.alert();

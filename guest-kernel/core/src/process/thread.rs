@@ -2,15 +2,16 @@
 
 use super::signal::{self, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit, flag};
 use super::task::Task;
-use super::{End, Process, vcpus};
+use super::{End, FIRST_PID, Process, ending, vcpus};
 use crate::memory::area::Label;
+use crate::memory::buffer;
 use crate::memory::fault::{self, Access, Fault};
 use crate::memory::lost;
 use crate::syscall;
 use crate::syscall::futex::robust;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
-use septum_abi::layout::LOST_PAGE;
+use septum_abi::layout::{LOST_PAGE, USER_END};
 use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::float::FloatState;
 use septum_guest_hal::user::{Event, Program, Registers};
@@ -30,6 +31,8 @@ pub struct Start {
     pub float: FloatState,
     /// What is cleared when it ends, or 0.
     pub clear_tid: u64,
+    /// What its number is written to when it begins, or 0.
+    pub set_tid: u64,
 }
 
 /// A thread, on its vCPU.
@@ -42,6 +45,8 @@ pub struct Thread {
     pub program: RefCell<Program>,
     /// Set to 0, and waited for as a futex, when the thread ends.
     pub clear_tid: Cell<u64>,
+    /// What its number is written to when it begins, or 0.
+    set_tid: Cell<u64>,
     /// It has called `exit`.
     is_over: Cell<bool>,
     /// Its vCPU may be given the next thread.
@@ -67,8 +72,8 @@ impl Thread {
         let task = Arc::new(Task::new(&process, process.pid, name));
         task.set_vcpu(vcpu::current());
         // The first one is always let in.
-        let _ = process.add_thread(Arc::clone(&task), usize::MAX);
-        Self::of_task(task, program, 0)
+        let _ = process.add_thread(Arc::clone(&task));
+        Self::of_task(task, program, 0, 0)
     }
 
     /// Another thread, on this vCPU.
@@ -78,21 +83,22 @@ impl Thread {
         program.set_gs_base(start.gs_base);
         *program.registers() = start.registers;
         start.float.load();
-        Self::of_task(start.task, program, start.clear_tid)
+        Self::of_task(start.task, program, start.clear_tid, start.set_tid)
     }
 
-    fn of_task(task: Arc<Task>, program: Program, clear_tid: u64) -> Self {
+    fn of_task(task: Arc<Task>, program: Program, clear_tid: u64, set_tid: u64) -> Self {
         Self {
             process: Arc::clone(&task.process),
             task,
             program: RefCell::new(program),
             clear_tid: Cell::new(clear_tid),
+            set_tid: Cell::new(set_tid),
             is_over: Cell::new(false),
             has_offered: Cell::new(false),
         }
     }
 
-    /// Has its vCPU serve the next thread that is launched, once this one has left. Before anybody learns that it ends: whoever joins
+    /// Has its vCPU serve the next thread that is launched, once this one has left. Before anybody learns that it ends: whoever waits for
     /// it and makes another should not need another vCPU.
     pub(super) fn offer_vcpu(&self) {
         if !self.has_offered.replace(true) {
@@ -110,9 +116,14 @@ impl Thread {
     pub fn run(&self) -> Option<End> {
         vcpus::set_current_task(Some(Arc::clone(&self.task)));
         self.process.space.lock().activate();
+        if self.set_tid.get() != 0 {
+            // As on Linux, nobody hears of it if that is no place to write to.
+            let _ = buffer::write(&self.process.space, self.set_tid.get(), &self.task.tid().to_le_bytes());
+        }
         let mut restart = Restart::No;
         loop {
             self.process.check_alarm();
+            self.process.halt_while_stopped(&self.task);
             self.deliver_signals(restart);
             restart = Restart::No;
             if self.is_over.get() || self.process.must_leave(&self.task) {
@@ -153,17 +164,34 @@ impl Thread {
         self.is_over.set(true);
     }
 
-    /// Lets go of everything. If the process ends with it, says how.
+    /// Lets go of everything. If the partition ends with it, says how.
     fn leave(&self) -> Option<End> {
         let process = &self.process;
-        if process.end.lock().is_none() {
-            robust::release(self);
-            let address = self.clear_tid.get();
-            if address != 0 {
-                self.offer_vcpu();
-                syscall::futex::clear_and_wake(self, address);
-            }
+        self.leave_memory(|| self.offer_vcpu());
+        if process.pid == FIRST_PID {
+            return self.leave_first();
         }
+        vcpus::set_current_task(None);
+        let is_last = process.thread_count() == 1;
+        // The next thread on this vCPU is most likely one of the same process, unless that ends.
+        if is_last || process.end.lock().is_some() {
+            process.space.lock().deactivate();
+        }
+        if !is_last {
+            self.offer_vcpu();
+        }
+        if process.remove_thread(&self.task) == 0 {
+            process.end.lock().get_or_insert(End::Exited(process.first_code()));
+            process.conclude(|| self.offer_vcpu());
+        } else {
+            process.hand_alarm_on();
+        }
+        None
+    }
+
+    /// The same for a thread of the first process: the first one that ends the process ends the partition.
+    fn leave_first(&self) -> Option<End> {
+        let process = &self.process;
         let is_first_to_end = process.end.lock().is_some() && process.begins_to_end();
         vcpus::set_current_task(None);
         // The next thread on this vCPU is most likely one of the same process.
@@ -179,8 +207,19 @@ impl Thread {
             return None;
         }
         process.wait_for_threads();
-        process.settle();
+        ending::end_all_others();
+        process.space.lock().write_back(0, USER_END);
         *process.end.lock()
+    }
+
+    /// What the thread owes to those that share its memory: locks that it held, and the word that it was to clear. `before` they are told.
+    pub fn leave_memory(&self, before: impl FnOnce()) {
+        robust::release(self);
+        let address = self.clear_tid.replace(0);
+        if address != 0 && (self.process.thread_count() > 1 || self.process.space.is_shared()) {
+            before();
+            syscall::futex::clear_and_wake(self, address);
+        }
     }
 
     /// Makes the program begin at `entry` with an empty set of registers.
@@ -273,7 +312,11 @@ impl Thread {
                 IGNORE => {}
                 DEFAULT => match signal::default_action(info.signal) {
                     DefaultAction::Terminate => return self.process.finish(End::Killed(info.signal)),
-                    DefaultAction::Ignore | DefaultAction::Stop => {}
+                    DefaultAction::Ignore => {}
+                    DefaultAction::Stop => {
+                        self.process.stop(info.signal);
+                        self.process.halt_while_stopped(&self.task);
+                    }
                 },
                 _ => {
                     match core::mem::replace(&mut restart, Restart::No) {

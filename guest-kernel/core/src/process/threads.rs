@@ -10,7 +10,7 @@
 //! Nobody takes a thread away from outside: it is told to look ([`Task::alert`]), sees that it must leave on its way back to the program or
 //! before it waits, and takes itself off the list.
 
-use super::signal::Info;
+use super::signal::{DEFAULT, Info, STOPPING, bit};
 use super::task::Task;
 use super::{End, Process};
 use crate::syscall::futex::hand_on_all;
@@ -18,7 +18,7 @@ use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use septum_abi::linux::Errno;
+use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
 
@@ -69,14 +69,11 @@ impl Process {
         self.threads.list.lock().len()
     }
 
-    /// A new thread. EAGAIN if there are `limit`, EINTR if all are about to end.
-    pub fn add_thread(&self, task: Arc<Task>, limit: usize) -> Result<(), Errno> {
+    /// A new thread. EINTR if all are about to end.
+    pub fn add_thread(&self, task: Arc<Task>) -> Result<(), Errno> {
         let mut list = self.threads.list.lock();
         if self.threads.survivor.load(Ordering::SeqCst) != NOBODY_LEAVES {
             return Err(Errno::EINTR);
-        }
-        if list.len() >= limit {
-            return Err(Errno::EAGAIN);
         }
         list.push(task);
         Ok(())
@@ -92,6 +89,7 @@ impl Process {
         };
         hand_on_all(task.tid());
         self.threads.left.wake_all();
+        self.count_halted(None);
         // What it would have taken somebody else must.
         self.alert_for_pending();
         left
@@ -130,7 +128,7 @@ impl Process {
         }
     }
 
-    /// True once, for the thread that brings the process to its end.
+    /// True once, for the thread that brings the first process, and the partition, to its end.
     pub(super) fn begins_to_end(&self) -> bool {
         !self.threads.is_ending.swap(true, Ordering::SeqCst)
     }
@@ -168,8 +166,42 @@ impl Process {
         Ok(())
     }
 
+    /// What a signal does at once, whoever of the process it is for and whatever that says about it. True if that was all.
+    pub(super) fn act_at_once(&self, signal: u32) -> bool {
+        if signal == number::SIGKILL {
+            self.finish(End::Killed(signal));
+            return true;
+        }
+        if signal == number::SIGCONT {
+            self.discard_pending(STOPPING);
+            self.go_on();
+        }
+        if bit(signal) & STOPPING == 0 {
+            return false;
+        }
+        self.discard_pending(bit(number::SIGCONT));
+        let is_default = self.actions.lock().0[signal as usize - 1].handler == DEFAULT;
+        let is_taken = is_default && self.tasks().iter().any(|task| task.takes(bit(signal)) != 0);
+        if signal == number::SIGSTOP || is_taken {
+            self.stop(signal);
+            return true;
+        }
+        false
+    }
+
+    /// Forgets signals that wait for the process or one of its threads.
+    pub fn discard_pending(&self, set: u64) {
+        for task in self.tasks() {
+            task.signals.lock().pending.discard(set);
+        }
+        self.pending.lock().discard(set);
+    }
+
     /// Sends a signal to the process: to a thread that does not block it.
     pub fn send(&self, info: Info) {
+        if self.act_at_once(info.signal) {
+            return;
+        }
         let first = self.threads.list.lock().first().cloned();
         if first.is_some_and(|first| first.ignores(info.signal)) {
             return;

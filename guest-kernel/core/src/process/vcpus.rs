@@ -51,17 +51,38 @@ pub(super) fn set_current_task(task: Option<Arc<Task>>) {
     drop(previous);
 }
 
-/// Has a vCPU run a new thread. EAGAIN if there are no more vCPUs.
-pub fn launch(start: Box<Start>) -> Result<(), Errno> {
-    let parked = PARKED.lock().pop();
-    let vcpu = match parked {
-        Some(vcpu) => vcpu,
-        None => vcpu::start(serve).map_err(|_| Errno::EAGAIN)?,
-    };
-    start.task.set_vcpu(vcpu);
-    *slot(vcpu).start.lock() = Some(start);
-    park::unpark(vcpu);
-    Ok(())
+/// A vCPU for a thread to come; unless it is [launched](Vcpu::launch), it goes back.
+pub struct Vcpu(u32);
+
+impl Vcpu {
+    /// One that is parked, or a new one. EAGAIN if there are no more.
+    pub fn take() -> Result<Self, Errno> {
+        let parked = PARKED.lock().pop();
+        match parked {
+            Some(vcpu) => Ok(Self(vcpu)),
+            None => vcpu::start(serve).map(Self).map_err(|_| Errno::EAGAIN),
+        }
+    }
+
+    /// Has it run a new thread.
+    pub fn launch(self, start: Box<Start>) {
+        let vcpu = self.0;
+        core::mem::forget(self);
+        start.task.set_vcpu(vcpu);
+        *slot(vcpu).start.lock() = Some(start);
+        park::unpark(vcpu);
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        PARKED.lock().push(self.0);
+    }
+}
+
+/// Lists this vCPU as one without a thread; it must be about to be.
+pub(super) fn offer() {
+    PARKED.lock().push(vcpu::current());
 }
 
 /// Runs the first thread on this vCPU; then the vCPU serves as any other. `end` is called when the process ends.
@@ -102,9 +123,4 @@ fn run(thread: Thread) -> Program {
     }
     thread.offer_vcpu();
     thread.into_program()
-}
-
-/// Lists this vCPU as one without a thread; it must be about to be.
-pub(super) fn offer() {
-    PARKED.lock().push(vcpu::current());
 }

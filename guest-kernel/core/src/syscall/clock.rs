@@ -3,9 +3,11 @@
 use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
+use crate::process::family;
 use crate::process::thread::Thread;
 use crate::wait::wait_listed;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
 use septum_guest_hal::clock::{monotonic_ns, realtime_ns};
@@ -101,9 +103,9 @@ fn now(thread: &Thread, clock: i32) -> Result<u64, Errno> {
             let number = u32::try_from(!(clock >> 3)).map_err(|_| Errno::EINVAL)?;
             match (clock & 4 != 0, number) {
                 (true, 0) => Ok(thread.task.ran_ns()),
-                (true, tid) => Ok(thread.process.task(tid).ok_or(Errno::EINVAL)?.ran_ns()),
-                (false, pid) if pid == 0 || pid == thread.process.pid => Ok(thread.process.ran_ns()),
-                (false, _) => Err(Errno::EINVAL),
+                (true, tid) => Ok(family::find_task(tid, &thread.process).ok_or(Errno::EINVAL)?.ran_ns()),
+                (false, 0) => Ok(thread.process.ran_ns()),
+                (false, pid) => Ok(family::find(pid).ok_or(Errno::EINVAL)?.ran_ns()),
             }
         }
         _ => Err(Errno::EINVAL),
@@ -151,8 +153,9 @@ fn sys_time(thread: &Thread, time: u64) -> Result<usize, Errno> {
 fn sys_times(thread: &Thread, buffer: u64) -> Result<usize, Errno> {
     let now = monotonic_ns();
     if buffer != 0 {
-        let own = now.saturating_sub(thread.process.started_ns) / TICK_NS;
-        write_words(thread, buffer, &[own, 0, 0, 0])?;
+        let own = thread.process.ran_ns() / TICK_NS;
+        let children = thread.process.children_ns.load(Ordering::Relaxed) / TICK_NS;
+        write_words(thread, buffer, &[own, 0, children, 0])?;
     }
     Ok(septum_guest_hal::address::to_usize(now / TICK_NS))
 }

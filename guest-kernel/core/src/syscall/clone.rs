@@ -1,19 +1,22 @@
-//! New threads: `clone`, `clone3`.
+//! New threads and processes: `clone`, `clone3`, `fork`, `vfork`.
 
 use super::entry::{Entry, Support};
+use super::uint;
 use crate::memory::buffer;
+use crate::process::birth::{self, Wish};
 use crate::process::task::Task;
 use crate::process::thread::{Start, Thread};
-use crate::process::{threads, vcpus};
+use crate::process::threads;
+use crate::process::vcpus::Vcpu;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use septum_abi::layout::USER_END;
-use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
+use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::float::FloatState;
 
 bitflags::bitflags! {
-    /// CLONE_*; the low byte is a signal, which threads do not send.
+    /// CLONE_*; the low byte is the signal that the end of a process sends.
     #[derive(Clone, Copy)]
     struct Flags: u64 {
         const VM = 0x100;
@@ -21,11 +24,14 @@ bitflags::bitflags! {
         const FILES = 0x400;
         const SIGHAND = 0x800;
         const PIDFD = 0x1000;
+        const VFORK = 0x4000;
+        const PARENT = 0x8000;
         const THREAD = 0x1_0000;
         const SETTLS = 0x8_0000;
         const PARENT_SETTID = 0x10_0000;
         const CHILD_CLEARTID = 0x20_0000;
         const CHILD_SETTID = 0x100_0000;
+        const CLEAR_SIGHAND = 0x1_0000_0000;
         /// Namespaces: a thread has those of its process.
         const NAMESPACES = 0x7e02_0080;
         const _ = !0;
@@ -37,23 +43,46 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::CLONE,
         handler: |thread, a| {
-            let request = Request { flags: a[0], stack: a[1], parent_tid: a[2], child_tid: a[3], tls: a[4] };
-            sys_clone(thread, request)
+            let (flags, signal) = (a[0] & 0xffff_ff00, a[0] & 0xff);
+            sys_clone(
+                thread,
+                Request { flags, signal, stack: a[1], parent_tid: a[2], child_tid: a[3], tls: a[4] },
+            )
         },
         support: Support::Partial,
-        notes: "threads; new processes are ENOSYS",
+        notes: "threads with CLONE_FS and CLONE_FILES; processes; no namespaces, no CLONE_PIDFD",
     },
     Entry {
         number: number::CLONE3,
         handler: |thread, a| sys_clone3(thread, a[0], a[1]),
         support: Support::Partial,
-        notes: "threads; new processes are ENOSYS",
+        notes: "as clone, with CLONE_CLEAR_SIGHAND; set_tid and cgroup are EINVAL",
+    },
+    Entry {
+        number: number::FORK,
+        handler: |thread, _| sys_clone(thread, Request { signal: SIGCHLD, ..Request::default() }),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::VFORK,
+        handler: |thread, _| {
+            let flags = (Flags::VM | Flags::VFORK).bits();
+            sys_clone(thread, Request { flags, signal: SIGCHLD, ..Request::default() })
+        },
+        support: Support::Full,
+        notes: "",
     },
 ];
 
+const SIGCHLD: u64 = signal::SIGCHLD as u64;
+
 /// What is asked for.
+#[derive(Default)]
 struct Request {
     flags: u64,
+    /// What the end of the process sends.
+    signal: u64,
     /// Stack pointer; 0 leaves it.
     stack: u64,
     parent_tid: u64,
@@ -69,18 +98,26 @@ fn sys_clone3(thread: &Thread, arguments: u64, size: u64) -> Result<usize, Errno
     if size > 4096 {
         return Err(Errno::E2BIG);
     }
-    let mut bytes = [0; 64];
-    buffer::read(&thread.process.space, arguments, &mut bytes)?;
+    let mut bytes = [0; 88];
+    let known = usize::try_from(size).unwrap_or(bytes.len()).min(bytes.len());
+    buffer::read(&thread.process.space, arguments, &mut bytes[..known])?;
     let word = |index: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[index * 8 + byte]));
-    let (stack, stack_size) = (word(5), word(6));
-    if (stack == 0) != (stack_size == 0) {
+    for at in (bytes.len() as u64..size).step_by(8) {
+        let mut more = [0; 8];
+        let len = usize::try_from(size - at).unwrap_or(8).min(8);
+        buffer::read(&thread.process.space, arguments.wrapping_add(at), &mut more[..len])?;
+        if more != [0; 8] {
+            return Err(Errno::E2BIG);
+        }
+    }
+    let (flags, signal, stack, stack_size) = (word(0), word(4), word(5), word(6));
+    let is_signal = signal <= u64::from(signal::LAST) && flags & 0xff == 0;
+    let has_more = word(8) != 0 || word(9) != 0 || word(10) != 0;
+    if !is_signal || (stack == 0) != (stack_size == 0) || has_more {
         return Err(Errno::EINVAL);
     }
     let stack = stack.checked_add(stack_size).ok_or(Errno::EINVAL)?;
-    sys_clone(
-        thread,
-        Request { flags: word(0), stack, parent_tid: word(3), child_tid: word(2), tls: word(7) },
-    )
+    sys_clone(thread, Request { flags, signal, stack, parent_tid: word(3), child_tid: word(2), tls: word(7) })
 }
 
 /// `clone(2)`
@@ -91,14 +128,20 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
     {
         return Err(Errno::EINVAL);
     }
-    if !flags.contains(Flags::THREAD) || !flags.contains(Flags::FS | Flags::FILES) {
-        return Err(Errno::ENOSYS);
+    if flags.intersects(Flags::NAMESPACES | Flags::PIDFD) || flags.bits() >> 33 != 0 {
+        return Err(Errno::EINVAL);
     }
-    if flags.intersects(Flags::NAMESPACES | Flags::PIDFD) {
+    if flags.contains(Flags::SIGHAND | Flags::CLEAR_SIGHAND) {
         return Err(Errno::EINVAL);
     }
     if flags.contains(Flags::SETTLS) && request.tls >= USER_END {
         return Err(Errno::EPERM);
+    }
+    if !flags.contains(Flags::THREAD) {
+        return new_process(thread, flags, &request);
+    }
+    if !flags.contains(Flags::FS | Flags::FILES) {
+        return Err(Errno::ENOSYS);
     }
     let process = &thread.process;
     let tid = threads::next_tid();
@@ -115,7 +158,7 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
         let fs_base = if flags.contains(Flags::SETTLS) { request.tls } else { program.fs_base() };
         let clear_tid = if flags.contains(Flags::CHILD_CLEARTID) { request.child_tid } else { 0 };
         let (gs_base, float) = (program.gs_base(), FloatState::current());
-        Start { task: Arc::clone(&task), registers, fs_base, gs_base, float, clear_tid }
+        Start { task: Arc::clone(&task), registers, fs_base, gs_base, float, clear_tid, set_tid: 0 }
     };
     for (flag, address) in
         [(Flags::PARENT_SETTID, request.parent_tid), (Flags::CHILD_SETTID, request.child_tid)]
@@ -124,11 +167,35 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
             buffer::write(&process.space, address, &tid.to_le_bytes())?;
         }
     }
-    let limit = usize::try_from(process.machine.thread_limit.max(1)).unwrap_or(usize::MAX);
-    process.add_thread(Arc::clone(&task), limit)?;
-    if let Err(errno) = vcpus::launch(Box::new(start)) {
-        process.remove_thread(&task);
-        return Err(errno);
-    }
+    let vcpu = Vcpu::take()?;
+    process.add_thread(task)?;
+    vcpu.launch(Box::new(start));
     Ok(septum_guest_hal::address::to_usize(u64::from(tid)))
+}
+
+/// `clone` without CLONE_THREAD.
+fn new_process(thread: &Thread, flags: Flags, request: &Request) -> Result<usize, Errno> {
+    let given = |flag: Flags, value: u64| if flags.contains(flag) { value } else { 0 };
+    let wish = Wish {
+        shares_memory: flags.contains(Flags::VM),
+        shares_fs: flags.contains(Flags::FS),
+        shares_descriptors: flags.contains(Flags::FILES),
+        shares_actions: flags.contains(Flags::SIGHAND),
+        clears_actions: flags.contains(Flags::CLEAR_SIGHAND),
+        is_sibling: flags.contains(Flags::PARENT),
+        is_waited_for: flags.contains(Flags::VFORK),
+        exit_signal: uint(request.signal).min(signal::LAST),
+        stack: request.stack,
+        tls: flags.contains(Flags::SETTLS).then_some(request.tls),
+        clear_tid: given(Flags::CHILD_CLEARTID, request.child_tid),
+        set_tid: given(Flags::CHILD_SETTID, request.child_tid),
+    };
+    let announce = |pid: u32| {
+        if flags.contains(Flags::PARENT_SETTID) {
+            // As on Linux, nobody hears of it if that is no place to write to.
+            let _ = buffer::write(&thread.process.space, request.parent_tid, &pid.to_le_bytes());
+        }
+    };
+    let pid = birth::fork(thread, &wish, announce)?;
+    Ok(septum_guest_hal::address::to_usize(u64::from(pid)))
 }

@@ -1,14 +1,15 @@
-//! Programs: `execve`, and what there is of other processes (nothing yet).
+//! Another program in the same process: `execve`.
 
 use super::entry::{Entry, Support};
+use super::files::locks;
 use super::{int, uint};
 use crate::memory::{buffer, discard};
 use crate::process::load::{Request, load};
 use crate::process::thread::Thread;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
+use septum_guest_hal::sync::Mutex;
 
 const PATH_MAX: usize = 4096;
 /// MAX_ARG_STRLEN
@@ -32,18 +33,6 @@ pub const CALLS: &[Entry<Thread>] = &[
         handler: |thread, a| sys_execveat(thread, int(a[0]), a[1], a[2], a[3], uint(a[4])),
         support: Support::Partial,
         notes: "absolute paths and AT_FDCWD",
-    },
-    Entry {
-        number: number::WAIT4,
-        handler: |_, _| Err(Errno::ECHILD),
-        support: Support::Partial,
-        notes: "ECHILD: there are no children",
-    },
-    Entry {
-        number: number::WAITID,
-        handler: |_, _| Err(Errno::ECHILD),
-        support: Support::Partial,
-        notes: "ECHILD: there are no children",
     },
 ];
 
@@ -99,22 +88,41 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
         process.space.lock().activate();
         return Err(errno);
     }
-    // From here on there is no way back.
-    let closed = process.descriptors.lock().take_close_on_exec();
+    // From here on there is no way back. Who shares the old memory is told in it.
+    process.space.lock().activate();
+    thread.leave_memory(|| {});
+    let descriptors = &process.descriptors;
+    if descriptors.is_shared() {
+        let own = descriptors.lock().clone();
+        descriptors.replace(Mutex::new(own));
+    }
+    let closed = descriptors.lock().take_close_on_exec();
+    closed.iter().for_each(|file| locks::closed(thread, file));
     drop(closed);
-    process.actions.lock().reset_handlers();
+    let mut actions = process.actions.lock().clone();
+    actions.reset_handlers();
+    if process.actions.is_shared() {
+        process.actions.replace(Mutex::new(actions));
+    } else {
+        *process.actions.lock() = actions;
+    }
     {
         let mut signals = thread.task.signals.lock();
         signals.stack = Default::default();
         signals.saved_mask = None;
     }
+    process.kin.set_executed();
     *thread.task.name.lock() = loaded.image.name.clone();
     *process.image.lock() = loaded.image;
-    let old = core::mem::replace(&mut *process.space.lock(), loaded.space);
-    drop(old);
+    loaded.space.activate();
+    if process.space.is_shared() {
+        process.space.replace(Mutex::new(loaded.space));
+    } else {
+        let old = core::mem::replace(&mut *process.space.lock(), loaded.space);
+        drop(old);
+    }
+    process.letting_go.now();
     discard::relieve();
-    thread.clear_tid.set(0);
-    thread.task.robust_list.store(0, Ordering::Relaxed);
     thread.start_at(loaded.entry, loaded.stack);
     // The result register of a program that starts is unspecified; zero is what Linux leaves.
     Ok(0)

@@ -1,8 +1,10 @@
 //! Who the process is: numbers, users, groups, sessions.
 
 use super::entry::{Entry, Support};
+use super::system::process_of;
 use super::{int, uint};
 use crate::memory::buffer;
+use crate::process::family;
 use crate::process::thread::Thread;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
@@ -45,35 +47,38 @@ macro_rules! sets {
 pub const CALLS: &[Entry<Thread>] = &[
     tells!(GETPID, |thread: &Thread| thread.process.pid),
     tells!(GETTID, |thread: &Thread| thread.task.tid()),
-    tells!(GETPPID, |_: &Thread| 0),
+    tells!(GETPPID, |thread: &Thread| thread.process.shown_parent()),
     tells!(GETUID, |thread: &Thread| thread.process.fs.lock().uid),
     tells!(GETEUID, |thread: &Thread| thread.process.fs.lock().uid),
     tells!(GETGID, |thread: &Thread| thread.process.fs.lock().gid),
     tells!(GETEGID, |thread: &Thread| thread.process.fs.lock().gid),
-    tells!(GETPGRP, |thread: &Thread| thread.process.pid),
+    tells!(GETPGRP, |thread: &Thread| thread.process.kin.group()),
     Entry {
         number: number::GETPGID,
-        handler: |thread, a| own(thread, int(a[0])),
-        support: Support::Partial,
-        notes: "only the process itself",
+        handler: |thread, a| process_of(thread, int(a[0])).map(|process| to_result(process.kin.group())),
+        support: Support::Full,
+        notes: "",
     },
     Entry {
         number: number::GETSID,
-        handler: |thread, a| own(thread, int(a[0])),
-        support: Support::Partial,
-        notes: "only the process itself",
+        handler: |thread, a| process_of(thread, int(a[0])).map(|process| to_result(process.kin.session())),
+        support: Support::Full,
+        notes: "",
     },
     Entry {
         number: number::SETPGID,
-        handler: |thread, a| own(thread, int(a[0])).map(|_| 0),
-        support: Support::Partial,
-        notes: "the process leads its own group",
+        handler: |thread, a| sys_setpgid(thread, int(a[0]), int(a[1])),
+        support: Support::Full,
+        notes: "",
     },
     Entry {
         number: number::SETSID,
-        handler: |_, _| Err(Errno::EPERM),
-        support: Support::Refused,
-        notes: "EPERM: the process leads a session already",
+        handler: |thread, _| {
+            family::begin_session(&thread.process)?;
+            Ok(to_result(thread.process.pid))
+        },
+        support: Support::Full,
+        notes: "",
     },
     sets!(SETUID, 1, uid),
     sets!(SETREUID, 2, uid),
@@ -133,12 +138,12 @@ fn to_result(number: u32) -> usize {
     usize::try_from(number).unwrap_or(0)
 }
 
-fn own(thread: &Thread, pid: i32) -> Result<usize, Errno> {
-    if pid == 0 || u32::try_from(pid) == Ok(thread.process.pid) {
-        Ok(to_result(thread.process.pid))
-    } else {
-        Err(Errno::ESRCH)
-    }
+/// `setpgid(2)`
+fn sys_setpgid(thread: &Thread, pid: i32, group: i32) -> Result<usize, Errno> {
+    let group = u32::try_from(group).map_err(|_| Errno::EINVAL)?;
+    let process = process_of(thread, pid)?;
+    family::set_group(&thread.process, &process, if group == 0 { process.pid } else { group })?;
+    Ok(0)
 }
 
 fn three(thread: &Thread, addresses: [u64; 6], id: u32) -> Result<usize, Errno> {

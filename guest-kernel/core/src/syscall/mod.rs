@@ -18,6 +18,7 @@ pub mod net;
 pub mod scheduling;
 pub mod signals;
 pub mod system;
+pub mod wait;
 
 use crate::process::thread::Thread;
 use crate::process::{End, signal};
@@ -36,7 +37,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 11] = [
+pub const FAMILIES: [&[Entry<Thread>]; 12] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
@@ -48,6 +49,7 @@ pub const FAMILIES: [&[Entry<Thread>]; 11] = [
     system::CALLS,
     exec::CALLS,
     clone::CALLS,
+    wait::CALLS,
 ];
 
 /// Handlers by number.

@@ -5,8 +5,10 @@ use super::int;
 use crate::memory::buffer;
 use crate::process::task::Task;
 use crate::process::thread::Thread;
+use crate::process::{Process, family};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
 
@@ -77,14 +79,18 @@ pub const CALLS: &[Entry<Thread>] = &[
         support: Support::Partial,
         notes: "a thread keeps its CPU, whatever the host's scheduler does; node 0",
     },
-    // The raw call counts from 40 (lowest) to 1 (highest): 20 is nice 0.
     Entry {
         number: number::GETPRIORITY,
-        handler: |_, _| Ok(20),
-        support: Support::Accepted,
-        notes: "nice 0",
+        handler: |thread, a| sys_getpriority(thread, int(a[0]), int(a[1])),
+        support: Support::Full,
+        notes: "what was set last",
     },
-    Entry { number: number::SETPRIORITY, handler: |_, _| Ok(0), support: Support::Accepted, notes: ACCEPTED },
+    Entry {
+        number: number::SETPRIORITY,
+        handler: |thread, a| sys_setpriority(thread, int(a[0]), int(a[1]), int(a[2])),
+        support: Support::Accepted,
+        notes: "remembered; the host schedules",
+    },
 ];
 
 fn priority_range(policy: i32) -> Result<(usize, usize), Errno> {
@@ -95,11 +101,55 @@ fn priority_range(policy: i32) -> Result<(usize, usize), Errno> {
     }
 }
 
+/// Whom PRIO_PROCESS, PRIO_PGRP and PRIO_USER mean; ESRCH if nobody.
+fn processes_of(thread: &Thread, which: i32, who: i32) -> Result<Vec<Arc<Process>>, Errno> {
+    let own = &thread.process;
+    let number = |own: u32| if who == 0 { Some(own) } else { u32::try_from(who).ok() };
+    let found = match which {
+        0 => {
+            let pid = number(own.pid);
+            let found = pid.and_then(family::find);
+            // A thread has its process's.
+            found
+                .or_else(|| pid.and_then(|tid| own.task(tid)).map(|task| Arc::clone(&task.process)))
+                .into_iter()
+                .collect()
+        }
+        1 => family::all_that(|process| Some(process.kin.group()) == number(own.kin.group())),
+        2 => family::all_that(|process| Some(process.uid()) == number(own.uid())),
+        _ => return Err(Errno::EINVAL),
+    };
+    if found.is_empty() { Err(Errno::ESRCH) } else { Ok(found) }
+}
+
+/// `getpriority(2)`: the raw call counts from 40 (lowest) to 1 (highest); 20 is nice 0.
+fn sys_getpriority(thread: &Thread, which: i32, who: i32) -> Result<usize, Errno> {
+    let processes = processes_of(thread, which, who)?;
+    let nice = processes.iter().map(|process| process.nice.load(Ordering::Relaxed)).min();
+    Ok(usize::try_from(20 - nice.unwrap_or(0)).unwrap_or(20))
+}
+
+/// `setpriority(2)`
+fn sys_setpriority(thread: &Thread, which: i32, who: i32, nice: i32) -> Result<usize, Errno> {
+    let uid = thread.process.uid();
+    let nice = nice.clamp(-20, 19);
+    for process in processes_of(thread, which, who)? {
+        if uid != 0 && uid != process.uid() {
+            return Err(Errno::EPERM);
+        }
+        if uid != 0 && nice < process.nice.load(Ordering::Relaxed) {
+            return Err(Errno::EACCES);
+        }
+        process.nice.store(nice, Ordering::Relaxed);
+    }
+    Ok(0)
+}
+
 /// The thread with this number; 0 is the caller.
 fn task_of(thread: &Thread, tid: i32) -> Result<Arc<Task>, Errno> {
     match u32::try_from(tid) {
         Ok(0) => Ok(Arc::clone(&thread.task)),
-        Ok(tid) => thread.process.task(tid).ok_or(Errno::ESRCH),
+        Ok(tid) => family::find_task(tid, &thread.process).ok_or(Errno::ESRCH),
         Err(_) => Err(Errno::ESRCH),
     }
 }

@@ -9,11 +9,15 @@ use crate::process::signal::{
 };
 use crate::process::thread::Thread;
 use crate::process::timer::IntervalTimer;
+use crate::process::{FIRST_PID, Process, family};
 use crate::wait::wait_listed;
+use alloc::vec::Vec;
 use septum_abi::linux::syscall as number;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
 
+/// Looks for members of a group, until nobody new is in it.
+const ROUNDS: usize = 8;
 const SS_ONSTACK: u32 = 1;
 const SS_DISABLE: u32 = 2;
 const SS_AUTODISARM: u32 = 1 << 31;
@@ -25,7 +29,7 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::RT_SIGACTION,
         handler: |thread, a| sys_rt_sigaction(thread, int(a[0]), a[1], a[2], a[3]),
         support: Support::Full,
-        notes: "SA_NOCLDSTOP and SA_NOCLDWAIT have nothing to act on",
+        notes: "",
     },
     Entry {
         number: number::RT_SIGPROCMASK,
@@ -54,14 +58,14 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::RT_SIGQUEUEINFO,
         handler: |thread, a| sys_rt_sigqueueinfo(thread, int(a[0]), int(a[1]), a[2]),
-        support: Support::Partial,
-        notes: "only to the process itself",
+        support: Support::Full,
+        notes: "",
     },
     Entry {
         number: number::RT_TGSIGQUEUEINFO,
         handler: |thread, a| sys_rt_tgsigqueueinfo(thread, int(a[0]), int(a[1]), int(a[2]), a[3]),
-        support: Support::Partial,
-        notes: "only to threads of the process itself",
+        support: Support::Full,
+        notes: "",
     },
     Entry {
         number: number::SIGALTSTACK,
@@ -72,20 +76,20 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::KILL,
         handler: |thread, a| sys_kill(thread, int(a[0]), int(a[1])),
-        support: Support::Partial,
-        notes: "only to the process itself, its group, or all",
+        support: Support::Full,
+        notes: "-1: all but the caller and the first program; from group 1, which the first program leads: that group",
     },
     Entry {
         number: number::TKILL,
         handler: |thread, a| sys_tgkill(thread, None, int(a[0]), int(a[1])),
-        support: Support::Partial,
-        notes: "to threads of the process itself",
+        support: Support::Full,
+        notes: "",
     },
     Entry {
         number: number::TGKILL,
         handler: |thread, a| sys_tgkill(thread, Some(int(a[0])), int(a[1]), int(a[2])),
-        support: Support::Partial,
-        notes: "to threads of the process itself",
+        support: Support::Full,
+        notes: "",
     },
     Entry {
         number: number::PAUSE,
@@ -159,10 +163,7 @@ fn sys_rt_sigaction(thread: &Thread, signal: i32, new: u64, old: u64, size: u64)
         let is_ignored = new.handler == IGNORE
             || (new.handler == DEFAULT && default_action(signal) == DefaultAction::Ignore);
         if is_ignored {
-            for task in thread.process.tasks() {
-                task.signals.lock().pending.discard(bit(signal));
-            }
-            thread.process.pending.lock().discard(bit(signal));
+            thread.process.discard_pending(bit(signal));
         }
     }
     if old != 0 {
@@ -249,13 +250,10 @@ fn sys_rt_sigtimedwait(
 
 /// `rt_sigqueueinfo(2)`
 fn sys_rt_sigqueueinfo(thread: &Thread, pid: i32, signal: i32, info: u64) -> Result<usize, Errno> {
-    let signal = signal_number(signal)?;
-    if u32::try_from(pid) != Ok(thread.process.pid) {
-        return Err(Errno::ESRCH);
-    }
     let info = read_info(thread, signal, info)?;
-    thread.process.send(info);
-    Ok(0)
+    let target = u32::try_from(pid).ok().and_then(family::find).ok_or(Errno::ESRCH)?;
+    check_foreign(thread, &target, &info)?;
+    send_to(thread, &target, signal, info)
 }
 
 /// `rt_tgsigqueueinfo(2)`
@@ -266,20 +264,50 @@ fn sys_rt_tgsigqueueinfo(
     signal: i32,
     info: u64,
 ) -> Result<usize, Errno> {
-    let signal = signal_number(signal)?;
-    if u32::try_from(pid) != Ok(thread.process.pid) {
-        return Err(Errno::ESRCH);
+    if pid <= 0 || tid <= 0 {
+        return Err(Errno::EINVAL);
     }
-    let task = u32::try_from(tid).ok().and_then(|tid| thread.process.task(tid)).ok_or(Errno::ESRCH)?;
-    task.send(read_info(thread, signal, info)?);
+    let info = read_info(thread, signal, info)?;
+    let target = u32::try_from(pid).ok().and_then(family::find).ok_or(Errno::ESRCH)?;
+    let task = u32::try_from(tid).ok().and_then(|tid| target.task(tid)).ok_or(Errno::ESRCH)?;
+    check_foreign(thread, &target, &info)?;
+    may_signal(thread, &target, signal)?;
+    if signal != 0 {
+        signal_number(signal)?;
+        task.send(info);
+    }
+    Ok(0)
+}
+
+/// EPERM if a signal to another process pretends to come from the kernel or `kill`.
+fn check_foreign(thread: &Thread, target: &Process, info: &Info) -> Result<(), Errno> {
+    let pretends = info.code >= 0 || info.code == -6;
+    if pretends && target.pid != thread.process.pid { Err(Errno::EPERM) } else { Ok(()) }
+}
+
+/// EPERM unless the caller may send `signal` to `target`.
+fn may_signal(thread: &Thread, target: &Process, signal: i32) -> Result<(), Errno> {
+    let (own, uid) = (&thread.process, thread.process.uid());
+    let continues = u32::try_from(signal) == Ok(signal::SIGCONT) && target.kin.session() == own.kin.session();
+    if uid == 0 || uid == target.uid() || continues { Ok(()) } else { Err(Errno::EPERM) }
+}
+
+/// Sends a signal to a process, or only asks whether that were allowed (signal 0).
+fn send_to(thread: &Thread, target: &Process, signal: i32, info: Info) -> Result<usize, Errno> {
+    may_signal(thread, target, signal)?;
+    if signal != 0 {
+        signal_number(signal)?;
+        target.send(info);
+    }
     Ok(0)
 }
 
 /// A `siginfo_t` of the program.
-fn read_info(thread: &Thread, signal: u32, address: u64) -> Result<Info, Errno> {
+fn read_info(thread: &Thread, signal: i32, address: u64) -> Result<Info, Errno> {
     let mut bytes = [0; 32];
     buffer::read(&thread.process.space, address, &mut bytes)?;
     let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
+    let signal = u32::try_from(signal).unwrap_or(0);
     Ok(Info { signal, code: int(word(8)), detail: word(16), value: word(24) })
 }
 
@@ -315,25 +343,57 @@ fn sys_sigaltstack(thread: &Thread, new: u64, old: u64) -> Result<usize, Errno> 
     Ok(0)
 }
 
-/// Sends a signal, or only asks whether that were allowed (signal 0).
-fn check_and_send(thread: &Thread, signal: i32, send: impl FnOnce(Info)) -> Result<usize, Errno> {
-    if signal != 0 {
-        let uid = thread.process.fs.lock().uid;
-        send(Info::from_user(signal_number(signal)?, thread.process.pid, uid));
-    }
-    Ok(0)
-}
-
 /// `kill(2)`
 fn sys_kill(thread: &Thread, pid: i32, signal: i32) -> Result<usize, Errno> {
-    let own = i32::try_from(thread.process.pid).unwrap_or(1);
     if signal != 0 {
         signal_number(signal)?;
     }
-    if pid == own || pid == 0 || pid == -own {
-        return check_and_send(thread, signal, |info| thread.process.send(info));
+    let own = &thread.process;
+    let info = Info::from_user(u32::try_from(signal).unwrap_or(0), own.pid, own.uid());
+    let group = match pid {
+        1.. => {
+            let target = family::find(pid.unsigned_abs()).ok_or(Errno::ESRCH)?;
+            return send_to(thread, &target, signal, info);
+        }
+        0 => own.kin.group(),
+        // The first program's group has the number that means everybody.
+        -1 if own.kin.group() != FIRST_PID => {
+            return send_to_all(thread, signal, info, |process| {
+                process.pid != own.pid && process.pid != FIRST_PID
+            });
+        }
+        i32::MIN => return Err(Errno::ESRCH),
+        group => group.unsigned_abs(),
+    };
+    send_to_all(thread, signal, info, |process| process.kin.group() == group)
+}
+
+/// Sends to all that `is_meant`; ESRCH if there is nobody, EPERM if it is not allowed for any.
+fn send_to_all(
+    thread: &Thread,
+    signal: i32,
+    info: Info,
+    is_meant: impl Fn(&Process) -> bool,
+) -> Result<usize, Errno> {
+    let mut result = Err(Errno::ESRCH);
+    let mut reached = Vec::new();
+    // One of them may have forked before it was reached: its child is, the next time.
+    for _ in 0..ROUNDS {
+        let is_new = |process: &Process| is_meant(process) && !reached.contains(&process.pid);
+        let targets = family::all_that(is_new);
+        if targets.is_empty() {
+            break;
+        }
+        for target in targets {
+            reached.push(target.pid);
+            match send_to(thread, &target, signal, info) {
+                Ok(_) => result = Ok(0),
+                Err(errno) if result == Err(Errno::ESRCH) => result = Err(errno),
+                Err(_) => {}
+            }
+        }
     }
-    Err(Errno::ESRCH)
+    result
 }
 
 /// `tgkill(2)`, `tkill(2)`
@@ -341,15 +401,28 @@ fn sys_tgkill(thread: &Thread, group: Option<i32>, tid: i32, signal: i32) -> Res
     if tid <= 0 || group.is_some_and(|group| group <= 0) {
         return Err(Errno::EINVAL);
     }
-    let is_own = |group: i32| u32::try_from(group) == Ok(thread.process.pid);
-    if group.is_some_and(|group| !is_own(group)) {
-        return Err(Errno::ESRCH);
-    }
-    let task = u32::try_from(tid).ok().and_then(|tid| thread.process.task(tid)).ok_or(Errno::ESRCH)?;
     if signal != 0 {
         signal_number(signal)?;
     }
-    check_and_send(thread, signal, |info| task.send(Info { code: -6, ..info }))
+    let number = tid.unsigned_abs();
+    let process = group.map_or(Some(number), |group| Some(group.unsigned_abs())).and_then(family::find);
+    let task = match (&process, group) {
+        (Some(process), _) if process.task(number).is_some() => process.task(number),
+        (_, None) => family::find_task(number, &thread.process),
+        _ => None,
+    };
+    let Some(task) = task else {
+        // A zombie has a thread still, to which nothing happens.
+        let zombie = process.filter(|process| process.pid == number && process.kin.is_zombie());
+        let zombie = zombie.ok_or(Errno::ESRCH)?;
+        return may_signal(thread, &zombie, signal).map(|()| 0);
+    };
+    may_signal(thread, &task.process, signal)?;
+    if signal != 0 {
+        let own = &thread.process;
+        task.send(Info { code: -6, ..Info::from_user(signal_number(signal)?, own.pid, own.uid()) });
+    }
+    Ok(0)
 }
 
 const NS: u64 = 1_000_000_000;

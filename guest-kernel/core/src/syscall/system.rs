@@ -6,11 +6,13 @@ use super::{int, uint};
 use crate::memory::buffer;
 use crate::process::limits::{COUNT, FILES};
 use crate::process::thread::Thread;
+use crate::process::{Process, family};
 use crate::random;
+use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
 use septum_abi::layout::{PAGE_SIZE, USER_END};
-use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
+use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::frame;
 
@@ -50,13 +52,13 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::PRLIMIT64,
         handler: |thread, a| sys_prlimit(thread, int(a[0]), uint(a[1]), a[2], a[3]),
         support: Support::Partial,
-        notes: "only the process itself; NOFILE is enforced",
+        notes: "NOFILE is enforced",
     },
     Entry {
         number: number::GETRUSAGE,
         handler: |thread, a| sys_getrusage(thread, int(a[0]), a[1]),
         support: Support::Partial,
-        notes: "time in which threads did not wait, peak memory",
+        notes: "time in which threads did not wait, all of it the user's; peak memory",
     },
     Entry {
         number: number::ARCH_PRCTL,
@@ -68,7 +70,7 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::PRCTL,
         handler: |thread, a| sys_prctl(thread, int(a[0]), a[1]),
         support: Support::Partial,
-        notes: "NAME, DUMPABLE, NO_NEW_PRIVS, PDEATHSIG, KEEPCAPS, TIMERSLACK, CAPBSET_READ",
+        notes: "NAME, DUMPABLE, NO_NEW_PRIVS, PDEATHSIG, CHILD_SUBREAPER, KEEPCAPS, TIMERSLACK, CAPBSET_READ",
     },
     Entry {
         number: number::GETRANDOM,
@@ -126,18 +128,29 @@ fn sys_sysinfo(thread: &Thread, buffer: u64) -> Result<usize, Errno> {
     words[4] = usage.total * page;
     words[5] = (usage.total - usage.used) * page;
     // procs (16 bits) at byte 80; mem_unit (32 bits) at byte 104.
-    words[10] = thread.process.thread_count() as u64;
+    words[10] = family::all_that(|_| true).iter().map(|process| process.thread_count() as u64).sum();
     words[13] = 1;
     write_words(thread, buffer, &words)?;
     Ok(0)
+}
+
+/// The process with this number; 0 is the caller's.
+pub(super) fn process_of(thread: &Thread, pid: i32) -> Result<Arc<Process>, Errno> {
+    match u32::try_from(pid) {
+        Ok(0) => Ok(Arc::clone(&thread.process)),
+        Ok(pid) => family::find(pid).ok_or(Errno::ESRCH),
+        Err(_) => Err(Errno::ESRCH),
+    }
 }
 
 /// `prlimit64(2)`
 fn sys_prlimit(thread: &Thread, pid: i32, resource: u32, new: u64, old: u64) -> Result<usize, Errno> {
     let resource =
         usize::try_from(resource).ok().filter(|resource| *resource < COUNT).ok_or(Errno::EINVAL)?;
-    if pid != 0 && u32::try_from(pid) != Ok(thread.process.pid) {
-        return Err(Errno::ESRCH);
+    let process = process_of(thread, pid)?;
+    let uid = thread.process.uid();
+    if uid != 0 && uid != process.uid() {
+        return Err(Errno::EPERM);
     }
     let wanted = match new {
         0 => None,
@@ -148,17 +161,17 @@ fn sys_prlimit(thread: &Thread, pid: i32, resource: u32, new: u64, old: u64) -> 
             Some((word(0), word(8)))
         }
     };
-    let previous = thread.process.limits.lock().0[resource];
+    let previous = process.limits.lock().0[resource];
     if let Some((soft, hard)) = wanted {
         if soft > hard {
             return Err(Errno::EINVAL);
         }
-        if hard > previous.1 && thread.process.fs.lock().uid != 0 {
+        if hard > previous.1 && uid != 0 {
             return Err(Errno::EPERM);
         }
-        thread.process.limits.lock().0[resource] = (soft, hard);
+        process.limits.lock().0[resource] = (soft, hard);
         if resource == FILES {
-            thread.process.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX);
+            process.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX);
         }
     }
     if old != 0 {
@@ -172,15 +185,27 @@ fn sys_getrusage(thread: &Thread, who: i32, usage: u64) -> Result<usize, Errno> 
     if !(-1..=1).contains(&who) {
         return Err(Errno::EINVAL);
     }
-    let mut words = [0; 18];
-    if who != -1 {
-        let ns = if who == 1 { thread.task.ran_ns() } else { thread.process.ran_ns() };
-        words[0] = ns / 1_000_000_000;
-        words[1] = ns % 1_000_000_000 / 1000;
-        words[4] = frame::usage().peak * (PAGE_SIZE as u64 / 1024);
-    }
+    let process = &thread.process;
+    let own = || process.most_resident();
+    let words = match who {
+        -1 => {
+            let frames = process.children_frames.load(Ordering::Relaxed);
+            usage_words(process.children_ns.load(Ordering::Relaxed), frames)
+        }
+        0 => usage_words(process.ran_ns(), own()),
+        _ => usage_words(thread.task.ran_ns(), own()),
+    };
     write_words(thread, usage, &words)?;
     Ok(0)
+}
+
+/// `struct rusage`: all time is the user's.
+pub(super) fn usage_words(ran_ns: u64, most_frames: u64) -> [u64; 18] {
+    let mut words = [0; 18];
+    words[0] = ran_ns / 1_000_000_000;
+    words[1] = ran_ns % 1_000_000_000 / 1000;
+    words[4] = most_frames * (PAGE_SIZE as u64 / 1024);
+    words
 }
 
 /// `arch_prctl(2)`
@@ -207,6 +232,7 @@ fn sys_arch_prctl(thread: &Thread, code: i32, address: u64) -> Result<usize, Err
 /// `prctl(2)`
 fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno> {
     const SET_PDEATHSIG: i32 = 1;
+    const GET_PDEATHSIG: i32 = 2;
     const GET_DUMPABLE: i32 = 3;
     const SET_DUMPABLE: i32 = 4;
     const GET_KEEPCAPS: i32 = 7;
@@ -218,7 +244,26 @@ fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno
     const GET_TIMERSLACK: i32 = 30;
     const SET_NO_NEW_PRIVS: i32 = 38;
     const GET_NO_NEW_PRIVS: i32 = 39;
+    const SET_CHILD_SUBREAPER: i32 = 36;
+    const GET_CHILD_SUBREAPER: i32 = 37;
+    let kin = &thread.process.kin;
     match option {
+        SET_PDEATHSIG => {
+            let signal = u32::try_from(argument).ok().filter(|signal| *signal <= signal::LAST);
+            kin.set_death_signal(signal.ok_or(Errno::EINVAL)?);
+            Ok(0)
+        }
+        GET_PDEATHSIG => {
+            buffer::write(&thread.process.space, argument, &kin.death_signal().to_le_bytes()).map(|()| 0)
+        }
+        SET_CHILD_SUBREAPER => {
+            kin.set_subreaper(argument != 0);
+            Ok(0)
+        }
+        GET_CHILD_SUBREAPER => {
+            let is_subreaper = u32::from(kin.is_subreaper());
+            buffer::write(&thread.process.space, argument, &is_subreaper.to_le_bytes()).map(|()| 0)
+        }
         SET_NAME => {
             let mut name = [0; 16];
             for (at, byte) in name[..15].iter_mut().enumerate() {
@@ -245,7 +290,7 @@ fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno
         GET_DUMPABLE => Ok(1),
         GET_TIMERSLACK => Ok(50_000),
         CAPBSET_READ => Ok(usize::from(argument <= 40)),
-        SET_PDEATHSIG | SET_DUMPABLE | SET_KEEPCAPS | SET_TIMERSLACK | GET_KEEPCAPS => Ok(0),
+        SET_DUMPABLE | SET_KEEPCAPS | SET_TIMERSLACK | GET_KEEPCAPS => Ok(0),
         SET_NO_NEW_PRIVS if argument != 1 => Err(Errno::EINVAL),
         SET_NO_NEW_PRIVS => {
             thread.process.has_no_new_privileges.store(true, Ordering::Relaxed);

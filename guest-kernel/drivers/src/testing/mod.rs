@@ -71,7 +71,12 @@ impl ProgramMemory {
         let mut at = self.position;
         while at < end {
             let len = (PAGE_SIZE - at % PAGE_SIZE).min(end - at);
-            pieces.push(Pinned { frame: self.frames[at / PAGE_SIZE].clone(), offset: at % PAGE_SIZE, len });
+            pieces.push(Pinned {
+                frame: self.frames[at / PAGE_SIZE].clone(),
+                offset: at % PAGE_SIZE,
+                len,
+                pin: None,
+            });
             at += len;
         }
         end - self.position

@@ -19,6 +19,26 @@ pub trait ProcessInfo: Send + Sync {
         0
     }
 
+    /// Number of its group.
+    fn group(&self) -> u32 {
+        self.pid()
+    }
+
+    /// Number of its session.
+    fn session(&self) -> u32 {
+        self.pid()
+    }
+
+    /// What it is doing.
+    fn state(&self) -> State {
+        State::Running
+    }
+
+    /// Nice value.
+    fn nice(&self) -> i32 {
+        0
+    }
+
     /// Name (`comm`), at most 15 bytes.
     fn name(&self) -> Vec<u8>;
 
@@ -98,6 +118,32 @@ impl ThreadInfo {
     }
 }
 
+/// What a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// One of its threads runs.
+    Running,
+    /// All wait.
+    Sleeping,
+    /// It was stopped.
+    Stopped,
+    /// It has ended.
+    Zombie,
+}
+
+impl State {
+    /// The letter and the word for it.
+    #[must_use]
+    pub fn name(self) -> (char, &'static str) {
+        match self {
+            Self::Running => ('R', "running"),
+            Self::Sleeping => ('S', "sleeping"),
+            Self::Stopped => ('T', "stopped"),
+            Self::Zombie => ('Z', "zombie"),
+        }
+    }
+}
+
 /// A line of `maps`.
 pub struct Mapping<'a> {
     /// First address.
@@ -133,6 +179,8 @@ pub struct Usage {
     pub started_ns: u64,
     /// Time it has run, ns.
     pub ran_ns: u64,
+    /// Time that its children ran for which it waited, ns.
+    pub children_ran_ns: u64,
 }
 
 /// The system.

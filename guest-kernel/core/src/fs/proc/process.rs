@@ -1,6 +1,6 @@
 //! `/proc/PID` and `/proc/PID/task/TID`: files about a process and about a thread of it.
 
-use super::facts::{Mapping, ProcessInfo, System, ThreadInfo};
+use super::facts::{Mapping, ProcessInfo, State, System, ThreadInfo};
 use super::system::{mountinfo, mounts, ticks};
 use alloc::format;
 use alloc::string::String;
@@ -101,22 +101,36 @@ fn maps(process: &dyn ProcessInfo) -> Vec<u8> {
     text
 }
 
+/// A thread of a process that is stopped or over is too.
+fn state_of(subject: &Subject<'_>) -> State {
+    match subject.state() {
+        State::Running | State::Sleeping if subject.thread.is_waiting => State::Sleeping,
+        State::Running | State::Sleeping => State::Running,
+        state => state,
+    }
+}
+
 fn stat(process: &Subject<'_>) -> Vec<u8> {
     let usage = process.usage();
     let [shared, _, ignored, caught] = process.signals();
     let [own, blocked] = process.thread.signals;
     let pending = own | shared;
-    let (pid, tid) = (process.pid(), process.tid);
-    let state = if process.thread.is_waiting { 'S' } else { 'R' };
+    let tid = process.tid;
     let ran_ns = if process.is_thread { process.thread.ran_ns } else { usage.ran_ns };
     let limit = process.limits()[5].0;
     // Fields 1 to 52 of proc(5); those that nothing here counts are 0.
     format!(
-        "{tid} ({}) {state} {} {pid} {pid} 0 -1 4194304 0 0 0 0 {} 0 0 0 20 0 {} 0 {} {} {} {limit} \
+        "{tid} ({}) {} {} {} {} 0 -1 4194304 0 0 0 0 {} 0 {} 0 {} {} {} 0 {} {} {} {limit} \
          0 0 0 0 0 {pending} {blocked} {ignored} {caught} 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
         name(process),
+        state_of(process).name().0,
         process.parent(),
+        process.group(),
+        process.session(),
         ticks(ran_ns),
+        ticks(usage.children_ran_ns),
+        20 + process.nice(),
+        process.nice(),
         process.threads().len(),
         ticks(usage.started_ns),
         usage.virtual_bytes,
@@ -137,13 +151,14 @@ fn status(process: &Subject<'_>) -> Vec<u8> {
     let (pid, uid, gid) = (process.pid(), fs.uid, fs.gid);
     let [shared, _, ignored, caught] = process.signals();
     let [own, blocked] = process.thread.signals;
-    let (tid, state) = (process.tid, if process.thread.is_waiting { "S (sleeping)" } else { "R (running)" });
+    let tid = process.tid;
     let (virtual_kib, resident) = (usage.virtual_bytes / 1024, usage.resident_bytes / 1024);
     let peak = usage.peak_resident_bytes.max(usage.resident_bytes) / 1024;
     let capabilities: u64 = if uid == 0 { 0x1ff_ffff_ffff } else { 0 };
     let descriptors = process.descriptors().lock().numbers().len().next_power_of_two().max(64);
+    let (letter, state) = state_of(process).name();
     let mut text = format!(
-        "Name:\t{}\nUmask:\t{:04o}\nState:\t{state}\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t{}\nTracerPid:\t0\n\
+        "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({state})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t{}\nTracerPid:\t0\n\
          Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nFDSize:\t{descriptors}\nGroups:\t{gid} \n",
         name(process),
         fs.umask,

@@ -1,6 +1,6 @@
 //! `/proc` files about the system.
 
-use super::facts::System;
+use super::facts::{State, System};
 use super::text::escaped;
 use crate::fs::dentry::Dentry;
 use crate::random;
@@ -43,7 +43,7 @@ pub static ITEMS: &[Item] = &[
     file(b"filesystems", |_| {
         b"nodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\toverlay\nnodev\tvirtiofs\n".to_vec()
     }),
-    file(b"loadavg", |system| format!("0.00 0.00 0.00 1/1 {}\n", system.current_thread()).into_bytes()),
+    file(b"loadavg", |system| loadavg(system)),
     file(b"meminfo", |_| meminfo()),
     file(b"stat", stat),
     file(b"swaps", |_| b"Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n".to_vec()),
@@ -99,6 +99,14 @@ pub static ITEMS: &[Item] = &[
         ],
     ),
 ];
+
+fn loadavg(system: &dyn System) -> Vec<u8> {
+    let processes: Vec<_> = system.pids().into_iter().filter_map(|pid| system.process(pid)).collect();
+    let running = processes.iter().filter(|process| process.state() == State::Running).count().max(1);
+    let threads: usize = processes.iter().map(|process| process.threads().len()).sum();
+    let newest = processes.iter().map(|process| process.pid()).max().unwrap_or(0);
+    format!("0.00 0.00 0.00 {running}/{threads} {newest}\n").into_bytes()
+}
 
 fn own(system: &dyn System) -> Vec<u8> {
     system.current().map_or_else(Vec::new, |process| format!("{}", process.pid()).into_bytes())

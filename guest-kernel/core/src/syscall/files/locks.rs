@@ -10,7 +10,6 @@ use super::FileContext;
 use super::arguments::{field, int, long, usable_file};
 use crate::fs::descriptors::{MAX_POSITION, OpenFile};
 use crate::fs::locks::{self, EVERYTHING, Family, Lock, Owner};
-use crate::process::FIRST_PID;
 use core::ops::Range;
 use septum_abi::linux::Errno;
 
@@ -56,7 +55,7 @@ pub fn get<C: FileContext>(ctx: &C, file: &OpenFile, asker: Asker, address: u64)
         None => ctx.copy_out(address, &UNLOCK.to_le_bytes())?,
         Some(lock) => {
             let pid = match lock.owner {
-                Owner::Process(_) => FIRST_PID,
+                Owner::Process(_, pid) => pid,
                 Owner::Description(_) => u32::MAX,
             };
             let len = if lock.bytes.end > MAX_POSITION { 0 } else { lock.bytes.end - lock.bytes.start };
@@ -96,7 +95,7 @@ pub fn closed<C: FileContext>(ctx: &C, file: &OpenFile) {
 
 /// A process is known by its table of descriptors.
 fn process<C: FileContext>(ctx: &C) -> Owner {
-    Owner::Process(core::ptr::from_ref(ctx.descriptors()).addr())
+    Owner::Process(core::ptr::from_ref(ctx.descriptors()).addr(), ctx.pid())
 }
 
 type Parsed = (u16, Lock, [u8; 32]);

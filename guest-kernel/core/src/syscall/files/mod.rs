@@ -62,6 +62,9 @@ pub trait FileContext {
     where
         Self: 'a;
 
+    /// The process's number.
+    fn pid(&self) -> u32;
+
     /// The process's descriptors.
     fn descriptors(&self) -> &Mutex<DescriptorTable>;
 

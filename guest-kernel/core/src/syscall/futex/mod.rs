@@ -159,7 +159,7 @@ fn key_of(thread: &Thread, address: u64, is_private: bool) -> Result<Key, Errno>
         return Err(Errno::EINVAL);
     }
     let user = UserAddr::new(address).ok_or(Errno::EFAULT)?;
-    let own = Key { space: thread.process.pid, word: address };
+    let own = Key { space: thread.process.space.id(), word: address };
     if is_private {
         return Ok(own);
     }

@@ -15,10 +15,12 @@ use super::table::{self, Key, Waited};
 use super::{ANY, OWNER, OWNER_DIED, WAITERS};
 use crate::memory::buffer;
 use crate::memory::fault::Access;
+use crate::process::family;
 use crate::process::thread::Thread;
+use alloc::sync::Arc;
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::UserAddr;
-use septum_guest_hal::frame::Frame;
+use septum_guest_hal::frame::{Frame, Pin};
 use septum_guest_hal::word;
 
 /// Such a word.
@@ -26,13 +28,16 @@ use septum_guest_hal::word;
 pub struct Word {
     frame: Frame,
     offset: usize,
+    /// A fork meanwhile copies the page for the child: this stays the one that the waiting program sees.
+    _pin: Option<Arc<Pin>>,
 }
 
 impl Word {
     fn of(thread: &Thread, address: u64) -> Result<Self, Errno> {
         let user = UserAddr::new(address).ok_or(Errno::EFAULT)?;
         let (_locked, frame) = buffer::pin(&thread.process.space, user, Access::Write)?;
-        Ok(Self { frame, offset: user.page_offset() })
+        let pin = frame.pin().map(Arc::new);
+        Ok(Self { frame, offset: user.page_offset(), _pin: pin })
     }
 
     fn update(&self, change: impl FnMut(u32) -> Option<u32>) {
@@ -78,8 +83,7 @@ pub fn lock(
     may_wait: bool,
 ) -> Result<usize, Errno> {
     let own = thread.task.tid();
-    // Of an owner in another process this one cannot tell.
-    let is_alive = |owner| key.space == 0 || thread.process.task(owner).is_some();
+    let is_alive = |owner| family::find_task(owner, &thread.process).is_some();
     let word = Word::of(thread, address)?;
     let mut result = Ok(true);
     let must_wait = || {
@@ -112,7 +116,7 @@ mod tests {
     use super::*;
 
     fn word_of(value: u32) -> Word {
-        let word = Word { frame: Frame::zeroed().unwrap(), offset: 8 };
+        let word = Word { frame: Frame::zeroed().unwrap(), offset: 8, _pin: None };
         word.update(|_| Some(value));
         word
     }

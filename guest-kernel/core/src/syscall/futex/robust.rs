@@ -3,6 +3,7 @@
 
 use super::{ANY, OWNER, OWNER_DIED, WAITERS, key_of, owned, table, update};
 use crate::memory::buffer;
+use crate::process::family;
 use crate::process::thread::Thread;
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering;
@@ -25,7 +26,7 @@ fn read(thread: &Thread, address: u64) -> Result<u64, Errno> {
 pub fn sys_get_robust_list(thread: &Thread, tid: i32, head: u64, size: u64) -> Result<usize, Errno> {
     let task = match u32::try_from(tid) {
         Ok(0) => Some(Arc::clone(&thread.task)),
-        Ok(tid) => thread.process.task(tid),
+        Ok(tid) => family::find_task(tid, &thread.process),
         Err(_) => None,
     };
     let list = task.ok_or(Errno::ESRCH)?.robust_list.load(Ordering::Relaxed);

@@ -16,7 +16,7 @@ use septum_guest_hal::sync::{Mutex, MutexGuard};
 /// A word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Key {
-    /// The process; 0 for memory that may be shared.
+    /// The address space; 0 for memory that may be in several.
     pub space: u32,
     /// Its address, or that of its memory.
     pub word: u64,

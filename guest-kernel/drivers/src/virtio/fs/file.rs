@@ -181,7 +181,7 @@ impl RegularFile {
             None => {
                 let frame = platform::new_frame().ok_or(Errno::ENOMEM)?;
                 let len = from.take_to_frame(&frame, 0, PAGE_SIZE)?;
-                scratch.pieces.push(Pinned { frame, offset: 0, len });
+                scratch.pieces.push(Pinned { frame, offset: 0, len, pin: None });
             }
         }
         let limit = self.node.volume.session.segment_limit();

@@ -96,6 +96,10 @@ impl FileContext for Program {
     type Destination<'a> = Piece<'a>;
     type Source<'a> = Piece<'a>;
 
+    fn pid(&self) -> u32 {
+        1
+    }
+
     fn descriptors(&self) -> &Mutex<DescriptorTable> {
         &self.descriptors
     }
