@@ -58,6 +58,22 @@ mod sockets {
     }
 }
 
+mod processes {
+    use super::{Case, Files, Link};
+
+    conformance! {
+        forking: "forking" Dynamic [];
+        forking_static: "forking" Static [];
+        children: "children" Dynamic [];
+        child_signals: "child_signals" Dynamic [];
+        spawning: "spawning" Dynamic [];
+        spawning_static: "spawning" Static [];
+        sharing_on_volume: "sharing" Dynamic [].files(Files::Volume);
+        sharing_in_ram: "sharing" Dynamic [].files(Files::Ram);
+        orphans: "orphans" Dynamic [];
+    }
+}
+
 mod ending {
     use super::{Case, Link};
 
