@@ -36,7 +36,8 @@ impl AddressSpace {
             copy.areas.insert(*start, area.clone());
             let is_copied = !area.is_shared();
             let (start, end) = (area.start, area.end);
-            let few = if is_copied { self.table.count_writable(start, end, FEW + 1) } else { 0 };
+            let few =
+                if is_copied && at_once > 0 { self.table.count_writable(start, end, FEW + 1) } else { 0 };
             result = if (1..=FEW.min(at_once)).contains(&few) {
                 at_once -= few;
                 copy.table.copy(&mut self.table, start, end)

@@ -51,7 +51,7 @@ fn protect(entry: &AtomicU64, address: u64, flush: &mut Flush) -> u64 {
 }
 
 impl PageTable {
-    /// How many pages of `start..end` may be written, up to `most`; each of a large page counts.
+    /// How many pages of `start..end` may be written; a look that stops when there are `most`, which a large page is too.
     #[must_use]
     pub fn count_writable(&self, start: u64, end: u64, most: usize) -> usize {
         let (mut address, mut count) = (start, 0);
@@ -59,9 +59,13 @@ impl PageTable {
             match self.find(address) {
                 Leaf::Missing(skip) => address += skip,
                 Leaf::Large(_) => return most,
-                Leaf::Small(entry) => {
-                    count += usize::from(entry.load(Ordering::Relaxed) & WRITABLE != 0);
-                    address += PAGE;
+                Leaf::Small(first) => {
+                    let stop = end.min((address | (LARGE_PAGE - 1)) + 1);
+                    for step in 0..to_usize((stop - address) / PAGE) {
+                        let value = neighbour(first, step).load(Ordering::Relaxed);
+                        count += usize::from(value & WRITABLE != 0);
+                    }
+                    address = stop;
                 }
             }
         }
