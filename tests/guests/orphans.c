@@ -108,23 +108,29 @@ static int holds(const char *format, pid_t pid, const char *name, const char *te
     return strstr(contents, text) != NULL;
 }
 
+// A program that has just been started is not all there at once.
+static int comes_to_hold(pid_t pid, const char *name, const char *text) {
+    int holds_it = 0;
+    for (int tries = 0; holds_it != 1 && tries < 2000; tries++) {
+        usleep(tries == 0 ? 0 : 1000);
+        holds_it = holds("/proc/%d/%s", pid, name, text);
+    }
+    return holds_it;
+}
+
 static void others(void) {
     pid_t pid = child();
     if (pid == 0) {
         execl("/bin/sleep", "sleep", "1000", (char *)NULL);
         _exit(1);
     }
-    for (int tries = 0; holds("/proc/%d/%s", pid, "comm", "sleep") != 1 && tries < 2000; tries++)
-        usleep(1000);
     char line[100];
-    show("comm", holds("/proc/%d/%s", pid, "comm", "sleep\n"));
-    show("cmdline", holds("/proc/%d/%s", pid, "cmdline", "sleep 1000 "));
+    show("comm", comes_to_hold(pid, "comm", "sleep\n"));
+    show("cmdline", comes_to_hold(pid, "cmdline", "sleep 1000 "));
     snprintf(line, sizeof line, "PPid:\t%d\n", getpid());
-    show("status", holds("/proc/%d/%s", pid, "status", line));
-    for (int tries = 0; holds("/proc/%d/%s", pid, "stat", ") S ") != 1 && tries < 2000; tries++)
-        usleep(1000);
+    show("status", comes_to_hold(pid, "status", line));
     snprintf(line, sizeof line, "%d (sleep) S %d %d %d ", pid, getpid(), getpgrp(), getsid(0));
-    show("stat", holds("/proc/%d/%s", pid, "stat", line));
+    show("stat", comes_to_hold(pid, "stat", line));
     show("maps", holds("/proc/%d/%s", pid, "maps", "[stack]") != -1);
     snprintf(line, sizeof line, "/proc/%d/task/%d/stat", pid, pid);
     show("task", access(line, R_OK));

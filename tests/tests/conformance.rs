@@ -65,6 +65,8 @@ mod processes {
     conformance! {
         forking: "forking" Dynamic [];
         forking_static: "forking" Static [];
+        many_at_once: "forking" Static ["many"];
+        many_in_a_row: "forking" Dynamic ["row"];
         children: "children" Dynamic [];
         child_signals: "child_signals" Dynamic [];
         spawning: "spawning" Dynamic [];

@@ -1,7 +1,7 @@
 //! The host's own programs, unmodified, natively and in a partition.
 //!
-//! These are what people run first: the tools named in the README and their neighbours. None of them starts another
-//! program. A tool that the host does not have is counted as skipped.
+//! These are what people run first: the tools named in the README and their neighbours. A tool that the host does not have
+//! is counted as skipped. Those that start others are in the module `processes`.
 
 use std::fs;
 
@@ -83,7 +83,7 @@ mod sums {
 mod numbers {
     use super::on_flowers;
 
-    const PROGRAM: &str = "{ n[$5]++; s[$5] += $3 } END { for (k in n) printf \"%s %d %.4f\\n\", k, n[k], s[k] / n[k] | \"cat\" }";
+    const PROGRAM: &str = "{ n[$5]++; s[$5] += $3 } END { for (k in n) printf \"%s %d %.4f\\n\", k, n[k], s[k] / n[k] | \"sort\" }";
     const MEANS: &str =
         "{ n[$5]++; s[$5] += $3 } END { print s[\"setosa\"] / n[\"setosa\"], s[\"virginica\"] / 50 }";
 
@@ -100,14 +100,9 @@ mod numbers {
         shuf_of_one: "shuf" ["-e", "only"];
     }
 
-    /// The program with a pipe in it needs processes.
     #[test]
-    fn awk_without_a_pipe() {
-        on_flowers("gawk")
-            .argument("-F,")
-            .argument(PROGRAM.replace(" | \"cat\"", ""))
-            .argument("iris.csv")
-            .conform();
+    fn awk_with_a_pipe() {
+        on_flowers("gawk").argument("-F,").argument(PROGRAM).argument("iris.csv").conform();
     }
 }
 
@@ -159,6 +154,85 @@ mod system {
             .stdin_bytes("to three places\n")
             .files(Files::Volume)
             .conform();
+    }
+}
+
+/// Programs that start programs.
+mod processes {
+    use super::{Case, Files, on_flowers};
+
+    const HERE: &str = "cat <<END | tr a-z A-Z\nthree is $((1+2)), $(echo below)\nEND\n";
+    const BACKGROUND: &str =
+        "for i in 1 2 3 4 5; do (exit $i) & p=\"$p $!\"; done; for q in $p; do wait $q; echo $?; done; wait";
+    const TRAPS: &str = "trap 'echo bye' EXIT; trap 'echo term' TERM; kill -TERM $$; \
+        (trap - EXIT; kill -KILL $(sh -c 'echo $PPID')); echo $?; (trap 'echo inner' EXIT; exit 3); echo $?";
+    const DEATHS: &str =
+        "sh -c 'kill -ABRT $$'; echo $?; sh -c 'kill -9 $$'; echo $?; no-such-program; echo $?; /; echo $?";
+    const STATUSES: &str =
+        "false | true | (exit 3); echo \"${PIPESTATUS[@]}\"; set -o pipefail; yes | head -1; echo $?";
+    const COPROCESS: &str = "coproc cat; echo hi >&${COPROC[1]}; read x <&${COPROC[0]}; echo $x; \
+        kill $COPROC_PID; wait $COPROC_PID; echo $?";
+    const STOPPED: &str = "(sleep 5; echo no) & sleep 0.02; kill -STOP $!; kill -CONT $!; kill -STOP $!; kill $!; kill -CONT $!; \
+        wait $! 2> /dev/null; echo $?";
+    const PYTHON: &str = "import os, subprocess, sys\n\
+        print(subprocess.run(['sort', '-r'], input=b'a\\nb\\n', capture_output=True).stdout)\n\
+        print(subprocess.check_output('echo one | cat; exit 0', shell=True))\n\
+        print(subprocess.run(['sh', '-c', 'kill -15 $$']).returncode)\n\
+        pid = os.fork()\n\
+        if pid == 0: os._exit(7)\n\
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))\n\
+        try: subprocess.run(['sleep', '9'], timeout=0.1)\n\
+        except subprocess.TimeoutExpired: print('timed out')\n";
+    const POOL: &str = "import multiprocessing\n\
+        def square(x): return x * x\n\
+        with multiprocessing.get_context('fork').Pool(4) as pool: print(pool.map(square, range(20)))\n";
+    const MAKEFILE: &str = "all: a b c\n\t@cat a b c\na b c:\n\t@echo making $@ > $@\nfails:\n\t@exit 4\n";
+    const GIT: &str = "git init -q r 2> /dev/null && cd r && git config user.email a@b && git config user.name n && \
+        echo a > f && git add f && GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' git commit -qm m && \
+        echo b >> f && git diff | cat && git log --format=%H%s && git status --short; cd .. && rm -rf r";
+
+    tools! {
+        pipeline: "sh" ["-c", "cut -d, -f5 iris.csv | sort | uniq -c | sort -rn | tr -s ' '"];
+        pipeline_dash: "dash" ["-c", "seq 1 3000 | sort -rn | head -3; echo $?"];
+        substitution: "bash" ["-c", "x=$(wc -l < iris.csv); echo $x $(basename $(pwd) > /dev/null; echo `echo deep`)"];
+        process_substitution: "bash" ["-c", "diff <(seq 3) <(seq 4); cat <(echo a) <(echo b); echo c > >(cat); wait"];
+        reopened_pipe: "sh" ["-c", "echo in | cat /dev/stdin; echo out | cat /proc/self/fd/0"];
+        here_document: "sh" ["-c", HERE];
+        background: "sh" ["-c", BACKGROUND];
+        traps: "sh" ["-c", TRAPS];
+        deaths: "sh" ["-c", DEATHS];
+        statuses: "bash" ["-c", STATUSES];
+        coprocess: "bash" ["-c", COPROCESS];
+        stopped: "sh" ["-c", STOPPED];
+        many: "sh" ["-c", "i=0; while [ $i -lt 100 ]; do /bin/true || echo bad; i=$((i+1)); done; echo $i"];
+        deep: "sh" ["-c", "f() { [ $1 -eq 0 ] && echo bottom || (f $(($1-1))); }; f 30"];
+        xargs: "sh" ["-c", "seq 1 20 | xargs -n 3 -P 4 echo | sort"];
+        xargs_failing: "sh" ["-c", "seq 3 | xargs -n 1 sh -c 'exit 1' x; echo $?"];
+        find_exec: "sh" ["-c", "find . -name 'iris*' -exec basename {} ';' ; find . -name 'i*' -exec echo {} +"];
+        timeout: "timeout" ["0.1", "sleep", "9"].code(124);
+        timeout_killing: "sh" ["-c", "timeout -s KILL 0.1 sleep 9; echo $?"];
+        nice: "sh" ["-c", "nice -n 5 nice; setsid -w sh -c 'exit 6'; echo $?; env A=1 sh -c 'echo $A'"];
+        awk_running: "awk" ["BEGIN { print \"x\" | \"cat\"; close(\"cat\"); \"echo y\" | getline z; print z; exit system(\"exit 4\") }"].code(4);
+        tar_with_gzip: "sh" ["-c", "tar -cf - iris.csv | gzip -n | gzip -d | tar -tf -"];
+        python: "python3" ["-c", PYTHON];
+        python_pool: "python3" ["-c", POOL];
+        git: "sh" ["-c", GIT].files(Files::Volume);
+        locked: "sh" ["-c", "flock iris.csv sh -c 'flock -n iris.csv true; echo $?'; flock -n iris.csv true; echo $?"].files(Files::Volume);
+    }
+
+    #[test]
+    fn make() {
+        for arguments in [&["-s", "-j2"][..], &["-s", "fails"]] {
+            let code = if arguments.len() == 2 && arguments[1] == "fails" { 2 } else { 0 };
+            let case = Case::tool("make").arguments(arguments.iter().copied()).input("Makefile", MAKEFILE);
+            case.files(Files::Volume).code(code).conform();
+        }
+    }
+
+    #[test]
+    fn script_in_a_file() {
+        const SCRIPT: &str = "#!/bin/bash\nset -e\nfor name in \"$@\"; do\n  (echo \"$name\"; cat) < <(printf '%s\\n' \"$name\") | sort -u &\n  wait\ndone\n";
+        Case::tool("bash").arguments(["script", "one", "two words", ""]).input("script", SCRIPT).conform();
     }
 }
 

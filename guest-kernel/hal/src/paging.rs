@@ -18,7 +18,7 @@ use crate::frame::large::{LARGE_PAGE, LargeFrame};
 use crate::frame::{self, Frame};
 use crate::shootdown;
 use core::sync::atomic::{AtomicU64, Ordering};
-use septum_abi::layout::{PAGE_SIZE, USER_END};
+use septum_abi::layout::PAGE_SIZE;
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
@@ -544,30 +544,39 @@ impl PageTable {
         }
     }
 
-    /// Frees the tables below `table`; the frames they map were unmapped before.
-    fn free_tables(table: PhysAddr, level: usize, entries: usize) {
-        for index in 0..entries {
-            let value = Self::entry(table, index).load(Ordering::Relaxed);
-            if value & PRESENT != 0 {
-                if level < 2 {
-                    Self::free_tables(PhysAddr(value & ADDRESS), level + 1, 512);
-                }
-                drop(Frame::from_address(PhysAddr(value & ADDRESS)));
+    /// Frees a table that no CPU knows any more, with all that it maps.
+    fn release(table: PhysAddr) {
+        let first = Self::entry(table, 0);
+        for index in 0..512 {
+            let value = neighbour(first, index).load(Ordering::Relaxed);
+            let address = PhysAddr(value & ADDRESS);
+            match (value & (HELD | PRESENT), value & LARGE) {
+                (0, _) => {}
+                (PRESENT, _) => Self::release(address),
+                (_, 0) => drop(Frame::from_address(address)),
+                _ => drop(LargeFrame::from_address(PhysAddr(address.0 & !LARGE))),
             }
         }
+        drop(Frame::from_address(table));
     }
 }
 
 impl PageTable {
     /// Unmaps everything and frees all tables but the root. No CPU may be using it.
     pub fn clear(&mut self) {
-        let mut flush = Flush { space: self.space(), ..Flush::new() };
-        self.unmap(0, USER_END, &mut flush);
         arch::deactivate(self.root.address());
+        let mut flush = Flush { space: self.space(), ..Flush::new() };
+        let tables: alloc::vec::Vec<u64> = (0..256)
+            .map(|index| Self::entry(self.root.address(), index).swap(0, Ordering::AcqRel))
+            .filter(|value| *value != 0)
+            .collect();
+        if !tables.is_empty() {
+            flush.add(0);
+        }
+        // A vCPU without a thread may have the root loaded still.
         flush.now();
-        Self::free_tables(self.root.address(), 0, 256);
-        // A vCPU without a thread may have it loaded still.
-        self.root.clear(0, PAGE_SIZE / 2);
+        tables.into_iter().for_each(|value| Self::release(PhysAddr(value & ADDRESS)));
+        self.resident = 0;
     }
 }
 

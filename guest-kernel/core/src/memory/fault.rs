@@ -72,7 +72,7 @@ pub enum Fault {
 }
 
 /// Whether entering the kernel costs more than copying some pages: where ring 0 is emulated, and the kernel is not in it.
-fn faults_are_dear() -> bool {
+pub(super) fn faults_are_dear() -> bool {
     septum_guest_hal::paging::is_single_privilege()
 }
 

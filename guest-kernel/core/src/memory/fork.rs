@@ -2,11 +2,20 @@
 //!
 //! Both map every frame that was present, and neither may write to those that are private: the first store to one copies it ([`fault`](super::fault)).
 //! So what a fork costs depends on the page tables, not on the memory. Frames of shared mappings stay shared, whoever touches them first.
+//!
+//! Where a fault costs more than copying some pages, mappings of which only a few pages were written are copied at once: the variables of
+//! a program and its libraries, the part of the stack that is in use, a small heap. Both sides would write to them next.
 
+use super::fault::faults_are_dear;
 use super::space::AddressSpace;
 use alloc::collections::BTreeMap;
 use septum_abi::linux::Errno;
 use septum_guest_hal::paging::{Flush, PageTable};
+
+/// Pages of one mapping that are copied at once.
+const FEW: usize = 24;
+/// Pages of all mappings together.
+const AT_ONCE: usize = 256;
 
 impl AddressSpace {
     /// A copy of it. ENOMEM leaves nothing behind but pages that are asked for once more.
@@ -22,10 +31,19 @@ impl AddressSpace {
         };
         let mut flush = Flush::new();
         let mut result = Ok(());
+        let mut at_once = if faults_are_dear() { AT_ONCE } else { 0 };
         for (start, area) in &self.areas {
             copy.areas.insert(*start, area.clone());
             let is_copied = !area.is_shared();
-            result = copy.table.share(&mut self.table, area.start, area.end, is_copied, &mut flush);
+            let (start, end) = (area.start, area.end);
+            let few =
+                if is_copied && at_once > 0 { self.table.count_writable(start, end, FEW + 1) } else { 0 };
+            result = if (1..=FEW.min(at_once)).contains(&few) {
+                at_once -= few;
+                copy.table.copy(&mut self.table, start, end)
+            } else {
+                copy.table.share(&mut self.table, start, end, is_copied, &mut flush)
+            };
             if result.is_err() {
                 break;
             }

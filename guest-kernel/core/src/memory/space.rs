@@ -414,9 +414,10 @@ impl AddressSpace {
     /// Gives everything up, after the files have what was stored for them. Nobody may be using it.
     pub fn clear(&mut self) {
         self.write_back(0, USER_END);
+        self.table.clear();
+        // A file that only its mapping keeps goes after its pages are unmapped.
         self.areas.clear();
         self.size = 0;
-        self.table.clear();
     }
 
     /// Frames that are mapped now, and the most there ever were.

@@ -51,6 +51,47 @@ fn protect(entry: &AtomicU64, address: u64, flush: &mut Flush) -> u64 {
 }
 
 impl PageTable {
+    /// How many pages of `start..end` may be written; a look that stops when there are `most`, which a large page is too.
+    #[must_use]
+    pub fn count_writable(&self, start: u64, end: u64, most: usize) -> usize {
+        let (mut address, mut count) = (start, 0);
+        while address < end && count < most {
+            match self.find(address) {
+                Leaf::Missing(skip) => address += skip,
+                Leaf::Large(_) => return most,
+                Leaf::Small(first) => {
+                    let stop = end.min((address | (LARGE_PAGE - 1)) + 1);
+                    for step in 0..to_usize((stop - address) / PAGE) {
+                        let value = neighbour(first, step).load(Ordering::Relaxed);
+                        count += usize::from(value & WRITABLE != 0);
+                    }
+                    address = stop;
+                }
+            }
+        }
+        count
+    }
+
+    /// Maps at `start..end` copies of the pages of `from` that may be written, and its other frames themselves; `from` keeps its rights.
+    pub fn copy(&mut self, from: &mut Self, start: u64, end: u64) -> Result<(), OutOfMemory> {
+        let mut flush = Flush { space: from.space(), ..Flush::new() };
+        let mut address = start;
+        while address < end {
+            match from.find(address) {
+                Leaf::Missing(skip) => address += skip,
+                Leaf::Large(entry) => drop(Self::split(entry, address, &mut flush)?),
+                Leaf::Small(entry) => {
+                    let stop = end.min((address | (LARGE_PAGE - 1)) + 1);
+                    let which = |value: u64| value & WRITABLE != 0 || is_pinned(value);
+                    self.share_pages(entry, address, stop, which, false, &mut flush)?;
+                    address = stop;
+                }
+            }
+        }
+        flush.now();
+        Ok(())
+    }
+
     /// Maps at `start..end` what `from` maps there. `is_copied`: stores are not to be shared, so nobody may write for now. Nothing is mapped
     /// there yet. If memory runs out, what was mapped until then stays.
     pub fn share(
@@ -88,7 +129,8 @@ impl PageTable {
                 }
                 Leaf::Small(entry) => {
                     let stop = end.min((address | (LARGE_PAGE - 1)) + 1);
-                    self.share_pages(entry, address, stop, is_copied, flush)?;
+                    let which = |value| is_copied && is_pinned(value);
+                    self.share_pages(entry, address, stop, which, is_copied, flush)?;
                     address = stop;
                 }
             }
@@ -96,13 +138,14 @@ impl PageTable {
         Ok(())
     }
 
-    /// The pages of one last-level table, the first of which `entry` maps.
+    /// The pages of one last-level table, the first of which `entry` maps: copies of `which`; the others lose the right to write if `protects`.
     fn share_pages(
         &mut self,
         entry: &'static AtomicU64,
         start: u64,
         end: u64,
-        is_copied: bool,
+        which: impl Fn(u64) -> bool,
+        protects: bool,
         flush: &mut Flush,
     ) -> Result<(), OutOfMemory> {
         let mut target = None;
@@ -117,12 +160,12 @@ impl PageTable {
                 None => *target.insert(self.find_or_add(start, flush)?),
             };
             let mut value = entry.load(Ordering::Relaxed);
-            if is_copied && is_pinned(value) {
+            if which(value) {
                 let copy = Frame::uninit().ok_or(OutOfMemory)?;
                 with_frames(value, |frame| copy.copy_from(frame), |_| ());
                 value = value & !ADDRESS | copy.into_address().0;
             } else {
-                if is_copied {
+                if protects {
                     value = protect(entry, start + step as u64 * PAGE, flush);
                 }
                 share_frame(value);

@@ -177,6 +177,12 @@ fn what_is_shared_is_copied_by_nobody_until_one_writes() {
             assert_eq!(table.query(at(small + PAGE)).unwrap().1, WRITE);
             assert_eq!(table.resident(), 514);
         }
+        let mut third = PageTable::new().unwrap();
+        assert_eq!(first.count_writable(small, small + 2 * PAGE, 9), 1);
+        third.copy(&mut first, small, small + 2 * PAGE).unwrap();
+        assert_eq!(third.query(at(small)).unwrap().0, first.query(at(small)).unwrap().0);
+        assert_ne!(third.query(at(small + PAGE)).unwrap().0, first.query(at(small + PAGE)).unwrap().0);
+        drop(third);
         drop(pinned);
         assert!(!first.own_large(at(large)));
         first.own(at(small), small + PAGE, WRITE);
