@@ -4,7 +4,7 @@
 //! * [`process`]: the program: its threads, identity, signals, and how it is started;
 //! * [`memory`]: its address space;
 //! * [`fs`]: files; sockets are in [`net`]; [`io`]: how bytes move between files and the program;
-//! * [`wait`]: sleeping until something happens; [`random`]: random numbers.
+//! * [`wait`]: sleeping until something happens; [`ring`]: bytes on their way; [`random`]: random numbers.
 //!
 //! It runs on [`septum_guest_hal`] and is handed its devices as trait objects (`File`, `Inode`) by the image, so that all of
 //! it is also compiled and tested on a host.
@@ -19,5 +19,6 @@ pub mod memory;
 pub mod net;
 pub mod process;
 pub mod random;
+pub mod ring;
 pub mod syscall;
 pub mod wait;

@@ -1,27 +1,20 @@
 //! Pipes and fifos.
 //!
-//! A [`Pipe`] is a ring of bytes in at most [`CAPACITY`] bytes of frames, with counts of its open ends. The frames
+//! A [`Pipe`] is a [`Ring`] of at most [`CAPACITY`] bytes, with counts of its open ends. The frames
 //! come when they are first needed and stay until the pipe goes.
-//!
-//! ```text
-//! frame 0     frame 1     …     frame 15
-//! ........xxx|xxxxxxxxxxx| … |..........       x: bytes that were written and not yet read
-//!         ^read                             write = (read + len) mod CAPACITY
-//! ```
 //!
 //! Nothing waits here (see [`File`]): empty with a writer left is EAGAIN, empty without one is the end; full is EAGAIN,
 //! without a reader EPIPE (the system call makes the signal of it). A write of at most [`ATOMIC`] bytes goes in as a whole or not at all.
 
 use super::inode::{Access, File, poll};
 use crate::io::{Destination, Source};
+use crate::ring::{Ring, Unlimited};
 use crate::wait::WaitQueue;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::any::Any;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
-use septum_guest_hal::frame::Frame;
 use septum_guest_hal::sync::Mutex;
 
 /// Bytes that fit.
@@ -32,7 +25,7 @@ pub const ATOMIC: usize = PAGE_SIZE;
 /// A pipe.
 #[derive(Debug, Default)]
 pub struct Pipe {
-    ring: Mutex<Ring>,
+    contents: Mutex<Contents>,
     readers: AtomicU32,
     writers: AtomicU32,
     /// Ends ever opened, for those who wait for the other end of a fifo.
@@ -43,67 +36,19 @@ pub struct Pipe {
     queue: WaitQueue,
 }
 
-#[derive(Debug, Default)]
-struct Ring {
-    frames: Vec<Frame>,
-    read: usize,
-    len: usize,
+/// What lies between the ends.
+#[derive(Debug)]
+struct Contents {
+    ring: Ring<Unlimited>,
     /// Bytes ever written.
     written: u64,
     /// How often reading made room in a pipe that could not be written.
     relieved: u64,
 }
 
-impl Ring {
-    /// Moves bytes out; each piece lies in one frame.
-    fn take(&mut self, to: &mut dyn Destination) -> Result<usize, Errno> {
-        let mut total = 0;
-        while self.len > 0 && to.remaining() > 0 {
-            let offset = self.read % PAGE_SIZE;
-            let len = self.len.min(PAGE_SIZE - offset).min(to.remaining());
-            let Some(frame) = self.frames.get(self.read / PAGE_SIZE) else { break };
-            match to.put_frame(frame, offset, len) {
-                Ok(0) => break,
-                Ok(len) => {
-                    self.read = (self.read + len) % CAPACITY;
-                    self.len -= len;
-                    total += len;
-                }
-                Err(_) if total > 0 => break,
-                Err(errno) => return Err(errno),
-            }
-        }
-        if self.len == 0 {
-            // Small traffic keeps to the first frame.
-            self.read = 0;
-        }
-        Ok(total)
-    }
-
-    fn put(&mut self, from: &mut dyn Source) -> Result<usize, Errno> {
-        let mut total = 0;
-        while self.len < CAPACITY && from.remaining() > 0 {
-            let write = (self.read + self.len) % CAPACITY;
-            let offset = write % PAGE_SIZE;
-            let len = (CAPACITY - self.len).min(PAGE_SIZE - offset).min(from.remaining());
-            match self.frame(write / PAGE_SIZE).and_then(|frame| from.take_to_frame(&frame, offset, len)) {
-                Ok(0) => break,
-                Ok(len) => {
-                    self.len += len;
-                    total += len;
-                }
-                Err(_) if total > 0 => break,
-                Err(errno) => return Err(errno),
-            }
-        }
-        Ok(total)
-    }
-
-    fn frame(&mut self, index: usize) -> Result<Frame, Errno> {
-        while self.frames.len() <= index {
-            self.frames.push(Frame::uninit().ok_or(Errno::ENOMEM)?);
-        }
-        Ok(self.frames[index].clone())
+impl Default for Contents {
+    fn default() -> Self {
+        Self { ring: Ring::new(CAPACITY), written: 0, relieved: 0 }
     }
 }
 
@@ -187,15 +132,15 @@ impl File for PipeEnd {
         if to.remaining() == 0 {
             return Ok(0);
         }
-        let mut ring = self.pipe.ring.lock();
-        if ring.len == 0 {
+        let mut contents = self.pipe.contents.lock();
+        if contents.ring.is_empty() {
             let has_writer = self.pipe.writers.load(Ordering::SeqCst) > 0;
             return if has_writer { Err(Errno::EAGAIN) } else { Ok(0) };
         }
-        let was_full = CAPACITY - ring.len < ATOMIC;
-        let len = ring.take(to)?;
-        ring.relieved += u64::from(was_full);
-        drop(ring);
+        let was_full = contents.ring.room() < ATOMIC;
+        let len = contents.ring.take(to)?;
+        contents.relieved += u64::from(was_full);
+        drop(contents);
         self.pipe.queue.wake_all();
         Ok(len)
     }
@@ -208,20 +153,20 @@ impl File for PipeEnd {
         if wanted == 0 {
             return Ok(0);
         }
-        let mut ring = self.pipe.ring.lock();
-        let room = CAPACITY - ring.len;
+        let mut contents = self.pipe.contents.lock();
+        let room = contents.ring.room();
         if room == 0 || (wanted <= ATOMIC && room < wanted) {
             return Err(Errno::EAGAIN);
         }
-        let len = ring.put(from)?;
-        ring.written = ring.written.wrapping_add(len as u64);
-        drop(ring);
+        let len = contents.ring.put(room, from)?;
+        contents.written = contents.written.wrapping_add(len as u64);
+        drop(contents);
         self.pipe.queue.wake_all();
         Ok(len)
     }
 
     fn poll(&self) -> u16 {
-        let len = self.pipe.ring.lock().len;
+        let len = self.pipe.contents.lock().ring.len();
         let mut events = 0;
         if self.access.read {
             events |= if len > 0 { poll::IN } else { 0 };
@@ -239,16 +184,16 @@ impl File for PipeEnd {
     }
 
     fn edge(&self) -> u64 {
-        let ring = self.pipe.ring.lock();
+        let contents = self.pipe.contents.lock();
         match (self.access.read, self.access.write) {
-            (true, false) => ring.written,
-            (false, true) => ring.relieved,
-            _ => ring.written.wrapping_add(ring.relieved),
+            (true, false) => contents.written,
+            (false, true) => contents.relieved,
+            _ => contents.written.wrapping_add(contents.relieved),
         }
     }
 
     fn available(&self) -> Result<usize, Errno> {
-        Ok(self.pipe.ring.lock().len)
+        Ok(self.pipe.contents.lock().ring.len())
     }
 }
 
@@ -268,6 +213,7 @@ impl Drop for PipeEnd {
 mod tests {
     use super::*;
     use crate::io::{KernelDestination, KernelSource};
+    use alloc::vec::Vec;
 
     fn write(file: &Arc<dyn File>, bytes: &[u8]) -> Result<usize, Errno> {
         file.write_at(0, &mut KernelSource(bytes))

@@ -12,12 +12,13 @@
 //! Nothing waits here: empty and full are EAGAIN, and both ends have queues that are woken when that changes. The sender is woken when a third
 //! is free again, not for every byte, so that two ends that take turns do so in large steps.
 
+use super::memory::Budget;
 use super::packet::Packet;
 use super::passing::{Credentials, Passed};
-use super::ring::Ring;
 use super::shared::Shared;
 use super::{Extra, How, Received};
 use crate::io::{Destination, Source};
+use crate::ring::Ring;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use septum_abi::linux::Errno;
@@ -32,7 +33,7 @@ struct Segment {
 }
 
 enum Contents {
-    Bytes { ring: Ring, segments: VecDeque<Segment>, received: u64, sent: u64 },
+    Bytes { ring: Ring<Budget>, segments: VecDeque<Segment>, received: u64, sent: u64 },
     Packets { packets: VecDeque<Packet>, cost: usize, limit: usize },
 }
 
@@ -261,7 +262,7 @@ impl Contents {
 }
 
 fn receive_bytes(
-    ring: &mut Ring,
+    ring: &mut Ring<Budget>,
     segments: &mut VecDeque<Segment>,
     position: &mut u64,
     to: &mut dyn Destination,

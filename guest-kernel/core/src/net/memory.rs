@@ -2,6 +2,7 @@
 //!
 //! A program that never reads cannot fill the memory with what others send to it.
 
+use crate::ring::Right;
 use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::frame;
@@ -19,6 +20,14 @@ impl Budget {
         let budget = Self(frames);
         let taken = TAKEN.fetch_add(frames, Ordering::Relaxed).saturating_add(frames);
         if taken > frame::usage().total / 4 { Err(Errno::ENOBUFS) } else { Ok(budget) }
+    }
+}
+
+impl Right for Budget {
+    const NO_FRAME: Errno = Errno::ENOBUFS;
+
+    fn take() -> Result<Self, Errno> {
+        Self::take(1)
     }
 }
 

@@ -12,7 +12,7 @@
 //! ```
 //!
 //! * [`address`], [`options`], [`passing`]: what programs say, and what goes with messages;
-//! * [`ring`], [`packet`], [`channel`]: what is on its way, and how much of it there may be ([`memory`]);
+//! * [`packet`], [`channel`]: what is on its way, and how much of it there may be ([`memory`]);
 //! * [`connection`], [`datagram`], [`netlink`]: what each kind of socket does;
 //! * [`unix`], [`ports`]: who has which name; [`route`]: what can be reached, and where a way out of the partition would begin;
 //! * [`interfaces`]: the one network interface there is, `lo`.
@@ -31,7 +31,6 @@ pub mod options;
 pub mod packet;
 pub mod passing;
 pub mod ports;
-pub mod ring;
 pub mod route;
 pub mod shared;
 pub mod unix;

@@ -8,7 +8,6 @@
 //!
 //! Whenever it runs empty it starts again at its first frame, and gives back those that small traffic does not need.
 
-use super::memory::Budget;
 use crate::io::{Destination, Source};
 use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
@@ -18,17 +17,38 @@ use septum_guest_hal::frame::Frame;
 /// Frames that an empty ring keeps.
 const KEPT: usize = 16;
 
-/// A ring of bytes.
+/// The right of a ring to have one frame more, given back when it is dropped.
+pub trait Right: Sized {
+    /// What a writer is told if there is no frame.
+    const NO_FRAME: Errno;
+
+    /// Takes it.
+    fn take() -> Result<Self, Errno>;
+}
+
+/// As many frames as there are.
 #[derive(Debug)]
-pub struct Ring {
-    frames: Vec<(Frame, Budget)>,
+pub struct Unlimited;
+
+impl Right for Unlimited {
+    const NO_FRAME: Errno = Errno::ENOMEM;
+
+    fn take() -> Result<Self, Errno> {
+        Ok(Self)
+    }
+}
+
+/// A ring of bytes, each of whose frames needs a right.
+#[derive(Debug)]
+pub struct Ring<R> {
+    frames: Vec<(Frame, R)>,
     /// Bytes that fit, a multiple of the page size.
     capacity: usize,
     read: usize,
     len: usize,
 }
 
-impl Ring {
+impl<R: Right> Ring<R> {
     /// An empty ring for at least `capacity` bytes.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
@@ -79,6 +99,13 @@ impl Ring {
         Ok(total)
     }
 
+    /// Moves bytes out.
+    pub fn take(&mut self, to: &mut dyn Destination) -> Result<usize, Errno> {
+        let len = self.copy(0, self.len, to)?;
+        self.consume(len);
+        Ok(len)
+    }
+
     /// Forgets `len` bytes at the front.
     pub fn consume(&mut self, len: usize) {
         let len = len.min(self.len);
@@ -112,8 +139,8 @@ impl Ring {
 
     fn frame(&mut self, index: usize) -> Result<Frame, Errno> {
         while self.frames.len() <= index {
-            let budget = Budget::take(1)?;
-            self.frames.push((Frame::uninit().ok_or(Errno::ENOBUFS)?, budget));
+            let right = R::take()?;
+            self.frames.push((Frame::uninit().ok_or(R::NO_FRAME)?, right));
         }
         Ok(self.frames[index].0.clone())
     }
@@ -126,7 +153,7 @@ mod tests {
 
     #[test]
     fn bytes_come_out_in_order_around_the_ring() {
-        let mut ring = Ring::new(10_000);
+        let mut ring = Ring::<Unlimited>::new(10_000);
         assert_eq!(ring.capacity(), 12_288);
         let (mut written, mut expected) = (0u8, 0u8);
         for round in 0..50 {
@@ -145,7 +172,7 @@ mod tests {
 
     #[test]
     fn looking_takes_nothing() {
-        let mut ring = Ring::new(4096);
+        let mut ring = Ring::<Unlimited>::new(4096);
         ring.put(5, &mut KernelSource(b"hello world")).unwrap();
         let mut out = [0; 3];
         assert_eq!(ring.copy(2, 10, &mut KernelDestination(&mut out)), Ok(3));
