@@ -1,8 +1,8 @@
 //! A machine's life: made, run once, gone.
 //!
 //! The thread that calls [`Machine::run`] waits; each vCPU has a thread of its own, devices have two. Whichever ends
-//! the partition (the guest, or a [request](StopRequests)) sends a message to the waiting thread, which then stops the others in
-//! order: vCPUs first, so that nobody kicks devices any more, then the devices.
+//! the partition (the guest, or a [request](StopRequests)) sends a message to the waiting thread, which then stops the vCPUs,
+//! so that what they report is whole, and leaves the devices to the end of the process.
 
 use crate::boot::{self, BootError, LateFacts};
 use crate::bus::{Bus, Ram, VmServices, Window};

@@ -56,8 +56,23 @@ impl OwnFile {
                 offset,
             )
         };
-        // A mapping that failed may have taken away what was there; a wrong one must never be run.
-        if result == libc::MAP_FAILED { 0 } else { len }
+        if result == libc::MAP_FAILED {
+            refill(region.as_ptr().wrapping_add(start).cast(), len);
+            return 0;
+        }
+        len
+    }
+}
+
+/// Makes memory again of the `len` bytes of guest memory at `start`, from which a mapping that failed may have taken what was there: whatever
+/// the host maps into such a hole later, the guest could write to it.
+fn refill(start: *mut libc::c_void, len: usize) {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    // SAFETY: 1. as for the mapping that failed: the target is guest memory's own.
+    let result = unsafe { libc::mmap(start, len, protection, flags, -1, 0) };
+    if result == libc::MAP_FAILED {
+        std::process::abort();
     }
 }
 

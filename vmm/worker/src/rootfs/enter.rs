@@ -52,9 +52,6 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
         make_directory(&stage.join(directory), 0o755)?;
     }
     attach(descriptors, &stage.join("proc/self/fd"))?;
-    // The file server opens it, and would read it only for a way of naming files that is not used.
-    let mounts = stage.join("proc/self/mountinfo");
-    make_file(&mounts, &[])?;
     // The file server opens this one too, but only reads it to resolve file handles, which are not used.
     let mounts = stage.join("proc/self/mountinfo");
     make_file(&mounts, &[])?;
