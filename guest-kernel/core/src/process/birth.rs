@@ -9,10 +9,10 @@ use super::signal::Pending;
 use super::stop::Stop;
 use super::task::Task;
 use super::thread::{Start, Thread};
-use super::threads::{Threads, next_tid};
+use super::threads::Threads;
 use super::timer::Alarm;
 use super::vcpus::Vcpu;
-use super::{LettingGo, Process};
+use super::{LettingGo, Process, numbers};
 use crate::memory::discard;
 use crate::wait::WaitQueue;
 use alloc::boxed::Box;
@@ -123,7 +123,7 @@ fn copy(parent: &Arc<Process>, wish: &Wish) -> Result<Process, Errno> {
         Shared::new(Mutex::new(actions))
     };
     Ok(Process {
-        pid: next_tid(),
+        pid: numbers::next(),
         kin: Kin::of_child(parent, wish.exit_signal, wish.is_sibling),
         space,
         descriptors,

@@ -170,6 +170,15 @@ pub fn find_task(tid: u32, first: &Process) -> Option<Arc<Task>> {
     first.task(tid).or_else(|| all_that(|_| true).iter().find_map(|process| process.task(tid)))
 }
 
+/// Whether something has this number: a process, a thread, a group or a session.
+#[must_use]
+pub fn is_taken(number: u32) -> bool {
+    let has = |process: &Process| {
+        process.pid == number || process.kin.group() == number || process.kin.session() == number
+    };
+    all_that(|_| true).iter().any(|process| has(process) || process.task(number).is_some())
+}
+
 /// What [`with_children`] does about one.
 pub enum Found<T> {
     /// This is not it.

@@ -6,7 +6,7 @@
 //! * [`signal`]: dispositions, masks, pending signals and their delivery;
 //! * [`thread`]: a thread's life: run, serve what it traps for, deliver signals; [`task`]: what others may know of it;
 //! * [`threads`]: the threads of a process together; [`vcpus`]: what they run on;
-//! * [`limits`]: resource limits; [`timer`]: interval timers.
+//! * [`numbers`]: who is called what; [`limits`]: resource limits; [`timer`]: interval timers.
 //!
 //! A [`Process`] is shared by its threads; a [`Thread`](thread::Thread) belongs to one vCPU.
 
@@ -16,6 +16,7 @@ pub mod family;
 mod files;
 pub mod limits;
 pub mod load;
+pub mod numbers;
 pub mod shared;
 pub mod signal;
 pub mod stack;

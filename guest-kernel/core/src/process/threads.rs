@@ -43,13 +43,6 @@ pub struct Threads {
     gone_ns: AtomicU64,
 }
 
-/// A number for a new thread.
-#[must_use]
-pub fn next_tid() -> u32 {
-    static NEXT: AtomicU32 = AtomicU32::new(super::FIRST_PID + 1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
 impl Process {
     /// Its threads, oldest first.
     #[must_use]

@@ -4,9 +4,9 @@ use super::entry::{Entry, Support};
 use super::uint;
 use crate::memory::buffer;
 use crate::process::birth::{self, Wish};
+use crate::process::numbers;
 use crate::process::task::Task;
 use crate::process::thread::{Start, Thread};
-use crate::process::threads;
 use crate::process::vcpus::Vcpu;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -144,7 +144,7 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
         return Err(Errno::ENOSYS);
     }
     let process = &thread.process;
-    let tid = threads::next_tid();
+    let tid = numbers::next();
     let task = Arc::new(Task::new(process, tid, thread.task.name.lock().clone()));
     task.signals.lock().mask = thread.task.signals.lock().mask;
     *task.affinity.lock() = thread.task.affinity.lock().clone();

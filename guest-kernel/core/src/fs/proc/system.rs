@@ -3,6 +3,7 @@
 use super::facts::{State, System};
 use super::text::escaped;
 use crate::fs::dentry::Dentry;
+use crate::process::numbers;
 use crate::random;
 use alloc::format;
 use alloc::string::String;
@@ -71,7 +72,7 @@ pub static ITEMS: &[Item] = &[
                     file(b"ngroups_max", |_| b"65536\n".to_vec()),
                     file(b"osrelease", |system| format!("{}\n", system.release()).into_bytes()),
                     file(b"ostype", |_| b"Linux\n".to_vec()),
-                    file(b"pid_max", |_| b"4194304\n".to_vec()),
+                    file(b"pid_max", |_| format!("{}\n", numbers::LIMIT).into_bytes()),
                     directory(
                         b"random",
                         &[
