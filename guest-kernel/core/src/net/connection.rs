@@ -417,8 +417,9 @@ impl Connection {
 
     /// The socket is closed.
     pub fn close(&self, socket: &Socket) {
-        if let Phase::Listening(backlog) = core::mem::take(&mut *self.phase.lock()) {
-            // Nobody will accept them: their own end closes them.
+        let phase = core::mem::take(&mut *self.phase.lock());
+        if let Phase::Listening(backlog) = phase {
+            // Nobody will accept them: their own end closes them, without the lock.
             drop(backlog);
             socket.shared.queue.wake_all();
         }
