@@ -13,6 +13,10 @@ pub enum Command {
     /// Start a vCPU whose area is at the guest-physical address in the report's `vcpu_area`; the answer is in `vcpu_answer` when
     /// the command returns.
     StartVcpu = 4,
+    /// Give this vCPU's x87, SSE and further extended state the values of a reset.
+    ResetExtendedState = 5,
+    /// This vCPU's [name](crate::layout::VCPU_NAME) has changed. The worker looks at it after every exit: this is one.
+    Renamed = 6,
 }
 
 impl Command {
@@ -24,6 +28,8 @@ impl Command {
             2 => Some(Self::Panic),
             3 => Some(Self::Log),
             4 => Some(Self::StartVcpu),
+            5 => Some(Self::ResetExtendedState),
+            6 => Some(Self::Renamed),
             _ => None,
         }
     }

@@ -121,6 +121,8 @@ pub const VCPU_TSS_SIZE: u64 = 0x68;
 pub const VCPU_LOCAL: u64 = 0x200;
 /// Offset of the vCPU's number (32 bits, written by the host), which is one of those variables.
 pub const VCPU_NUMBER: u64 = VCPU_LOCAL + 24;
+/// Offset of the name of the thread that the vCPU runs (16 bytes, ends with zeros), for the host to show; one of those variables.
+pub const VCPU_NAME: u64 = VCPU_LOCAL + 72;
 /// Offset of the end of the program's registers: what the TSS calls the stack of ring 0.
 pub const VCPU_CONTEXT_END: u64 = 0x4b0;
 /// Offset of the top of the IST1 stack.

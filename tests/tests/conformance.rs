@@ -194,6 +194,7 @@ mod files {
         descriptors: "descriptors" Static [].files(Files::Ram);
         timestamps_in_a_volume: "timestamps" Static [].files(Files::Volume);
         timestamps_in_ram: "timestamps" Static [].files(Files::Ram);
+        leftovers: "leftovers" Static [];
         replacing_in_a_volume: "replacing" Static [].files(Files::Volume);
         replacing_in_ram: "replacing" Static [].files(Files::Ram);
         streams_in_a_volume: "streams" Dynamic [].files(Files::Volume);

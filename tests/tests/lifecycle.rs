@@ -91,6 +91,35 @@ fn a_command_killed_at_once_takes_its_partition_along() {
     }
 }
 
+/// Names of all threads of the processes below `running`.
+fn thread_names(running: &Running) -> BTreeSet<String> {
+    let tasks = |pid: i32| fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).ok();
+    let processes = family::descendants(running.pid());
+    processes
+        .iter()
+        .flat_map(|process| tasks(process.pid))
+        .filter_map(name)
+        .map(|name| name.trim_end_matches('\n').to_owned())
+        .collect()
+}
+
+#[test]
+fn the_host_sees_the_names_of_threads() {
+    needs_partitions!();
+    let _alone = Alone::wait();
+    let place = Place::new();
+    let running = place.septum("named_threads").spawn();
+    running.wait_for_stdout("ready\n");
+    let names = thread_names(&running);
+    // A vCPU's number comes first; which thread has which is the kernel's business.
+    for wanted in [":named_threads", ":waits", ":computes", ":?[2J?"] {
+        assert!(names.iter().any(|name| name.ends_with(wanted)), "no {wanted:?} in {names:?}");
+    }
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), 143);
+}
+
 #[test]
 fn a_killed_worker_is_reported() {
     needs_partitions!();

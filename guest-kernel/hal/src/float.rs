@@ -2,7 +2,8 @@
 //! left them when it made a system call.
 //!
 //! `fxsave64` works in every mode on every host. It leaves the upper halves of the vector registers alone, which no function may
-//! count on across a call.
+//! count on across a call. Where they must not stay, because another program comes next, the worker resets them all ([`reset`]): `xrstor`
+//! ends the virtual machine on hosts that emulate ring 0.
 
 /// As `fxsave64` stores them (Intel SDM vol. 1 §10.5.1).
 #[derive(Clone, Debug)]
@@ -24,6 +25,11 @@ impl FloatState {
     }
 }
 
+/// Gives this CPU's x87, SSE and further registers of the extended state, with their control words, the values that a program starts with.
+pub fn reset() {
+    imp::reset();
+}
+
 #[cfg(target_os = "none")]
 mod imp {
     use core::arch::asm;
@@ -37,6 +43,10 @@ mod imp {
         // SAFETY: 1. as above; 2. `save` wrote them, so no reserved bit is set; 3. code of the kernel uses none of these registers.
         unsafe { asm!("fxrstor64 [{}]", in(reg) state, options(nostack, readonly, preserves_flags)) };
     }
+
+    pub fn reset() {
+        crate::cpu::command(septum_abi::control::Command::ResetExtendedState);
+    }
 }
 
 #[cfg(not(target_os = "none"))]
@@ -45,4 +55,6 @@ mod imp {
     pub fn save(_state: &mut [u8; 512]) {}
 
     pub fn load(_state: &[u8; 512]) {}
+
+    pub fn reset() {}
 }

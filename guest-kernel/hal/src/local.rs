@@ -4,7 +4,7 @@
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
-use septum_abi::layout::{VCPU_AREA_SIZE, VCPU_LOCAL, VCPU_NUMBER};
+use septum_abi::layout::{VCPU_AREA_SIZE, VCPU_LOCAL, VCPU_NAME, VCPU_NUMBER};
 
 /// The per-vCPU variables at `VCPU_LOCAL` of the area. The first words are the assembly's.
 #[repr(C)]
@@ -32,9 +32,12 @@ pub(crate) struct Local {
     pub pending: AtomicU32,
     /// Single-privilege mode: whom the local APIC's command register names; 0 after a reset, and in a new area.
     pub interrupts_whom: AtomicU32,
+    /// Name of the thread that runs here, for the host to show.
+    pub name: [AtomicU64; 2],
 }
 
 const _: () = assert!(VCPU_LOCAL + core::mem::offset_of!(Local, number) as u64 == VCPU_NUMBER);
+const _: () = assert!(VCPU_LOCAL + core::mem::offset_of!(Local, name) as u64 == VCPU_NAME);
 
 /// The start of this vCPU's area (virtual).
 pub(crate) fn area() -> u64 {

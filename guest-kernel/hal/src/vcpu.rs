@@ -5,7 +5,7 @@
 
 #[cfg(target_os = "none")]
 pub(crate) use imp::begin;
-pub use imp::{current, interrupt, start};
+pub use imp::{current, interrupt, rename, start};
 
 #[cfg(target_os = "none")]
 mod imp {
@@ -15,6 +15,7 @@ mod imp {
     use crate::sync::Mutex;
     use crate::{cpu, interrupt, park, shootdown, single};
     use core::sync::atomic::Ordering;
+    use septum_abi::control::Command;
     use septum_abi::layout::{PAGE_SIZE, VCPU_AREA_SIZE};
     use septum_abi::linux::Errno;
 
@@ -60,6 +61,21 @@ mod imp {
         // SAFETY: `start` stored a function of this type.
         let main = unsafe { core::mem::transmute::<usize, fn() -> !>(main as usize) };
         main()
+    }
+
+    /// Says what the thread that runs here is called, for the host to show: at most 15 bytes. The worker sees it at the next exit, which is
+    /// made for it if it `is_urgent` and not the name that was there.
+    pub fn rename(name: &[u8], is_urgent: bool) {
+        let mut bytes = [0; 16];
+        let len = name.len().min(15);
+        bytes[..len].copy_from_slice(&name[..len]);
+        let [low, high] = &local::current().name;
+        let (halves, _) = bytes.as_chunks::<8>();
+        let [first, second] = [u64::from_le_bytes(halves[0]), u64::from_le_bytes(halves[1])];
+        let previous = (low.swap(first, Ordering::Relaxed), high.swap(second, Ordering::Relaxed));
+        if is_urgent && previous != (first, second) {
+            cpu::command(Command::Renamed);
+        }
     }
 
     /// Interrupts a vCPU: its halt ends, or its program traps.
@@ -125,6 +141,9 @@ mod imp {
         thread::Builder::new().spawn(begin).map_err(|_| Errno::EAGAIN)?;
         receiver.recv().map_err(|_| Errno::EAGAIN)
     }
+
+    /// Nobody looks.
+    pub fn rename(_name: &[u8], _is_urgent: bool) {}
 
     /// Unparks the thread: `std::thread::park` is how tests halt.
     pub fn interrupt(number: u32) {

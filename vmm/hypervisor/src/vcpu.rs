@@ -6,7 +6,7 @@
 
 use crate::system::{KvmError, failed};
 use kvm_bindings::{
-    CpuId, KVM_MP_STATE_RUNNABLE, Msrs, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_xcrs,
+    CpuId, KVM_MP_STATE_RUNNABLE, Msrs, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd};
 use std::io;
@@ -197,6 +197,23 @@ impl Vcpu {
         events.exception.has_error_code = 1;
         events.exception.error_code = USER;
         self.fd.set_vcpu_events(&events).map_err(failed("KVM_SET_VCPU_EVENTS"))
+    }
+
+    /// Gives the x87, SSE and further registers of the extended state the values of a reset.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn reset_extended_state(&self) -> Result<(), KvmError> {
+        // The XSAVE area (Intel SDM vol. 1 §13.4): a header without components means that all have their initial values; only the
+        // control words are read all the same.
+        const FCW_WORD: usize = 0;
+        const MXCSR_WORD: usize = 24 / 4;
+        let mut state = kvm_xsave::default();
+        state.region[FCW_WORD] = 0x037f;
+        state.region[MXCSR_WORD] = 0x1f80;
+        // SAFETY: 1. KVM reads 4096 bytes, which the structure has: more only for components that a process asks for by `arch_prctl`,
+        // which this one never does.
+        unsafe { self.fd.set_xsave(&state) }.map_err(failed("KVM_SET_XSAVE"))
     }
 
     /// The registers, for a person to read.

@@ -24,6 +24,7 @@ mod run_loop;
 mod spec;
 mod symbols;
 mod tables;
+mod thread_name;
 mod vcpus;
 
 pub use core::{Core, CoreSpec};

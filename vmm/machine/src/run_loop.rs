@@ -1,6 +1,7 @@
 //! What a vCPU's thread does: runs the guest, serves its exits, until somebody ends the partition.
 
 use crate::profile::Samples;
+use crate::thread_name::ThreadName;
 use crate::vcpus::Vcpus;
 use septum_abi::control::Command;
 use septum_abi::layout::{COMMAND_PORT, LOST_PAGE};
@@ -42,8 +43,8 @@ impl Account {
     }
 }
 
-/// Runs `vcpu` to its end.
-pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>) -> (VcpuEnd, Account) {
+/// Runs `vcpu` to its end, in the thread that `name` is about.
+pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>, mut name: ThreadName) -> (VcpuEnd, Account) {
     let mut account = Account::default();
     let stop = vcpu.stop_flag();
     loop {
@@ -56,7 +57,13 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>) -> (VcpuEnd, Account) {
                 vcpus.bus().write(address, data);
                 ("mmio_write", None)
             }
-            Ok(Exit::PortWrite(COMMAND_PORT, data)) => ("command", command(data, vcpus)),
+            Ok(Exit::PortWrite(COMMAND_PORT, data)) => match number_of(data) {
+                Some(Command::ResetExtendedState) => match vcpu.reset_extended_state() {
+                    Ok(()) => ("command", None),
+                    Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
+                },
+                number => ("command", command(number, vcpus)),
+            },
             Ok(Exit::PortWrite(..)) => ("port_write", None),
             Ok(Exit::PortRead(_, data)) => {
                 data.fill(0xff);
@@ -77,6 +84,7 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>) -> (VcpuEnd, Account) {
             Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
         };
         *account.exits.entry(reason).or_default() += 1;
+        name.show(vcpus.ram());
         if vcpus.is_profiled()
             && reason == "signal"
             && let Ok(regs) = vcpu.regs()
@@ -95,11 +103,14 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>) -> (VcpuEnd, Account) {
 }
 
 /// What the guest wrote to the command port.
-fn command(data: &[u8], vcpus: &Arc<Vcpus>) -> Option<VcpuEnd> {
-    let number = <[u8; 4]>::try_from(data).map(u32::from_le_bytes).ok()?;
-    match Command::from_number(number)? {
+fn number_of(data: &[u8]) -> Option<Command> {
+    <[u8; 4]>::try_from(data).ok().and_then(|bytes| Command::from_number(u32::from_le_bytes(bytes)))
+}
+
+fn command(command: Option<Command>, vcpus: &Arc<Vcpus>) -> Option<VcpuEnd> {
+    match command? {
         Command::Exit | Command::Panic => Some(VcpuEnd::Reported),
-        Command::Log => None,
+        Command::Log | Command::Renamed | Command::ResetExtendedState => None,
         Command::StartVcpu => {
             vcpus.start_for_guest();
             None

@@ -23,6 +23,7 @@ use crate::mailbox::Mailbox;
 use crate::run_loop::{self, Account, VcpuEnd};
 use crate::spec::WhenCrowded;
 use crate::tables;
+use crate::thread_name::ThreadName;
 use septum_abi::boot::Privilege;
 use septum_abi::layout::{FIRST_VCPU_AREA, REPORT, VCPU_AREA_SIZE};
 use septum_abi::linux::Errno;
@@ -160,6 +161,11 @@ impl Vcpus {
         &self.parts.bus
     }
 
+    /// The partition's RAM.
+    pub fn ram(&self) -> &GuestRam {
+        &self.parts.ram
+    }
+
     /// Whether a profile is made.
     pub fn is_profiled(&self) -> bool {
         self.parts.is_profiled
@@ -172,7 +178,7 @@ impl Vcpus {
     pub fn start_first(self: &Arc<Self>, vcpu: Vcpu) -> io::Result<()> {
         let mut state = self.lock();
         state.areas.insert(FIRST_VCPU_AREA);
-        match self.spawn(0, vcpu) {
+        match self.spawn(0, FIRST_VCPU_AREA, vcpu) {
             Ok(kicker) => state.threads.push(kicker),
             Err((_, error)) => return Err(error),
         }
@@ -224,7 +230,7 @@ impl Vcpus {
             state.spare = Some(vcpu);
             return Err(refusal);
         }
-        match self.spawn(number, vcpu) {
+        match self.spawn(number, area, vcpu) {
             Ok(kicker) => state.threads.push(kicker),
             Err((vcpu, error)) => {
                 state.spare = vcpu;
@@ -253,6 +259,7 @@ impl Vcpus {
     fn spawn(
         self: &Arc<Self>,
         number: u32,
+        area: u64,
         vcpu: Vcpu,
     ) -> Result<Kicker<Account>, (Option<Vcpu>, io::Error)> {
         let stop = vcpu.stop_flag();
@@ -264,7 +271,7 @@ impl Vcpus {
         let body = move || {
             let last_word = LastWord(vcpus.ended.clone());
             let Some(vcpu) = take(&of_thread) else { return Account::default() };
-            let (end, account) = run_loop::run(vcpu, &vcpus);
+            let (end, account) = run_loop::run(vcpu, &vcpus, ThreadName::new(number, area));
             last_word.say(end);
             account
         };

@@ -12,7 +12,7 @@ use super::thread::{Start, Thread};
 use super::threads::Threads;
 use super::timer::Alarm;
 use super::vcpus::Vcpu;
-use super::{LettingGo, Process, numbers};
+use super::{LettingGo, Process, next_program, numbers};
 use crate::memory::discard;
 use crate::wait::WaitQueue;
 use alloc::boxed::Box;
@@ -137,6 +137,7 @@ fn copy(parent: &Arc<Process>, wish: &Wish) -> Result<Process, Errno> {
         limits: Mutex::new(*parent.limits.lock()),
         alarm: Alarm::default(),
         threads: Threads::default(),
+        program: AtomicU64::new(next_program()),
         has_no_new_privileges: AtomicBool::new(parent.has_no_new_privileges.load(Ordering::Relaxed)),
         nice: AtomicI32::new(parent.nice.load(Ordering::Relaxed)),
         end: Mutex::new(None),

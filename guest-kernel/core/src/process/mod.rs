@@ -36,7 +36,7 @@ use crate::memory::AddressSpace;
 use crate::wait::WaitQueue;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use ending::LettingGo;
 use family::Kin;
 use limits::Limits;
@@ -98,6 +98,8 @@ pub struct Process {
     pub alarm: Alarm,
     /// Its threads.
     pub threads: Threads,
+    /// Says which program it runs, as no other process and no program before.
+    program: AtomicU64,
     /// PR_SET_NO_NEW_PRIVS; nothing here gives privileges.
     pub has_no_new_privileges: AtomicBool,
     /// Its nice value, which the host does not know.
@@ -153,6 +155,11 @@ pub struct First {
     pub descriptors: DescriptorTable,
 }
 
+fn next_program() -> u64 {
+    static PROGRAMS: AtomicU64 = AtomicU64::new(0);
+    PROGRAMS.fetch_add(1, Ordering::Relaxed) + 1
+}
+
 impl Process {
     /// The first process, which is one of the [family] from now on.
     #[must_use]
@@ -172,6 +179,7 @@ impl Process {
             limits: Mutex::default(),
             alarm: Alarm::default(),
             threads: Threads::default(),
+            program: AtomicU64::new(next_program()),
             has_no_new_privileges: AtomicBool::new(false),
             nice: AtomicI32::new(0),
             end: Mutex::new(None),
@@ -183,6 +191,19 @@ impl Process {
         });
         family::add(&process);
         process
+    }
+
+    /// Which program it runs; never 0.
+    #[must_use]
+    pub fn program(&self) -> u64 {
+        self.program.load(Ordering::Relaxed)
+    }
+
+    /// It runs another program from now on. Returns which.
+    pub(crate) fn begin_program(&self) -> u64 {
+        let program = next_program();
+        self.program.store(program, Ordering::Relaxed);
+        program
     }
 
     /// Its user.

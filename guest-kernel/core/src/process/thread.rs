@@ -82,6 +82,7 @@ impl Thread {
         program.set_fs_base(start.fs_base);
         program.set_gs_base(start.gs_base);
         *program.registers() = start.registers;
+        vcpus::change_program(start.task.process.program());
         start.float.load();
         Self::of_task(start.task, program, start.clear_tid, start.set_tid)
     }
@@ -115,6 +116,7 @@ impl Thread {
     /// Runs the program until the thread ends. If the process ended with it, says how.
     pub fn run(&self) -> Option<End> {
         vcpus::set_current_task(Some(Arc::clone(&self.task)));
+        vcpu::rename(&self.task.name.lock(), vcpu::current() > 0);
         self.process.space.lock().activate();
         if self.set_tid.get() != 0 {
             // As on Linux, nobody hears of it if that is no place to write to.
@@ -228,6 +230,7 @@ impl Thread {
         program.set_fs_base(0);
         program.set_gs_base(0);
         *program.registers() = Registers { rip: entry, rsp: stack, ..Registers::default() };
+        vcpus::change_program(self.process.begin_program());
     }
 
     fn system_call(&self) -> Restart {

@@ -14,7 +14,9 @@ use super::thread::{Start, Thread};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::linux::Errno;
+use septum_guest_hal::float;
 use septum_guest_hal::park::{self, MAX_VCPUS};
 use septum_guest_hal::report::End;
 use septum_guest_hal::sync::{Mutex, Once};
@@ -26,10 +28,13 @@ struct Slot {
     task: Mutex<Option<Arc<Task>>>,
     /// The thread that is to run there.
     start: Mutex<Option<Box<Start>>>,
+    /// The [program](super::Process::program) whose extended state is in its registers; 0: nobody's.
+    program: AtomicU64,
 }
 
 static SLOTS: [Slot; MAX_VCPUS] =
-    [const { Slot { task: Mutex::new(None), start: Mutex::new(None) } }; MAX_VCPUS];
+    [const { Slot { task: Mutex::new(None), start: Mutex::new(None), program: AtomicU64::new(0) } };
+        MAX_VCPUS];
 
 /// Those without a thread, or about to be.
 static PARKED: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -49,6 +54,14 @@ pub fn current_task() -> Option<Arc<Task>> {
 pub(super) fn set_current_task(task: Option<Arc<Task>>) {
     let previous = core::mem::replace(&mut *slot(vcpu::current()).task.lock(), task);
     drop(previous);
+}
+
+/// This vCPU runs `program` from now on: what another one left in its registers goes.
+pub(super) fn change_program(program: u64) {
+    let previous = slot(vcpu::current()).program.swap(program, Ordering::Relaxed);
+    if previous != program && previous != 0 {
+        float::reset();
+    }
 }
 
 /// A vCPU for a thread to come; unless it is [launched](Vcpu::launch), it goes back.

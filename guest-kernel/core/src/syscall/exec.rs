@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
 use septum_guest_hal::sync::Mutex;
+use septum_guest_hal::vcpu;
 
 const PATH_MAX: usize = 4096;
 /// MAX_ARG_STRLEN
@@ -123,6 +124,7 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
     }
     process.letting_go.now();
     discard::relieve();
+    vcpu::rename(&thread.task.name.lock(), false);
     thread.start_at(loaded.entry, loaded.stack);
     // The result register of a program that starts is unspecified; zero is what Linux leaves.
     Ok(0)

@@ -14,7 +14,7 @@ use septum_abi::layout::{PAGE_SIZE, USER_END};
 use septum_abi::linux::syscall as number;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
-use septum_guest_hal::frame;
+use septum_guest_hal::{frame, vcpu};
 
 /// What `uname` says the kernel's release is: the Linux interface that programs may expect.
 pub const RELEASE: &str = "6.1.0-septum";
@@ -275,6 +275,7 @@ fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno
                 *byte = one[0];
             }
             let len = name.iter().position(|&byte| byte == 0).unwrap_or(15);
+            vcpu::rename(&name[..len], true);
             *thread.task.name.lock() = name[..len].to_vec();
             Ok(0)
         }
