@@ -1,8 +1,10 @@
 // A file becomes shorter while it is mapped: what is left is there, what is gone is SIGBUS, by load, store, and system call;
 // and when it grows again, so does the mapping. With an argument somebody else does it, when told so by a line on standard output.
 #include "story.h"
+#include <linux/futex.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/syscall.h>
 
 #define LENGTH (24L << 20)
 
@@ -40,18 +42,39 @@ static void set_length(const char *argument, long length) {
     (void)!read(0, line, sizeof line);
 }
 
+// System calls that look at a word, or change it, in a page that is gone.
+static void futexes(unsigned char *gone) {
+    unsigned here = 0;
+    unsigned operation = FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0);
+    errno = 0;
+    show("gone, changed by FUTEX_WAKE_OP", syscall(SYS_futex, &here, FUTEX_WAKE_OP, 1, 1L, gone, operation));
+    errno = 0;
+    show("gone, FUTEX_LOCK_PI", syscall(SYS_futex, gone + 4096, FUTEX_LOCK_PI, 0, NULL, NULL, 0));
+    errno = 0;
+    show("gone, FUTEX_WAIT", syscall(SYS_futex, gone + 8192, FUTEX_WAIT, 0x61616161, NULL, NULL, 0));
+}
+
 static void tour(const char *argument, int flags) {
     int is_shared = flags == MAP_SHARED;
     int file = open("vanishing.data", O_RDWR);
     unsigned char *pages = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, flags, file, 0);
     look("before, near the end", pages + LENGTH - 5000, 0);
     look("before, in the middle", pages + LENGTH / 2, 0);
+    if (is_shared)
+        for (int i = 0; i < 4; i++)
+            look("before, stored to", pages + LENGTH - (8 + i) * 4096, 1);
     set_length(argument, LENGTH / 2 - 8192 + 10);
+    // Nothing has touched what is gone yet.
+    int is_first = argument != NULL && strcmp(argument, "asking") != 0;
+    if (is_shared && is_first)
+        futexes(pages + LENGTH - 11 * 4096);
     look("what is left", pages + LENGTH / 2 - 3 * 4096 - 1, 0);
     look("gone, in the middle", pages + LENGTH / 2, 0);
     look("gone, near the end", pages + LENGTH - 5000, 0);
     if (is_shared)
         look("gone, stored to", pages + LENGTH - 9000, 1);
+    if (is_shared && !is_first)
+        futexes(pages + LENGTH - 11 * 4096);
     errno = 0;
     int other = open("other", O_RDWR | O_CREAT | O_TRUNC, 0644);
     show("gone, written from", write(other, pages + LENGTH - 5000, 10));

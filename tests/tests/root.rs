@@ -183,10 +183,13 @@ fn a_mapped_file_that_the_host_cuts_is_sigbus_and_nobody_else_notices() {
         let output = running.wait();
         output.expect_code(0).stdout_text()
     };
-    let native = Invocation::new(&program).argument("asking").directory(&directory).stdin(Input::Held);
+    // A software KVM gives up at a locked instruction of its ring 0 on a page that is gone.
+    let is_emulated = std::env::var_os("SEPTUM_PRIVILEGE").is_some_and(|mode| mode == "ring0");
+    let argument = if is_emulated { "asking" } else { "asking, with futexes" };
+    let native = Invocation::new(&program).argument(argument).directory(&directory).stdin(Input::Held);
     let native = cut_as_asked(native.spawn());
     assert_eq!(native.matches("SIGBUS there").count(), 5, "{native}");
-    let run = Septum::run("./vanishing").argument("asking").directory(&directory).stdin(Input::Held);
+    let run = Septum::run("./vanishing").argument(argument).directory(&directory).stdin(Input::Held);
     let run = run.volume(&directory, &directory).flag("--verbose");
     assert_eq!(cut_as_asked(run.spawn()), native);
 }

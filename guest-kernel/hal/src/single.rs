@@ -157,15 +157,20 @@ global_asm!(
     "mov byte ptr [rsp + {place}], {alternate_place}",
     "add rsp, 56",
     "iretq",
-    // The kernel's own are those of the user copy.
+    // The kernel's own are those of the user copy and of futexes' words.
     "1: cmp qword ptr [rsp + 16], offset septum_user_copy_words",
     "jne 2f",
     "mov qword ptr [rsp + 16], offset septum_user_copy_words_failed",
     "add rsp, 16",
     "iretq",
     "2: cmp qword ptr [rsp + 16], offset septum_user_copy_bytes",
-    "jne septum_single_bug",
+    "jne 3f",
     "mov qword ptr [rsp + 16], offset septum_user_copy_bytes_failed",
+    "add rsp, 16",
+    "iretq",
+    "3: cmp qword ptr [rsp + 16], offset septum_word_change",
+    "jne septum_single_bug",
+    "mov qword ptr [rsp + 16], offset septum_word_failed",
     "add rsp, 16",
     "iretq",
 

@@ -21,7 +21,7 @@
 //!
 //! A trap from the kernel is an interrupt (acknowledged, nothing else: see [`crate::interrupt`]; should it come between the `sti` and
 //! the `hlt` of a halt, as some emulated CPUs let it, the `hlt` is skipped, or it would sleep through its own wake-up), a fault of the user copy
-//! (which returns early), or a bug (panic).
+//! or of a futex's word (which return early), or a bug (panic).
 
 use crate::cpu::{read_msr, write_msr};
 use crate::local;
@@ -224,6 +224,8 @@ unsafe extern "C" {
     fn septum_user_copy_bytes();
     fn septum_user_copy_words_failed();
     fn septum_user_copy_bytes_failed();
+    fn septum_word_change();
+    fn septum_word_failed();
 }
 
 /// Address of a label in the assembly.
@@ -407,6 +409,8 @@ extern "C" fn kernel_exception(registers: &mut Registers) {
         Some(septum_user_copy_words_failed as unsafe extern "C" fn())
     } else if registers.rip == label(septum_user_copy_bytes) {
         Some(septum_user_copy_bytes_failed as unsafe extern "C" fn())
+    } else if registers.rip == label(septum_word_change) {
+        Some(septum_word_failed as unsafe extern "C" fn())
     } else {
         None
     };

@@ -46,6 +46,13 @@ pub(crate) fn copy_frame(to: &Frame, from: &Frame) -> bool {
     imp::between_frames(to, from, len) == 0
 }
 
+/// The eight bytes at `from`, which lie in a frame that the caller holds; `None` if that is one of the window and gone.
+pub(crate) fn copy_word(from: *const u32) -> Option<u64> {
+    let mut bytes = [0; 8];
+    (imp::between_frames(bytes.as_mut_ptr(), from.cast(), bytes.len()) == 0)
+        .then_some(u64::from_le_bytes(bytes))
+}
+
 /// Clips to the program's half, so that the instruction itself can only touch what is the program's.
 fn transfer(address: UserAddr, len: usize, copy: impl FnOnce(u64, usize) -> usize) -> Result<(), CopyFault> {
     let room = crate::address::to_usize(USER_END - address.get());
@@ -112,7 +119,7 @@ mod imp {
     }
 
     pub fn between_frames(to: *mut u8, from: *const u8, len: usize) -> usize {
-        // SAFETY: 1. both are whole frames in the direct map, which no reference covers; 2. a fault there is caught.
+        // SAFETY: 1. both are parts of frames in the direct map, which no reference covers, or the caller's own; 2. a fault there is caught.
         unsafe { septum_user_copy(to, from, len) }
     }
 
@@ -153,7 +160,7 @@ mod imp {
     }
 
     pub fn between_frames(to: *mut u8, from: *const u8, len: usize) -> usize {
-        // SAFETY: both are whole frames, which no reference covers.
+        // SAFETY: both are parts of frames, which no reference covers, or the caller's own.
         unsafe { core::ptr::copy(from, to, len) };
         0
     }

@@ -191,7 +191,8 @@ fn update(thread: &Thread, address: u64, change: impl FnMut(u32) -> Option<u32>)
     let user = UserAddr::new(address).ok_or(Errno::EFAULT)?;
     // Under the lock, so that the page stays the one that is mapped.
     let (_locked, frame) = buffer::pin(&thread.process.space, user, Access::Write)?;
-    word::update(&frame, user.page_offset(), change).ok_or(Errno::EINVAL)
+    // It was aligned when its key was made.
+    word::update(&frame, user.page_offset(), change).ok_or(Errno::EFAULT)
 }
 
 fn wait(

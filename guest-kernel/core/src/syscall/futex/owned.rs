@@ -41,7 +41,7 @@ impl Word {
     }
 
     fn update(&self, change: impl FnMut(u32) -> Option<u32>) {
-        // It was aligned when its key was made.
+        // It was aligned when its key was made; what is gone has no owner.
         let _ = word::update(&self.frame, self.offset, change);
     }
 
@@ -57,9 +57,9 @@ impl Word {
     }
 }
 
-/// Takes the word for `own`, or says that somebody has it. True if it was taken.
+/// Takes the word for `own`, or says that somebody has it. True if it was taken. EFAULT if it is gone with the page that it was in.
 fn attempt(word: &Word, own: u32, may_wait: bool, is_alive: impl Fn(u32) -> bool) -> Result<bool, Errno> {
-    let mut result = Ok(false);
+    let mut result = Err(Errno::EFAULT);
     word.update(|old| {
         let (next, outcome) = match old & OWNER {
             0 => (Some(old & (WAITERS | OWNER_DIED) | own), Ok(true)),
