@@ -1,14 +1,15 @@
 //! `cargo xtask docs`: documents that are made from the source and from results, and the check that they still match.
 //!
 //! `docs/syscalls.md` comes from the guest kernel's table of system calls, the tables of `docs/specification.md` from
-//! the newest files in `benches/results/`. (`docs/conformance.md` takes a run of the tests: `conformance.rs`.)
+//! the newest files in `benches/results/`, `docs/conformance.md` from the results in `tests/suites/results/` and the
+//! explanations beside them.
 
 use std::fs;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::workspace::Workspace;
-use crate::{bench, process};
+use crate::{bench, conformance, process};
 
 /// The program that prints `docs/syscalls.md`.
 const SYSCALLS_PACKAGE: &str = "septum-syscall-docs";
@@ -28,6 +29,7 @@ pub fn run(workspace: &Workspace, mode: Mode) -> Result<()> {
     command.args(["run", "--quiet", "--package", SYSCALLS_PACKAGE]);
     let text = process::capture(&mut command)?;
     settle(workspace, "docs/syscalls.md", &text, mode)?;
+    settle(workspace, "docs/conformance.md", &conformance::text(workspace)?, mode)?;
     specification(workspace, mode)
 }
 

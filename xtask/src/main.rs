@@ -46,8 +46,8 @@ enum Command {
     Check,
     /// Run every test: on this machine, in partitions on its KVM, and in partitions in the nested lane
     Test(test::Options),
-    /// Run the conformance tests on each lane and write docs/conformance.md
-    Conformance,
+    /// Run suites natively and in partitions, compare test by test, and write docs/conformance.md
+    Conformance(conformance::Options),
     /// Write the documents that are made from the source and from results (docs/syscalls.md, docs/specification.md)
     Docs {
         /// Only compare, and fail if one differs
@@ -93,7 +93,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),
         Command::Soak(options) => return soak::run(&workspace, &options),
-        Command::Conformance => return conformance::run(&workspace),
+        Command::Conformance(options) => return conformance::run(&workspace, &options),
         Command::Docs { check } => {
             docs::run(&workspace, if check { docs::Mode::Check } else { docs::Mode::Write })?;
         }

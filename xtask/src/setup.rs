@@ -51,6 +51,19 @@ const TEST_PACKAGES: &[Package] = &[
     program("python3", "python3"),
 ];
 
+/// CPython with its own test suite.
+const CPYTHON_PACKAGES: &[Package] = &[
+    program("python3.11", "python3.11"),
+    Package {
+        name: "python3.11-venv",
+        proof: Proof::AnyFile(&["/usr/lib/python3.11/ensurepip/__init__.py"]),
+    },
+    Package {
+        name: "libpython3.11-testsuite",
+        proof: Proof::AnyFile(&["/usr/lib/python3.11/test/test_os.py"]),
+    },
+];
+
 /// What the nested lane boots.
 const NESTED_PACKAGES: &[Package] = &[
     program("qemu-system-x86", "qemu-system-x86_64"),
@@ -83,6 +96,16 @@ pub fn nested_lane() -> Result<()> {
         packages(&[program("uidmap", "newuidmap")])?;
     }
     Ok(())
+}
+
+/// What `cargo xtask conformance cpython` runs.
+pub fn cpython_suite() -> Result<()> {
+    packages(CPYTHON_PACKAGES)
+}
+
+/// What `cargo xtask conformance stress-ng` runs.
+pub fn stress_suite() -> Result<()> {
+    packages(&[program("stress-ng", "stress-ng")])
 }
 
 /// Adds the guest kernel's target to the pinned toolchain.

@@ -95,15 +95,15 @@ pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane) -> Result<Tally> {
         }
         total.add(&tally);
     }
-    if lane == Lane::Direct && chooses_single(suite) {
+    if lane == Lane::Direct && is_single_privilege(&suite.septum) {
         total.add(&run_in_ring0(workspace, suite)?);
     }
     Ok(total)
 }
 
 /// Whether partitions on this machine run in single-privilege mode by themselves.
-fn chooses_single(suite: &Suite) -> bool {
-    let mut command = Command::new(&suite.septum);
+pub fn is_single_privilege(septum: &Path) -> bool {
+    let mut command = Command::new(septum);
     command.args(["run", "--privilege", "single", "--", "/bin/true"]);
     process::capture(&mut command).is_ok()
 }

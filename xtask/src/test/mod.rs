@@ -24,7 +24,7 @@ use crate::workspace::{Profile, Workspace};
 use crate::{process, setup};
 
 pub use lane::Lane;
-pub use lane::run as run_on_lane;
+pub use lane::{is_single_privilege, run as run_on_lane};
 pub use tally::{Tally, Verdict};
 
 /// The crate of the integration tests.
