@@ -65,6 +65,15 @@ pub trait FileWindow: Send + Sync {
     fn unmap(&self, at: u64, len: u64) -> io::Result<()>;
 }
 
+/// Gives guest memory host memory ahead of its use.
+pub trait MemoryPopulator: Send + Sync {
+    /// Makes `len` bytes of guest memory from `start` on present. What they hold stays. Both come from the guest, unchecked.
+    ///
+    /// # Errors
+    /// It is no guest memory, or the host refused; nothing depends on it.
+    fn populate(&self, start: u64, len: u64) -> io::Result<()>;
+}
+
 /// Everything that a device bus needs of its machine.
 #[derive(Clone)]
 pub struct HostServices {

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use septum_devices::core::{Fault, FileWindow};
+use septum_devices::core::{Fault, FileWindow, MemoryPopulator};
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
@@ -454,6 +454,71 @@ fn a_root_that_cannot_be_shared_is_an_error() {
     for root in ["/does/not/exist", "/\0"] {
         assert!(FileSystem::new(FsConfig::new(root), machine.thread.handle()).is_err());
     }
+}
+
+#[test]
+fn a_lone_request_is_served_by_whoever_rings() {
+    let root = tempfile::tempdir().unwrap();
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    let reply = machine.allocate(200);
+    let mut at_once = 0;
+    for _ in 0..20 {
+        // Long enough for the device's thread to have gone to sleep.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let request = client.header(GETATTR, ROOT, &[0; 16]);
+        let ranges = [readable(machine.place(&request), request.len()), writable(reply, 120)];
+        client.requests.add(&ranges);
+        assert!(client.requests.kick(), "a thread that sleeps wants to be told");
+        match client.requests.take_used() {
+            Some(_) => at_once += 1,
+            None => drop(client.requests.wait_used()),
+        }
+    }
+    assert!(at_once >= 15, "{at_once} of 20");
+}
+
+/// Notes what is to be populated.
+#[derive(Default)]
+struct Populated(Mutex<Vec<(u64, u64)>>);
+
+impl MemoryPopulator for Populated {
+    fn populate(&self, start: u64, len: u64) -> io::Result<()> {
+        self.0.lock().unwrap().push((start, len));
+        Ok(())
+    }
+}
+
+#[test]
+fn low_memory_is_populated_once_before_files_are_read_there() {
+    const STEP: u64 = 0x1_0000;
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), [7; 8192]).unwrap();
+    let machine = Machine::new();
+    let populated = Arc::new(Populated::default());
+    let config = FsConfig { populator: Some(populated.clone()), ..FsConfig::new(root.path()) };
+    machine.bus.add_virtio(Box::new(FileSystem::new(config, machine.thread.handle()).unwrap())).unwrap();
+    let mut client = Client::new(&machine);
+    let (file, _) = client.lookup(ROOT, "file").unwrap();
+    let handle = client.open(file, libc::O_RDONLY).unwrap();
+    assert_eq!(*populated.0.lock().unwrap(), [], "nothing of a page or more was written");
+    // The last page of one step and the first of the next.
+    let step = (machine.allocate(2 * STEP as usize) / STEP + 1) * STEP;
+    let mut read = |at: u64, pages: usize| {
+        let body = [handle.to_le_bytes().to_vec(), 0_u64.to_le_bytes().to_vec(), words(&[8192, 0, 0, 0, 0, 0])];
+        let request = client.header(READ, file, &body.concat());
+        let header = machine.allocate(16);
+        let request = readable(machine.place(&request), request.len());
+        client.requests.request(&[request, writable(header, 16), writable(at, pages * 4096)])
+    };
+    assert_eq!(read(step - 4096, 2), 16 + 8192);
+    assert_eq!(machine.load(step - 4096, 8192), [7; 8192]);
+    assert_eq!(*populated.0.lock().unwrap(), [(step - STEP, STEP), (step, STEP)]);
+    read(step, 1);
+    // Where there are large pages, and where there is nothing.
+    read(8 << 20, 1);
+    read(u64::MAX - 4095, 1);
+    assert_eq!(populated.0.lock().unwrap().len(), 2);
 }
 
 const MIB: u64 = 1 << 20;

@@ -2,7 +2,7 @@
 
 use septum_abi::layout::FILE_WINDOW;
 use septum_abi::layout::{ECAM_BASE, ECAM_SIZE};
-use septum_devices::core::{FileWindow, KickRegistrar, MsiSender};
+use septum_devices::core::{FileWindow, KickRegistrar, MemoryPopulator, MsiSender};
 use septum_devices::pci::PciBus;
 use septum_devices::virtio::balloon::MemoryReclaimer;
 use septum_hypervisor::Vm;
@@ -35,12 +35,18 @@ impl KickRegistrar for VmServices {
     }
 }
 
-/// Guest RAM, for the balloon to take from.
+/// Guest RAM, for the balloon to take from and the file system to give to.
 pub struct Ram(pub GuestRam);
 
 impl MemoryReclaimer for Ram {
     fn reclaim(&self, start: u64, len: u64) -> io::Result<()> {
         septum_memory::reclaim(&self.0, start, len)
+    }
+}
+
+impl MemoryPopulator for Ram {
+    fn populate(&self, start: u64, len: u64) -> io::Result<()> {
+        septum_memory::populate(&self.0, start, len)
     }
 }
 
