@@ -166,6 +166,9 @@ mod memory {
         cached_files_make_room: "cached_files" Static [].files(Files::Volume).option("--memory", "28M");
         files_that_become_shorter_in_a_volume: "vanishing" Static [].files(Files::Volume);
         files_and_their_mappings_at_once_in_a_volume: "file_races" Static [].files(Files::Volume);
+        mapped_in_order: "mapped_in_order" Static [].files(Files::Volume);
+        mapped_in_order_on_two_processors:
+            "mapped_in_order" Static [].files(Files::Volume).option("--cpus", "2");
         large_reads: "large_reads" Static [].files(Files::Volume);
         large_reads_on_two_processors: "large_reads" Static [].files(Files::Volume).option("--cpus", "2");
         files_and_their_mappings_at_once_in_ram: "file_races" Static [].files(Files::Ram);

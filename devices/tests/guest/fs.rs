@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -525,10 +525,12 @@ const MIB: u64 = 1 << 20;
 
 /// Place, length, and offset in the file and whether it is writable, or `None` for nothing.
 type Shown = (u64, u64, Option<(u64, bool)>);
+/// Place and offset in the file.
+type Copied = (u64, u64);
 
 /// A window that only notes what it is asked for.
 #[derive(Default)]
-struct Notes(Mutex<Vec<Shown>>);
+struct Notes(Mutex<Vec<Shown>>, Mutex<Vec<Copied>>);
 
 impl FileWindow for Notes {
     fn place(&self) -> std::ops::Range<u64> {
@@ -537,6 +539,12 @@ impl FileWindow for Notes {
 
     fn map(&self, at: u64, len: u64, _file: RawFd, offset: u64, is_writable: bool) -> io::Result<()> {
         self.0.lock().unwrap().push((at, len, Some((offset, is_writable))));
+        Ok(())
+    }
+
+    fn copy(&self, at: u64, len: u64, _file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
+        assert_eq!(len, 2 * MIB);
+        self.1.lock().unwrap().push((at, offset));
         Ok(())
     }
 
@@ -597,4 +605,45 @@ fn files_are_mapped_up_to_their_end_and_only_within_the_window() {
     let body = [1_u32.to_le_bytes().to_vec(), [8 * MIB, 4 * MIB].map(u64::to_le_bytes).concat()].concat();
     client.call(REMOVE_MAPPING, file, &body, 0).unwrap();
     assert_eq!(taken(), [(8 * MIB, 4 * MIB, None)]);
+}
+
+#[test]
+fn copies_run_ahead_of_who_goes_through_a_file_and_go_when_it_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    fs::File::create(root.path().join("file")).unwrap().set_len(16 * MIB - 5000).unwrap();
+    let machine = Machine::new();
+    let window = Arc::new(Notes::default());
+    let config = FsConfig { window: Some(window.clone()), ..FsConfig::new(root.path()) };
+    machine.bus.add_virtio(Box::new(FileSystem::new(config, machine.thread.handle()).unwrap())).unwrap();
+    let mut client = Client::new(&machine);
+    let (file, _) = client.lookup(ROOT, "file").unwrap();
+    let handle = client.open(file, libc::O_WRONLY).unwrap();
+    let map = |client: &mut Client<'_>, offset: u64, len: u64, at: u64| {
+        let body: Vec<u8> = [0, offset, len, 2, at].into_iter().flat_map(u64::to_le_bytes).collect();
+        client.call(SETUP_MAPPING, file, &body, 0).unwrap();
+    };
+    let copied = |expected: &[Copied]| {
+        let start = std::time::Instant::now();
+        while *window.1.lock().unwrap() != expected {
+            assert!(start.elapsed() < crate::machine::PATIENCE, "{:x?}", window.1.lock().unwrap());
+            std::thread::yield_now();
+        }
+        window.1.lock().unwrap().clear();
+    };
+    // The first, and one elsewhere, are no order.
+    map(&mut client, 0, 2 * MIB, 0);
+    map(&mut client, 6 * MIB, 2 * MIB, 6 * MIB);
+    // What follows is one; the last unit is not a whole one.
+    map(&mut client, 8 * MIB, 2 * MIB, 8 * MIB);
+    map(&mut client, 10 * MIB, 6 * MIB, 10 * MIB);
+    copied(&[(8 * MIB, 8 * MIB), (10 * MIB, 10 * MIB), (12 * MIB, 12 * MIB)]);
+    // Before the guest knows that it has written, the file is shown again, and it is not copied any more.
+    window.0.lock().unwrap().clear();
+    client.write(file, handle, 0, b"new").unwrap();
+    let shown = [8, 10, 12].map(|at| (at * MIB, 2 * MIB, Some((at * MIB, false))));
+    assert_eq!(*window.0.lock().unwrap(), shown);
+    map(&mut client, 0, 2 * MIB, 0);
+    map(&mut client, 2 * MIB, 4 * MIB, 2 * MIB);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    copied(&[]);
 }

@@ -9,7 +9,7 @@ use septum_hypervisor::Vm;
 use septum_memory::GuestRam;
 use std::io;
 use std::ops::Range;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -66,6 +66,10 @@ impl FileWindow for Window {
     fn map(&self, at: u64, len: u64, file: RawFd, offset: u64, is_writable: bool) -> io::Result<()> {
         self.vm.add_window(self.files.memory()).map_err(io::Error::other)?;
         self.files.map(at, len, file, offset, is_writable)
+    }
+
+    fn copy(&self, at: u64, len: u64, file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
+        self.files.copy(at, len, file, offset)
     }
 
     fn unmap(&self, at: u64, len: u64) -> io::Result<()> {

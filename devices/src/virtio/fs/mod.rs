@@ -28,6 +28,7 @@
 //! Needs: `/proc` while it is made and, for extended attributes, while it runs; a descriptor for each inode that the
 //! guest remembers, so a high `RLIMIT_NOFILE`. It clears the process's umask: the guest's applies.
 
+mod copies;
 mod inode_numbers;
 mod low_memory;
 mod pace;
