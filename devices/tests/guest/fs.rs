@@ -505,7 +505,8 @@ fn low_memory_is_populated_once_before_files_are_read_there() {
     // The last page of one step and the first of the next.
     let step = (machine.allocate(2 * STEP as usize) / STEP + 1) * STEP;
     let mut read = |at: u64, pages: usize| {
-        let body = [handle.to_le_bytes().to_vec(), 0_u64.to_le_bytes().to_vec(), words(&[8192, 0, 0, 0, 0, 0])];
+        let body =
+            [handle.to_le_bytes().to_vec(), 0_u64.to_le_bytes().to_vec(), words(&[8192, 0, 0, 0, 0, 0])];
         let request = client.header(READ, file, &body.concat());
         let header = machine.allocate(16);
         let request = readable(machine.place(&request), request.len());

@@ -132,8 +132,7 @@ impl Copy {
         while done < len {
             let at = i64::try_from(offset.saturating_add(done as u64)).unwrap_or(i64::MAX);
             // SAFETY: the rest of the range is the copy's own, and no reference to it exists.
-            let got =
-                unsafe { libc::pread(file.as_raw_fd(), copy.place.add(done).cast(), len - done, at) };
+            let got = unsafe { libc::pread(file.as_raw_fd(), copy.place.add(done).cast(), len - done, at) };
             match usize::try_from(got) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(got) => done += got,

@@ -49,7 +49,9 @@ use self::low_memory::LowMemory;
 use self::pace::Pace;
 use self::session::Session;
 use self::tree::Tree;
-use super::device::{ActivateError, ActivationContext, Attachment, Doorkeeper, VirtioDevice, read_config_bytes};
+use super::device::{
+    ActivateError, ActivationContext, Attachment, Doorkeeper, VirtioDevice, read_config_bytes,
+};
 use super::device_type;
 use super::ring::{Ring, Rings};
 use super::worker::{Backend, HOST_EVENTS, Turn, Worker};
