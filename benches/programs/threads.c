@@ -1,6 +1,6 @@
-// Two threads and their kernel: making them, and waking each other.
+// Two threads and their kernel: making them, waking each other, and passing bytes through a pipe.
 //
-//   threads create | parked | quick | spinning
+//   threads create | parked | quick | spinning | pipe
 //
 // All ping-pongs measure one round trip: A wakes B, B wakes A.
 //   parked     each waits, after it was woken, until the other has surely gone to sleep
@@ -90,6 +90,67 @@ static int create_and_join(void *unused)
     return error == 0 ? 0 : -1;
 }
 
+// One thread writes as fast as the other reads, 64 KiB at a time; every word that comes out is the next number.
+static const size_t STREAM = 64 * 1024;
+
+static void *write_stream(void *argument)
+{
+    int descriptor = *(int *)argument;
+    static uint64_t words[64 * 1024 / 8];
+    for (uint64_t next = 0; !atomic_load(&is_over);) {
+        for (size_t i = 0; i < STREAM / 8; i++)
+            words[i] = next++;
+        for (size_t done = 0; done < STREAM;) {
+            ssize_t put = write(descriptor, (char *)words + done, STREAM - done);
+            if (put <= 0)
+                return "write";
+            done += (size_t)put;
+        }
+    }
+    close(descriptor);
+    return NULL;
+}
+
+static void pipe_stream(const char *name)
+{
+    int ends[2];
+    pthread_t writer;
+    static uint64_t words[64 * 1024 / 8];
+    if (pipe(ends) < 0 || pthread_create(&writer, NULL, write_stream, &ends[1]) != 0) {
+        report_errno(name, "pipe");
+        return;
+    }
+    uint64_t next = 0, total = 0, measured = 0;
+    int64_t start = now_ns(), now = start, warm = start + WARM_UP_NS;
+    size_t kept = 0;
+    ssize_t got;
+    while ((got = read(ends[0], (char *)words + kept, STREAM - kept)) > 0) {
+        kept += (size_t)got;
+        for (size_t i = 0; i < kept / 8; i++)
+            if (words[i] != next++) {
+                report_error(name, "bytes came out wrong");
+                exit(1);
+            }
+        total += kept / 8 * 8;
+        memmove(words, (char *)words + kept / 8 * 8, kept % 8);
+        kept %= 8;
+        if (atomic_load(&is_over))
+            continue;
+        now = now_ns();
+        if (now < warm)
+            start = now, total = 0;
+        else if (now - start > 2 * BUDGET_NS)
+            measured = total, atomic_store(&is_over, 1);
+    }
+    void *failed = NULL;
+    pthread_join(writer, &failed);
+    close(ends[0]);
+    if (got < 0 || failed != NULL)
+        report_errno(name, got < 0 ? "read" : failed);
+    else
+        report(name, (double)measured / MEBIBYTE / ((double)(now - start) / 1e9));
+}
+
 int main(int count, char **words)
 {
     const char *command = count > 1 ? words[1] : "";
@@ -102,8 +163,10 @@ int main(int count, char **words)
         ping_pong("ping_pong", QUICK);
     } else if (strcmp(command, "spinning") == 0) {
         ping_pong("ping_pong_spinning", SPINNING);
+    } else if (strcmp(command, "pipe") == 0) {
+        pipe_stream("pipe_stream_mib_per_s");
     } else {
-        fprintf(stderr, "usage: threads create | parked | quick | spinning\n");
+        fprintf(stderr, "usage: threads create | parked | quick | spinning | pipe\n");
         return 2;
     }
     return 0;

@@ -166,6 +166,11 @@ mod memory {
         cached_files_make_room: "cached_files" Static [].files(Files::Volume).option("--memory", "28M");
         files_that_become_shorter_in_a_volume: "vanishing" Static [].files(Files::Volume);
         files_and_their_mappings_at_once_in_a_volume: "file_races" Static [].files(Files::Volume);
+        mapped_in_order: "mapped_in_order" Static [].files(Files::Volume);
+        mapped_in_order_on_two_processors:
+            "mapped_in_order" Static [].files(Files::Volume).option("--cpus", "2");
+        large_reads: "large_reads" Static [].files(Files::Volume);
+        large_reads_on_two_processors: "large_reads" Static [].files(Files::Volume).option("--cpus", "2");
         files_and_their_mappings_at_once_in_ram: "file_races" Static [].files(Files::Ram);
         program_break: "program_break" Static [];
         stack_growth: "stack_growth" Static [];
@@ -202,6 +207,8 @@ mod files {
         copying_in_a_volume: "copying" Static [].files(Files::Volume);
         copying_in_ram: "copying" Static [].files(Files::Ram);
         pipes: "pipes" Static [];
+        pipe_crowds: "pipe_crowds" Static [];
+        pipe_crowds_on_two_processors: "pipe_crowds" Static [].option("--cpus", "2");
         page_ends: "page_ends" Static [];
         waiting: "waiting" Static [].files(Files::Ram);
         devices: "devices" Static [];

@@ -5,7 +5,7 @@ mod services;
 mod thread;
 
 pub use misbehaviour::{Fault, Misbehaviour};
-pub use services::{FileWindow, HostServices, KickRegistrar, MsiSender};
+pub use services::{FileWindow, HostServices, KickRegistrar, MemoryPopulator, MsiSender};
 pub use thread::{DeviceThread, DeviceThreadHandle, Subscriber};
 
 /// Guest RAM as one layout of mapped regions.

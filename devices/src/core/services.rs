@@ -11,7 +11,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::GuestMemory;
 use std::ops::Range;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 
 /// Delivers message-signalled interrupts.
 pub trait MsiSender: Send + Sync {
@@ -58,11 +58,26 @@ pub trait FileWindow: Send + Sync {
     /// The request makes no sense, or the host refused.
     fn map(&self, at: u64, len: u64, file: RawFd, offset: u64, is_writable: bool) -> io::Result<()>;
 
+    /// Puts a copy of `len` bytes from `offset` on of `file` at `at` in the window, read-only, in pieces as large as the host has.
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map), or the file is shorter. What was there is there still.
+    fn copy(&self, at: u64, len: u64, file: BorrowedFd<'_>, offset: u64) -> io::Result<()>;
+
     /// Makes `len` bytes at `at` in the window hold nothing.
     ///
     /// # Errors
     /// As for [`map`](Self::map).
     fn unmap(&self, at: u64, len: u64) -> io::Result<()>;
+}
+
+/// Gives guest memory host memory ahead of its use.
+pub trait MemoryPopulator: Send + Sync {
+    /// Makes `len` bytes of guest memory from `start` on present. What they hold stays. Both come from the guest, unchecked.
+    ///
+    /// # Errors
+    /// It is no guest memory, or the host refused; nothing depends on it.
+    fn populate(&self, start: u64, len: u64) -> io::Result<()>;
 }
 
 /// Everything that a device bus needs of its machine.

@@ -49,6 +49,17 @@ pub enum ActivateError {
     Host(#[from] io::Error),
 }
 
+/// Takes doorbells where they are rung, instead of an event.
+///
+/// Called on vCPU threads, several at once, without any of the transport's locks.
+pub trait Doorkeeper: Send + Sync {
+    /// Whether the doorbell of `queue` comes here. Always the same.
+    fn keeps(&self, queue: usize) -> bool;
+
+    /// The driver rang. False: the event is to ring, too.
+    fn rung(&self, queue: usize) -> bool;
+}
+
 /// A virtio device, without its transport.
 pub trait VirtioDevice: Send {
     /// Number of the device type (virtio 1.2 chapter 5).
@@ -79,6 +90,12 @@ pub trait VirtioDevice: Send {
     /// Guest-physical memory that the device shares with the driver (virtio 1.2 section 2.10), as region 0: a power of two of
     /// bytes, aligned to it. The device has put it there; it does not move.
     fn shared_memory(&self) -> Option<Range<u64>> {
+        None
+    }
+
+    /// Who takes this device's doorbells on the threads of the vCPUs that ring them, if anybody does. Asked once, after
+    /// [`attach`](Self::attach).
+    fn doorkeeper(&self) -> Option<Arc<dyn Doorkeeper>> {
         None
     }
 

@@ -24,7 +24,7 @@ pub(crate) mod ring;
 pub mod transport;
 pub(crate) mod worker;
 
-pub use device::{ActivateError, ActivationContext, Attachment, VirtioDevice, read_config_bytes};
+pub use device::{ActivateError, ActivationContext, Attachment, Doorkeeper, VirtioDevice, read_config_bytes};
 pub use interrupt::VirtioInterrupt;
 pub use ring::{Chain, Ring, Rings};
 pub use transport::{QueueSetup, Setup, Up, VirtioPciFunction};

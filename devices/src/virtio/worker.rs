@@ -10,13 +10,17 @@
 //! Doorbells are attached to the thread once, when the device is put on the bus, and stay: activation and reset only
 //! put rings in and take them out, under the lock. After `stop` returns the thread cannot be at work on the rings.
 //! A doorbell that rings while there are no rings is read and forgotten.
+//!
+//! A backend may take the doorbells of one queue on the vCPU's own thread ([`Worker::doorkeeper`]), if the device thread is not at work
+//! just then: whoever waits for the answer would only wait for that thread to wake up.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, TryLockError};
 
 use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
+use super::device::Doorkeeper;
 use super::ring::Rings;
 use crate::core::{DeviceThreadHandle, index, lock};
 
@@ -38,6 +42,13 @@ pub(crate) enum Turn {
 pub(crate) trait Backend: Send + 'static {
     /// The driver notified `queue`.
     fn kicked(&mut self, queue: usize, rings: &mut Rings, operations: &mut EventOps) -> Turn;
+
+    /// The driver notified `queue`, for which there is a [`Worker::doorkeeper`]. Runs on the vCPU's thread. [`Turn::More`]: the device
+    /// thread is to go on.
+    fn rung(&mut self, queue: usize, rings: &mut Rings) -> Turn {
+        let _ = (queue, rings);
+        Turn::More
+    }
 
     /// The rings are new, or [`Worker::wake`] was called.
     fn woken(&mut self, rings: &mut Rings, operations: &mut EventOps) -> Turn {
@@ -95,9 +106,35 @@ impl<B: Backend> Worker<B> {
         core.rings = None;
     }
 
+    /// Has [`Backend::rung`] called for the doorbells of `queue`.
+    pub(crate) fn doorkeeper(&self, queue: usize) -> Arc<dyn Doorkeeper> {
+        Arc::new(OnTheSpot { core: Arc::clone(&self.core), queue })
+    }
+
     /// A handle that makes the thread call [`Backend::woken`].
     pub(crate) fn waker(&self) -> Arc<EventFd> {
         Arc::clone(&self.wake)
+    }
+}
+
+struct OnTheSpot<B> {
+    core: Arc<Mutex<Core<B>>>,
+    queue: usize,
+}
+
+impl<B: Backend> Doorkeeper for OnTheSpot<B> {
+    fn keeps(&self, queue: usize) -> bool {
+        queue == self.queue
+    }
+
+    fn rung(&self, queue: usize) -> bool {
+        let mut core = match self.core.try_lock() {
+            Ok(core) => core,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return false,
+        };
+        let Core { backend, rings, .. } = &mut *core;
+        rings.as_mut().is_none_or(|rings| backend.rung(queue, rings) == Turn::Done)
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use septum_devices::core::{Fault, FileWindow};
+use septum_devices::core::{Fault, FileWindow, MemoryPopulator};
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace};
 
@@ -456,14 +456,82 @@ fn a_root_that_cannot_be_shared_is_an_error() {
     }
 }
 
+#[test]
+fn a_lone_request_is_served_by_whoever_rings() {
+    let root = tempfile::tempdir().unwrap();
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    let reply = machine.allocate(200);
+    let mut at_once = 0;
+    for _ in 0..20 {
+        // Long enough for the device's thread to have gone to sleep.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let request = client.header(GETATTR, ROOT, &[0; 16]);
+        let ranges = [readable(machine.place(&request), request.len()), writable(reply, 120)];
+        client.requests.add(&ranges);
+        assert!(client.requests.kick(), "a thread that sleeps wants to be told");
+        match client.requests.take_used() {
+            Some(_) => at_once += 1,
+            None => drop(client.requests.wait_used()),
+        }
+    }
+    assert!(at_once >= 15, "{at_once} of 20");
+}
+
+/// Notes what is to be populated.
+#[derive(Default)]
+struct Populated(Mutex<Vec<(u64, u64)>>);
+
+impl MemoryPopulator for Populated {
+    fn populate(&self, start: u64, len: u64) -> io::Result<()> {
+        self.0.lock().unwrap().push((start, len));
+        Ok(())
+    }
+}
+
+#[test]
+fn low_memory_is_populated_once_before_files_are_read_there() {
+    const STEP: u64 = 0x1_0000;
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("file"), [7; 8192]).unwrap();
+    let machine = Machine::new();
+    let populated = Arc::new(Populated::default());
+    let config = FsConfig { populator: Some(populated.clone()), ..FsConfig::new(root.path()) };
+    machine.bus.add_virtio(Box::new(FileSystem::new(config, machine.thread.handle()).unwrap())).unwrap();
+    let mut client = Client::new(&machine);
+    let (file, _) = client.lookup(ROOT, "file").unwrap();
+    let handle = client.open(file, libc::O_RDONLY).unwrap();
+    assert_eq!(*populated.0.lock().unwrap(), [], "nothing of a page or more was written");
+    // The last page of one step and the first of the next.
+    let step = (machine.allocate(2 * STEP as usize) / STEP + 1) * STEP;
+    let mut read = |at: u64, pages: usize| {
+        let body =
+            [handle.to_le_bytes().to_vec(), 0_u64.to_le_bytes().to_vec(), words(&[8192, 0, 0, 0, 0, 0])];
+        let request = client.header(READ, file, &body.concat());
+        let header = machine.allocate(16);
+        let request = readable(machine.place(&request), request.len());
+        client.requests.request(&[request, writable(header, 16), writable(at, pages * 4096)])
+    };
+    assert_eq!(read(step - 4096, 2), 16 + 8192);
+    assert_eq!(machine.load(step - 4096, 8192), [7; 8192]);
+    assert_eq!(*populated.0.lock().unwrap(), [(step - STEP, STEP), (step, STEP)]);
+    read(step, 1);
+    // Where there are large pages, and where there is nothing.
+    read(8 << 20, 1);
+    read(u64::MAX - 4095, 1);
+    assert_eq!(populated.0.lock().unwrap().len(), 2);
+}
+
 const MIB: u64 = 1 << 20;
 
 /// Place, length, and offset in the file and whether it is writable, or `None` for nothing.
 type Shown = (u64, u64, Option<(u64, bool)>);
+/// Place and offset in the file.
+type Copied = (u64, u64);
 
 /// A window that only notes what it is asked for.
 #[derive(Default)]
-struct Notes(Mutex<Vec<Shown>>);
+struct Notes(Mutex<Vec<Shown>>, Mutex<Vec<Copied>>);
 
 impl FileWindow for Notes {
     fn place(&self) -> std::ops::Range<u64> {
@@ -472,6 +540,12 @@ impl FileWindow for Notes {
 
     fn map(&self, at: u64, len: u64, _file: RawFd, offset: u64, is_writable: bool) -> io::Result<()> {
         self.0.lock().unwrap().push((at, len, Some((offset, is_writable))));
+        Ok(())
+    }
+
+    fn copy(&self, at: u64, len: u64, _file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
+        assert_eq!(len, 2 * MIB);
+        self.1.lock().unwrap().push((at, offset));
         Ok(())
     }
 
@@ -532,4 +606,45 @@ fn files_are_mapped_up_to_their_end_and_only_within_the_window() {
     let body = [1_u32.to_le_bytes().to_vec(), [8 * MIB, 4 * MIB].map(u64::to_le_bytes).concat()].concat();
     client.call(REMOVE_MAPPING, file, &body, 0).unwrap();
     assert_eq!(taken(), [(8 * MIB, 4 * MIB, None)]);
+}
+
+#[test]
+fn copies_run_ahead_of_who_goes_through_a_file_and_go_when_it_is_written() {
+    let root = tempfile::tempdir().unwrap();
+    fs::File::create(root.path().join("file")).unwrap().set_len(16 * MIB - 5000).unwrap();
+    let machine = Machine::new();
+    let window = Arc::new(Notes::default());
+    let config = FsConfig { window: Some(window.clone()), ..FsConfig::new(root.path()) };
+    machine.bus.add_virtio(Box::new(FileSystem::new(config, machine.thread.handle()).unwrap())).unwrap();
+    let mut client = Client::new(&machine);
+    let (file, _) = client.lookup(ROOT, "file").unwrap();
+    let handle = client.open(file, libc::O_WRONLY).unwrap();
+    let map = |client: &mut Client<'_>, offset: u64, len: u64, at: u64| {
+        let body: Vec<u8> = [0, offset, len, 2, at].into_iter().flat_map(u64::to_le_bytes).collect();
+        client.call(SETUP_MAPPING, file, &body, 0).unwrap();
+    };
+    let copied = |expected: &[Copied]| {
+        let start = std::time::Instant::now();
+        while *window.1.lock().unwrap() != expected {
+            assert!(start.elapsed() < crate::machine::PATIENCE, "{:x?}", window.1.lock().unwrap());
+            std::thread::yield_now();
+        }
+        window.1.lock().unwrap().clear();
+    };
+    // The first, and one elsewhere, are no order.
+    map(&mut client, 0, 2 * MIB, 0);
+    map(&mut client, 6 * MIB, 2 * MIB, 6 * MIB);
+    // What follows is one; the last unit is not a whole one.
+    map(&mut client, 8 * MIB, 2 * MIB, 8 * MIB);
+    map(&mut client, 10 * MIB, 6 * MIB, 10 * MIB);
+    copied(&[(8 * MIB, 8 * MIB), (10 * MIB, 10 * MIB), (12 * MIB, 12 * MIB)]);
+    // Before the guest knows that it has written, the file is shown again, and it is not copied any more.
+    window.0.lock().unwrap().clear();
+    client.write(file, handle, 0, b"new").unwrap();
+    let shown = [8, 10, 12].map(|at| (at * MIB, 2 * MIB, Some((at * MIB, false))));
+    assert_eq!(*window.0.lock().unwrap(), shown);
+    map(&mut client, 0, 2 * MIB, 0);
+    map(&mut client, 2 * MIB, 4 * MIB, 2 * MIB);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    copied(&[]);
 }

@@ -2,14 +2,14 @@
 
 use septum_abi::layout::FILE_WINDOW;
 use septum_abi::layout::{ECAM_BASE, ECAM_SIZE};
-use septum_devices::core::{FileWindow, KickRegistrar, MsiSender};
+use septum_devices::core::{FileWindow, KickRegistrar, MemoryPopulator, MsiSender};
 use septum_devices::pci::PciBus;
 use septum_devices::virtio::balloon::MemoryReclaimer;
 use septum_hypervisor::Vm;
 use septum_memory::GuestRam;
 use std::io;
 use std::ops::Range;
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::Arc;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -35,12 +35,18 @@ impl KickRegistrar for VmServices {
     }
 }
 
-/// Guest RAM, for the balloon to take from.
+/// Guest RAM, for the balloon to take from and the file system to give to.
 pub struct Ram(pub GuestRam);
 
 impl MemoryReclaimer for Ram {
     fn reclaim(&self, start: u64, len: u64) -> io::Result<()> {
         septum_memory::reclaim(&self.0, start, len)
+    }
+}
+
+impl MemoryPopulator for Ram {
+    fn populate(&self, start: u64, len: u64) -> io::Result<()> {
+        septum_memory::populate(&self.0, start, len)
     }
 }
 
@@ -60,6 +66,10 @@ impl FileWindow for Window {
     fn map(&self, at: u64, len: u64, file: RawFd, offset: u64, is_writable: bool) -> io::Result<()> {
         self.vm.add_window(self.files.memory()).map_err(io::Error::other)?;
         self.files.map(at, len, file, offset, is_writable)
+    }
+
+    fn copy(&self, at: u64, len: u64, file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
+        self.files.copy(at, len, file, offset)
     }
 
     fn unmap(&self, at: u64, len: u64) -> io::Result<()> {

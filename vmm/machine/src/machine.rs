@@ -100,7 +100,11 @@ impl Machine {
         let window =
             septum_memory::FileWindow::reserve().map_err(|e| MachineError::Device("file system", e))?;
         let window = Window { vm: Arc::clone(&vm), files: window };
-        let config = FsConfig { window: Some(Arc::new(window)), ..FsConfig::new(resources.shared_root) };
+        let config = FsConfig {
+            window: Some(Arc::new(window)),
+            populator: Some(Arc::new(Ram(ram.clone()))),
+            ..FsConfig::new(resources.shared_root)
+        };
         let file_system =
             FileSystem::new(config, files.handle()).map_err(|e| MachineError::Device("file system", e))?;
         ready.add(&pci, Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;

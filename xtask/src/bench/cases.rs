@@ -140,6 +140,7 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
         results("ping-pong-parked", &["threads", "parked"], two),
         results("ping-pong", &["threads", "quick"], two),
         results("ping-pong-spinning", &["threads", "spinning"], two),
+        results("pipe-stream", &["threads", "pipe"], two),
         results("matrix-1", &["matrix", "1", matrix_size], &[]),
         results("matrix-2", &["matrix", "2", matrix_size], two),
         wall("sha256sum", digest, Output::Anything, Extent::QuickMode),

@@ -237,6 +237,13 @@ pub const ROWS: &[Row] = &[
     row("ticks delivered as signals under load", "ticks", "ticks_delivered_percent", Percent, NONE),
     row("pipe, one byte there and back", "pipe", "pipe_byte", Microseconds, NONE),
     row("pipe, 64 KiB at a time", "pipe", "pipe_mib_per_s", MebibytesPerSecond, NONE),
+    row(
+        "pipe throughput, from thread to thread",
+        "pipe-stream",
+        "pipe_stream_mib_per_s",
+        MebibytesPerSecond,
+        direct(AtLeast(954.0)),
+    ),
     row("stat of a host file", "names", "stat", Microseconds, NONE),
     row("open and close of a host file", "names", "open_close", Microseconds, NONE),
     row("read() of 64 MiB in the host's cache", "read-medium", "read_mib_per_s", MebibytesPerSecond, NONE),

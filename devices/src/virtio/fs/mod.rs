@@ -14,9 +14,13 @@
 //! keeps the guest from leaving the tree, from making files that are not files, and from using other identities than
 //! the process's own.
 //!
-//! File data moves between page cache and guest memory without another copy. Requests are served one at a time, on
-//! a device thread that should belong to this device alone: a host file operation takes as long as it takes. After a
-//! request the thread watches the queue for a moment before it sleeps, because the next request usually follows soon.
+//! File data moves between page cache and guest memory without another copy. Requests are served one at a time:
+//!
+//! - by the thread of the vCPU that rings the doorbell, if nobody is at it. A program waits for the answer anyway, and finds the data in its
+//!   own processor's cache; to wake a thread would take longer than most requests do;
+//! - by the device thread, which should belong to this device alone (a host file operation takes as long as it takes), if several vCPUs
+//!   ask at once, or if small requests follow each other closely. The thread watches the queue for a moment before it sleeps, so that
+//!   those need no doorbell.
 //!
 //! Shared memory region 0 is a window onto files: SETUPMAPPING maps a part of one there, so that the guest uses the host's
 //! page cache itself. The descriptor for it is opened anew, writable only if asked for: a read-only mount refuses.
@@ -24,7 +28,10 @@
 //! Needs: `/proc` while it is made and, for extended attributes, while it runs; a descriptor for each inode that the
 //! guest remembers, so a high `RLIMIT_NOFILE`. It clears the process's umask: the guest's applies.
 
+mod copies;
 mod inode_numbers;
+mod low_memory;
+mod pace;
 mod session;
 mod tree;
 mod window;
@@ -38,13 +45,17 @@ use std::time::Duration;
 use event_manager::{EventOps, EventSet, Events};
 use fuse_backend_rs::passthrough;
 
+use self::low_memory::LowMemory;
+use self::pace::Pace;
 use self::session::Session;
 use self::tree::Tree;
-use super::device::{ActivateError, ActivationContext, Attachment, VirtioDevice, read_config_bytes};
+use super::device::{
+    ActivateError, ActivationContext, Attachment, Doorkeeper, VirtioDevice, read_config_bytes,
+};
 use super::device_type;
-use super::ring::Rings;
+use super::ring::{Ring, Rings};
 use super::worker::{Backend, HOST_EVENTS, Turn, Worker};
-use crate::core::{DeviceThreadHandle, FileWindow, spin_limit};
+use crate::core::{DeviceThreadHandle, FileWindow, MemoryPopulator, spin_limit};
 
 /// Name under which the guest finds the file system.
 pub const TAG: &str = "septum";
@@ -87,6 +98,8 @@ pub struct FsConfig {
     pub spin: Duration,
     /// Where files are mapped for the guest, if they are.
     pub window: Option<Arc<dyn FileWindow>>,
+    /// Who gives guest memory host memory before the host's own copy has to, page by page.
+    pub populator: Option<Arc<dyn MemoryPopulator>>,
 }
 
 impl FsConfig {
@@ -99,6 +112,7 @@ impl FsConfig {
             attribute_timeout: Duration::from_secs(1),
             spin: spin_limit(),
             window: None,
+            populator: None,
         }
     }
 
@@ -143,7 +157,13 @@ impl FileSystem {
     /// The root cannot be opened, or `/proc` is not there.
     pub fn new(config: FsConfig, thread: DeviceThreadHandle) -> io::Result<Self> {
         let session = Session::new(Tree::new(config.passthrough()?)?, config.window.clone());
-        let backend = FsBackend { session, spin: config.spin, is_watching: false };
+        let backend = FsBackend {
+            session,
+            spin: config.spin,
+            is_watching: false,
+            low_memory: config.populator.map(LowMemory::new),
+            pace: Pace::default(),
+        };
         let worker = Worker::new(backend, thread)?;
         Ok(Self { worker, window: config.window })
     }
@@ -174,6 +194,10 @@ impl VirtioDevice for FileSystem {
         self.window.as_ref().map(|window| window.place())
     }
 
+    fn doorkeeper(&self) -> Option<Arc<dyn Doorkeeper>> {
+        Some(self.worker.doorkeeper(REQUESTS))
+    }
+
     fn attach(&mut self, attachment: Attachment) -> io::Result<()> {
         self.worker.attach(attachment.kicks)
     }
@@ -192,6 +216,8 @@ struct FsBackend {
     spin: Duration,
     /// The host's notifications about mapped files are listened to.
     is_watching: bool,
+    low_memory: Option<LowMemory>,
+    pace: Pace,
 }
 
 /// Event tag of those.
@@ -210,14 +236,45 @@ impl FsBackend {
     }
 }
 
+impl FsBackend {
+    /// Serves the next request of `ring`, if there is one.
+    fn serve_next(&mut self, ring: &mut Ring) -> bool {
+        let Some(chain) = ring.pop() else { return false };
+        let head = chain.head_index();
+        if let Some(memory) = &mut self.low_memory {
+            memory.prepare(&chain);
+        }
+        match self.session.serve(&chain, ring.misbehaviour()) {
+            Ok(written) => {
+                self.pace.served(written);
+                ring.push(head, written);
+            }
+            Err(error) => ring.reject(head, error.describe()),
+        }
+        ring.notify();
+        true
+    }
+}
+
 impl Backend for FsBackend {
+    fn rung(&mut self, queue: usize, rings: &mut Rings) -> Turn {
+        let Some(ring) = rings.get(queue) else { return Turn::Done };
+        self.pace.rung(self.spin);
+        ring.disarm();
+        // One is the vCPU's own; who else asks is not to keep it.
+        self.serve_next(ring);
+        let has_more = ring.arm();
+        let has_news = !self.is_watching && self.session.has_notifications();
+        if has_more || has_news || self.pace.is_quick() { Turn::More } else { Turn::Done }
+    }
+
     fn kicked(&mut self, queue: usize, rings: &mut Rings, operations: &mut EventOps) -> Turn {
         let Some(ring) = rings.get(queue) else { return Turn::Done };
-        let spin = if queue == REQUESTS { self.spin } else { Duration::ZERO };
         ring.disarm();
         for _ in 0..TURN {
-            let Some(chain) = ring.pop() else {
-                if ring.spin(spin) {
+            if !self.serve_next(ring) {
+                let watches = queue == REQUESTS && self.pace.is_worth_watching();
+                if ring.spin(if watches { self.spin } else { Duration::ZERO }) {
                     continue;
                 }
                 let turn = if ring.arm() { Turn::More } else { Turn::Done };
@@ -225,13 +282,7 @@ impl Backend for FsBackend {
                     self.watch(operations);
                 }
                 return turn;
-            };
-            let head = chain.head_index();
-            match self.session.serve(&chain, ring.misbehaviour()) {
-                Ok(written) => ring.push(head, written),
-                Err(error) => ring.reject(head, error.describe()),
             }
-            ring.notify();
         }
         Turn::More
     }

@@ -53,6 +53,11 @@ impl Session {
         self.mappings.as_ref().map(|mappings| lock(mappings))
     }
 
+    /// Whether the host may have something to tell about mapped files.
+    pub(super) fn has_notifications(&self) -> bool {
+        self.mappings().is_some_and(|mappings| mappings.notifications().is_some())
+    }
+
     /// Serves one request; returns the length of the reply.
     pub(super) fn serve(&self, chain: &Chain, misbehaviour: &Misbehaviour) -> Result<u32, ChainError> {
         let header = with_reader(chain, 0, |reader| {

@@ -8,11 +8,15 @@
 //! KVM would try for ever to get a page beyond a file's end. So there is nothing behind the last page: at first, and again
 //! whenever the length changed. The guest's own changes are followed before it has the reply; those of others when the host's
 //! notification (inotify) comes.
+//!
+//! Where the host has a file in small pages, KVM maps each by an exit of its own. A program that goes through a file in order is
+//! sooner done with copies of 2 MiB ([`copies`](super::copies)): they take the place of the units ahead of it, and the file itself comes back
+//! when others follow, and whenever it is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Mutex};
 
@@ -22,7 +26,8 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use septum_abi::layout::{FILE_WINDOW_UNIT as UNIT, PAGE_SIZE};
 
-use crate::core::{FileWindow, lock};
+use super::copies::{Copier, MOST_COPIES};
+use crate::core::{FileWindow, index, lock};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -36,6 +41,10 @@ struct Mapped {
     end: u64,
     /// Offset in the file of each unit, by its place in the window.
     units: BTreeMap<u64, u64>,
+    /// Where the guest goes on if it maps the file in order.
+    next: u64,
+    /// It was written since it is mapped, or may be.
+    is_changing: bool,
 }
 
 /// What is mapped in the window.
@@ -46,6 +55,23 @@ pub(super) struct Mappings {
     /// Which file's a unit is, by place.
     owners: BTreeMap<u64, u64>,
     notifications: Option<OwnedFd>,
+    /// Places of units that are copies, the oldest first.
+    copies: VecDeque<u64>,
+    copier: Option<Copier>,
+}
+
+/// Told instead of a watch if there was more to tell than the host remembers.
+const OVERFLOW: i32 = -1;
+
+/// The watches that notifications are about (inotify(7): watch, mask, cookie, length of a name that follows).
+fn watches_of(mut events: &[u8]) -> Vec<i32> {
+    let mut watches = Vec::new();
+    while let Some((event, rest)) = events.split_first_chunk::<16>() {
+        let [w0, w1, w2, w3, .., l0, l1, l2, l3] = *event;
+        watches.push(i32::from_ne_bytes([w0, w1, w2, w3]));
+        events = rest.get(index(u32::from_ne_bytes([l0, l1, l2, l3]))..).unwrap_or_default();
+    }
+    watches
 }
 
 /// End of the last page of a file.
@@ -81,7 +107,14 @@ impl Mapped {
 
 impl Mappings {
     pub(super) fn new(window: Arc<dyn FileWindow>) -> Self {
-        Self { window, files: BTreeMap::new(), owners: BTreeMap::new(), notifications: None }
+        Self {
+            window,
+            files: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            notifications: None,
+            copies: VecDeque::new(),
+            copier: None,
+        }
     }
 
     /// Where the host tells of changes, once there is something to tell of.
@@ -92,20 +125,79 @@ impl Mappings {
     /// Follows what the host told of. Each file is looked at, so it does not matter what exactly that was.
     pub(super) fn notified(&mut self) {
         let Some(notifications) = &self.notifications else { return };
+        let mut watches = BTreeSet::new();
         let mut events = [0; 4096];
-        while rustix::io::read(notifications, &mut events).is_ok_and(|len| len > 0) {}
+        while let Ok(len) = rustix::io::read(notifications, &mut events)
+            && len > 0
+        {
+            watches.extend(watches_of(&events[..len]));
+        }
+        let is_told = |mapped: &Mapped| watches.contains(&mapped.watch) || watches.contains(&OVERFLOW);
+        let told: Vec<u64> =
+            self.files.iter().filter(|(_, mapped)| is_told(mapped)).map(|(node, _)| *node).collect();
+        told.into_iter().for_each(|node| self.changed(node));
         self.files.values_mut().for_each(|mapped| mapped.follow(&*self.window));
     }
 
     /// Follows a change that the guest itself made to `node`.
     pub(super) fn changed(&mut self, node: u64) {
+        self.show_originals(|owner| owner == node);
         if let Some(mapped) = self.files.get_mut(&node) {
+            mapped.is_changing = true;
             mapped.follow(&*self.window);
+        }
+    }
+
+    /// Shows the files themselves where there are copies of those that `is_concerned`.
+    fn show_originals(&mut self, is_concerned: impl Fn(u64) -> bool) {
+        let owners = &self.owners;
+        let concerned = |at: &u64| owners.get(at).is_none_or(|&owner| is_concerned(owner));
+        let (shown, kept): (VecDeque<_>, VecDeque<_>) = self.copies.iter().copied().partition(concerned);
+        self.copies = kept;
+        shown.into_iter().for_each(|at| self.show_original(at));
+    }
+
+    fn show_original(&self, at: u64) {
+        let mapped = self.owners.get(&at).and_then(|node| self.files.get(node));
+        if let Some((mapped, &offset)) = mapped.and_then(|mapped| Some((mapped, mapped.units.get(&at)?)))
+            && let Err(error) = mapped.show(&*self.window, at, offset)
+        {
+            log::warn!("a mapped file cannot be shown instead of its copy: {error}");
+        }
+    }
+
+    /// Has copies made of units that were just mapped, if the program seems to go through the file in order.
+    fn copy_ahead(&mut self, this: &Arc<Mutex<Self>>, node: u64, at: u64, len: u64, offset: u64) {
+        let Some(mapped) = self.files.get_mut(&node) else { return };
+        let is_next = std::mem::replace(&mut mapped.next, offset + len) == offset && offset > 0;
+        if is_next && !mapped.is_changing && !mapped.is_writable {
+            let copier = self.copier.get_or_insert_with(|| Copier::new(this));
+            (0..len / UNIT).for_each(|unit| copier.ask_for(at + unit * UNIT));
+        }
+    }
+
+    /// Puts a copy where a unit of a file is mapped, if that is still so and the file lies still.
+    pub(super) fn copy(&mut self, at: u64) {
+        let Some(mapped) = self.owners.get(&at).and_then(|node| self.files.get(node)) else { return };
+        let Some(&offset) = mapped.units.get(&at) else { return };
+        let is_whole = offset.checked_add(UNIT).is_some_and(|end| end <= mapped.end);
+        if !is_whole || mapped.is_changing || mapped.is_writable || self.copies.contains(&at) {
+            return;
+        }
+        match self.window.copy(at, UNIT, mapped.file.as_fd(), offset) {
+            Ok(()) => self.copies.push_back(at),
+            Err(error) => log::debug!("no copy of a mapped file: {error}"),
+        }
+        if self.copies.len() > MOST_COPIES
+            && let Some(oldest) = self.copies.pop_front()
+        {
+            self.show_original(oldest);
         }
     }
 
     /// Lets go of everything.
     pub(super) fn clear(&mut self) {
+        self.copies.clear();
         let place = self.window.place();
         if !self.owners.is_empty()
             && let Err(error) = self.window.unmap(0, place.end - place.start)
@@ -141,6 +233,7 @@ impl Mappings {
                 Some(old) if old != node => self.take_from(old, at),
                 _ => {}
             }
+            self.copies.retain(|copy| *copy != at);
             if let Some(mapped) = self.files.get_mut(&node) {
                 mapped.units.insert(at, offset);
                 mapped.show(&*self.window, at, offset)?;
@@ -166,7 +259,8 @@ impl Mappings {
         let file = File::options().read(true).write(is_writable).open(&path)?;
         let end = end_of(&file)?;
         let units = self.files.remove(&node).map_or_else(BTreeMap::new, |mapped| mapped.units);
-        let mapped = Mapped { file, is_writable, watch, end, units };
+        self.copies.retain(|copy| !units.contains_key(copy));
+        let mapped = Mapped { file, is_writable, watch, end, units, next: 0, is_changing: false };
         // Those that could only be read so far.
         for (&at, &offset) in &mapped.units {
             mapped.show(&*self.window, at, offset)?;
@@ -180,6 +274,7 @@ impl Mappings {
         let last = at.saturating_add(len).div_ceil(UNIT);
         let gone: Vec<u64> = self.owners.range(at / UNIT * UNIT..last * UNIT).map(|(at, _)| *at).collect();
         for at in gone {
+            self.copies.retain(|copy| *copy != at);
             if let Some(node) = self.owners.remove(&at) {
                 self.take_from(node, at);
             }
@@ -215,11 +310,32 @@ pub(super) struct Mapper {
 impl FsCacheReqHandler for Mapper {
     fn map(&mut self, offset: u64, at: u64, len: u64, flags: u64, file: RawFd) -> io::Result<()> {
         let is_writable = flags & SetupmappingFlags::WRITE.bits() != 0;
-        lock(&self.mappings).map(self.node, at, len, file, offset, is_writable)
+        let mut mappings = lock(&self.mappings);
+        mappings.map(self.node, at, len, file, offset, is_writable)?;
+        mappings.copy_ahead(&self.mappings, self.node, at, len, offset);
+        Ok(())
     }
 
     fn unmap(&mut self, requests: Vec<RemovemappingOne>) -> io::Result<()> {
         let mut mappings = lock(&self.mappings);
         requests.iter().try_for_each(|request| mappings.unmap(request.moffset, request.len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notifications_tell_which_watches_they_are_about() {
+        let event = |watch: i32, name: &[u8]| {
+            let len = u32::try_from(name.len()).unwrap();
+            [&watch.to_ne_bytes()[..], &[0; 8], &len.to_ne_bytes(), name].concat()
+        };
+        let events = [event(3, b""), event(OVERFLOW, b"name\0\0\0\0"), event(70_000, b"")].concat();
+        assert_eq!(watches_of(&events), [3, OVERFLOW, 70_000]);
+        assert_eq!(watches_of(&events[..20]), [3]);
+        assert_eq!(watches_of(&event(4, b"long")[..17]), [4]);
+        assert_eq!(watches_of(&[]), [0; 0]);
     }
 }

@@ -9,7 +9,8 @@
 //! host's kernel more than many exits do, some versions of it not before the machine's end, which then waits for
 //! milliseconds; and most queues of most partitions are never or rarely used.
 //!
-//! The registration follows the BAR. Where it fails, the exits stay.
+//! The registration follows the BAR. Where it fails, the exits stay, and also where the device answers doorbells on the vCPU's own thread
+//! ([`Doorkeeper`](super::super::device::Doorkeeper)).
 
 use std::io;
 use std::sync::Arc;
@@ -31,10 +32,15 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// Rings. True if the queue has become busy with that.
-    pub(super) fn ring(&self) -> bool {
+    /// Rings.
+    pub(super) fn signal(&self) {
         // A full counter means that it rings already.
         drop(self.event.write(1));
+    }
+
+    /// Rings, and counts. True if the queue has become busy with that.
+    pub(super) fn ring(&self) -> bool {
+        self.signal();
         self.rings.fetch_add(1, Ordering::Relaxed) + 1 == BUSY
     }
 }

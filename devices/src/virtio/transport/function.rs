@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::super::device::{ActivationContext, Attachment, VirtioDevice};
+use super::super::device::{ActivationContext, Attachment, Doorkeeper, VirtioDevice};
 use super::super::interrupt::VirtioInterrupt;
 use super::super::ring::{Ring, Rings};
 use super::super::{chain, device_type};
@@ -49,6 +49,7 @@ pub struct VirtioPciFunction {
     decoded: AtomicU64,
     window: Range<u64>,
     bells: Vec<Bell>,
+    doorkeeper: Option<Arc<dyn Doorkeeper>>,
     interrupt: VirtioInterrupt,
     memory: GuestMemory,
     misbehaviour: Arc<Misbehaviour>,
@@ -92,12 +93,14 @@ impl VirtioPciFunction {
             interrupt: interrupt.clone(),
             misbehaviour: Arc::clone(&misbehaviour),
         })?;
+        let doorkeeper = device.doorkeeper();
         Ok(Self {
             config: Mutex::new(Config { space, capabilities, doorbells }),
             device: Mutex::new(Device { common, device, is_active: false }),
             decoded: AtomicU64::new(base),
             window,
             bells,
+            doorkeeper,
             interrupt,
             memory: services.memory.clone(),
             misbehaviour,
@@ -182,7 +185,16 @@ impl VirtioPciFunction {
     }
 
     fn notify(&self, queue: u64) {
-        match self.bells.get(index(queue)) {
+        let bell = self.bells.get(index(queue));
+        if let (Some(bell), Some(keeper)) = (bell, &self.doorkeeper)
+            && keeper.keeps(index(queue))
+        {
+            if !keeper.rung(index(queue)) {
+                bell.signal();
+            }
+            return;
+        }
+        match bell {
             Some(bell) if bell.ring() => lock(&self.config).doorbells.set_busy(index(queue)),
             Some(_) => {}
             None => self.misbehaviour.count(Fault::Register, "doorbell of a queue that does not exist"),

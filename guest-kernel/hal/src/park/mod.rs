@@ -16,9 +16,9 @@ mod parker;
 mod spin;
 
 use crate::{clock, vcpu};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use parker::{HALTED, IN_PROGRAM, NOTIFIED, Parker, RUNNING};
-use spin::Budget;
+use spin::{Budget, CROWDED_NS, Company};
 
 /// vCPU numbers are below this.
 pub const MAX_VCPUS: usize = 1024;
@@ -33,6 +33,8 @@ struct Place {
     timer_ns: AtomicU64,
     /// How long it looks before it halts.
     budget: Budget,
+    /// Whether it is doing so.
+    is_looking: AtomicBool,
 }
 
 static PLACES: [Place; MAX_VCPUS] = [const {
@@ -41,6 +43,7 @@ static PLACES: [Place; MAX_VCPUS] = [const {
         listens: AtomicU32::new(0),
         timer_ns: AtomicU64::new(0),
         budget: Budget::new(),
+        is_looking: AtomicBool::new(false),
     }
 }; MAX_VCPUS];
 
@@ -88,7 +91,10 @@ pub fn park(deadline_ns: Option<u64>) -> bool {
     let place = place(number);
     make_known(number);
     let began = clock::monotonic_ns();
-    if !looks(number, place, began, deadline_ns) {
+    place.is_looking.store(true, Ordering::Relaxed);
+    let has_found = looks(number, place, began, deadline_ns);
+    place.is_looking.store(false, Ordering::Relaxed);
+    if !has_found {
         if !place.parker.leave_kernel(HALTED) {
             return true;
         }
@@ -112,26 +118,37 @@ pub fn park(deadline_ns: Option<u64>) -> bool {
 /// Looks for a moment for what would end a halt. True if it came, or the deadline did.
 fn looks(number: u32, place: &Place, began_ns: u64, deadline_ns: Option<u64>) -> bool {
     let end = began_ns.saturating_add(place.budget.ns());
+    // Whether it looks in a crowd, from when there is one.
+    let mut looks_in_crowd = None;
     loop {
         if place.parker.is_notified() || halt::is_interrupted() {
+            if looks_in_crowd.is_some() {
+                place.budget.learn_in_crowd(Some(clock::monotonic_ns().saturating_sub(began_ns)));
+            }
             return true;
         }
         let now = clock::monotonic_ns();
         if deadline_ns.is_some_and(|deadline| now >= deadline) {
             return true;
         }
-        if now >= end {
-            return false;
-        }
         // Where interrupts are not seen until the halt, whoever may be interrupted by a device must halt.
         let hears_devices = place.listens.load(Ordering::Relaxed) != 0
             || number == 0 && LISTENERS.load(Ordering::Relaxed) != 0;
-        if hears_devices && !halt::sees_interrupts()
-            || !spin::may_pay(AWAKE.load(Ordering::Relaxed), halt::cpus())
-        {
+        if hears_devices && !halt::sees_interrupts() {
             return false;
         }
-        core::hint::spin_loop();
+        match Company::of(AWAKE.load(Ordering::Relaxed), halt::cpus()) {
+            Company::None => return false,
+            Company::Roomy if now >= end => return false,
+            Company::Crowded if !*looks_in_crowd.get_or_insert_with(|| place.budget.looks_in_crowd()) => {
+                return false;
+            }
+            Company::Crowded if now >= began_ns.saturating_add(CROWDED_NS) => {
+                place.budget.learn_in_crowd(None);
+                return false;
+            }
+            Company::Roomy | Company::Crowded => core::hint::spin_loop(),
+        }
     }
 }
 
@@ -143,6 +160,8 @@ pub fn unpark(number: u32) {
     }
     if matches!(was, HALTED | IN_PROGRAM) {
         vcpu::interrupt(number);
+    } else if was == RUNNING && place(number).is_looking.load(Ordering::Relaxed) {
+        place(vcpu::current()).budget.encourage();
     }
 }
 

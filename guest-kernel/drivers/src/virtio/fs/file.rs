@@ -31,7 +31,7 @@ use septum_guest_hal::sync::Mutex;
 const PAGE: u64 = PAGE_SIZE as u64;
 /// Reads of this size and above go past the cache.
 const DIRECT: usize = 16 * 1024;
-/// Pages read along with the first small read.
+/// Pages read along with a small read of the beginning.
 const FIRST_AHEAD: u64 = 4;
 /// Pages read along with small reads that follow each other.
 const NEXT_AHEAD: u64 = 16;
@@ -137,10 +137,15 @@ impl RegularFile {
     ) -> Result<usize, Errno> {
         let end = size.min(offset.saturating_add(want as u64));
         let is_next = self.last_end.load(Ordering::Relaxed) == offset;
-        let ahead = Ahead::Pages(if is_next { NEXT_AHEAD } else { FIRST_AHEAD });
         let mut at = offset;
         while at < end {
-            let page = self.node.page_frame(&self.handle, at / PAGE, ahead, size);
+            let count = match offset {
+                _ if is_next => NEXT_AHEAD,
+                0 => FIRST_AHEAD,
+                // Who reads here and there reads no further.
+                _ => end.div_ceil(PAGE) - at / PAGE,
+            };
+            let page = self.node.page_frame(&self.handle, at / PAGE, Ahead::Pages(count), size);
             let frame = match page {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
