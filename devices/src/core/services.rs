@@ -61,8 +61,11 @@ pub trait FileWindow: Send + Sync {
     /// Puts a copy of `len` bytes from `offset` on of `file` at `at` in the window, read-only, in pieces as large as the host has.
     ///
     /// # Errors
-    /// As for [`map`](Self::map), or the file is shorter. What was there is there still.
+    /// As for [`map`](Self::map), or the file is shorter, or somebody has it open for writing. What was there is there still.
     fn copy(&self, at: u64, len: u64, file: BorrowedFd<'_>, offset: u64) -> io::Result<()>;
+
+    /// Whether nobody has `file`, which is open for reading, open for writing, as far as the host lets this process know.
+    fn lies_still(&self, file: BorrowedFd<'_>) -> bool;
 
     /// Makes `len` bytes at `at` in the window hold nothing.
     ///

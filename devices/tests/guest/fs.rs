@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use septum_devices::core::{Fault, FileWindow, MemoryPopulator};
@@ -531,7 +532,7 @@ type Copied = (u64, u64);
 
 /// A window that only notes what it is asked for.
 #[derive(Default)]
-struct Notes(Mutex<Vec<Shown>>, Mutex<Vec<Copied>>);
+struct Notes(Mutex<Vec<Shown>>, Mutex<Vec<Copied>>, AtomicBool);
 
 impl FileWindow for Notes {
     fn place(&self) -> std::ops::Range<u64> {
@@ -547,6 +548,10 @@ impl FileWindow for Notes {
         assert_eq!(len, 2 * MIB);
         self.1.lock().unwrap().push((at, offset));
         Ok(())
+    }
+
+    fn lies_still(&self, _file: BorrowedFd<'_>) -> bool {
+        !self.2.load(Ordering::SeqCst)
     }
 
     fn unmap(&self, at: u64, len: u64) -> io::Result<()> {
@@ -638,6 +643,11 @@ fn copies_run_ahead_of_who_goes_through_a_file_and_go_when_it_is_written() {
     map(&mut client, 8 * MIB, 2 * MIB, 8 * MIB);
     map(&mut client, 10 * MIB, 6 * MIB, 10 * MIB);
     copied(&[(8 * MIB, 8 * MIB), (10 * MIB, 10 * MIB), (12 * MIB, 12 * MIB)]);
+    // Whoever opens it to read is no reason to look at the file again.
+    window.0.lock().unwrap().clear();
+    drop(fs::File::open(root.path().join("file")).unwrap());
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert_eq!(*window.0.lock().unwrap(), []);
     // Before the guest knows that it has written, the file is shown again, and it is not copied any more.
     window.0.lock().unwrap().clear();
     client.write(file, handle, 0, b"new").unwrap();
@@ -647,4 +657,33 @@ fn copies_run_ahead_of_who_goes_through_a_file_and_go_when_it_is_written() {
     map(&mut client, 2 * MIB, 4 * MIB, 2 * MIB);
     std::thread::sleep(std::time::Duration::from_millis(50));
     copied(&[]);
+}
+
+#[test]
+fn copies_go_when_somebody_opens_the_file_for_writing() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::File::create(&path).unwrap().set_len(8 * MIB).unwrap();
+    let machine = Machine::new();
+    let window = Arc::new(Notes::default());
+    let config = FsConfig { window: Some(window.clone()), ..FsConfig::new(root.path()) };
+    machine.bus.add_virtio(Box::new(FileSystem::new(config, machine.thread.handle()).unwrap())).unwrap();
+    let mut client = Client::new(&machine);
+    let (file, _) = client.lookup(ROOT, "file").unwrap();
+    for at in [0, 2 * MIB] {
+        let body: Vec<u8> = [0, at, 2 * MIB, 2, at].into_iter().flat_map(u64::to_le_bytes).collect();
+        client.call(SETUP_MAPPING, file, &body, 0).unwrap();
+    }
+    let wait_until = |is_there: &dyn Fn() -> bool| {
+        let start = std::time::Instant::now();
+        while !is_there() {
+            assert!(start.elapsed() < crate::machine::PATIENCE);
+            std::thread::yield_now();
+        }
+    };
+    wait_until(&|| !window.1.lock().unwrap().is_empty());
+    window.0.lock().unwrap().clear();
+    window.2.store(true, Ordering::SeqCst);
+    let _writer = fs::File::options().write(true).open(&path).unwrap();
+    wait_until(&|| *window.0.lock().unwrap() == [(2 * MIB, 2 * MIB, Some((2 * MIB, false)))]);
 }

@@ -72,6 +72,10 @@ impl FileWindow for Window {
         self.files.copy(at, len, file, offset)
     }
 
+    fn lies_still(&self, file: BorrowedFd<'_>) -> bool {
+        septum_memory::lies_still(file)
+    }
+
     fn unmap(&self, at: u64, len: u64) -> io::Result<()> {
         self.files.unmap(at, len)
     }

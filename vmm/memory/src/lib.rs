@@ -9,6 +9,7 @@ mod mapping;
 mod own_file;
 mod plain;
 mod reclaim;
+mod still;
 mod window;
 
 pub use mapping::{HUGE_PAGE, Pages};
@@ -17,6 +18,7 @@ pub use plain::Plain;
 pub use reclaim::{populate, reclaim};
 use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
 use std::io;
+pub use still::lies_still;
 use thiserror::Error;
 use vm_memory::{Address, GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
 pub use window::FileWindow;

@@ -12,6 +12,7 @@
 //! nothing. A unit may also be shown as a copy, in one page of 2 MiB, which KVM maps at once. How many mappings of the host the window consists of is bounded by who asks: the device maps in units of 2 MiB, of
 //! which the last of a file may be shown in part.
 
+use crate::still::Still;
 use septum_abi::layout::{FILE_WINDOW, FILE_WINDOW_UNIT, PAGE_SIZE};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -68,9 +69,11 @@ impl FileWindow {
     /// can only read. What is there stays until the copy is complete.
     ///
     /// # Errors
-    /// As for [`map`](Self::map); the file is shorter (`UnexpectedEof`). What was there still is.
+    /// As for [`map`](Self::map); the file is shorter (`UnexpectedEof`), or is not known to [lie still](crate::lies_still). What was there
+    /// still is.
     pub fn copy(&self, at: u64, len: u64, file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
         let (place, len) = self.range(at, len)?;
+        let _still = Still::keep(file)?;
         let copy = Copy::of(file, offset, len)?;
         // SAFETY: 1. the range lies in the region's own mapping, as was checked; 2. no reference to its contents exists or is ever made.
         unsafe { copy.move_to(place) }

@@ -43,7 +43,7 @@ struct Mapped {
     units: BTreeMap<u64, u64>,
     /// Where the guest goes on if it maps the file in order.
     next: u64,
-    /// It was written since it is mapped, or may be.
+    /// It was written since it is mapped, or may be: somebody has it open for that.
     is_changing: bool,
 }
 
@@ -63,12 +63,14 @@ pub(super) struct Mappings {
 /// Told instead of a watch if there was more to tell than the host remembers.
 const OVERFLOW: i32 = -1;
 
-/// The watches that notifications are about (inotify(7): watch, mask, cookie, length of a name that follows).
-fn watches_of(mut events: &[u8]) -> Vec<i32> {
+/// The watches that notifications are about, and whether that is only that somebody opened the file (inotify(7): watch, mask, cookie, length of
+/// a name that follows).
+fn watches_of(mut events: &[u8]) -> Vec<(i32, bool)> {
     let mut watches = Vec::new();
     while let Some((event, rest)) = events.split_first_chunk::<16>() {
-        let [w0, w1, w2, w3, .., l0, l1, l2, l3] = *event;
-        watches.push(i32::from_ne_bytes([w0, w1, w2, w3]));
+        let [w0, w1, w2, w3, m0, m1, m2, m3, .., l0, l1, l2, l3] = *event;
+        let mask = u32::from_ne_bytes([m0, m1, m2, m3]);
+        watches.push((i32::from_ne_bytes([w0, w1, w2, w3]), mask == WatchFlags::OPEN.bits()));
         events = rest.get(index(u32::from_ne_bytes([l0, l1, l2, l3]))..).unwrap_or_default();
     }
     watches
@@ -132,7 +134,12 @@ impl Mappings {
         {
             watches.extend(watches_of(&events[..len]));
         }
-        let is_told = |mapped: &Mapped| watches.contains(&mapped.watch) || watches.contains(&OVERFLOW);
+        let is_told = |mapped: &Mapped| {
+            let is_changed = watches.contains(&(mapped.watch, false)) || watches.contains(&(OVERFLOW, false));
+            // Whoever opened it may only read, as this process does.
+            let is_opened = watches.contains(&(mapped.watch, true)) && !mapped.is_changing;
+            is_changed || is_opened && !self.window.lies_still(mapped.file.as_fd())
+        };
         let told: Vec<u64> =
             self.files.iter().filter(|(_, mapped)| is_told(mapped)).map(|(node, _)| *node).collect();
         told.into_iter().for_each(|node| self.changed(node));
@@ -255,7 +262,7 @@ impl Mappings {
             None => inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?,
         };
         let notifications = self.notifications.insert(notifications);
-        let watch = inotify::add_watch(&*notifications, &path, WatchFlags::MODIFY)?;
+        let watch = inotify::add_watch(&*notifications, &path, WatchFlags::MODIFY | WatchFlags::OPEN)?;
         let file = File::options().read(true).write(is_writable).open(&path)?;
         let end = end_of(&file)?;
         let units = self.files.remove(&node).map_or_else(BTreeMap::new, |mapped| mapped.units);
@@ -328,14 +335,15 @@ mod tests {
 
     #[test]
     fn notifications_tell_which_watches_they_are_about() {
-        let event = |watch: i32, name: &[u8]| {
+        let event = |watch: i32, mask: u32, name: &[u8]| {
             let len = u32::try_from(name.len()).unwrap();
-            [&watch.to_ne_bytes()[..], &[0; 8], &len.to_ne_bytes(), name].concat()
+            [&watch.to_ne_bytes()[..], &mask.to_ne_bytes(), &[0; 4], &len.to_ne_bytes(), name].concat()
         };
-        let events = [event(3, b""), event(OVERFLOW, b"name\0\0\0\0"), event(70_000, b"")].concat();
-        assert_eq!(watches_of(&events), [3, OVERFLOW, 70_000]);
-        assert_eq!(watches_of(&events[..20]), [3]);
-        assert_eq!(watches_of(&event(4, b"long")[..17]), [4]);
-        assert_eq!(watches_of(&[]), [0; 0]);
+        let events =
+            [event(3, 2, b""), event(OVERFLOW, 0x4000, b"name\0\0\0\0"), event(70_000, 0x20, b"")].concat();
+        assert_eq!(watches_of(&events), [(3, false), (OVERFLOW, false), (70_000, true)]);
+        assert_eq!(watches_of(&events[..20]), [(3, false)]);
+        assert_eq!(watches_of(&event(4, 2, b"long")[..17]), [(4, false)]);
+        assert_eq!(watches_of(&[]), []);
     }
 }
