@@ -1,7 +1,9 @@
 //! Running the program, and reaching its memory.
 
 use crate::address::UserAddr;
-pub use crate::user_copy::{copy_frame_from_user, copy_frame_to_user, copy_from_user, copy_to_user};
+pub use crate::user_copy::{
+    copy_frame_from_user, copy_frame_to_user, copy_from_user, copy_to_user, read_frame, write_frame,
+};
 
 /// Copying stopped at this address, which is not mapped with the rights needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -53,6 +53,20 @@ pub(crate) fn copy_word(from: *const u32) -> Option<u64> {
         .then_some(u64::from_le_bytes(bytes))
 }
 
+/// Fills `bytes` from `offset` of a frame. False if they are not all inside, or its file has become shorter and it is gone.
+#[must_use]
+pub fn read_frame(frame: &Frame, offset: usize, bytes: &mut [u8]) -> bool {
+    let (from, len) = frame.span(offset, bytes.len());
+    len == bytes.len() && imp::between_frames(bytes.as_mut_ptr(), from, len) == 0
+}
+
+/// Copies `bytes` to `offset` of a frame. False as above.
+#[must_use]
+pub fn write_frame(frame: &Frame, offset: usize, bytes: &[u8]) -> bool {
+    let (to, len) = frame.span(offset, bytes.len());
+    len == bytes.len() && imp::between_frames(to, bytes.as_ptr(), len) == 0
+}
+
 /// Clips to the program's half, so that the instruction itself can only touch what is the program's.
 fn transfer(address: UserAddr, len: usize, copy: impl FnOnce(u64, usize) -> usize) -> Result<(), CopyFault> {
     let room = crate::address::to_usize(USER_END - address.get());

@@ -4,6 +4,7 @@
 //! components, never empty, `.` or `..`; paths, mounts, permissions and positions are the business of the layers above. Every default
 //! body is what Linux answers when the operation makes no sense for that kind of file.
 
+use super::ramfs::{Seal, Writer};
 use crate::fs::dentry::Dentry;
 use crate::fs::pipe::Pipe;
 use crate::io::{Destination, Source};
@@ -408,6 +409,22 @@ pub trait File: Send + Sync {
     fn write_back(&self, index: u64, frame: &Frame) -> Result<(), Errno> {
         let _ = (index, frame);
         Ok(())
+    }
+
+    /// What may not be done to it any more (`fcntl`, F_GET_SEALS). `None` if it is no file in memory.
+    fn seals(&self) -> Option<Seal> {
+        None
+    }
+
+    /// Adds seals. EINVAL if it cannot be sealed.
+    fn add_seals(&self, seals: Seal) -> Result<(), Errno> {
+        let _ = seals;
+        Err(Errno::EINVAL)
+    }
+
+    /// A shared mapping begins through which it may be written, for as long as it keeps what is returned. EPERM if it is sealed against that.
+    fn writer(&self) -> Result<Option<Arc<Writer>>, Errno> {
+        Ok(None)
     }
 
     /// Writes at the end, whoever else does too, and returns how much and where the end is then. `None` if the

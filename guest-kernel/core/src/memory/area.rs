@@ -3,6 +3,7 @@
 use super::shared::SharedMemory;
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::File;
+use crate::fs::ramfs::Writer;
 use alloc::sync::Arc;
 use septum_abi::layout::PAGE_SIZE;
 use septum_guest_hal::paging::Rights;
@@ -49,6 +50,8 @@ pub enum Backing {
         is_shared: bool,
         /// May be made writable later (shared mapping of a file opened for writing, or private).
         may_write: bool,
+        /// Keeps the file from being sealed against writing, if stores through it reach the file.
+        writer: Option<Arc<Writer>>,
     },
     /// Zeros, shared (MAP_SHARED | MAP_ANONYMOUS).
     Shared {
@@ -84,6 +87,10 @@ bitflags::bitflags! {
         const SMALL_PAGES = 1;
         /// Its pages stay (mlock).
         const LOCKED = 2;
+        /// A child does not have it (MADV_DONTFORK).
+        const NOT_FOR_CHILDREN = 4;
+        /// A child finds zeros there (MADV_WIPEONFORK).
+        const EMPTY_FOR_CHILDREN = 8;
     }
 }
 

@@ -6,6 +6,7 @@
 //! Where a fault costs more than copying some pages, mappings of which only a few pages were written are copied at once: the variables of
 //! a program and its libraries, the part of the stack that is in use, a small heap. Both sides would write to them next.
 
+use super::area::Advice;
 use super::fault::faults_are_dear;
 use super::space::AddressSpace;
 use alloc::collections::BTreeMap;
@@ -28,12 +29,22 @@ impl AddressSpace {
             break_start: self.break_start,
             break_end: self.break_end,
             size: self.size,
+            future: Advice::empty(),
         };
         let mut flush = Flush::new();
         let mut result = Ok(());
         let mut at_once = if faults_are_dear() { AT_ONCE } else { 0 };
         for (start, area) in &self.areas {
-            copy.areas.insert(*start, area.clone());
+            if area.advice.contains(Advice::NOT_FOR_CHILDREN) {
+                copy.size -= area.end - area.start;
+                continue;
+            }
+            let mut child = area.clone();
+            child.advice.remove(Advice::LOCKED);
+            copy.areas.insert(*start, child);
+            if area.advice.contains(Advice::EMPTY_FOR_CHILDREN) {
+                continue;
+            }
             let is_copied = !area.is_shared();
             let (start, end) = (area.start, area.end);
             let few =

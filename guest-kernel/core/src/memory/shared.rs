@@ -1,6 +1,8 @@
 //! Anonymous memory that several mappings share (MAP_SHARED | MAP_ANONYMOUS).
 
 use alloc::collections::BTreeMap;
+use core::ops::Range;
+use septum_abi::layout::PAGE_SIZE;
 use septum_guest_hal::frame::Frame;
 use septum_guest_hal::sync::Mutex;
 
@@ -21,5 +23,18 @@ impl SharedMemory {
         let frame = Frame::zeroed()?;
         pages.insert(index, frame.clone());
         Some(frame)
+    }
+
+    /// Makes the pages of `range` zeros again: those that are mapped in place, the others by giving them up.
+    pub fn clear(&self, range: Range<u64>) {
+        self.pages.lock().retain(|index, frame| {
+            if !range.contains(index) {
+                return true;
+            }
+            if !frame.is_unique() {
+                frame.clear(0, PAGE_SIZE);
+            }
+            !frame.is_unique()
+        });
     }
 }

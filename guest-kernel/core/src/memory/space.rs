@@ -24,6 +24,8 @@ pub struct AddressSpace {
     pub(super) break_end: u64,
     /// Bytes of all areas.
     pub(super) size: u64,
+    /// What the program said of all mappings to come (`mlockall`).
+    pub(super) future: Advice,
 }
 
 /// Where a mapping goes.
@@ -48,6 +50,7 @@ impl AddressSpace {
             break_start: 0,
             break_end: 0,
             size: 0,
+            future: Advice::empty(),
         })
     }
 
@@ -70,6 +73,11 @@ impl AddressSpace {
     /// Areas in order of address.
     pub fn areas(&self) -> impl Iterator<Item = &Area> {
         self.areas.values()
+    }
+
+    /// Areas that begin at `start` or above, in order of address.
+    pub fn areas_from(&self, start: u64) -> impl Iterator<Item = &Area> {
+        self.areas.range(start..).map(|(_, area)| area)
     }
 
     /// Bytes mapped.
@@ -106,7 +114,7 @@ impl AddressSpace {
         if let Place::Fixed(_) = place {
             self.unmap(start, len)?;
         }
-        let advice = Advice::default();
+        let advice = self.future;
         self.insert(Area { start, end, protection, backing, grows_to: start, label, advice });
         Ok(start)
     }
@@ -255,6 +263,12 @@ impl AddressSpace {
         Ok(())
     }
 
+    /// Where the mapping that holds `address` and grows downwards begins (PROT_GROWSDOWN). EINVAL if it does not grow.
+    pub fn start_of_growing(&self, address: u64) -> Result<u64, Errno> {
+        let area = self.area_at(address).ok_or(Errno::ENOMEM)?;
+        if area.grows_to < area.start { Ok(area.start) } else { Err(Errno::EINVAL) }
+    }
+
     /// `mprotect`. ENOMEM if a part of the range is not mapped; what came before it is changed.
     pub fn protect(&mut self, start: u64, len: u64, protection: Protection) -> Result<(), Errno> {
         let end = Self::check_range(start, len)?;
@@ -290,6 +304,40 @@ impl AddressSpace {
         self.join(start, end);
         result?;
         if covered < end { Err(Errno::ENOMEM) } else { Ok(()) }
+    }
+
+    /// Where what is mapped without a gap from `start` on ends, at most `end`.
+    #[must_use]
+    pub fn covered_to(&self, start: u64, end: u64) -> u64 {
+        let mut at = start;
+        while let Some(area) = self.area_at(at).filter(|_| at < end) {
+            at = area.end;
+        }
+        at.min(end)
+    }
+
+    /// Bytes of the areas that are `counted`.
+    pub fn bytes_of(&self, counted: impl Fn(&Area) -> bool) -> u64 {
+        self.areas.values().filter(|area| counted(area)).map(|area| area.end - area.start).sum()
+    }
+
+    /// Bytes of `start..end` that are mapped.
+    #[must_use]
+    pub fn mapped_within(&self, start: u64, end: u64) -> u64 {
+        let first = self.area_at(start).map_or(start, |area| area.start);
+        let part = |area: &Area| area.end.min(end) - area.start.max(start);
+        self.areas.range(first..end).map(|(_, area)| part(area)).sum()
+    }
+
+    /// The break.
+    #[must_use]
+    pub fn break_end(&self) -> u64 {
+        self.break_end
+    }
+
+    /// Says `advice` of all mappings to come, or nothing.
+    pub fn advise_future(&mut self, advice: Advice) {
+        self.future = advice;
     }
 
     /// Whether every byte of the range is mapped.
@@ -366,7 +414,7 @@ impl AddressSpace {
                 backing: Backing::Anonymous,
                 grows_to: old,
                 label: Label::Heap,
-                advice: Advice::default(),
+                advice: self.future,
             };
             self.insert(area);
         } else if new < old && self.unmap(new, old - new).is_err() {

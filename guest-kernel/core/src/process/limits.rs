@@ -6,6 +6,8 @@ use crate::memory::layout::STACK_LIMIT;
 pub const COUNT: usize = 16;
 /// RLIM_INFINITY
 pub const INFINITY: u64 = u64::MAX;
+/// RLIMIT_DATA
+pub const DATA: usize = 2;
 /// RLIMIT_STACK
 pub const STACK: usize = 3;
 /// RLIMIT_CORE
@@ -16,6 +18,8 @@ pub const PROCESSES: usize = 6;
 pub const FILES: usize = 7;
 /// RLIMIT_MEMLOCK
 pub const LOCKED: usize = 8;
+/// RLIMIT_AS
+pub const SPACE: usize = 9;
 /// RLIMIT_SIGPENDING
 pub const SIGNALS: usize = 11;
 /// RLIMIT_MSGQUEUE

@@ -212,6 +212,7 @@ fn map_segments(
                 offset: page_down(segment.offset),
                 is_shared: false,
                 may_write: true,
+                writer: None,
             };
             space.lock().map(
                 Place::Fixed(start),

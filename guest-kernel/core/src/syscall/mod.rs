@@ -13,8 +13,10 @@ pub mod exec;
 pub mod files;
 pub mod futex;
 pub mod identity;
+pub mod locked;
 pub mod memory;
 pub mod net;
+pub mod process_memory;
 pub mod scheduling;
 pub mod signals;
 pub mod system;
@@ -37,10 +39,12 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 12] = [
+pub const FAMILIES: [&[Entry<Thread>]; 14] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
+    locked::CALLS,
+    process_memory::CALLS,
     signals::CALLS,
     clock::CALLS,
     futex::CALLS,

@@ -60,7 +60,7 @@ fn copy_contents(lower: &InodeRef, contents: &Contents, size: u64) -> Result<(),
             contents.set_page(index, frame)?;
         }
         offset += filled as u64;
-        contents.set_size(offset);
+        contents.set_size(offset)?;
         if filled < len {
             break;
         }

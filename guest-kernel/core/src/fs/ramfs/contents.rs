@@ -5,9 +5,10 @@
 //! filled before it becomes part of the file.
 
 use super::super::pages::Pages;
-use super::{MAX_SIZE, RamFs};
+use super::{MAX_SIZE, RamFs, Seal, Seals};
 use crate::io::{Destination, Source};
 use alloc::sync::Arc;
+use core::cmp::Ordering;
 use core::ops::Range;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
@@ -29,6 +30,8 @@ struct Inner {
 pub struct Contents {
     fs: Arc<RamFs>,
     inner: Mutex<Inner>,
+    /// What may not be done to it.
+    pub seals: Seals,
     /// Held from reading the size to having written there.
     appending: Mutex<()>,
 }
@@ -41,7 +44,7 @@ fn piece(offset: u64, len: usize) -> (u64, usize, usize) {
 
 impl Contents {
     pub fn new(fs: Arc<RamFs>) -> Self {
-        Self { fs, inner: Mutex::default(), appending: Mutex::new(()) }
+        Self { fs, inner: Mutex::default(), seals: Seals::default(), appending: Mutex::new(()) }
     }
 
     pub fn size(&self) -> u64 {
@@ -81,10 +84,20 @@ impl Contents {
     }
 
     pub fn write(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
+        let seals = self.seals.get();
+        if seals.intersects(Seal::WRITE | Seal::FUTURE_WRITE) {
+            return Err(Errno::EPERM);
+        }
         let mut total = 0;
         while from.remaining() > 0 {
             let at = offset + total as u64;
             let (index, in_page, len) = piece(at, from.remaining());
+            if seals.contains(Seal::GROW) && at + len as u64 > self.size() {
+                if total == 0 {
+                    return Err(Errno::EPERM);
+                }
+                break;
+            }
             match self.write_piece(index, in_page, len, from) {
                 Ok(0) => break,
                 Ok(len) => {
@@ -143,9 +156,14 @@ impl Contents {
         moved
     }
 
-    /// Makes the size `size`; what is cut off is freed.
-    pub fn set_size(&self, size: u64) {
+    /// Makes the size `size`; what is cut off is freed. EPERM if the file is sealed against that.
+    pub fn set_size(&self, size: u64) -> Result<(), Errno> {
         let mut inner = self.inner.lock();
+        match size.cmp(&inner.size) {
+            Ordering::Less => self.seals.check(Seal::SHRINK)?,
+            Ordering::Greater => self.seals.check(Seal::GROW)?,
+            Ordering::Equal => {}
+        }
         if size < inner.size {
             let before = inner.pages.count();
             inner.pages.truncate(size.div_ceil(PAGE));
@@ -156,6 +174,7 @@ impl Contents {
             self.fs.give_back(before - inner.pages.count());
         }
         inner.size = size;
+        Ok(())
     }
 
     /// The frame of page `index`, made if it is a hole; `None` beyond the end.
@@ -186,7 +205,16 @@ impl Contents {
         let mut inner = self.inner.lock();
         let before = inner.pages.count();
         let (first, last) = (range.start.div_ceil(PAGE), range.end / PAGE);
-        inner.pages.punch(first..last.max(first));
+        // What is mapped somewhere stays the file's, and is zeros there too.
+        let mut hole = first;
+        for index in first..last.max(first).min(inner.size.div_ceil(PAGE)) {
+            if let Some(frame) = inner.pages.get(index).filter(|frame| !frame.is_unique()) {
+                frame.clear(0, PAGE_SIZE);
+                inner.pages.punch(hole..index);
+                hole = index + 1;
+            }
+        }
+        inner.pages.punch(hole..last.max(hole));
         self.fs.give_back(before - inner.pages.count());
         let clear = |from: u64, to: u64| {
             let (index, in_page, len) = piece(from, usize::try_from(to.saturating_sub(from)).unwrap_or(0));

@@ -2,7 +2,7 @@
 
 use super::contents::Contents;
 use super::directory::{Entries, Slot, is_directory};
-use super::{MAX_SIZE, RamFs};
+use super::{MAX_SIZE, RamFs, Seal, Writer};
 use crate::fs::devices;
 use crate::fs::inode::{
     Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
@@ -279,11 +279,15 @@ impl Inode for RamInode {
             if size > MAX_SIZE {
                 return Err(Errno::EFBIG);
             }
-            contents.set_size(size);
+            contents.set_size(size)?;
         }
         let now = Timestamp::now();
         let mut attributes = self.attributes.lock();
         let old = *attributes;
+        let is_other = changes.permissions.is_some_and(|new| (new ^ old.permissions) & 0o111 != 0);
+        if let Some(contents) = self.contents().filter(|_| is_other) {
+            contents.seals.check(Seal::EXEC)?;
+        }
         *attributes = Attributes {
             permissions: changes.permissions.unwrap_or(old.permissions),
             uid: changes.uid.unwrap_or(old.uid),
@@ -475,6 +479,10 @@ impl File for RamFile {
     fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
         let end = offset.checked_add(len).filter(|&end| end <= MAX_SIZE).ok_or(Errno::EFBIG)?;
         let contents = self.contents()?;
+        let is_hole = mode & PUNCH_HOLE != 0;
+        let is_beyond = !is_hole && end > contents.size();
+        contents.seals.check(if is_hole { Seal::WRITE | Seal::FUTURE_WRITE } else { Seal::empty() })?;
+        contents.seals.check(if is_beyond { Seal::GROW } else { Seal::empty() })?;
         match mode & !KEEP_SIZE {
             0 => contents.reserve(offset..end)?,
             PUNCH_HOLE if mode & KEEP_SIZE != 0 => contents.punch(offset..end),
@@ -482,9 +490,22 @@ impl File for RamFile {
             _ => return Err(Errno::EOPNOTSUPP),
         }
         if mode & KEEP_SIZE == 0 && end > contents.size() {
-            contents.set_size(end);
+            contents.set_size(end)?;
         }
         self.inode.touch();
         Ok(())
+    }
+
+    fn seals(&self) -> Option<Seal> {
+        self.contents().ok().map(|contents| contents.seals.get())
+    }
+
+    fn add_seals(&self, seals: Seal) -> Result<(), Errno> {
+        let is_executable = self.inode.attributes.lock().permissions & 0o111 != 0;
+        self.contents()?.seals.add(seals, is_executable)
+    }
+
+    fn writer(&self) -> Result<Option<Arc<Writer>>, Errno> {
+        self.contents()?.seals.writer().map(Some)
     }
 }

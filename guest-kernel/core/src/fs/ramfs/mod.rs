@@ -14,10 +14,12 @@
 mod contents;
 mod directory;
 mod inode;
+mod seals;
 
 pub use contents::Contents;
 pub use directory::Slot;
 pub use inode::RamInode;
+pub use seals::{Seal, Seals, Writer};
 
 use crate::fs::anonymous;
 use crate::fs::descriptors::OpenFile;
@@ -137,11 +139,13 @@ impl RamFs {
 }
 
 /// `memfd_create`: an open file in memory without a name in any directory; `name` is shown in `/proc`.
-pub fn memory_file(name: &[u8], uid: u32, gid: u32) -> Result<Arc<OpenFile>, Errno> {
+pub fn memory_file(name: &[u8], ownership: Ownership, seals: Seal) -> Result<Arc<OpenFile>, Errno> {
     static FS: Once<Arc<RamFs>> = Once::new();
     let fs = FS.call_once(RamFs::new);
-    let ownership = Ownership { uid, gid, permissions: 0o777 };
     let inode = RamInode::new(fs, Create::File, ownership)?;
+    if let Some(contents) = inode.contents() {
+        contents.seals.set(seals);
+    }
     let file: Arc<dyn File> = inode.open(Access { read: true, write: true })?;
     let shown = [b"/memfd:", name].concat();
     Ok(OpenFile::new(anonymous::dentry(&shown, inode), file, OpenFlags::READ_WRITE))

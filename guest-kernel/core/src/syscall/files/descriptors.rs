@@ -7,6 +7,7 @@ use crate::fs::descriptors::OpenFile;
 use crate::fs::inode::FileKind;
 use crate::fs::open::OpenFlags;
 use crate::fs::pipe;
+use crate::fs::ramfs::Seal;
 use septum_abi::linux::Errno;
 
 /// `dup`
@@ -60,11 +61,9 @@ mod command {
     pub const DUPLICATE_CLOSE_ON_EXEC: u32 = 1030;
     pub const SET_PIPE_SIZE: u32 = 1031;
     pub const GET_PIPE_SIZE: u32 = 1032;
+    pub const ADD_SEALS: u32 = 1033;
     pub const GET_SEALS: u32 = 1034;
 }
-
-/// F_SEAL_SEAL: no seal can be added, which is what memory files without sealing say.
-const SEALED: usize = 1;
 
 /// `fcntl`
 pub fn sys_fcntl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) -> Result<usize, Errno> {
@@ -114,7 +113,15 @@ fn on_file<C: FileContext>(ctx: &C, file: &OpenFile, command: u32, argument: u64
         command::SET_PIPE_SIZE | command::GET_PIPE_SIZE if file.dentry().kind() == FileKind::Fifo => {
             Ok(pipe::CAPACITY)
         }
-        command::GET_SEALS if file.dentry().kind() == FileKind::Regular => Ok(SEALED),
+        command::GET_SEALS => {
+            let seals = file.file().seals().ok_or(Errno::EINVAL)?;
+            super::arguments::result(u64::from(seals.bits()))
+        }
+        command::ADD_SEALS if !file.access().write => Err(Errno::EPERM),
+        command::ADD_SEALS => {
+            let seals = Seal::from_bits(super::arguments::word(argument)).ok_or(Errno::EINVAL)?;
+            file.file().add_seals(seals).map(|()| 0)
+        }
         command::SET_PIPE_SIZE | command::GET_PIPE_SIZE => Err(Errno::EBADF),
         _ => Err(Errno::EINVAL),
     }

@@ -3,10 +3,10 @@
 use super::FileContext;
 use crate::fs::anonymous;
 use crate::fs::event::EventCounter;
-use crate::fs::inode::FileKind;
+use crate::fs::inode::{FileKind, Ownership};
 use crate::fs::open::OpenFlags;
 use crate::fs::path::NAME_MAX;
-use crate::fs::ramfs;
+use crate::fs::ramfs::{self, Seal};
 use alloc::sync::Arc;
 use septum_abi::linux::Errno;
 
@@ -52,12 +52,18 @@ pub fn sys_eventfd2<C: FileContext>(ctx: &C, initial: u32, flags: u32) -> Result
 
 /// MFD_CLOEXEC
 const MEMORY_CLOSE_ON_EXEC: u32 = 1;
-/// MFD_ALLOW_SEALING (seals themselves are refused), MFD_NOEXEC_SEAL, MFD_EXEC
-const MEMORY_IGNORED: u32 = 2 | 8 | 16;
+/// MFD_ALLOW_SEALING
+const MEMORY_SEALABLE: u32 = 2;
+/// MFD_NOEXEC_SEAL
+const MEMORY_NOT_EXECUTABLE: u32 = 8;
+/// MFD_EXEC
+const MEMORY_EXECUTABLE: u32 = 16;
+const MEMORY_FLAGS: u32 = MEMORY_CLOSE_ON_EXEC | MEMORY_SEALABLE | MEMORY_NOT_EXECUTABLE | MEMORY_EXECUTABLE;
 
 /// `memfd_create`. Huge pages are EINVAL.
 pub fn sys_memfd_create<C: FileContext>(ctx: &C, name: u64, flags: u32) -> Result<usize, Errno> {
-    if flags & !(MEMORY_CLOSE_ON_EXEC | MEMORY_IGNORED) != 0 {
+    let both = MEMORY_NOT_EXECUTABLE | MEMORY_EXECUTABLE;
+    if flags & !MEMORY_FLAGS != 0 || flags & both == both {
         return Err(Errno::EINVAL);
     }
     // The name is shown behind "memfd:", and both together are a name.
@@ -68,6 +74,11 @@ pub fn sys_memfd_create<C: FileContext>(ctx: &C, name: u64, flags: u32) -> Resul
         let fs = ctx.fs().lock();
         (fs.uid, fs.gid)
     };
-    let file = ramfs::memory_file(&name, uid, gid)?;
+    let (permissions, seals) = match flags & (MEMORY_NOT_EXECUTABLE | MEMORY_SEALABLE) {
+        0 => (0o777, Seal::SEAL),
+        MEMORY_SEALABLE => (0o777, Seal::empty()),
+        _ => (0o666, Seal::EXEC),
+    };
+    let file = ramfs::memory_file(&name, Ownership { uid, gid, permissions }, seals)?;
     ctx.descriptors().lock().insert(file, flags & MEMORY_CLOSE_ON_EXEC != 0, 0)
 }
