@@ -48,10 +48,23 @@ pub fn description() -> String {
     let signature = __cpuid(1).eax;
     let family = (signature >> 8 & 0xf) + (signature >> 20 & 0xff);
     let model = (signature >> 4 & 0xf) | (signature >> 12 & 0xf0);
+    let (stepping, khz) = (signature & 0xf, crate::boot::page().tsc_khz);
+    let flags = crate::features::names(|leaf, subleaf| {
+        let registers = core::arch::x86_64::__cpuid_count(leaf, subleaf);
+        [registers.eax, registers.ebx, registers.ecx, registers.edx]
+    });
+    let cache = crate::cache::caches().last().map_or(0, crate::cache::Cache::bytes) / 1024;
+    let widths = __cpuid(0x8000_0008).eax;
+    let (physical, linear) = (widths & 0xff, widths >> 8 & 0xff);
     let mut lines = String::new();
-    let _ = writeln!(
+    let _ = write!(
         lines,
-        "vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: {name}"
+        "vendor_id\t: {vendor}\ncpu family\t: {family}\nmodel\t\t: {model}\nmodel name\t: {name}\nstepping\t: {stepping}\n\
+         cpu MHz\t\t: {}.{:03}\ncache size\t: {cache} KB\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: {}\nwp\t\t: yes\n\
+         flags\t\t: {flags}\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: {physical} bits physical, {linear} bits virtual\n",
+        khz / 1000,
+        khz % 1000,
+        leaf.eax,
     );
     lines
 }

@@ -4,6 +4,7 @@
 //!
 //! * [`frame`]: physical memory, as reference-counted frames;
 //! * [`paging`]: page tables of a program;
+//! * [`cache`], [`features`]: what the CPU says of itself;
 //! * [`vcpu`]: which vCPU this is, and starting others; [`park`]: halting one until it is wanted;
 //! * [`user`]: running a program until it needs the kernel, and copying its memory;
 //! * `interrupt`: lines that devices signal, and halting until one does;
@@ -21,10 +22,12 @@ extern crate alloc;
 pub mod address;
 #[cfg(target_os = "none")]
 pub mod boot;
+pub mod cache;
 pub mod clock;
 #[cfg(target_os = "none")]
 pub mod cpu;
 pub mod dma;
+pub mod features;
 pub mod float;
 pub mod frame;
 #[cfg(target_os = "none")]

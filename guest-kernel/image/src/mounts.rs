@@ -30,6 +30,12 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Resul
     let processes = ProcessTable::new(Arc::clone(&namespace), config.hostname, cpus, description);
     for mount in mounts {
         namespace.plan(mount.target, options(&mount), maker(&mount, host, &processes));
+        if mount.kind == MountKind::Process && mount.target == b"/proc" {
+            let processes = Arc::clone(&processes);
+            let options = MountOptions { source: b"septum", file_system: "sysfs", is_read_only: false };
+            let make = move || Ok(proc::hardware_file_system(Arc::clone(&processes) as _));
+            namespace.plan(b"/sys", options, Maker::Free(Box::new(make)));
+        }
         if mount.kind == MountKind::Device && mount.target == b"/dev" {
             let options = MountOptions { source: b"septum", file_system: "devpts", is_read_only: false };
             namespace.plan(

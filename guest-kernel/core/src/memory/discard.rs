@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::UserAddr;
 use septum_guest_hal::frame::large::{self, Reported};
-use septum_guest_hal::paging::Flush;
+use septum_guest_hal::paging::{Census, Flush};
 use septum_guest_hal::sync::Once;
 
 /// Free blocks that stay in the guest.
@@ -99,6 +99,12 @@ impl AddressSpace {
         (start..end)
             .step_by(septum_abi::layout::PAGE_SIZE)
             .for_each(|address| tell(self.is_present(address)));
+    }
+
+    /// How much of the range is there.
+    #[must_use]
+    pub fn census(&self, start: u64, end: u64) -> Census {
+        self.table.census(start, end)
     }
 
     /// Whether the page at `address` is present.

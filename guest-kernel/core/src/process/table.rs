@@ -5,9 +5,10 @@ use crate::fs::context::FsContext;
 use crate::fs::dentry::Dentry;
 use crate::fs::descriptors::DescriptorTable;
 use crate::fs::mount::Namespace;
-use crate::fs::proc::facts::{Mapping, ProcessInfo, State, System, ThreadInfo, Usage};
+use crate::fs::proc::facts::{Cache, Mapping, ProcessInfo, State, System, ThreadInfo, Usage};
 use crate::memory::area::{Backing, Label, Protection};
 use crate::process::signal::{DEFAULT, IGNORE, bit};
+use crate::syscall::locked::is_locked;
 use crate::syscall::system::{RELEASE, VERSION};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -77,6 +78,10 @@ impl System for ProcessTable {
 
     fn cpus(&self) -> u32 {
         self.cpus
+    }
+
+    fn caches(&self) -> Vec<Cache> {
+        septum_guest_hal::cache::caches()
     }
 
     fn cpu_description(&self) -> String {
@@ -196,19 +201,22 @@ impl ProcessInfo for Process {
                 offset,
                 file,
                 label,
+                is_locked: is_locked(area),
+                census: &|| space.census(area.start, area.end),
             });
         }
     }
 
     fn usage(&self) -> Usage {
-        let (size, (resident, most)) = {
+        let (size, (resident, most), locked_bytes) = {
             let space = self.space.lock();
-            (space.size(), space.resident())
+            (space.size(), space.resident(), space.bytes_of(is_locked))
         };
         Usage {
             virtual_bytes: size,
             resident_bytes: resident * PAGE_SIZE as u64,
             peak_resident_bytes: most * PAGE_SIZE as u64,
+            locked_bytes,
             started_ns: self.started_ns,
             ran_ns: self.ran_ns(),
             children_ran_ns: self.children_ns.load(Ordering::Relaxed),

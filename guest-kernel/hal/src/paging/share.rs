@@ -50,7 +50,52 @@ fn protect(entry: &AtomicU64, address: u64, flush: &mut Flush) -> u64 {
     value & !WRITABLE
 }
 
+/// How much of a range is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Pages that are there.
+    pub present: u64,
+    /// Those of them that nobody else maps or keeps.
+    pub own: u64,
+    /// Those of them that are parts of 2 MiB pages.
+    pub large: u64,
+}
+
 impl PageTable {
+    /// Counts the pages of `start..end`.
+    #[must_use]
+    pub fn census(&self, start: u64, end: u64) -> Census {
+        let mut census = Census::default();
+        let mut address = start;
+        while address < end {
+            let stop = end.min((address | (LARGE_PAGE - 1)) + 1);
+            match self.find(address) {
+                Leaf::Missing(skip) => address += skip,
+                Leaf::Large(entry) => {
+                    let pages = (stop - address) / PAGE;
+                    let value = entry.load(Ordering::Relaxed);
+                    let is_own = with_frames(value, Frame::is_unique, LargeFrame::is_unique).unwrap_or(false);
+                    census.present += pages;
+                    census.large += pages;
+                    census.own += if is_own { pages } else { 0 };
+                    address = stop;
+                }
+                Leaf::Small(first) => {
+                    for step in 0..to_usize((stop - address) / PAGE) {
+                        let value = neighbour(first, step).load(Ordering::Relaxed);
+                        if value & HELD != 0 {
+                            census.present += 1;
+                            let is_own = with_frames(value, Frame::is_unique, LargeFrame::is_unique);
+                            census.own += u64::from(is_own.unwrap_or(false));
+                        }
+                    }
+                    address = stop;
+                }
+            }
+        }
+        census
+    }
+
     /// How many pages of `start..end` may be written; a look that stops when there are `most`, which a large page is too.
     #[must_use]
     pub fn count_writable(&self, start: u64, end: u64, most: usize) -> usize {

@@ -7,6 +7,8 @@ use crate::fs::mount::Namespace;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+pub use septum_guest_hal::paging::Census;
+pub use septum_guest_hal::cache::{Cache, CacheKind};
 use septum_guest_hal::sync::Mutex;
 
 /// A process, as `/proc/PID` shows it.
@@ -164,6 +166,10 @@ pub struct Mapping<'a> {
     pub file: Option<&'a Arc<Dentry>>,
     /// What it is called if it is not of a file: `[heap]`, or nothing.
     pub label: &'a str,
+    /// Its pages stay.
+    pub is_locked: bool,
+    /// Counts its pages.
+    pub census: &'a dyn Fn() -> Census,
 }
 
 /// What a process uses.
@@ -175,6 +181,8 @@ pub struct Usage {
     pub resident_bytes: u64,
     /// Most memory ever, bytes.
     pub peak_resident_bytes: u64,
+    /// Memory that is locked, bytes.
+    pub locked_bytes: u64,
     /// Start, monotonic clock, ns.
     pub started_ns: u64,
     /// Time it has run, ns.
@@ -211,6 +219,11 @@ pub trait System: Send + Sync {
 
     /// Number of CPUs.
     fn cpus(&self) -> u32;
+
+    /// The caches of a CPU, the smallest first.
+    fn caches(&self) -> Vec<Cache> {
+        Vec::new()
+    }
 
     /// The lines of one CPU in `cpuinfo` after `processor`.
     fn cpu_description(&self) -> String {

@@ -8,12 +8,16 @@
 //!                └─ task/TID ─ the same, for a thread
 //! ```
 //!
+//! `/sys` is made of the same parts: items that are always there ([`hardware`]), some of them once for each CPU.
+//!
 //! Inodes are made when they are looked up and hold nothing: what they tell is asked for when it is read ([`facts`]). A text is made
 //! whole when the file is opened. Processes and descriptors come and go, so directories are never remembered.
 
 pub mod facts;
+mod hardware;
 mod name;
 mod process;
+mod smaps;
 mod system;
 #[cfg(test)]
 mod tests;
@@ -33,14 +37,19 @@ use facts::{ProcessInfo, System, ThreadInfo};
 use name::NameFile;
 use process::{FILES, NAME_FILE, Subject};
 use septum_abi::linux::Errno;
-use system::{Body, ITEMS, Item};
+use system::{Body, ITEMS, Item, Way};
 use text::TextFile;
 
 /// PROC_SUPER_MAGIC
 const MAGIC: u64 = 0x9fa0;
+/// SYSFS_MAGIC
+const SYSFS_MAGIC: u64 = 0x6265_6572;
 
 struct ProcFs {
     system: Arc<dyn System>,
+    items: &'static [Item],
+    /// `/proc`, with processes; else `/sys`.
+    has_processes: bool,
     device: u64,
     started: Timestamp,
 }
@@ -61,8 +70,8 @@ const JUMPS: [(&[u8], Jump); 3] =
 #[derive(Clone, Copy)]
 enum Node {
     Root,
-    /// An item, and its inode number.
-    Item(&'static Item, u64),
+    /// An item, its inode number, and how it was come to.
+    Item(&'static Item, u64, Way),
     Process(u32),
     ProcessFile(u32, usize),
     /// A process's file, about one of its threads.
@@ -84,7 +93,17 @@ struct ProcInode {
 /// A new `/proc`.
 #[must_use]
 pub fn file_system(system: Arc<dyn System>) -> InodeRef {
-    let fs = ProcFs { system, device: anonymous_device(), started: Timestamp::now() };
+    make(system, ITEMS, true)
+}
+
+/// A new `/sys`.
+#[must_use]
+pub fn hardware_file_system(system: Arc<dyn System>) -> InodeRef {
+    make(system, hardware::ITEMS, false)
+}
+
+fn make(system: Arc<dyn System>, items: &'static [Item], has_processes: bool) -> InodeRef {
+    let fs = ProcFs { system, items, has_processes, device: anonymous_device(), started: Timestamp::now() };
     Arc::new(ProcInode { fs: Arc::new(fs), node: Node::Root })
 }
 
@@ -92,17 +111,24 @@ fn number(name: &[u8]) -> Option<u32> {
     core::str::from_utf8(name).ok().filter(|text| !text.starts_with(['+', '0']) || *text == "0")?.parse().ok()
 }
 
-fn item_in(items: &'static [Item], above: u64, name: &[u8]) -> Option<Node> {
-    let (index, item) = (1..).zip(items).find(|(_, item)| item.name == name)?;
-    Some(Node::Item(item, above * 64 + index))
+/// Inode number of entry `index` of a directory of items.
+fn item_number(above: u64, index: u64) -> u64 {
+    above * 64 + index
+}
+
+/// The numbered directories that `item` stands for, and what tells them apart: the place of their number on the way.
+fn each(system: &dyn System, way: Way, count: fn(&dyn System) -> u32) -> impl Iterator<Item = (u16, Way)> {
+    let count = u16::try_from(count(system)).unwrap_or(u16::MAX);
+    // Numbers on the way are one higher, so that zero is no number.
+    (0..count).map(move |number| (number, if way[0] == 0 { [number + 1, 0] } else { [way[0], number + 1] }))
 }
 
 impl Node {
     fn kind(self) -> FileKind {
         match self {
-            Self::Item(item, _) => match item.body {
-                Body::File(_) => FileKind::Regular,
-                Body::Directory(_) => FileKind::Directory,
+            Self::Item(item, ..) => match item.body {
+                Body::File(_) | Body::Part(_) => FileKind::Regular,
+                Body::Directory(_) | Body::Each(..) => FileKind::Directory,
                 Body::Link(_) => FileKind::Symlink,
             },
             Self::ProcessFile(..) | Self::TaskFile(..) | Self::DescriptorInfo(..) => FileKind::Regular,
@@ -116,7 +142,7 @@ impl Node {
         let fd = |fd: i32| u64::try_from(fd).unwrap_or(0);
         match self {
             Self::Root => 1,
-            Self::Item(_, number) => number,
+            Self::Item(_, number, way) => number | u64::from(way[0]) << 48 | u64::from(way[1]) << 40,
             Self::Process(pid) => of(pid, 0),
             Self::Jump(pid, jump) => of(pid, 1 + jump as u64),
             Self::Descriptors(pid) => of(pid, 5),
@@ -152,6 +178,35 @@ impl ProcInode {
         self.fs.system.as_ref()
     }
 
+    /// The entry called `name` of a directory of items.
+    fn item_in(&self, items: &'static [Item], above: u64, way: Way, name: &[u8]) -> Option<Node> {
+        (1..).zip(items).find_map(|(index, item)| {
+            let inode = item_number(above, index);
+            match item.body {
+                Body::Each(count, _) => {
+                    let wanted = number(name.strip_prefix(item.name)?)?;
+                    let (_, way) =
+                        each(self.system(), way, count).find(|(number, _)| u32::from(*number) == wanted)?;
+                    Some(Node::Item(item, inode, way))
+                }
+                _ => (item.name == name).then_some(Node::Item(item, inode, way)),
+            }
+        })
+    }
+
+    fn list_items(&self, items: &'static [Item], above: u64, way: Way, push: &mut dyn FnMut(&[u8], Node)) {
+        for (index, item) in (1..).zip(items) {
+            let inode = item_number(above, index);
+            match item.body {
+                Body::Each(count, _) => each(self.system(), way, count).for_each(|(number, way)| {
+                    let name = [item.name, format!("{number}").as_bytes()].concat();
+                    push(&name, Node::Item(item, inode, way));
+                }),
+                _ => push(item.name, Node::Item(item, inode, way)),
+            }
+        }
+    }
+
     fn process(&self, pid: u32) -> Result<Arc<dyn ProcessInfo>, Errno> {
         self.system().process(pid).ok_or(Errno::ENOENT)
     }
@@ -168,11 +223,13 @@ impl ProcInode {
             })
         };
         match self.node {
-            Node::Root => item_in(ITEMS, 1, name).or_else(|| {
-                let process = self.system().process(number(name)?)?;
+            Node::Root => self.item_in(self.fs.items, 1, [0; 2], name).or_else(|| {
+                let process = self.system().process(number(name).filter(|_| self.fs.has_processes)?)?;
                 Some(Node::Process(process.pid()))
             }),
-            Node::Item(Item { body: Body::Directory(items), .. }, above) => item_in(items, above, name),
+            Node::Item(Item { body: Body::Directory(items) | Body::Each(_, items), .. }, above, way) => {
+                self.item_in(items, above, way, name)
+            }
             Node::Process(pid) => of_process(pid, &|index| Node::ProcessFile(pid, index))
                 .or((name == b"task").then_some(Node::Tasks(pid))),
             Node::Task(pid, tid) => of_process(pid, &|index| Node::TaskFile(pid, tid, index)),
@@ -195,13 +252,6 @@ impl ProcInode {
 
     fn list(&self, listing: &mut Listing) -> Result<(), Errno> {
         let mut push = |name: &[u8], node: Node| listing.push(name, node.number(), node.kind());
-        let mut push_items = |items: &'static [Item], above: u64| {
-            for item in items {
-                if let Some(node) = item_in(items, above, item.name) {
-                    push(item.name, node);
-                }
-            }
-        };
         let of_process = |push: &mut dyn FnMut(&[u8], Node), pid: u32, node: &dyn Fn(usize) -> Node| {
             FILES.iter().enumerate().for_each(|(index, file)| push(file.name, node(index)));
             JUMPS.iter().for_each(|&(name, jump)| push(name, Node::Jump(pid, jump)));
@@ -213,10 +263,13 @@ impl ProcInode {
         };
         match self.node {
             Node::Root => {
-                push_items(ITEMS, 1);
-                self.system().pids().into_iter().for_each(|pid| numbered(&mut push, pid, Node::Process(pid)));
+                self.list_items(self.fs.items, 1, [0; 2], &mut push);
+                let pids = if self.fs.has_processes { self.system().pids() } else { Vec::new() };
+                pids.into_iter().for_each(|pid| numbered(&mut push, pid, Node::Process(pid)));
             }
-            Node::Item(Item { body: Body::Directory(items), .. }, above) => push_items(items, above),
+            Node::Item(Item { body: Body::Directory(items) | Body::Each(_, items), .. }, above, way) => {
+                self.list_items(items, above, way, &mut push);
+            }
             Node::Process(pid) => {
                 of_process(&mut push, pid, &|index| Node::ProcessFile(pid, index));
                 push(b"task", Node::Tasks(pid));
@@ -266,7 +319,10 @@ impl ProcInode {
 
     fn text(&self) -> Result<Vec<u8>, Errno> {
         match self.node {
-            Node::Item(Item { body: Body::File(make), .. }, _) => Ok(make(self.system())),
+            Node::Item(Item { body: Body::File(make), .. }, ..) => Ok(make(self.system())),
+            Node::Item(Item { body: Body::Part(make), .. }, _, way) => {
+                Ok(make(self.system(), way.map(|number| number.saturating_sub(1))))
+            }
             Node::ProcessFile(pid, index) => self.text_about(pid, None, index),
             Node::TaskFile(pid, tid, index) => self.text_about(pid, Some(tid), index),
             Node::DescriptorInfo(pid, fd) => {
@@ -300,7 +356,8 @@ impl Inode for ProcInode {
             uid,
             gid,
             represented_device: 0,
-            size: 0,
+            // As Linux says of all files of `/sys`.
+            size: if kind == FileKind::Regular && !self.fs.has_processes { 4096 } else { 0 },
             block_size: 1024,
             blocks: 0,
             accessed: started,
@@ -332,7 +389,7 @@ impl Inode for ProcInode {
 
     fn read_link(&self) -> Result<Vec<u8>, Errno> {
         match self.node {
-            Node::Item(Item { body: Body::Link(make), .. }, _) => {
+            Node::Item(Item { body: Body::Link(make), .. }, ..) => {
                 let text = make(self.system());
                 if text.is_empty() { Err(Errno::ENOENT) } else { Ok(text) }
             }
@@ -408,6 +465,7 @@ impl Inode for ProcInode {
     }
 
     fn file_system(&self) -> Result<FileSystemStatus, Errno> {
-        Ok(FileSystemStatus { magic: MAGIC, block_size: 4096, name_max: 255, ..FileSystemStatus::default() })
+        let magic = if self.fs.has_processes { MAGIC } else { SYSFS_MAGIC };
+        Ok(FileSystemStatus { magic, block_size: 4096, name_max: 255, ..FileSystemStatus::default() })
     }
 }

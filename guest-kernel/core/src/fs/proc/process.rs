@@ -1,9 +1,12 @@
 //! `/proc/PID` and `/proc/PID/task/TID`: files about a process and about a thread of it.
 
+use super::smaps;
 use super::facts::{Mapping, ProcessInfo, State, System, ThreadInfo};
 use super::system::{mountinfo, mounts, ticks};
 use alloc::format;
+use crate::fs::dentry::Dentry;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
@@ -55,6 +58,18 @@ pub static FILES: &[ProcessFile] = &[
     file(b"mounts", |system, process| mounts(system, &process.fs().root)),
     file(b"oom_score", |_, _| b"0\n".to_vec()),
     file(b"oom_score_adj", |_, _| b"0\n".to_vec()),
+    file(b"smaps", |_, process| smaps::smaps(process.process)),
+    file(b"smaps_rollup", |_, process| smaps::rollup(process.process)),
+    ProcessFile { name: b"io", permissions: 0o400, make: |_, _| io() },
+    file(b"sched", |_, process| sched(process)),
+    file(b"schedstat", |_, process| format!("{} 0 0\n", process.thread.ran_ns).into_bytes()),
+    file(b"loginuid", |_, _| b"4294967295".to_vec()),
+    file(b"sessionid", |_, _| b"4294967295".to_vec()),
+    ProcessFile { name: b"personality", permissions: 0o400, make: |_, _| b"00000000\n".to_vec() },
+    ProcessFile { name: b"coredump_filter", permissions: 0o444, make: |_, _| b"00000033\n".to_vec() },
+    file(b"uid_map", |_, _| b"         0          0 4294967295\n".to_vec()),
+    file(b"gid_map", |_, _| b"         0          0 4294967295\n".to_vec()),
+    file(b"setgroups", |_, _| b"allow\n".to_vec()),
     file(b"stat", |_, process| stat(process)),
     file(b"statm", |_, process| statm(process.process)),
     file(b"status", |_, process| status(process)),
@@ -68,10 +83,33 @@ fn name(subject: &Subject<'_>) -> String {
     String::from_utf8_lossy(&subject.thread.name).into_owned()
 }
 
+/// What nothing here counts is 0.
+fn io() -> Vec<u8> {
+    b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n".to_vec()
+}
+
+fn sched(subject: &Subject<'_>) -> Vec<u8> {
+    let (tid, threads) = (subject.tid, subject.threads().len());
+    let (ran, priority) = (subject.thread.ran_ns, 120 + subject.nice());
+    let mut text = format!("{} ({tid}, #threads: {threads})\n{:-<67}\n", name(subject), "");
+    let _ = writeln!(text, "{:<45}:{:>14}.{:06}", "se.sum_exec_runtime", ran / 1_000_000, ran % 1_000_000);
+    for (name, value) in [("nr_switches", 0), ("nr_voluntary_switches", 0), ("policy", 0), ("prio", priority)] {
+        let _ = writeln!(text, "{name:<45}:{value:>21}");
+    }
+    text.into_bytes()
+}
+
 fn maps(process: &dyn ProcessInfo) -> Vec<u8> {
     let root = process.fs().root;
     let mut text = Vec::new();
-    process.mappings(&mut |mapping: &Mapping<'_>| {
+    process.mappings(&mut |mapping: &Mapping<'_>| text.extend_from_slice(&map_line(mapping, &root)));
+    text
+}
+
+/// A line of `maps`, which is also the first one of a mapping in `smaps`.
+pub(super) fn map_line(mapping: &Mapping<'_>, root: &Arc<Dentry>) -> Vec<u8> {
+    let mut text = Vec::new();
+    {
         let flag = |is: bool, letter| if is { letter } else { '-' };
         let metadata = mapping.file.and_then(|file| file.metadata().ok());
         let (device, inode) = metadata.map_or((0, 0), |metadata| (metadata.device, metadata.inode));
@@ -87,7 +125,7 @@ fn maps(process: &dyn ProcessInfo) -> Vec<u8> {
             device >> 8,
             device & 0xff,
         );
-        let path = mapping.file.map(|file| file.path(&root));
+        let path = mapping.file.map(|file| file.path(root));
         let path = path.as_deref().unwrap_or(mapping.label.as_bytes());
         text.extend_from_slice(line.as_bytes());
         if !path.is_empty() {
@@ -97,7 +135,7 @@ fn maps(process: &dyn ProcessInfo) -> Vec<u8> {
             text.extend_from_slice(path);
         }
         text.push(b'\n');
-    });
+    }
     text
 }
 
@@ -142,7 +180,9 @@ fn stat(process: &Subject<'_>) -> Vec<u8> {
 fn statm(process: &dyn ProcessInfo) -> Vec<u8> {
     let usage = process.usage();
     let (size, resident) = (usage.virtual_bytes / 4096, usage.resident_bytes / 4096);
-    format!("{size} {resident} 0 0 0 {size} 0\n").into_bytes()
+    let kinds = smaps::kinds(process);
+    let (shared, text, data) = (kinds.resident_of_others, kinds.text / 4096, kinds.data / 4096);
+    format!("{size} {resident} {shared} {text} 0 {data} 0\n").into_bytes()
 }
 
 fn status(process: &Subject<'_>) -> Vec<u8> {
@@ -157,6 +197,7 @@ fn status(process: &Subject<'_>) -> Vec<u8> {
     let capabilities: u64 = if uid == 0 { 0x1ff_ffff_ffff } else { 0 };
     let descriptors = process.descriptors().lock().numbers().len().next_power_of_two().max(64);
     let (letter, state) = state_of(process).name();
+    let kinds = smaps::kinds(process.process);
     let mut text = format!(
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({state})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t{}\nTracerPid:\t0\n\
          Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nFDSize:\t{descriptors}\nGroups:\t{gid} \n",
@@ -167,17 +208,17 @@ fn status(process: &Subject<'_>) -> Vec<u8> {
     for (name, value) in [
         ("VmPeak", virtual_kib),
         ("VmSize", virtual_kib),
-        ("VmLck", 0),
+        ("VmLck", usage.locked_bytes / 1024),
         ("VmPin", 0),
         ("VmHWM", peak),
         ("VmRSS", resident),
-        ("RssAnon", resident),
-        ("RssFile", 0),
-        ("RssShmem", 0),
-        ("VmData", virtual_kib),
-        ("VmStk", 0),
-        ("VmExe", 0),
-        ("VmLib", 0),
+        ("RssAnon", resident.saturating_sub(kinds.resident_of_others * 4)),
+        ("RssFile", kinds.resident_of_files * 4),
+        ("RssShmem", (kinds.resident_of_others - kinds.resident_of_files) * 4),
+        ("VmData", kinds.data / 1024),
+        ("VmStk", kinds.stack / 1024),
+        ("VmExe", kinds.text / 1024),
+        ("VmLib", kinds.libraries / 1024),
         ("VmPTE", 0),
         ("VmSwap", 0),
     ] {

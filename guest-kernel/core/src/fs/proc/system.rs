@@ -23,13 +23,20 @@ pub enum Body {
     File(fn(&dyn System) -> Vec<u8>),
     Directory(&'static [Item]),
     Link(fn(&dyn System) -> Vec<u8>),
+    /// As many directories as there are, their numbers behind the name.
+    Each(fn(&dyn System) -> u32, &'static [Item]),
+    /// A file below [`Each`](Self::Each), which is given the numbers of the directories on the way.
+    Part(fn(&dyn System, Way) -> Vec<u8>),
 }
 
-const fn file(name: &'static [u8], make: fn(&dyn System) -> Vec<u8>) -> Item {
+/// Numbers of the outer and the inner [`Body::Each`] that a path leads through.
+pub type Way = [u16; 2];
+
+pub(super) const fn file(name: &'static [u8], make: fn(&dyn System) -> Vec<u8>) -> Item {
     Item { name, body: Body::File(make) }
 }
 
-const fn directory(name: &'static [u8], items: &'static [Item]) -> Item {
+pub(super) const fn directory(name: &'static [u8], items: &'static [Item]) -> Item {
     Item { name, body: Body::Directory(items) }
 }
 
@@ -59,6 +66,15 @@ pub static ITEMS: &[Item] = &[
                 b"fs",
                 &[
                     file(b"file-max", |_| b"1048576\n".to_vec()),
+                    file(b"file-nr", |_| b"64\t0\t1048576\n".to_vec()),
+                    directory(
+                        b"inotify",
+                        &[
+                            file(b"max_queued_events", |_| b"16384\n".to_vec()),
+                            file(b"max_user_instances", |_| b"128\n".to_vec()),
+                            file(b"max_user_watches", |_| b"1048576\n".to_vec()),
+                        ],
+                    ),
                     file(b"nr_open", |_| b"1048576\n".to_vec()),
                     file(b"pipe-max-size", |_| b"65536\n".to_vec()),
                 ],
@@ -67,11 +83,16 @@ pub static ITEMS: &[Item] = &[
                 b"kernel",
                 &[
                     file(b"cap_last_cap", |_| b"40\n".to_vec()),
+                    file(b"core_pattern", |_| b"core\n".to_vec()),
+                    file(b"core_uses_pid", |_| b"0\n".to_vec()),
                     file(b"domainname", |_| b"(none)\n".to_vec()),
                     file(b"hostname", |system| [&system.hostname()[..], b"\n"].concat()),
                     file(b"ngroups_max", |_| b"65536\n".to_vec()),
                     file(b"osrelease", |system| format!("{}\n", system.release()).into_bytes()),
                     file(b"ostype", |_| b"Linux\n".to_vec()),
+                    file(b"overflowgid", |_| b"65534\n".to_vec()),
+                    file(b"overflowuid", |_| b"65534\n".to_vec()),
+                    file(b"perf_event_paranoid", |_| b"4\n".to_vec()),
                     file(b"pid_max", |_| format!("{}\n", numbers::LIMIT).into_bytes()),
                     directory(
                         b"random",
@@ -83,16 +104,42 @@ pub static ITEMS: &[Item] = &[
                         ],
                     ),
                     file(b"randomize_va_space", |_| b"2\n".to_vec()),
+                    file(b"tainted", |_| b"0\n".to_vec()),
                     file(b"threads-max", |_| b"32768\n".to_vec()),
                     file(b"version", |system| format!("{}\n", system.version()).into_bytes()),
+                ],
+            ),
+            directory(
+                b"net",
+                &[
+                    directory(
+                        b"core",
+                        &[
+                            file(b"rmem_default", |_| b"212992\n".to_vec()),
+                            file(b"rmem_max", |_| b"212992\n".to_vec()),
+                            file(b"somaxconn", |_| b"4096\n".to_vec()),
+                            file(b"wmem_default", |_| b"212992\n".to_vec()),
+                            file(b"wmem_max", |_| b"212992\n".to_vec()),
+                        ],
+                    ),
+                    directory(
+                        b"ipv4",
+                        &[
+                            file(b"ip_local_port_range", |_| b"32768\t60999\n".to_vec()),
+                            file(b"ip_unprivileged_port_start", |_| b"1024\n".to_vec()),
+                        ],
+                    ),
                 ],
             ),
             directory(
                 b"vm",
                 &[
                     file(b"max_map_count", |_| b"65530\n".to_vec()),
+                    file(b"memfd_noexec", |_| b"0\n".to_vec()),
                     file(b"mmap_min_addr", |_| b"65536\n".to_vec()),
-                    file(b"overcommit_memory", |_| b"1\n".to_vec()),
+                    file(b"nr_hugepages", |_| b"0\n".to_vec()),
+                    file(b"overcommit_kbytes", |_| b"0\n".to_vec()),
+                    file(b"overcommit_memory", |_| b"0\n".to_vec()),
                     file(b"overcommit_ratio", |_| b"50\n".to_vec()),
                     file(b"swappiness", |_| b"60\n".to_vec()),
                 ],
@@ -170,6 +217,26 @@ fn meminfo() -> Vec<u8> {
     }
     text.push_str("Hugepagesize:       2048 kB\n");
     text.into_bytes()
+}
+
+/// The list of all CPUs: `0-3`.
+pub fn cpu_list(cpus: u32) -> String {
+    match cpus {
+        0 | 1 => "0\n".into(),
+        _ => format!("0-{}\n", cpus - 1),
+    }
+}
+
+/// The mask of CPUs `first` to `end`, as bitmaps are written: words of 32 bits, the highest first.
+pub fn cpu_mask(cpus: u32, first: u32, end: u32) -> String {
+    let mut text = String::new();
+    for word in (0..cpus.max(1).div_ceil(32)).rev() {
+        let bits = (0..32).filter(|bit| (first..end).contains(&(word * 32 + bit)));
+        let bits = bits.fold(0u32, |mask, bit| mask | 1 << bit);
+        let width = if text.is_empty() { (cpus - word * 32).min(32).div_ceil(4) } else { 8 };
+        let _ = write!(text, "{bits:0width$x}{}", if word > 0 { "," } else { "\n" }, width = width as usize);
+    }
+    text
 }
 
 /// Hundredths of a second, the unit of `/proc`'s times (USER_HZ).

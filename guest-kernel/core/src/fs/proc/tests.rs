@@ -1,4 +1,4 @@
-use super::facts::{Mapping, Usage};
+use super::facts::{Census, Mapping, Usage};
 use super::*;
 use crate::fs::anonymous;
 use crate::fs::context::FsContext;
@@ -56,6 +56,8 @@ impl ProcessInfo for World {
             offset: 0x1000,
             file: Some(&self.executable),
             label: "",
+            is_locked: false,
+            census: &|| Census { present: 1, own: 0, large: 0 },
         };
         each(&mapping);
         each(&Mapping { file: None, label: "[heap]", write: true, execute: false, ..mapping });
