@@ -209,6 +209,8 @@ mod files {
         pipes: "pipes" Static [];
         pipe_crowds: "pipe_crowds" Static [];
         pipe_crowds_on_two_processors: "pipe_crowds" Static [].option("--cpus", "2");
+        calls_about_memory: "memory_calls" Static [];
+        calls_about_memory_dynamic: "memory_calls" Dynamic [];
         page_ends: "page_ends" Static [];
         waiting: "waiting" Static [].files(Files::Ram);
         devices: "devices" Static [];
@@ -226,6 +228,8 @@ mod surroundings {
         sleeping: "sleeping" Static [];
         identity: "identity" Static [];
         system_facts: "system_facts" Static [];
+        hardware: "hardware" Static [];
+        hardware_of_two: "hardware" Dynamic [].option("--cpus", "2");
         random_bytes: "random_bytes" Static [];
         unknown_calls: "unknown_calls" Static [];
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use septum_tests::lane::Lane;
 use septum_tests::{Link, Output, Place, exit, needs_partitions};
 
 /// The program was told that there is no more memory, or was killed for it by name.
@@ -94,6 +95,83 @@ fn files_in_ram_are_part_of_the_memory() {
     let is_told = output.code() == 1 && output.stderr_text().contains("No space left on device");
     let is_killed = output.code() == exit::OUT_OF_MEMORY && output.stderr_text().contains("32M");
     assert!(is_told || is_killed, "{:?}: {}", output.status, output.stderr_text());
+}
+
+/// Whether this machine and mode are too slow for many of something.
+fn is_slow() -> bool {
+    Lane::current() == Lane::Nested || std::env::var_os("SEPTUM_PRIVILEGE").is_some()
+}
+
+#[test]
+fn threads_that_want_all_memory_at_once_end_with_one_message() {
+    needs_partitions!();
+    let place = Place::new();
+    let output = place.septum("under_load").argument("memory").option("--memory", "64M").output();
+    match output.code() {
+        // Memory was refused, to all of them, before it ran out.
+        0 => assert_eq!(output.stdout_text(), "all were refused\n"),
+        exit::OUT_OF_MEMORY => {
+            output.expect_stderr("64M");
+            assert_eq!(output.stderr_text().matches("are used up").count(), 1, "{}", output.stderr_text());
+        }
+        other => panic!("exit status {other}: {}", output.stderr_text()),
+    }
+}
+
+#[test]
+fn threads_end_at_their_limit_and_begin_again_below_it() {
+    needs_partitions!();
+    let place = Place::new();
+    let output = place.septum("under_load").argument("threads").option("--threads", "8").output();
+    output.expect_code(0).expect_stdout(&"8 threads, then EAGAIN\n".repeat(3));
+}
+
+#[test]
+fn processes_without_end_end_at_the_limit() {
+    needs_partitions!();
+    let place = Place::new();
+    let run = place.septum("under_load").argument("bomb").option("--threads", "24").option("--memory", "64M");
+    run.output().expect_code(0).expect_stdout("ok some were made or refused\nafterwards: 7\n");
+}
+
+#[test]
+fn faults_and_signals_without_end_are_handled() {
+    needs_partitions!();
+    let place = Place::new();
+    let count = if is_slow() { "1000" } else { "20000" };
+    let output = place.septum("under_load").arguments(["faults", count]).output();
+    output.expect_code(0).expect_stdout(&format!("{count} faults\n"));
+    let count = if is_slow() { "200" } else { "5000" };
+    let output = place.septum("under_load").arguments(["signals", count]).output();
+    output.expect_code(0).expect_stdout("ok they arrived\nwent on\n");
+}
+
+#[test]
+fn many_threads_map_and_unmap_in_little_memory() {
+    needs_partitions!();
+    let place = Place::new();
+    let count = if is_slow() { "30" } else { "300" };
+    let output = place.septum("under_load").arguments(["mapping", count]).option("--memory", "48M").output();
+    output.expect_code(0).expect_stdout("all came through\n");
+}
+
+#[test]
+fn memory_changes_below_those_who_use_it() {
+    needs_partitions!();
+    let place = Place::new();
+    let count = if is_slow() { "50" } else { "2000" };
+    let output = place.septum("under_load").arguments(["races", count]).output();
+    output.expect_code(0).expect_stdout("went on\n");
+}
+
+#[test]
+fn more_processors_than_the_host_has_are_refused_with_their_number() {
+    needs_partitions!();
+    let place = Place::new();
+    let output = place.septum("hello").option("--cpus", "4096").output();
+    let host = std::thread::available_parallelism().expect("a number").to_string();
+    output.expect_stderr("4096").expect_stderr(&host).expect_stderr("--cpus");
+    assert!(output.code() != 0 && output.stdout.is_empty());
 }
 
 #[test]
