@@ -192,6 +192,7 @@ mod tools {
 
     #[test]
     fn curl_and_a_server() {
+        direct_only!();
         with_tools(&["curl", "python3"], &script("bash", "serving.sh").files(Files::Ram));
     }
 }
