@@ -58,6 +58,7 @@ pub struct Case {
 #[derive(Clone, Debug)]
 enum Program {
     Guest { name: String, link: Link },
+    File(PathBuf),
     Tool(String),
 }
 
@@ -65,6 +66,11 @@ impl Case {
     /// A guest program of `tests/guests`.
     pub fn guest(name: &str, link: Link) -> Self {
         Self::new(Program::Guest { name: name.to_owned(), link })
+    }
+
+    /// A program that was built elsewhere.
+    pub fn file(path: impl AsRef<Path>) -> Self {
+        Self::new(Program::File(path.as_ref().to_path_buf()))
     }
 
     /// A program that the host has installed.
@@ -111,6 +117,12 @@ impl Case {
     pub fn input(mut self, name: &str, content: impl Into<Vec<u8>>) -> Self {
         self.inputs.push((name.to_owned(), content.into()));
         self
+    }
+
+    /// Puts a compiled guest program, or library, into the current directory before each run.
+    pub fn library(self, name: &str) -> Self {
+        let path = Guest::named(name).executable(Link::Dynamic);
+        self.input(name, fs::read(path).expect("a compiled library can be read"))
     }
 
     /// Sets what standard input is.
@@ -209,6 +221,7 @@ impl Case {
     fn source(&self) -> Option<PathBuf> {
         match &self.program {
             Program::Guest { name, link } => Some(Guest::named(name).executable(*link)),
+            Program::File(path) => Some(path.clone()),
             Program::Tool(name) => lane::host_tool(name),
         }
     }
@@ -217,6 +230,7 @@ impl Case {
     fn command_name(&self) -> PathBuf {
         match &self.program {
             Program::Guest { name, .. } => Path::new("./").join(name),
+            Program::File(path) => Path::new("./").join(path.file_name().unwrap_or_default()),
             Program::Tool(name) => PathBuf::from(name),
         }
     }
@@ -231,8 +245,8 @@ impl Case {
             };
             removed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
-        if let Program::Guest { name, .. } = &self.program {
-            fs::copy(source, directory.join(name)).expect("the program can be copied");
+        if !matches!(self.program, Program::Tool(_)) {
+            fs::copy(source, directory.join(self.command_name())).expect("the program can be copied");
         }
         for (name, content) in &self.inputs {
             fs::write(directory.join(name), content).expect("an input file can be written");

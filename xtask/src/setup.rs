@@ -76,10 +76,72 @@ const NESTED_PACKAGES: &[Package] = &[
 const FILE_SERVER: Package =
     Package { name: "virtiofsd", proof: Proof::AnyFile(crate::nested::FILE_SERVER_PROGRAMS) };
 
+/// Real programs and libraries, run by `tests/tests/stacks.rs`; a test whose stack is missing is skipped.
+const STACK_PACKAGES: &[Package] = &[
+    Package { name: "python3-numpy", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/numpy"]) },
+    Package { name: "python3-scipy", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/scipy"]) },
+    Package { name: "python3-sklearn", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/sklearn"]) },
+    program("stress-ng", "stress-ng"),
+    program("mmdebstrap", "mmdebstrap"),
+    program("git", "git"),
+    program("curl", "curl"),
+    program("make", "make"),
+];
+
+/// What is too large to be installed for every run of the tests, and what the stacks' own test suites need.
+const LARGE_STACK_PACKAGES: &[Package] = &[
+    Package { name: "python3-torch", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/torch"]) },
+    Package { name: "python3-pytest", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/pytest"]) },
+    Package {
+        name: "python3-hypothesis",
+        proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/hypothesis"]),
+    },
+];
+
+/// The release of Debian that has Julia, in which it is kept below `target/stacks`.
+const JULIA_RELEASE: &str = "bullseye";
+
 /// Everything that any command needs.
 pub fn everything(workspace: &Workspace) -> Result<()> {
     base(workspace)?;
     nested_lane()
+}
+
+/// What the tests of real stacks run, as far as it can be had: what cannot is said here, and skipped there.
+pub fn stacks(workspace: &Workspace) {
+    if let Err(error) = packages(STACK_PACKAGES) {
+        eprintln!("setup: some tests of real stacks will be skipped: {error:#}");
+    }
+    if let Err(error) = julia_image(&workspace.target().join("stacks")) {
+        eprintln!("setup: the tests of Julia will be skipped: {error:#}");
+    }
+}
+
+/// What only `cargo xtask conformance` runs, as far as it can be had.
+pub fn large_stacks() {
+    if let Err(error) = packages(LARGE_STACK_PACKAGES) {
+        eprintln!("setup: the tests of large stacks will be skipped: {error:#}");
+    }
+}
+
+/// Unpacks Julia with what it needs into `folder/julia`, once.
+fn julia_image(folder: &Path) -> Result<()> {
+    let image = folder.join("julia");
+    if image.join("usr/bin/julia").is_file() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let unfinished = folder.join("julia.new");
+    if unfinished.exists() {
+        std::fs::remove_dir_all(&unfinished)
+            .with_context(|| format!("cannot remove {}", unfinished.display()))?;
+    }
+    eprintln!("setup: unpacking Julia into {}", image.display());
+    let mut mmdebstrap = Command::new("mmdebstrap");
+    // Unpacked only: no script of a package is run.
+    mmdebstrap.args(["--quiet", "--variant=extract", "--include=julia,coreutils", JULIA_RELEASE]);
+    process::capture(mmdebstrap.arg(&unfinished))?;
+    std::fs::rename(&unfinished, &image).with_context(|| format!("cannot rename {}", unfinished.display()))
 }
 
 /// What building, testing and measuring on this machine needs.

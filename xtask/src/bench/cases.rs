@@ -8,6 +8,10 @@ use std::path::Path;
 
 use crate::test::Lane;
 
+/// Debian's Python and its NumPy.
+const PYTHON: &str = "/usr/bin/python3";
+const NUMPY: &str = "/usr/lib/python3/dist-packages/numpy";
+
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
@@ -108,6 +112,10 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
     // twenty times as long as all that is measured here. What was used a moment ago is still there.
     let on_warm_memory =
         |case: Case| Case { before: Some(program(&["kernel", "touch-huge", "384"])), ..case };
+    let python = |words: &[&str]| {
+        [&[PYTHON], words].concat().iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()
+    };
+    let compiling = ["gcc", "hello.c", "-o", "/tmp/septum-bench-hello"].map(str::to_owned).to_vec();
     let digest = vec!["sha256sum".to_owned(), "input".to_owned()];
     let tick_us = if is_slow { "4000" } else { "500" };
     let matrix_size = if is_slow { "256" } else { "1024" };
@@ -143,10 +151,20 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
         results("pipe-stream", &["threads", "pipe"], two),
         results("matrix-1", &["matrix", "1", matrix_size], &[]),
         results("matrix-2", &["matrix", "2", matrix_size], two),
+        results("processes", &["processes"], &[]),
+        wall("python", python(&["-c", "pass"]), Output::Text(""), Extent::QuickMode),
+        wall("gcc", compiling, Output::Text(""), Extent::QuickMode),
         wall("sha256sum", digest, Output::Anything, Extent::QuickMode),
         idle("idle", 1, false),
         idle("idle-100", 100, true),
     ]);
+    if Path::new(NUMPY).is_dir() {
+        let epoch = Kind::Program { words: python(&["epoch.py"]), output: Output::Results };
+        cases.extend([
+            wall("numpy", python(&["-c", "import numpy"]), Output::Text(""), Extent::QuickMode),
+            Case { kind: epoch, ..results("epoch", &["-"], &[]) },
+        ]);
+    }
     cases
 }
 

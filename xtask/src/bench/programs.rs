@@ -1,7 +1,8 @@
 //! The measured programs, compiled, and the files that they read.
 //!
 //! ```text
-//!   hello idle kernel threads files matrix empty_vm     static, from benches/programs/*.c
+//!   hello idle kernel threads files matrix processes empty_vm     static, from benches/programs/*.c
+//!   hello.c epoch.py   as they are
 //!   input     4 MiB    for sha256sum, and a name to look up
 //!   medium   64 MiB    for lanes where a GiB takes too long
 //!   large     1 GiB    where this machine has the memory to keep it
@@ -17,7 +18,10 @@ use anyhow::{Context as _, Result};
 use crate::process;
 use crate::workspace::Workspace;
 
-const PROGRAMS: &[&str] = &["hello", "idle", "kernel", "threads", "files", "matrix", "empty_vm"];
+const PROGRAMS: &[&str] = &["hello", "idle", "kernel", "threads", "files", "matrix", "processes", "empty_vm"];
+
+/// What is run or compiled as it stands.
+const SOURCES: &[&str] = &["hello.c", "epoch.py"];
 
 const MEBIBYTE: usize = 1 << 20;
 
@@ -36,6 +40,10 @@ pub fn prepare(workspace: &Workspace, folder: &Path) -> Result<()> {
         let mut gcc = Command::new("gcc");
         gcc.args(["-O2", "-static", "-pthread", "-o"]).arg(folder.join(name)).arg(source);
         process::run(&mut gcc)?;
+    }
+    for name in SOURCES {
+        let source = workspace.root().join("benches/programs").join(name);
+        fs::copy(source, folder.join(name)).with_context(|| format!("cannot copy {name}"))?;
     }
     fill(&folder.join("input"), INPUT_MIB)?;
     fill(&folder.join("medium"), MEDIUM_MIB)?;

@@ -22,6 +22,7 @@ pub enum Unit {
     Mebibytes,
     MebibytesPerSecond,
     Gigaflops,
+    PerSecond,
     Percent,
     Count,
 }
@@ -33,6 +34,8 @@ pub enum Promise {
     AtLeast(f64),
     /// At least so many percent of what the host's own process reaches.
     OfNative(f64),
+    /// At most so many times what the host's own process takes.
+    TimesNative(f64),
 }
 
 impl Unit {
@@ -41,7 +44,9 @@ impl Unit {
         match self {
             Self::Milliseconds | Self::Microseconds => measured / 1e3,
             Self::Mebibytes => measured / f64::from(1 << 20),
-            Self::MebibytesPerSecond | Self::Gigaflops | Self::Percent | Self::Count => measured,
+            Self::MebibytesPerSecond | Self::Gigaflops | Self::PerSecond | Self::Percent | Self::Count => {
+                measured
+            }
         }
     }
 
@@ -53,6 +58,7 @@ impl Unit {
             Self::Mebibytes => " MiB",
             Self::MebibytesPerSecond => " MiB/s",
             Self::Gigaflops => " GFLOP/s",
+            Self::PerSecond => " /s",
             Self::Percent => " %",
             Self::Count => "",
         }
@@ -65,7 +71,9 @@ impl Unit {
         match self {
             _ if !ratio.is_finite() => None,
             Self::Milliseconds | Self::Microseconds => Some(format!("{}×", number(ratio))),
-            Self::MebibytesPerSecond | Self::Gigaflops => Some(format!("{} %", number(ratio * 100.0))),
+            Self::MebibytesPerSecond | Self::Gigaflops | Self::PerSecond => {
+                Some(format!("{} %", number(ratio * 100.0)))
+            }
             Self::Mebibytes | Self::Percent | Self::Count => None,
         }
     }
@@ -78,6 +86,7 @@ impl Promise {
             Self::AtMost(limit) => Some(partition <= limit),
             Self::AtLeast(limit) => Some(partition >= limit),
             Self::OfNative(percent) => Some(partition >= native? * percent / 100.0),
+            Self::TimesNative(times) => Some(partition <= native? * times),
         }
     }
 
@@ -87,6 +96,7 @@ impl Promise {
             Self::AtMost(limit) => format!("≤ {limit}{}", unit.symbol()),
             Self::AtLeast(limit) => format!("≥ {limit}{}", unit.symbol()),
             Self::OfNative(percent) => format!("≥ {percent} % of native"),
+            Self::TimesNative(times) => format!("≤ {times}× native"),
         }
     }
 }
@@ -132,8 +142,8 @@ const fn both(promise: Promise) -> [Option<Promise>; 2] {
 
 const NONE: [Option<Promise>; 2] = [None, None];
 
-use Promise::{AtLeast, AtMost, OfNative};
-use Unit::{Count, Gigaflops, Mebibytes, MebibytesPerSecond, Microseconds, Milliseconds, Percent};
+use Promise::{AtLeast, AtMost, OfNative, TimesNative};
+use Unit::{Count, Gigaflops, Mebibytes, MebibytesPerSecond, Microseconds, Milliseconds, PerSecond, Percent};
 
 /// Every line; those with a promise first.
 pub const ROWS: &[Row] = &[
@@ -205,6 +215,11 @@ pub const ROWS: &[Row] = &[
     ),
     row("mmap and sum of 1 GiB", "map-large", "map_mib_per_s", MebibytesPerSecond, direct(OfNative(90.0))),
     row("matrix product, 2 threads", "matrix-2", "matrix_gflops", Gigaflops, direct(OfNative(98.0))),
+    row("python3 -c pass", "python", "wall_us", Milliseconds, direct(TimesNative(2.5))),
+    row("import numpy", "numpy", "wall_us", Milliseconds, direct(TimesNative(3.0))),
+    row("NumPy, passes over the data", "epoch", "epochs_per_s", PerSecond, direct(OfNative(97.0))),
+    row("fork, exec and wait of /bin/true", "processes", "fork_exec", Microseconds, direct(AtMost(3000.0))),
+    row("gcc hello.c", "gcc", "wall_us", Milliseconds, direct(TimesNative(5.0))),
     row("idle partition, beyond the program's pages", "idle", "beyond_bytes", Mebibytes, both(AtMost(6.0))),
     row("100 idle partitions: alive", "idle-100", "alive", Count, both(AtLeast(100.0))),
     row("100 idle partitions: memory in all", "idle-100", "pss_bytes", Mebibytes, direct(AtMost(700.0))),
@@ -227,6 +242,8 @@ pub const ROWS: &[Row] = &[
     ),
     row("hello: to the program's exit", "hello", "timings_us.exit", Milliseconds, NONE),
     row("empty virtual machine, written in C", "empty_vm", "wall_us", Milliseconds, NONE),
+    row("fork and wait", "processes", "fork", Microseconds, NONE),
+    row("posix_spawn and wait of /bin/true", "processes", "spawn", Microseconds, NONE),
     row("sha256sum of 4 MiB", "sha256sum", "wall_us", Milliseconds, NONE),
     row("page fault, one page", "fault", "fault", Microseconds, NONE),
     row("first touch with MADV_HUGEPAGE, a 4 KiB page", "touch-huge", "touch_huge", Microseconds, NONE),
@@ -279,6 +296,8 @@ mod tests {
         assert_eq!(AtLeast(100.0).is_kept(99.0, None), Some(false));
         assert_eq!(OfNative(60.0).is_kept(59.0, Some(100.0)), Some(false));
         assert_eq!(OfNative(60.0).is_kept(60.0, None), None);
+        assert_eq!(TimesNative(2.5).is_kept(5.0, Some(2.0)), Some(true));
+        assert_eq!(TimesNative(2.5).is_kept(5.1, Some(2.0)), Some(false));
         assert_eq!(OfNative(60.0).text(MebibytesPerSecond), "≥ 60 % of native");
     }
 
@@ -286,8 +305,10 @@ mod tests {
     fn every_row_belongs_to_a_case() {
         let cases = crate::bench::cases::all(crate::test::Lane::Direct, std::path::Path::new("/"));
         let is_known = |row: &Row| {
-            // The large file is made only where there is memory for it.
-            row.case.ends_with("-large") || cases.iter().any(|case| case.name == row.case)
+            // The large file is made only where there is memory for it, and NumPy may be absent.
+            row.case.ends_with("-large")
+                || ["numpy", "epoch"].contains(&row.case)
+                || cases.iter().any(|case| case.name == row.case)
         };
         assert!(ROWS.iter().all(is_known));
     }

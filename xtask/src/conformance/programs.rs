@@ -1,5 +1,5 @@
 //! Small programs of our own and the host's tools: each test runs a program by the host's Linux and in a partition, and
-//! compares all that a person could observe. The tests are `tests/tests/conformance.rs` and `tools.rs`; here they run on
+//! compares all that a person could observe. The tests are `tests/tests/conformance.rs`, `tools.rs` and `stacks.rs`; here they run on
 //! each lane, and `tests/suites/results/programs.tsv` gets a line for each (`test ⇥ direct ⇥ nested`).
 
 use std::collections::BTreeMap;
@@ -10,11 +10,12 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result, bail};
 
 use super::{Context, Suite};
+use crate::setup;
 use crate::test::{self, Lane, Verdict};
 use crate::workspace::Workspace;
 
 /// The test executables that compare a partition with the host.
-const COMPARING: &[&str] = &["conformance", "tools"];
+const COMPARING: &[&str] = &["conformance", "tools", "stacks"];
 
 /// The columns.
 pub const LANES: [Lane; 2] = [Lane::Direct, Lane::Nested];
@@ -27,6 +28,8 @@ const DIFFERENT: &str = "different";
 
 /// Runs the comparing tests on the lanes that were asked for and says which found a difference.
 pub fn run(context: &Context) -> Result<Vec<String>> {
+    setup::stacks(context.workspace);
+    setup::large_stacks();
     let mut suite = test::Suite::build(context.workspace, context.septum.clone(), None)?;
     suite.executables.retain(|(name, _)| COMPARING.contains(&name.as_str()));
     if suite.executables.is_empty() {

@@ -46,6 +46,7 @@ pub struct Options {
 /// Runs the tests and prints the summary.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     setup::base(workspace)?;
+    setup::stacks(workspace);
     let septum = workspace.build_septum(Profile::Release)?;
     let mut total = Tally::default();
     if options.lane.is_none() {

@@ -21,6 +21,7 @@ mod file;
 pub mod fuse;
 mod handle;
 mod inode;
+mod kept;
 mod names;
 mod node;
 mod pages;
@@ -31,6 +32,7 @@ mod tests;
 mod volume;
 mod window;
 
+use self::kept::Kept;
 use self::node::Node;
 use self::session::{Data, Session};
 use self::volume::{Volume, deadline};
@@ -66,11 +68,13 @@ pub struct Tree {
     index: u32,
     device: u64,
     caching: Caching,
+    /// What stays open of it, if it is immutable.
+    kept: Kept,
 }
 
 impl Tree {
     fn new(index: u32, caching: Caching) -> Arc<Self> {
-        Arc::new(Self { index, device: FIRST_DEVICE + u64::from(index), caching })
+        Arc::new(Self { index, device: FIRST_DEVICE + u64::from(index), caching, kept: Kept::default() })
     }
 
     /// Whether nobody changes it.

@@ -234,7 +234,11 @@ impl Node {
                 }
             }
         }
-        let handle = Handle::open(self, access, self.kind == FileKind::Directory)?;
+        let is_directory = self.kind == FileKind::Directory;
+        let handle = Handle::open(self, access, is_directory)?;
+        if self.tree.is_immutable() && !is_directory && !access.write {
+            self.tree.kept.add(&handle);
+        }
         if let Some(place) = self.state.lock().handles.get_or_insert_default().open.get_mut(place) {
             *place = Arc::downgrade(&handle);
         }

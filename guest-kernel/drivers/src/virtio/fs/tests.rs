@@ -1,6 +1,6 @@
 //! The file system against a host with a tree in memory.
 
-use super::{Caching, FuseFileSystem};
+use super::{Caching, FuseFileSystem, kept};
 use crate::testing::{self, FakeMachine, FuseHost, ProgramMemory};
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
@@ -103,8 +103,31 @@ fn a_file_of_an_immutable_tree_is_asked_for_once() {
     assert_eq!((count(&machine, LOOKUP), count(&machine, OPEN), count(&machine, READ)), (4, 1, 1));
     assert_eq!(count(&machine, GETATTR), 1, "of the root");
     drop((file, again));
+    // It stays open for whoever comes next.
+    assert_eq!(read(&tool.open(READ_ONLY).unwrap(), 0, 100), Ok(content[..100].to_vec()));
+    assert_eq!((count(&machine, OPEN), count(&machine, RELEASE)), (1, 0));
+    drop((tool, image, files));
     assert_eq!(count(&machine, RELEASE), 1);
     host(&machine, |host| assert!(host.handles.is_empty()));
+}
+
+#[test]
+fn only_so_many_files_stay_open() {
+    let mut tree = FuseHost::new();
+    let names: Vec<String> = (0..kept::MOST + 3).map(|number| format!("file{number}")).collect();
+    for name in &names {
+        tree.add(&format!("image/{name}"), 0o100_644, b"content");
+    }
+    let (machine, files) = start(tree);
+    let image = files.subtree(b"/image/", Caching::Forever).unwrap();
+    for name in &names {
+        drop(walk(&image, name).unwrap().open(READ_ONLY).unwrap());
+    }
+    assert_eq!((count(&machine, OPEN), count(&machine, RELEASE)), (kept::MOST + 3, 3));
+    drop(walk(&image, &names[0]).unwrap().open(READ_ONLY).unwrap());
+    assert_eq!((count(&machine, OPEN), count(&machine, RELEASE)), (kept::MOST + 4, 4));
+    drop(walk(&files.root(), "image/file1").unwrap().open(READ_ONLY).unwrap());
+    assert_eq!(count(&machine, RELEASE), 5, "what others change is closed at once");
 }
 
 #[test]
