@@ -113,6 +113,7 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
         signals.saved_mask = None;
     }
     process.kin.set_executed();
+    process.fs.lock().save_effective();
     *thread.task.name.lock() = loaded.image.name.clone();
     *process.image.lock() = loaded.image;
     loaded.space.activate();
