@@ -15,6 +15,7 @@ pub mod futex;
 pub mod identity;
 pub mod memory;
 pub mod net;
+pub mod pidfd;
 pub mod scheduling;
 pub mod signals;
 pub mod system;
@@ -37,7 +38,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 12] = [
+pub const FAMILIES: [&[Entry<Thread>]; 13] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
@@ -50,6 +51,7 @@ pub const FAMILIES: [&[Entry<Thread>]; 12] = [
     exec::CALLS,
     clone::CALLS,
     wait::CALLS,
+    pidfd::CALLS,
 ];
 
 /// Handlers by number.
