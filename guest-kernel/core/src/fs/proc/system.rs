@@ -60,7 +60,7 @@ pub static ITEMS: &[Item] = &[
                 &[
                     file(b"file-max", |_| b"1048576\n".to_vec()),
                     file(b"nr_open", |_| b"1048576\n".to_vec()),
-                    file(b"pipe-max-size", |_| b"65536\n".to_vec()),
+                    file(b"pipe-max-size", |_| b"1048576\n".to_vec()),
                 ],
             ),
             directory(
@@ -69,7 +69,7 @@ pub static ITEMS: &[Item] = &[
                     file(b"cap_last_cap", |_| b"40\n".to_vec()),
                     file(b"domainname", |_| b"(none)\n".to_vec()),
                     file(b"hostname", |system| [&system.hostname()[..], b"\n"].concat()),
-                    file(b"ngroups_max", |_| b"65536\n".to_vec()),
+                    file(b"ngroups_max", |_| b"1048576\n".to_vec()),
                     file(b"osrelease", |system| format!("{}\n", system.release()).into_bytes()),
                     file(b"ostype", |_| b"Linux\n".to_vec()),
                     file(b"pid_max", |_| format!("{}\n", numbers::LIMIT).into_bytes()),
@@ -91,7 +91,7 @@ pub static ITEMS: &[Item] = &[
                 b"vm",
                 &[
                     file(b"max_map_count", |_| b"65530\n".to_vec()),
-                    file(b"mmap_min_addr", |_| b"65536\n".to_vec()),
+                    file(b"mmap_min_addr", |_| b"1048576\n".to_vec()),
                     file(b"overcommit_memory", |_| b"1\n".to_vec()),
                     file(b"overcommit_ratio", |_| b"50\n".to_vec()),
                     file(b"swappiness", |_| b"60\n".to_vec()),
