@@ -7,7 +7,7 @@
 //! * [`signal`]: dispositions, masks, pending signals and their delivery;
 //! * [`thread`]: a thread's life: run, serve what it traps for, deliver signals; [`task`]: what others may know of it;
 //! * [`threads`]: the threads of a process together; [`vcpus`]: what they run on;
-//! * [`numbers`]: who is called what; [`limits`]: resource limits; [`timer`]: interval timers and the limit on CPU time.
+//! * [`numbers`]: who is called what; [`limits`]: resource limits; [`timer`] and [`posix_timer`]: timers and the limit on CPU time.
 //!
 //! A [`Process`] is shared by its threads; a [`Thread`](thread::Thread) belongs to one vCPU.
 
@@ -19,6 +19,7 @@ mod files;
 pub mod limits;
 pub mod load;
 pub mod numbers;
+pub mod posix_timer;
 pub mod shared;
 pub mod signal;
 pub mod stack;

@@ -1,16 +1,18 @@
-//! Timers that send signals: those of `alarm` and `setitimer`, and the limit on CPU time (RLIMIT_CPU).
+//! Timers that send signals: those of `alarm` and `setitimer`, of `timer_create`, and the limit on CPU time (RLIMIT_CPU).
 //!
-//! ITIMER_REAL follows the monotonic clock. Some vCPU's own timer rings for it: that of the thread which set it, then of those that saw it
+//! ITIMER_REAL, and whatever counts time, follows the monotonic clock. Some vCPU's own timer rings for it: that of the thread which set it, then of those that saw it
 //! ring. A thread that leaves hands it on to another.
 //!
-//! ITIMER_VIRTUAL, ITIMER_PROF and the limit follow the process's CPU time, which nobody counts continuously. It grows at most as
+//! ITIMER_VIRTUAL, ITIMER_PROF, the limit and whatever else counts CPU time follow the process's CPU time, which nobody counts continuously. It grows at most as
 //! fast as there are threads, so what is left, divided by them, says when it is worth [to look](Timers::cpu_look_ns) again. Every thread's vCPU
 //! rings then that runs the program; those that wait do not.
 
 use super::End;
 use super::Process;
 use super::limits::{CPU_TIME, INFINITY};
+use super::posix_timer::{self, Notify, PosixTimers, Ring};
 use super::signal::Info;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::linux::signal;
 use septum_guest_hal::clock::monotonic_ns;
@@ -52,33 +54,46 @@ impl Which {
 }
 
 /// The timers of a process.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Timers {
     set: Mutex<Set>,
-    /// When ITIMER_REAL rings (monotonic clock), to be read without the lock; 0: never.
+    /// When something rings that counts time (monotonic clock), to be read without the lock; 0: never.
     deadline_ns: AtomicU64,
     /// When to look at the CPU time (monotonic clock); 0: never.
     cpu_look_ns: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Set {
     timers: [IntervalTimer; 3],
+    posix: PosixTimers,
     /// CPU time at which the limit says something; 0: never.
     limit_ns: u64,
 }
 
 impl Set {
-    /// The CPU time at which something is due; 0: never.
-    fn cpu_deadline_ns(&self) -> u64 {
+    /// When something is due that counts time; 0: never.
+    fn deadline_ns(&self) -> u64 {
+        let posix = self.posix.armed().filter(|timer| timer.counts_time());
+        let posix = posix.map(|timer| timer.timer.deadline_ns);
+        let real = Some(self.timers[0].deadline_ns).filter(|deadline| *deadline != 0);
+        posix.chain(real).min().unwrap_or(0)
+    }
+
+    /// CPU time until something is due, if the process has used so much; `None`: never.
+    fn cpu_left_ns(&self, process_ns: u64) -> Option<u64> {
         let [_, user, all] = &self.timers;
         let deadlines = [user.deadline_ns, all.deadline_ns, self.limit_ns];
-        deadlines.into_iter().filter(|deadline| *deadline != 0).min().unwrap_or(0)
+        let own = deadlines.into_iter().filter(|deadline| *deadline != 0);
+        let own = own.map(|deadline| deadline.saturating_sub(process_ns));
+        let posix = self.posix.armed().filter(|timer| !timer.counts_time());
+        let posix = posix.map(|timer| timer.timer.deadline_ns.saturating_sub(timer.now_ns(0, process_ns)));
+        own.chain(posix).min()
     }
 }
 
 impl Timers {
-    /// When ITIMER_REAL rings next.
+    /// When something rings next that counts time.
     #[must_use]
     pub fn deadline_ns(&self) -> Option<u64> {
         Some(self.deadline_ns.load(Ordering::Relaxed)).filter(|deadline| *deadline != 0)
@@ -91,9 +106,9 @@ impl Timers {
     fn change<T>(&self, change: impl FnOnce(&mut Set) -> T) -> T {
         let mut set = self.set.lock();
         let result = change(&mut set);
-        self.deadline_ns.store(set.timers[0].deadline_ns, Ordering::Relaxed);
+        self.deadline_ns.store(set.deadline_ns(), Ordering::Relaxed);
         // Looked at first, and then seldom.
-        self.cpu_look_ns.store(u64::from(set.cpu_deadline_ns() != 0), Ordering::Relaxed);
+        self.cpu_look_ns.store(u64::from(set.cpu_left_ns(0).is_some()), Ordering::Relaxed);
         result
     }
 }
@@ -155,11 +170,24 @@ impl Process {
     fn check_alarm(&self) {
         let Some(deadline) = self.timers.deadline_ns() else { return };
         let now = monotonic_ns();
-        if now >= deadline && self.timers.change(|set| set.timers[0].fire(now)) {
+        if now < deadline {
+            return;
+        }
+        let (rings, posix) = self.timers.change(|set| {
+            let rings = set.timers[0].fire(now);
+            // Those that count CPU time are not asked here: to them no time has passed.
+            let posix = set.posix.fire(
+                |timer| if timer.counts_time() { now } else { 0 },
+                |notify, signal, id| self.is_ringing(notify, signal, id),
+            );
+            (rings, posix)
+        });
+        if rings {
             self.send(Info::from_kernel(signal::SIGALRM));
-            if let Some(next) = self.timers.deadline_ns() {
-                park::arm(next);
-            }
+        }
+        self.ring(posix);
+        if let Some(next) = self.timers.deadline_ns() {
+            park::arm(next);
         }
     }
 
@@ -171,31 +199,66 @@ impl Process {
             return park::arm(look);
         }
         let ran = self.ran_ns();
-        let (rings, is_at_limit, next_look) = {
+        let (rings, posix, is_at_limit, next_look) = {
             let mut set = self.timers.set.lock();
             let rings = [Which::Virtual, Which::Profiling].map(|which| set.timers[which as usize].fire(ran));
             let is_at_limit = set.limit_ns != 0 && ran >= set.limit_ns;
             if is_at_limit {
                 set.limit_ns = set.limit_ns.saturating_add(NS);
             }
-            let deadline = set.cpu_deadline_ns();
-            let left = (deadline != 0).then(|| deadline.saturating_sub(ran));
+            let posix = set
+                .posix
+                .fire(|timer| timer.now_ns(0, ran), |notify, signal, id| self.is_ringing(notify, signal, id));
+            let left = set.cpu_left_ns(ran);
             let threads = u64::try_from(self.thread_count()).unwrap_or(1).max(1);
             let look = left.map_or(0, |left| now.saturating_add((left / threads).max(SHORTEST_LOOK_NS)));
             self.timers.cpu_look_ns.store(look, Ordering::Relaxed);
-            (rings, is_at_limit, look)
+            (rings, posix, is_at_limit, look)
         };
         for (which, rings) in [Which::Virtual, Which::Profiling].into_iter().zip(rings) {
             if rings {
                 self.send(Info::from_kernel(which.signal()));
             }
         }
+        self.ring(posix);
         if is_at_limit {
             self.at_cpu_limit(ran);
         }
         if next_look != 0 {
             park::arm(next_look);
         }
+    }
+
+    /// Whether the signal of a timer has been sent and not been taken.
+    fn is_ringing(&self, notify: &Notify, signal: u32, id: i32) -> bool {
+        match notify {
+            Notify::Nobody => false,
+            Notify::Process => posix_timer::is_waiting(&self.pending.lock(), signal, id),
+            Notify::Thread(task) => task
+                .upgrade()
+                .is_some_and(|task| posix_timer::is_waiting(&task.signals.lock().pending, signal, id)),
+        }
+    }
+
+    fn ring(&self, rings: Vec<Ring>) {
+        for Ring { notify, info } in rings {
+            match notify {
+                Notify::Nobody => {}
+                Notify::Process => self.send(info),
+                Notify::Thread(task) => {
+                    if let Some(task) = task.upgrade() {
+                        task.send(info);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Changes its timers of `timer_create`.
+    pub fn change_posix_timers<T>(&self, change: impl FnOnce(&mut PosixTimers) -> T) -> T {
+        let result = self.timers.change(|set| change(&mut set.posix));
+        self.timers_changed();
+        result
     }
 
     /// SIGXCPU every second from the soft limit on; the hard one kills.
@@ -252,17 +315,23 @@ impl IntervalTimer {
 
     /// Whether it fires now; if so it is set for the next time.
     pub fn fire(&mut self, now_ns: u64) -> bool {
+        self.fire_often(now_ns) > 0
+    }
+
+    /// How often it has fired since it was set for this time; if it has, it is set for the next time.
+    pub fn fire_often(&mut self, now_ns: u64) -> u64 {
         if self.deadline_ns == 0 || now_ns < self.deadline_ns {
-            return false;
+            return 0;
         }
+        let mut times = 1;
         self.deadline_ns = match self.period_ns {
             0 => 0,
             period => {
-                let periods = 1 + (now_ns - self.deadline_ns) / period;
-                self.deadline_ns.saturating_add(period.saturating_mul(periods))
+                times = 1 + (now_ns - self.deadline_ns) / period;
+                self.deadline_ns.saturating_add(period.saturating_mul(times))
             }
         };
-        true
+        times
     }
 }
 
@@ -289,13 +358,13 @@ mod tests {
     #[test]
     fn the_first_deadline_of_cpu_time_counts_and_time_itself_does_not() {
         let mut set = Set::default();
-        assert_eq!(set.cpu_deadline_ns(), 0);
+        assert_eq!((set.cpu_left_ns(0), set.deadline_ns()), (None, 0));
         set.timers[0].deadline_ns = 1;
-        assert_eq!(set.cpu_deadline_ns(), 0);
+        assert_eq!((set.cpu_left_ns(0), set.deadline_ns()), (None, 1));
         set.timers[2].deadline_ns = 30;
         set.limit_ns = 20;
-        assert_eq!(set.cpu_deadline_ns(), 20);
+        assert_eq!(set.cpu_left_ns(5), Some(15));
         set.timers[1].deadline_ns = 10;
-        assert_eq!(set.cpu_deadline_ns(), 10);
+        assert_eq!((set.cpu_left_ns(4), set.cpu_left_ns(40)), (Some(6), Some(0)));
     }
 }

@@ -19,6 +19,7 @@ pub mod pidfd;
 pub mod scheduling;
 pub mod signals;
 pub mod system;
+pub mod timers;
 pub mod wait;
 
 use crate::process::thread::Thread;
@@ -38,7 +39,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 13] = [
+pub const FAMILIES: [&[Entry<Thread>]; 14] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
@@ -52,6 +53,7 @@ pub const FAMILIES: [&[Entry<Thread>]; 13] = [
     clone::CALLS,
     wait::CALLS,
     pidfd::CALLS,
+    timers::CALLS,
 ];
 
 /// Handlers by number.
