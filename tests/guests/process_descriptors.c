@@ -137,5 +137,19 @@ int main(void) {
         _exit(9);
     show("clone3 too", waitid(P_PIDFD, (id_t)made, &info, WEXITED));
     show("its status", info.si_status);
+
+    show("unshare nothing", unshare(0));
+    show("unshare what there is not", unshare(1));
+    int shared = open("/dev/null", O_WRONLY);
+    fflush(stdout);
+    child = (pid_t)syscall(SYS_clone, CLONE_FILES | SIGCHLD, 0, 0, 0, 0);
+    if (child == 0) {
+        int result = unshare(CLONE_FILES);
+        close(shared);
+        _exit(result == 0 ? 5 : 6);
+    }
+    waitid(P_PID, (id_t)child, &info, WEXITED);
+    show("a child with files of its own", info.si_status);
+    show("did not close ours", write(shared, "x", 1));
     return 0;
 }

@@ -17,6 +17,7 @@ use septum_abi::layout::USER_END;
 use septum_abi::linux::syscall as number;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::float::FloatState;
+use septum_guest_hal::sync::Mutex;
 
 bitflags::bitflags! {
     /// CLONE_*; the low byte is the signal that the end of a process sends.
@@ -30,6 +31,7 @@ bitflags::bitflags! {
         const VFORK = 0x4000;
         const PARENT = 0x8000;
         const THREAD = 0x1_0000;
+        const SYSTEM_V = 0x4_0000;
         const SETTLS = 0x8_0000;
         const PARENT_SETTID = 0x10_0000;
         const CHILD_CLEARTID = 0x20_0000;
@@ -75,6 +77,24 @@ pub const CALLS: &[Entry<Thread>] = &[
         notes: "as clone, with CLONE_CLEAR_SIGHAND; set_tid and cgroup are EINVAL",
     },
     Entry {
+        number: number::UNSHARE,
+        handler: |thread, a| sys_unshare(thread, a[0]),
+        support: Support::Partial,
+        notes: "CLONE_FS and CLONE_FILES of a process with one thread; namespaces are EPERM",
+    },
+    Entry {
+        number: number::SETNS,
+        handler: |_, _| Err(Errno::EPERM),
+        support: Support::Refused,
+        notes: "EPERM",
+    },
+    Entry {
+        number: number::PTRACE,
+        handler: |_, _| Err(Errno::EPERM),
+        support: Support::Refused,
+        notes: "EPERM",
+    },
+    Entry {
         number: number::FORK,
         handler: |thread, _| sys_clone(thread, Request { signal: SIGCHLD, ..Request::default() }),
         support: Support::Full,
@@ -90,6 +110,37 @@ pub const CALLS: &[Entry<Thread>] = &[
         notes: "",
     },
 ];
+
+/// `unshare(2)`
+fn sys_unshare(thread: &Thread, flags: u64) -> Result<usize, Errno> {
+    let flags = Flags::from_bits_retain(flags);
+    let own = Flags::FS | Flags::FILES | Flags::SYSTEM_V;
+    if !(own | Flags::NAMESPACES | Flags::VM | Flags::SIGHAND | Flags::THREAD).contains(flags) {
+        return Err(Errno::EINVAL);
+    }
+    if flags.intersects(Flags::NAMESPACES) {
+        return Err(Errno::EPERM);
+    }
+    let process = &thread.process;
+    // What threads share they share for good.
+    if !flags.is_empty() && process.thread_count() > 1 {
+        return Err(Errno::EINVAL);
+    }
+    if flags.contains(Flags::FILES) && process.descriptors.is_shared() {
+        let own = process.descriptors.lock().clone();
+        process.descriptors.replace(Mutex::new(own));
+    }
+    if flags.contains(Flags::FS) && process.fs.is_shared() {
+        let own = process.fs.lock().clone();
+        process.fs.replace(Mutex::new(own));
+    }
+    // With one thread there is nothing to share signal actions or memory with, unless another process does.
+    let shares = [(Flags::SIGHAND, process.actions.is_shared()), (Flags::VM, process.space.is_shared())];
+    if shares.iter().any(|&(flag, is_shared)| flags.contains(flag) && is_shared) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
+}
 
 const SIGCHLD: u64 = signal::SIGCHLD as u64;
 
