@@ -279,7 +279,10 @@ fn is_orphaned_without(processes: &Processes, group: u32, without: Option<u32>) 
         let kin = &process.kin;
         let is_member = kin.group() == group && !kin.is_zombie() && Some(process.pid) != without;
         let parent = processes.get(&kin.parent()).map(|parent| &parent.kin);
-        is_member && parent.is_some_and(|parent| parent.group() != group && parent.session() == kin.session())
+        let could_continue =
+            parent.is_some_and(|parent| parent.group() != group && parent.session() == kin.session());
+        // The first program's parent is who runs the partition, as a shell is of what it runs.
+        is_member && (could_continue || process.pid == FIRST_PID)
     };
     !processes.values().any(is_kept)
 }

@@ -121,6 +121,7 @@ const RESET_ON_FORK: u32 = 0x4000_0000;
 const FLAG_RESET_ON_FORK: u64 = 1;
 /// Bytes of the first version of `struct sched_attr`.
 const ATTRIBUTES: usize = 48;
+const ATTRIBUTES_LEN: u32 = 48;
 
 fn priority_range(policy: i32) -> Result<(usize, usize), Errno> {
     match policy {
@@ -290,7 +291,7 @@ fn sys_sched_getattr(thread: &Thread, tid: i32, address: u64, size: u32, flags: 
     let task = scheduled(thread, tid)?;
     let scheduling = *task.scheduling.lock();
     let mut bytes = [0; ATTRIBUTES];
-    bytes[..4].copy_from_slice(&(ATTRIBUTES as u32).to_le_bytes());
+    bytes[..4].copy_from_slice(&ATTRIBUTES_LEN.to_le_bytes());
     bytes[4..8].copy_from_slice(&scheduling.policy.to_le_bytes());
     let flags = if scheduling.is_reset_on_fork { FLAG_RESET_ON_FORK } else { 0 };
     bytes[8..16].copy_from_slice(&flags.to_le_bytes());
