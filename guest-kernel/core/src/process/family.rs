@@ -251,6 +251,10 @@ pub fn bury(process: &Process, is_awaited: impl Fn(&Process) -> bool) -> Bereave
     groups.push(process.kin.group());
     groups.sort_unstable();
     groups.dedup();
+    // It matters only where somebody is stopped.
+    if !processes.values().any(|other| other.stop.is_wanted()) {
+        groups.clear();
+    }
     groups.retain(|group| !is_orphaned_without(&processes, *group, None));
     for orphan in &orphans {
         orphan.kin.parent.store(number, Ordering::Relaxed);
