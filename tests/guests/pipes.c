@@ -36,6 +36,21 @@ int main(void) {
     show("full", write(ends[1], block, 1));
     show("poll", poll(both + 1, 1, 0));
     show("size", fcntl(ends[1], F_GETPIPE_SZ));
+    int other[2];
+    (void)!pipe(other);
+    show("half the size", fcntl(other[1], F_SETPIPE_SZ, 32768));
+    show("both ends know", fcntl(other[0], F_GETPIPE_SZ));
+    show("an odd size", fcntl(other[0], F_SETPIPE_SZ, 5000));
+    show("no size", fcntl(other[0], F_SETPIPE_SZ, 0));
+    char filling[6000] = {7};
+    fcntl(other[1], F_SETPIPE_SZ, 16384);
+    show("fill it a little", write(other[1], filling, sizeof filling));
+    show("too small for what is in it", fcntl(other[1], F_SETPIPE_SZ, 4096));
+    show("larger", fcntl(other[1], F_SETPIPE_SZ, 131072));
+    show("what was in it is", read(other[0], filling, sizeof filling));
+    show("of a file that is no pipe", fcntl(open("/", O_RDONLY), F_GETPIPE_SZ));
+    close(other[0]);
+    close(other[1]);
     while (read(ends[0], block, sizeof block) > 0)
         ;
     show("write to its read end", write(ends[0], "x", 1));

@@ -56,6 +56,7 @@ mod sockets {
         unix_dynamic: "unix_sockets" Dynamic [].files(Files::Ram);
         passing: "passing" Static [];
         loopback: "loopback" Static [];
+        urgent_bytes_and_headers: "urgent" Static [];
     }
 }
 
@@ -74,6 +75,7 @@ mod processes {
         sharing_on_volume: "sharing" Dynamic [].files(Files::Volume);
         sharing_in_ram: "sharing" Dynamic [].files(Files::Ram);
         orphans: "orphans" Dynamic [];
+        as_descriptors: "process_descriptors" Static [];
     }
 }
 
@@ -83,6 +85,7 @@ mod event_files {
     conformance! {
         signals: "signal_files" Static [];
         pseudo_terminals: "pseudo_terminals" Static [];
+        job_control: "job_control" Static [];
         watching_in_ram: "watching" Static [].files(Files::Ram);
         watching_a_volume: "watching" Static [].files(Files::Volume);
     }
@@ -146,6 +149,8 @@ mod signals {
         registers: "signal_registers" Static [];
         alternate_stack: "signal_stack" Static [];
         timers: "signal_timers" Static [];
+        timers_of_cpu_time: "cpu_timers" Static [];
+        timers_of_posix: "posix_timers" Static [];
         context: "signal_context" Static [];
         long_jumps: "long_jumps" Static [];
     }
@@ -227,6 +232,7 @@ mod surroundings {
         clocks_dynamic: "clocks" Dynamic [&seconds_since_1970()];
         sleeping: "sleeping" Static [];
         identity: "identity" Static [];
+        credentials: "credentials" Static [];
         system_facts: "system_facts" Static [];
         hardware: "hardware" Static [];
         hardware_of_two: "hardware" Dynamic [].option("--cpus", "2");

@@ -8,7 +8,7 @@
 //!
 //! Whenever it runs empty it starts again at its first frame, and gives back those that small traffic does not need.
 
-use crate::io::{Destination, Source};
+use crate::io::{Destination, KernelDestination, KernelSource, Source};
 use alloc::vec::Vec;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
@@ -106,6 +106,24 @@ impl<R: Right> Ring<R> {
         Ok(len)
     }
 
+    /// Makes it one for at least `capacity` bytes. EBUSY if more are in it.
+    pub fn resize(&mut self, capacity: usize) -> Result<(), Errno> {
+        let mut other = Self::new(capacity);
+        if other.capacity < self.len {
+            return Err(Errno::EBUSY);
+        }
+        let mut bytes = alloc::vec![0; PAGE_SIZE];
+        while other.len < self.len {
+            let len = (self.len - other.len).min(bytes.len());
+            let copied = self.copy(other.len, len, &mut KernelDestination(&mut bytes[..len]))?;
+            if copied == 0 || other.put(copied, &mut KernelSource(&bytes[..copied]))? < copied {
+                return Err(R::NO_FRAME);
+            }
+        }
+        *self = other;
+        Ok(())
+    }
+
     /// Forgets `len` bytes at the front.
     pub fn consume(&mut self, len: usize) {
         let len = len.min(self.len);
@@ -150,6 +168,24 @@ impl<R: Right> Ring<R> {
 mod tests {
     use super::*;
     use crate::io::{KernelDestination, KernelSource};
+
+    #[test]
+    fn another_size_keeps_what_is_in_it() {
+        let mut ring: Ring<Unlimited> = Ring::new(2 * PAGE_SIZE);
+        let bytes: Vec<u8> = (0..=250).cycle().take(2 * PAGE_SIZE).collect();
+        let mut out = alloc::vec![0; PAGE_SIZE];
+        ring.put(usize::MAX, &mut KernelSource(&bytes)).unwrap();
+        ring.take(&mut KernelDestination(&mut out)).unwrap();
+        ring.put(usize::MAX, &mut KernelSource(&bytes[..100])).unwrap();
+        assert_eq!(ring.resize(PAGE_SIZE), Err(Errno::EBUSY));
+        ring.resize(4 * PAGE_SIZE).unwrap();
+        assert_eq!((ring.capacity(), ring.len()), (4 * PAGE_SIZE, PAGE_SIZE + 100));
+        let mut out = alloc::vec![0; PAGE_SIZE + 100];
+        assert_eq!(ring.take(&mut KernelDestination(&mut out)), Ok(PAGE_SIZE + 100));
+        assert_eq!((&out[..PAGE_SIZE], &out[PAGE_SIZE..]), (&bytes[PAGE_SIZE..], &bytes[..100]));
+        ring.resize(PAGE_SIZE).unwrap();
+        assert_eq!(ring.room(), PAGE_SIZE);
+    }
 
     #[test]
     fn bytes_come_out_in_order_around_the_ring() {

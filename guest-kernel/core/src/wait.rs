@@ -107,7 +107,7 @@ pub fn wait_listed<T>(
             park::park(deadline_ns);
             continue;
         };
-        task.process.check_alarm();
+        task.process.check_timers();
         if task.process.stop.is_wanted() && !task.process.must_leave(task) {
             task.process.halt_while_stopped(task);
             continue;
@@ -115,7 +115,7 @@ pub fn wait_listed<T>(
         if task.is_interrupted() {
             return Err(Errno::EINTR);
         }
-        let alarm = task.process.alarm.deadline_ns();
+        let alarm = task.process.timers.deadline_ns();
         task.set_waiting(monotonic_ns(), true);
         park::park([alarm, deadline_ns].into_iter().flatten().min());
         task.set_waiting(monotonic_ns(), false);

@@ -68,7 +68,8 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     }
     let namespace = mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));
-    (fs.uid, fs.gid, fs.umask) = (config.uid, config.gid, config.umask);
+    fs.set_identity(config.uid, config.gid);
+    fs.umask = config.umask;
     let cwd = working_directory(&namespace, &fs, config.workdir).map_err(because(start_error::WORKDIR))?;
     if !cwd.is_directory() {
         return Err(LoadError { reason: start_error::WORKDIR, errno: Errno::ENOTDIR });

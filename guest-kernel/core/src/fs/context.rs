@@ -31,13 +31,44 @@ pub struct FsContext {
     pub uid: u32,
     /// Effective group.
     pub gid: u32,
+    /// Real and saved user.
+    pub other_uids: [u32; 2],
+    /// Real and saved group.
+    pub other_gids: [u32; 2],
+    /// Supplementary groups, ascending; none if there are none.
+    pub groups: Option<Arc<[u32]>>,
 }
 
 impl FsContext {
     /// User 0 at `root`.
     #[must_use]
     pub fn new(root: Arc<Dentry>) -> Self {
-        Self { cwd: Arc::clone(&root), root, umask: 0o022, uid: 0, gid: 0 }
+        let cwd = Arc::clone(&root);
+        let (other_uids, other_gids) = ([0; 2], [0; 2]);
+        Self { cwd, root, umask: 0o022, uid: 0, gid: 0, other_uids, other_gids, groups: None }
+    }
+
+    /// Becomes another user and group altogether.
+    pub fn set_identity(&mut self, uid: u32, gid: u32) {
+        (self.uid, self.other_uids) = (uid, [uid; 2]);
+        (self.gid, self.other_gids) = (gid, [gid; 2]);
+    }
+
+    /// `execve`: the effective user and group are also the saved ones from now on.
+    pub fn save_effective(&mut self) {
+        (self.other_uids[1], self.other_gids[1]) = (self.uid, self.gid);
+    }
+
+    /// The same for whom real user and group count (`access`).
+    #[must_use]
+    pub fn as_real(self) -> Self {
+        Self { uid: self.other_uids[0], gid: self.other_gids[0], ..self }
+    }
+
+    /// Whether it belongs to a group, in whatever way.
+    #[must_use]
+    pub fn is_in_group(&self, gid: u32) -> bool {
+        self.gid == gid || self.groups.as_ref().is_some_and(|groups| groups.binary_search(&gid).is_ok())
     }
 
     /// The file that `path` names, starting at `at` if it is relative. `follow`: through a symbolic link at its end.
@@ -56,7 +87,8 @@ impl FsContext {
         if self.uid == 0 && (wanted & MAY_EXECUTE == 0 || dentry.is_directory()) {
             return Ok(());
         }
-        if is_allowed(&dentry.inode().metadata()?, self.uid, self.gid, wanted) {
+        let metadata = dentry.inode().metadata()?;
+        if is_allowed(&metadata, self.uid, self.is_in_group(metadata.gid), wanted) {
             Ok(())
         } else {
             Err(Errno::EACCES)
@@ -104,7 +136,7 @@ impl FsContext {
         let metadata = dentry.inode().metadata()?;
         let is_own = metadata.uid == self.uid
             && uid.is_none_or(|uid| uid == metadata.uid)
-            && gid.is_none_or(|gid| gid == self.gid || gid == metadata.gid);
+            && gid.is_none_or(|gid| self.is_in_group(gid) || gid == metadata.gid);
         if self.uid != 0 && !is_own {
             return Err(Errno::EPERM);
         }
@@ -165,7 +197,7 @@ pub fn check_writable_mount(dentry: &Dentry) -> Result<(), Errno> {
 
 /// Linux's rule: user 0 needs an `x` bit to execute; others have the bits of the first class they belong to.
 #[must_use]
-pub fn is_allowed(metadata: &Metadata, uid: u32, gid: u32, wanted: u32) -> bool {
+pub fn is_allowed(metadata: &Metadata, uid: u32, is_in_group: bool, wanted: u32) -> bool {
     use super::inode::FileKind;
     if uid == 0 {
         return wanted & MAY_EXECUTE == 0
@@ -174,7 +206,7 @@ pub fn is_allowed(metadata: &Metadata, uid: u32, gid: u32, wanted: u32) -> bool 
     }
     let class = if metadata.uid == uid {
         metadata.permissions >> 6
-    } else if metadata.gid == gid {
+    } else if is_in_group {
         metadata.permissions >> 3
     } else {
         metadata.permissions

@@ -17,6 +17,7 @@
 use super::descriptors::OpenFile;
 use super::inode::{File, poll};
 use crate::wait::WaitQueue;
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::any::Any;
@@ -32,6 +33,8 @@ const ONE_SHOT: u32 = 1 << 30;
 const EDGE: u32 = 1 << 31;
 /// What is not an event: the above, and EPOLLWAKEUP.
 const MODES: u32 = 0xf << 28;
+/// Fewer interests than these are not looked through for closed files.
+const LEAST_CROWD: usize = 64;
 /// Levels of epolls that watch epolls.
 const DEEPEST: usize = 5;
 
@@ -44,8 +47,14 @@ pub struct Wish {
     pub data: u64,
 }
 
+/// A descriptor's number, and which file it stood for.
+type Key = (i32, usize);
+
+fn key(fd: i32, file: &Arc<OpenFile>) -> Key {
+    (fd, Arc::as_ptr(file).addr())
+}
+
 struct Interest {
-    fd: i32,
     file: Weak<OpenFile>,
     wish: Wish,
     /// Reported once, and only then (EPOLLONESHOT).
@@ -55,10 +64,6 @@ struct Interest {
 }
 
 impl Interest {
-    fn is_of(&self, fd: i32, file: &Arc<OpenFile>) -> bool {
-        self.fd == fd && self.file.as_ptr() == Arc::as_ptr(file)
-    }
-
     /// Events that are true of `file`, wished for, and not reported before (if by edge).
     fn ready(&self, file: &OpenFile) -> u32 {
         if self.is_disabled {
@@ -75,10 +80,30 @@ impl Interest {
     }
 }
 
+/// What is watched.
+#[derive(Default)]
+struct Watched {
+    interests: BTreeMap<Key, Interest>,
+    /// Behind the one that was reported last: where looking begins, so that everyone's turn comes.
+    next: Key,
+    /// With so many, those whose files are closed are looked for.
+    crowd: usize,
+}
+
+impl Watched {
+    /// Forgets those whose files are closed, if there are many more than when that was done last.
+    fn clear_up(&mut self) {
+        if self.interests.len() >= self.crowd {
+            self.interests.retain(|_, interest| interest.file.strong_count() > 0);
+            self.crowd = (self.interests.len() * 2).max(LEAST_CROWD);
+        }
+    }
+}
+
 /// An epoll instance.
 #[derive(Default)]
 pub struct Epoll {
-    interests: Mutex<Vec<Interest>>,
+    watched: Mutex<Watched>,
     /// Woken when what is watched changes.
     queue: WaitQueue,
     /// Most levels of epolls that ever watched this one.
@@ -115,13 +140,14 @@ impl Epoll {
         {
             return Err(Errno::ELOOP);
         }
-        let mut interests = self.interests.lock();
-        interests.retain(|interest| interest.file.strong_count() > 0);
-        if interests.iter().any(|interest| interest.is_of(fd, file)) {
+        let mut watched = self.watched.lock();
+        watched.clear_up();
+        if watched.interests.contains_key(&key(fd, file)) {
             return Err(Errno::EEXIST);
         }
-        interests.push(Interest { fd, file: Arc::downgrade(file), wish, is_disabled: false, seen: None });
-        drop(interests);
+        let interest = Interest { file: Arc::downgrade(file), wish, is_disabled: false, seen: None };
+        watched.interests.insert(key(fd, file), interest);
+        drop(watched);
         if let Some((_, inner)) = &nesting {
             inner.sink_below(self.levels_above.load(Ordering::SeqCst) + 1);
         }
@@ -131,62 +157,61 @@ impl Epoll {
 
     /// EPOLL_CTL_MOD. ENOENT if it is not watched; EINVAL if EPOLLEXCLUSIVE was or is among the events.
     pub fn modify(&self, fd: i32, file: &Arc<OpenFile>, wish: Wish) -> Result<(), Errno> {
-        let mut interests = self.interests.lock();
-        let interest = interests.iter_mut().find(|interest| interest.is_of(fd, file)).ok_or(Errno::ENOENT)?;
+        let mut watched = self.watched.lock();
+        let interest = watched.interests.get_mut(&key(fd, file)).ok_or(Errno::ENOENT)?;
         if (interest.wish.events | wish.events) & EXCLUSIVE != 0 {
             return Err(Errno::EINVAL);
         }
         (interest.wish, interest.is_disabled, interest.seen) = (wish, false, None);
-        drop(interests);
+        drop(watched);
         self.queue.wake_all();
         Ok(())
     }
 
     /// EPOLL_CTL_DEL. ENOENT if it is not watched.
     pub fn remove(&self, fd: i32, file: &Arc<OpenFile>) -> Result<(), Errno> {
-        let mut interests = self.interests.lock();
-        let index = interests.iter().position(|interest| interest.is_of(fd, file)).ok_or(Errno::ENOENT)?;
-        interests.remove(index);
-        Ok(())
+        self.watched.lock().interests.remove(&key(fd, file)).map(|_| ()).ok_or(Errno::ENOENT)
     }
 
-    /// Reports up to `most` events. What was reported goes to the end, so that everyone's turn comes.
+    /// Reports up to `most` events. Those behind the last that was reported come first, so that everyone's turn comes.
     pub fn take(&self, most: usize) -> Vec<Wish> {
         // Dropped after the lock: the last reference may be this one.
         let mut files = Vec::new();
-        let mut interests = self.interests.lock();
-        let (mut kept, mut reported, mut found) = (Vec::new(), Vec::new(), Vec::new());
-        for mut interest in interests.drain(..) {
-            let Some(file) = interest.file.upgrade() else { continue };
+        let mut found = Vec::new();
+        let mut watched = self.watched.lock();
+        let Watched { interests, next, .. } = &mut *watched;
+        let first = *next;
+        let mut look = |(key, interest): (&Key, &mut Interest)| {
+            let Some(file) = interest.file.upgrade() else { return false };
             let edge = file.edge();
-            let events = if found.len() < most { interest.ready(&file) } else { 0 };
+            let events = interest.ready(&file);
             if events != 0 {
                 found.push(Wish { events, data: interest.wish.data });
                 interest.seen = Some((edge, events));
                 interest.is_disabled = interest.wish.events & ONE_SHOT != 0;
-                reported.push(interest);
-            } else {
-                kept.push(interest);
+                *next = (key.0, key.1.saturating_add(1));
             }
             files.push(file);
+            found.len() >= most
+        };
+        if !interests.range_mut(first..).any(&mut look) {
+            interests.range_mut(..first).any(&mut look);
         }
-        kept.append(&mut reported);
-        *interests = kept;
-        drop(interests);
+        drop(watched);
         found
     }
 
     /// The files that are watched and can still be reported.
     #[must_use]
     pub fn members(&self) -> Vec<Arc<OpenFile>> {
-        let interests = self.interests.lock();
-        let enabled = interests.iter().filter(|interest| !interest.is_disabled);
+        let watched = self.watched.lock();
+        let enabled = watched.interests.values().filter(|interest| !interest.is_disabled);
         enabled.filter_map(|interest| interest.file.upgrade()).collect()
     }
 
     /// Every file that this one watches.
     fn inner(&self) -> Vec<Arc<OpenFile>> {
-        self.interests.lock().iter().filter_map(|interest| interest.file.upgrade()).collect()
+        self.watched.lock().interests.values().filter_map(|interest| interest.file.upgrade()).collect()
     }
 
     /// Remembers that so many levels are above this one, and more above those below.
@@ -225,14 +250,14 @@ impl File for Epoll {
         let is_ready = |file: Arc<OpenFile>, interest: &Interest| interest.ready(&file) != 0;
         // Files are dropped without the lock, in case they are the last reference.
         let mut files = Vec::new();
-        let interests = self.interests.lock();
-        let any = interests.iter().any(|interest| {
+        let watched = self.watched.lock();
+        let any = watched.interests.values().any(|interest| {
             interest.file.upgrade().is_some_and(|file| {
                 files.push(Arc::clone(&file));
                 is_ready(file, interest)
             })
         });
-        drop(interests);
+        drop(watched);
         if any { poll::IN } else { 0 }
     }
 

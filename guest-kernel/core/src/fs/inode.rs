@@ -308,6 +308,8 @@ pub trait Inode: Send + Sync {
 pub mod poll {
     /// Reading does not block.
     pub const IN: u16 = 1;
+    /// Something urgent can be read: POLLPRI.
+    pub const URGENT: u16 = 2;
     /// Writing does not block.
     pub const OUT: u16 = 4;
     /// Error.

@@ -18,7 +18,10 @@ use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
 
 /// Bytes that fit.
-pub const CAPACITY: usize = 16 * PAGE_SIZE;
+const CAPACITY: usize = 16 * PAGE_SIZE;
+/// Most bytes that fit into the pipe of anyone but user 0 (`/proc/sys/fs/pipe-max-size`), and at all.
+const MOST: usize = 1 << 20;
+const LARGEST: usize = 1 << 30;
 /// PIPE_BUF
 pub const ATOMIC: usize = PAGE_SIZE;
 
@@ -96,6 +99,27 @@ impl Pipe {
         Ok(end)
     }
 
+    /// Bytes that fit.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.contents.lock().ring.capacity()
+    }
+
+    /// Lets `bytes` fit, rounded up to a power of two; returns how many do now. EBUSY if more are in it, EPERM if that is more than who is
+    /// not user 0 may ask for.
+    pub fn set_capacity(&self, bytes: usize, is_privileged: bool) -> Result<usize, Errno> {
+        if bytes > LARGEST {
+            return Err(Errno::EINVAL);
+        }
+        let bytes = bytes.max(PAGE_SIZE).next_power_of_two();
+        if bytes > MOST && !is_privileged {
+            return Err(Errno::EPERM);
+        }
+        self.contents.lock().ring.resize(bytes)?;
+        self.queue.wake_all();
+        Ok(bytes)
+    }
+
     fn end(self: &Arc<Self>, access: Access) -> Arc<dyn File> {
         let open = |present: &AtomicU32, ever: &AtomicU32| {
             present.fetch_add(1, Ordering::SeqCst);
@@ -110,6 +134,12 @@ impl Pipe {
         self.queue.wake_all();
         Arc::new(PipeEnd { pipe: Arc::clone(self), access })
     }
+}
+
+/// The pipe that `file` is an end of, if it is one.
+#[must_use]
+pub fn of(file: &dyn File) -> Option<&Arc<Pipe>> {
+    file.as_any().downcast_ref().map(|end: &PipeEnd| &end.pipe)
 }
 
 /// An end of a pipe.
@@ -170,14 +200,17 @@ impl File for PipeEnd {
     }
 
     fn poll(&self) -> u16 {
-        let len = self.pipe.contents.lock().ring.len();
+        let (len, room) = {
+            let contents = self.pipe.contents.lock();
+            (contents.ring.len(), contents.ring.room())
+        };
         let mut events = 0;
         if self.access.read {
             events |= if len > 0 { poll::IN } else { 0 };
             events |= if self.pipe.writers.load(Ordering::SeqCst) == 0 { poll::HUP } else { 0 };
         }
         if self.access.write {
-            events |= if CAPACITY - len >= ATOMIC { poll::OUT } else { 0 };
+            events |= if room >= ATOMIC { poll::OUT } else { 0 };
             events |= if self.pipe.readers.load(Ordering::SeqCst) == 0 { poll::ERR } else { 0 };
         }
         events

@@ -9,6 +9,8 @@
 //! Bytes are a [`Ring`], cut into segments where files or other credentials go with them: a reception never crosses from one
 //! sender's bytes to another's, and ends behind a segment that came with files. Messages are a list of packets.
 //!
+//! One byte of a TCP stream may be urgent, as the protocol has it: the last one that was sent so.
+//!
 //! Nothing waits here: empty and full are EAGAIN, and both ends have queues that are woken when that changes. The sender is woken when a third
 //! is free again, not for every byte, so that two ends that take turns do so in large steps.
 
@@ -17,10 +19,11 @@ use super::packet::Packet;
 use super::passing::{Credentials, Passed};
 use super::shared::Shared;
 use super::{Extra, How, Received};
-use crate::io::{Destination, Source};
+use crate::io::{Destination, KernelDestination, Source};
 use crate::ring::Ring;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
 
@@ -33,8 +36,50 @@ struct Segment {
 }
 
 enum Contents {
-    Bytes { ring: Ring<Budget>, segments: VecDeque<Segment>, received: u64, sent: u64 },
+    Bytes(Stream),
     Packets { packets: VecDeque<Packet>, cost: usize, limit: usize },
+}
+
+/// Bytes on their way.
+struct Stream {
+    ring: Ring<Budget>,
+    segments: VecDeque<Segment>,
+    /// Counted from the first byte ever sent.
+    received: u64,
+    sent: u64,
+    urgent: Option<Urgent>,
+    /// Most bytes at once, if that is less than the ring holds.
+    limit: usize,
+}
+
+/// The byte that was sent as urgent last (MSG_OOB). It is not received with the others, unless the receiver wants that: a reception
+/// ends before it, and the next one begins behind it.
+#[derive(Clone, Copy)]
+struct Urgent {
+    at: u64,
+    byte: u8,
+    is_known: bool,
+}
+
+impl Stream {
+    fn new(size: usize) -> Self {
+        let ring = Ring::new(size);
+        let limit = ring.capacity();
+        Self { ring, segments: VecDeque::new(), received: 0, sent: 0, urgent: None, limit }
+    }
+
+    /// Bytes that may be sent now.
+    fn room(&self) -> usize {
+        self.limit.saturating_sub(self.ring.len())
+    }
+
+    /// Whether there is nothing but an urgent byte that the receiver does not want among the others.
+    fn is_empty(&self, is_inline: bool) -> bool {
+        self.ring.is_empty()
+            || self.ring.len() == 1
+                && !is_inline
+                && self.urgent.is_some_and(|urgent| urgent.at == self.received)
+    }
 }
 
 struct Flow {
@@ -48,6 +93,8 @@ struct Flow {
 pub struct State {
     /// Something can be received.
     pub has_data: bool,
+    /// Something urgent can be received.
+    pub has_urgent: bool,
     /// There is room to send.
     pub has_room: bool,
     /// The sender will send no more.
@@ -70,7 +117,7 @@ impl Channel {
         let contents = if keeps_messages {
             Contents::Packets { packets: VecDeque::new(), cost: 0, limit: size }
         } else {
-            Contents::Bytes { ring: Ring::new(size), segments: VecDeque::new(), received: 0, sent: 0 }
+            Contents::Bytes(Stream::new(size))
         };
         Arc::new(Self {
             flow: Mutex::new(Flow { contents, is_finished: false, is_refused: false }),
@@ -84,7 +131,8 @@ impl Channel {
     pub fn state(&self) -> State {
         let flow = self.flow.lock();
         State {
-            has_data: !flow.contents.is_empty(),
+            has_data: !flow.contents.is_empty(self.is_urgent_inline()),
+            has_urgent: flow.contents.has_urgent(),
             has_room: flow.contents.has_room(),
             is_finished: flow.is_finished,
             is_refused: flow.is_refused,
@@ -95,7 +143,8 @@ impl Channel {
     #[must_use]
     pub fn available(&self) -> usize {
         match &self.flow.lock().contents {
-            Contents::Bytes { ring, .. } => ring.len(),
+            Contents::Bytes(stream) if stream.is_empty(self.is_urgent_inline()) => 0,
+            Contents::Bytes(stream) => stream.ring.len(),
             Contents::Packets { packets, .. } => packets.front().map_or(0, Packet::len),
         }
     }
@@ -104,7 +153,7 @@ impl Channel {
     #[must_use]
     pub fn waiting(&self) -> usize {
         match &self.flow.lock().contents {
-            Contents::Bytes { ring, .. } => ring.len(),
+            Contents::Bytes(stream) => stream.ring.len(),
             Contents::Packets { packets, .. } => packets.iter().map(Packet::len).sum(),
         }
     }
@@ -116,15 +165,22 @@ impl Channel {
             return Err(Errno::EPIPE);
         }
         let len = match &mut flow.contents {
-            Contents::Bytes { ring, segments, sent, .. } => {
+            Contents::Bytes(stream) => {
+                let room = stream.room();
+                let Stream { ring, segments, sent, urgent, .. } = stream;
                 if from.remaining() == 0 {
                     return Ok(0);
                 }
-                if ring.room() == 0 {
+                if room == 0 {
                     return Err(Errno::EAGAIN);
                 }
-                let len = ring.put(usize::MAX, from)?;
+                let len = ring.put(room, from)?;
                 *sent += len as u64;
+                if extra.is_urgent && from.remaining() == 0 && len > 0 {
+                    let mut byte = [0];
+                    ring.copy(ring.len() - 1, 1, &mut KernelDestination(&mut byte))?;
+                    *urgent = Some(Urgent { at: *sent - 1, byte: byte[0], is_known: false });
+                }
                 let files = extra.files.take();
                 match segments.back_mut() {
                     Some(last)
@@ -162,11 +218,19 @@ impl Channel {
     /// Receives; nothing if the sender has finished, EAGAIN if it may still send.
     pub fn receive(&self, to: &mut dyn Destination, how: How) -> Result<Received, Errno> {
         let mut flow = self.flow.lock();
-        if flow.contents.is_empty() {
+        let is_inline = self.is_urgent_inline();
+        if flow.contents.is_empty(is_inline) {
+            // An urgent byte that is the next one is passed all the same.
+            if let Contents::Bytes(stream) = &mut flow.contents
+                && !how.is_peek
+                && !is_inline
+            {
+                stream.pass_mark(&mut VecDeque::new());
+            }
             return if flow.is_finished { Ok(Received::default()) } else { Err(Errno::EAGAIN) };
         }
         let was_full = !flow.contents.has_room();
-        let (received, gone) = flow.contents.receive(to, how)?;
+        let (received, gone) = flow.contents.receive(to, how, is_inline)?;
         let has_relieved = was_full && flow.contents.has_room();
         drop(flow);
         // Files are closed without the lock.
@@ -175,6 +239,41 @@ impl Channel {
             self.sender.queue.wake_all();
         }
         Ok(received)
+    }
+
+    /// Lets about so many bytes be on their way, if there is room for them.
+    pub fn set_limit(&self, size: usize) {
+        match &mut self.flow.lock().contents {
+            Contents::Bytes(stream) => stream.limit = size.clamp(1, stream.ring.capacity()),
+            Contents::Packets { limit, .. } => *limit = size,
+        }
+        self.wake();
+    }
+
+    fn is_urgent_inline(&self) -> bool {
+        self.receiver.has_urgent_inline.load(Ordering::SeqCst)
+    }
+
+    /// Receives the urgent byte (MSG_OOB). EINVAL if there is none, or it is one like the others.
+    pub fn receive_urgent(&self, to: &mut dyn Destination, is_peek: bool) -> Result<usize, Errno> {
+        let mut flow = self.flow.lock();
+        let Contents::Bytes(stream) = &mut flow.contents else { return Err(Errno::EOPNOTSUPP) };
+        let urgent = stream.urgent.as_mut().filter(|urgent| !urgent.is_known).ok_or(Errno::EINVAL)?;
+        if self.is_urgent_inline() {
+            return Err(Errno::EINVAL);
+        }
+        let len = if to.remaining() > 0 { to.put(&[urgent.byte])? } else { 0 };
+        urgent.is_known = !is_peek;
+        Ok(len)
+    }
+
+    /// Whether the urgent byte is the next one (SIOCATMARK).
+    #[must_use]
+    pub fn is_at_mark(&self) -> bool {
+        match &self.flow.lock().contents {
+            Contents::Bytes(stream) => stream.urgent.is_some_and(|urgent| urgent.at == stream.received),
+            Contents::Packets { .. } => false,
+        }
     }
 
     /// The sender will send no more.
@@ -187,7 +286,7 @@ impl Channel {
     pub fn refuse(&self) -> bool {
         let mut flow = self.flow.lock();
         flow.is_refused = true;
-        let had_data = !flow.contents.is_empty();
+        let had_data = !flow.contents.is_empty(true);
         drop(flow);
         self.wake();
         had_data
@@ -197,12 +296,9 @@ impl Channel {
     pub fn clear(&self) {
         let mut flow = self.flow.lock();
         let nothing = match &flow.contents {
-            Contents::Bytes { received, sent, .. } => Contents::Bytes {
-                ring: Ring::new(1),
-                segments: VecDeque::new(),
-                received: *received,
-                sent: *sent,
-            },
+            Contents::Bytes(Stream { received, sent, .. }) => {
+                Contents::Bytes(Stream { received: *received, sent: *sent, ..Stream::new(1) })
+            }
             Contents::Packets { limit, .. } => {
                 Contents::Packets { packets: VecDeque::new(), cost: 0, limit: *limit }
             }
@@ -222,23 +318,35 @@ impl Channel {
 type Gone = (VecDeque<Segment>, Option<Packet>);
 
 impl Contents {
-    fn is_empty(&self) -> bool {
+    fn is_empty(&self, is_urgent_inline: bool) -> bool {
         match self {
-            Self::Bytes { ring, .. } => ring.is_empty(),
+            Self::Bytes(stream) => stream.is_empty(is_urgent_inline),
             Self::Packets { packets, .. } => packets.is_empty(),
+        }
+    }
+
+    fn has_urgent(&self) -> bool {
+        match self {
+            Self::Bytes(stream) => stream.urgent.is_some_and(|urgent| !urgent.is_known),
+            Self::Packets { .. } => false,
         }
     }
 
     fn has_room(&self) -> bool {
         match self {
-            Self::Bytes { ring, .. } => ring.room() >= ring.capacity() / 3,
+            Self::Bytes(stream) => stream.room() >= stream.limit / 3,
             Self::Packets { cost, limit, .. } => cost < limit,
         }
     }
 
-    fn receive(&mut self, to: &mut dyn Destination, how: How) -> Result<(Received, Gone), Errno> {
+    fn receive(
+        &mut self,
+        to: &mut dyn Destination,
+        how: How,
+        is_urgent_inline: bool,
+    ) -> Result<(Received, Gone), Errno> {
         match self {
-            Self::Bytes { ring, segments, received, .. } => receive_bytes(ring, segments, received, to, how),
+            Self::Bytes(stream) => stream.receive(to, how, is_urgent_inline),
             Self::Packets { packets, cost, .. } => {
                 let Some(packet) = packets.front_mut() else { return Err(Errno::EAGAIN) };
                 let len = packet.copy(to)?;
@@ -261,47 +369,79 @@ impl Contents {
     }
 }
 
-fn receive_bytes(
-    ring: &mut Ring<Budget>,
-    segments: &mut VecDeque<Segment>,
-    position: &mut u64,
-    to: &mut dyn Destination,
-    how: How,
-) -> Result<(Received, Gone), Errno> {
-    let mut result = Received::default();
-    let mut gone = VecDeque::new();
-    let mut index = 0;
-    while let Some(segment) = segments.get_mut(index) {
-        let other_sender = result.credentials.is_some_and(|credentials| credentials != segment.credentials);
-        if to.remaining() == 0 || (how.tells_senders_apart && other_sender) {
-            break;
-        }
-        let at = *position + if how.is_peek { result.len as u64 } else { 0 };
-        let left = usize::try_from(segment.end - at).unwrap_or(usize::MAX);
-        let skip = if how.is_peek { result.len } else { 0 };
-        let len = match ring.copy(skip, left, to) {
-            Ok(len) => len,
-            Err(errno) if result.len == 0 => return Err(errno),
-            Err(_) => break,
-        };
-        result.len += len;
-        result.credentials = Some(segment.credentials);
-        let had_files = segment.files.is_some();
-        if how.is_peek {
-            result.files = segment.files.as_ref().map(Passed::look).unwrap_or_default();
-            index += 1;
-        } else {
-            result.files = segment.files.take().map(Passed::arrive).unwrap_or_default();
-            ring.consume(len);
-            *position += len as u64;
-            if len == left {
-                gone.extend(segments.pop_front());
+impl Stream {
+    fn receive(
+        &mut self,
+        to: &mut dyn Destination,
+        how: How,
+        is_urgent_inline: bool,
+    ) -> Result<(Received, Gone), Errno> {
+        let mut result = Received::default();
+        let mut gone = VecDeque::new();
+        // Where the next byte is, from the first one that is still here.
+        let mut skip = 0;
+        if !is_urgent_inline && self.urgent.is_some_and(|urgent| urgent.at == self.received) {
+            if how.is_peek {
+                skip = 1;
+            } else {
+                self.pass_mark(&mut gone);
             }
         }
-        if had_files || len < left {
-            break;
+        let mark = self.urgent.map(|urgent| urgent.at).filter(|&mark| mark > self.received);
+        let mut index = 0;
+        while let Some(segment) = self.segments.get_mut(index) {
+            let at = self.received + skip as u64;
+            if segment.end <= at {
+                index += 1;
+                continue;
+            }
+            let other_sender =
+                result.credentials.is_some_and(|credentials| credentials != segment.credentials);
+            if to.remaining() == 0 || (how.tells_senders_apart && other_sender) {
+                break;
+            }
+            let end = mark.map_or(segment.end, |mark| mark.min(segment.end));
+            let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let len = match self.ring.copy(skip, left, to) {
+                Ok(len) => len,
+                Err(errno) if result.len == 0 => return Err(errno),
+                Err(_) => break,
+            };
+            result.len += len;
+            result.credentials = Some(segment.credentials);
+            let had_files = segment.files.is_some();
+            if how.is_peek {
+                result.files = segment.files.as_ref().map(Passed::look).unwrap_or_default();
+                skip += len;
+            } else {
+                result.files = segment.files.take().map(Passed::arrive).unwrap_or_default();
+                self.consume(len, &mut gone);
+            }
+            if had_files || len < left || mark == Some(self.received + skip as u64) {
+                break;
+            }
+        }
+        // Whoever has gone past an urgent byte has not missed it, if it is one like the others.
+        if self.urgent.is_some_and(|urgent| urgent.at < self.received) {
+            self.urgent = None;
+        }
+        result.full_len = result.len;
+        Ok((result, (gone, None)))
+    }
+
+    /// Goes past the urgent byte if it is the next one.
+    fn pass_mark(&mut self, gone: &mut VecDeque<Segment>) {
+        if self.urgent.take_if(|urgent| urgent.at == self.received).is_some() {
+            self.consume(1, gone);
         }
     }
-    result.full_len = result.len;
-    Ok((result, (gone, None)))
+
+    /// Forgets `len` bytes, which lie in the first segment.
+    fn consume(&mut self, len: usize, gone: &mut VecDeque<Segment>) {
+        self.ring.consume(len);
+        self.received += len as u64;
+        if self.segments.front().is_some_and(|segment| segment.end <= self.received) {
+            gone.extend(self.segments.pop_front());
+        }
+    }
 }

@@ -33,6 +33,8 @@ const LARGEST_BACKLOG: usize = 4096;
 /// part of that; a turn may cost a sleep and a wake-up, some hundred microseconds where halting is dear.
 const TCP_BUFFER: usize = 2 << 20;
 const UNIX_BUFFER: usize = 768 << 10;
+/// What of that is at the receiver's end of a TCP connection whose sender has set its own.
+const RECEIVED_BUFFER: usize = 128 << 10;
 
 /// What a connected socket has.
 pub struct Ends {
@@ -87,16 +89,8 @@ pub fn join(first: &Arc<Socket>, second: &Arc<Socket>) -> Result<(), Errno> {
 fn connect_ends(first: &Socket, second: &Socket, credentials: [Credentials; 2]) -> Result<(), Errno> {
     let (Some(one), Some(other)) = (of(first), of(second)) else { return Err(Errno::EPROTOTYPE) };
     let keeps_messages = first.kind == Kind::Messages;
-    let size = |socket: &Socket| {
-        let options = socket.options.lock();
-        match (options.has_send_buffer || keeps_messages, socket.is_inet()) {
-            (true, _) => options.send_buffer,
-            (false, true) => TCP_BUFFER,
-            (false, false) => UNIX_BUFFER,
-        }
-    };
-    let there = Channel::new(keeps_messages, size(first), &first.shared, &second.shared);
-    let back = Channel::new(keeps_messages, size(second), &second.shared, &first.shared);
+    let there = Channel::new(keeps_messages, room(first, second), &first.shared, &second.shared);
+    let back = Channel::new(keeps_messages, room(second, first), &second.shared, &first.shared);
     let (first_address, second_address) = (first.address(), second.address());
     one.ends.call_once(|| Ends {
         incoming: Arc::clone(&back),
@@ -117,6 +111,26 @@ fn connect_ends(first: &Socket, second: &Socket, credentials: [Credentials; 2]) 
         socket.shared.queue.wake_all();
     }
     Ok(())
+}
+
+/// Bytes that may be on their way from one socket to another.
+fn room(from: &Socket, to: &Socket) -> usize {
+    let sent = {
+        let options = from.options.lock();
+        (options.has_send_buffer || from.kind == Kind::Messages).then_some(options.send_buffer)
+    };
+    if !from.is_inet() {
+        return sent.unwrap_or(UNIX_BUFFER);
+    }
+    let received = {
+        let options = to.options.lock();
+        options.has_receive_buffer.then_some(options.receive_buffer)
+    };
+    match (sent, received) {
+        (None, None) => TCP_BUFFER,
+        // TCP's have a part at either end.
+        (sent, received) => sent.unwrap_or(TCP_BUFFER / 2) + received.unwrap_or(RECEIVED_BUFFER),
+    }
 }
 
 /// The connection that `socket` is, if it is of such a kind.
@@ -323,6 +337,34 @@ impl Connection {
         }
     }
 
+    /// SO_SNDBUF or SO_RCVBUF is another; `is_sent` says which. Of a Unix connection only the sender's counts.
+    pub fn buffer_changed(&self, socket: &Socket, is_sent: bool) {
+        let Some(ends) = self.ends.get() else { return };
+        let options = socket.options.lock();
+        let (size, channel) = match is_sent {
+            true => (options.send_buffer, &ends.outgoing),
+            false => (options.receive_buffer, &ends.incoming),
+        };
+        drop(options);
+        match (socket.is_inet(), is_sent) {
+            (true, true) => channel.set_limit(size + RECEIVED_BUFFER),
+            (true, false) => channel.set_limit(size + TCP_BUFFER / 2),
+            (false, true) => channel.set_limit(size),
+            (false, false) => {}
+        }
+    }
+
+    /// Receives the urgent byte. EINVAL if there is none.
+    pub fn receive_urgent(&self, to: &mut dyn Destination, is_peek: bool) -> Result<usize, Errno> {
+        self.ends.get().ok_or(Errno::ENOTCONN)?.incoming.receive_urgent(to, is_peek)
+    }
+
+    /// Whether the next byte is the urgent one.
+    #[must_use]
+    pub fn is_at_mark(&self) -> bool {
+        self.ends.get().is_some_and(|ends| ends.incoming.is_at_mark())
+    }
+
     /// `shutdown`
     pub fn shut_down(&self, socket: &Socket, receiving: bool, sending: bool) -> Result<(), Errno> {
         let Some(ends) = self.ends.get() else {
@@ -352,6 +394,14 @@ impl Connection {
     /// Whom it is connected to.
     pub fn peer_address(&self) -> Result<Address, Errno> {
         self.ends.get().map(|ends| ends.peer_address.clone()).ok_or(Errno::ENOTCONN)
+    }
+
+    /// Whether a connection of TCP is over: both directions have ended, whatever is still to be received. Then it has no peer.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.ends
+            .get()
+            .is_some_and(|ends| ends.outgoing.state().is_finished && ends.incoming.state().is_finished)
     }
 
     /// Bytes that can be received. EINVAL if it listens.
@@ -399,7 +449,7 @@ impl Connection {
         } else {
             outgoing.is_finished || outgoing.is_refused
         };
-        let mut events = 0;
+        let mut events = if incoming.has_urgent { poll::URGENT } else { 0 };
         if incoming.has_data || hears_no_more {
             events |= poll::IN;
         }

@@ -4,8 +4,9 @@
 //! a network. A UDP message that nobody receives comes back as an error, ECONNREFUSED, of a sender that has chosen a peer (on a network by ICMP).
 
 use super::address::{Address, UnixName};
-use super::packet::Packet;
-use super::ports::{self, Protocol};
+use super::options::{self, IP, IPV6};
+use super::packet::{Headers, Packet};
+use super::ports;
 use super::route::{self, Way};
 use super::shared::Shared;
 use super::{Extra, How, Received, Role, Socket, Target};
@@ -14,7 +15,7 @@ use crate::io::{Destination, Source};
 use alloc::collections::VecDeque;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::sync::atomic::{AtomicBool, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
@@ -24,6 +25,8 @@ const MOST_MESSAGES: usize = 512;
 /// Most bytes of a UDP message over IPv4; IPv6's header is not counted.
 const LONGEST_V4: usize = 65_507;
 const LONGEST_V6: usize = 65_527;
+/// How far a message may go.
+const USUAL_HOPS: u8 = 64;
 
 /// Whom a socket is connected to.
 #[derive(Clone, Default)]
@@ -60,6 +63,23 @@ pub fn of(socket: &Socket) -> Option<&Mailbox> {
     match &socket.role {
         Role::Mailbox(mailbox) => Some(mailbox),
         _ => None,
+    }
+}
+
+/// What the headers of a message say that `socket` sends.
+fn headers(socket: &Socket, to: IpAddr, extra: &Extra) -> Headers {
+    let set = socket.options.lock();
+    let names = if to.is_ipv4() {
+        [(IP, options::TTL), (IP, options::TOS)]
+    } else {
+        [(IPV6, options::HOPS), (IPV6, options::CLASS)]
+    };
+    // One that is left to the system (-1) is the usual one.
+    let [hops, class] = names.map(|(level, name)| set.recall(level, name).unwrap_or(-1));
+    Headers {
+        hops: extra.hops.or_else(|| u8::try_from(hops).ok()).unwrap_or(USUAL_HOPS),
+        class: extra.class.or_else(|| u8::try_from(class).ok()).unwrap_or(0),
+        to: Some(to),
     }
 }
 
@@ -105,7 +125,7 @@ impl Mailbox {
             return Err(Errno::EPIPE);
         }
         if socket.is_inet() {
-            return self.send_inet(socket, from, to);
+            return self.send_inet(socket, from, to, extra);
         }
         let receiver = match to {
             Target::Peer => self.unix_peer()?,
@@ -175,7 +195,13 @@ impl Mailbox {
         receiver.shared.queue.wake_all();
     }
 
-    fn send_inet(&self, socket: &Socket, from: &mut dyn Source, to: &Target) -> Result<usize, Errno> {
+    fn send_inet(
+        &self,
+        socket: &Socket,
+        from: &mut dyn Source,
+        to: &Target,
+        extra: &Extra,
+    ) -> Result<usize, Errno> {
         let (address, is_peer) = match to {
             Target::Address(Address::Inet(address)) => (*address, false),
             Target::Peer => match &*self.peer.lock() {
@@ -195,9 +221,10 @@ impl Mailbox {
         let own = ports::bound(socket)?;
         let own_ip = if own.ip().is_unspecified() { source } else { own.ip() };
         let own = SocketAddr::new(own_ip, own.port());
-        let packet = Packet::new(from)?;
+        let mut packet = Packet::new(from)?;
+        packet.headers = headers(socket, to, extra);
         let len = packet.len();
-        let candidates = ports::find(Protocol::Udp, SocketAddr::new(to, address.port()));
+        let candidates = ports::find(ports::protocol(socket), SocketAddr::new(to, address.port()));
         // Whoever has chosen the sender is meant first.
         let has_chosen = |socket: &&Arc<Socket>| of(socket).is_some_and(|mailbox| mailbox.has_chosen(own));
         let is_open = |socket: &&Arc<Socket>| of(socket).is_some_and(|mailbox| !mailbox.has_peer());
@@ -244,6 +271,7 @@ impl Mailbox {
                 from => Some(from.clone()),
             },
             is_message: true,
+            headers: socket.is_inet().then_some(packet.headers),
             ..Received::default()
         };
         if how.is_peek {

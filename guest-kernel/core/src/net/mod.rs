@@ -53,6 +53,7 @@ use core::any::Any;
 use datagram::Mailbox;
 use netlink::Routes;
 use options::Options;
+use packet::Headers;
 use passing::{Credentials, Passed};
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
@@ -103,6 +104,12 @@ pub struct Extra {
     pub credentials: Credentials,
     /// Files; taken when they are on their way.
     pub files: Option<Passed>,
+    /// Hop limit and traffic class, if it is not the socket's.
+    pub hops: Option<u8>,
+    /// See above.
+    pub class: Option<u8>,
+    /// The last byte is urgent (MSG_OOB).
+    pub is_urgent: bool,
 }
 
 /// How something is received.
@@ -129,6 +136,10 @@ pub struct Received {
     pub files: Vec<Arc<OpenFile>>,
     /// It is a whole message, not bytes of a stream.
     pub is_message: bool,
+    /// It is the urgent byte.
+    pub is_urgent: bool,
+    /// What its headers said, if it came by an Internet protocol.
+    pub headers: Option<Headers>,
 }
 
 /// To whom a message is sent.
@@ -184,6 +195,8 @@ pub struct Socket {
 /// IPPROTO_TCP, IPPROTO_UDP
 const TCP: i32 = 6;
 const UDP: i32 = 17;
+/// IPPROTO_UDPLITE
+pub const UDP_LITE: i32 = 136;
 
 impl Socket {
     /// `socket`: one that has no name and no peer. The errors are those of Linux for what there is not.
@@ -201,6 +214,7 @@ impl Socket {
                 let protocol = match (kind, protocol) {
                     (Kind::Stream, 0 | TCP) => TCP,
                     (Kind::Datagram, 0 | UDP) => UDP,
+                    (Kind::Datagram, UDP_LITE) => UDP_LITE,
                     // Making packets oneself would take CAP_NET_RAW, and somebody to send them to.
                     (Kind::Raw, 1..=255) => return Err(Errno::EPERM),
                     (Kind::Messages, _) => return Err(Errno::ESOCKTNOSUPPORT),
@@ -393,7 +407,7 @@ impl Socket {
     pub fn extra(&self) -> Extra {
         let credentials =
             if self.family == Family::Unix { Credentials::current() } else { Credentials::default() };
-        Extra { credentials, files: None }
+        Extra { credentials, ..Extra::default() }
     }
 }
 

@@ -24,6 +24,34 @@ pub const IPV6: i32 = 41;
 /// SOL_NETLINK
 pub const NETLINK: i32 = 270;
 
+/// IPPROTO_UDPLITE
+pub const UDP_LITE: i32 = 136;
+
+/// IP_TOS
+pub const TOS: i32 = 1;
+/// IP_TTL
+pub const TTL: i32 = 2;
+/// IP_PKTINFO, also of a control message
+pub const DESTINATION: i32 = 8;
+/// IP_RECVTTL
+pub const TELLS_TTL: i32 = 12;
+/// IP_RECVTOS
+pub const TELLS_TOS: i32 = 13;
+/// IPV6_UNICAST_HOPS
+pub const HOPS: i32 = 16;
+/// IPV6_RECVPKTINFO
+pub const TELLS_DESTINATION: i32 = 49;
+/// IPV6_PKTINFO, of a control message
+pub const DESTINATION_V6: i32 = 50;
+/// IPV6_RECVHOPLIMIT
+pub const TELLS_HOPS: i32 = 51;
+/// IPV6_HOPLIMIT, of a control message
+pub const HOPS_OF_MESSAGE: i32 = 52;
+/// IPV6_RECVTCLASS
+pub const TELLS_CLASS: i32 = 66;
+/// IPV6_TCLASS, also of a control message
+pub const CLASS: i32 = 67;
+
 /// Options that programs set.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -47,6 +75,10 @@ pub struct Options {
     pub receive_buffer: usize,
     /// SO_SNDBUF was set.
     pub has_send_buffer: bool,
+    /// SO_RCVBUF was set.
+    pub has_receive_buffer: bool,
+    /// An option is set that makes messages come with control messages.
+    pub tells_headers: bool,
     /// What is only remembered: level, name, value.
     numbers: Vec<(i32, i32, i32)>,
 }
@@ -64,6 +96,8 @@ impl Default for Options {
             send_buffer: USUAL_BUFFER,
             receive_buffer: USUAL_BUFFER,
             has_send_buffer: false,
+            has_receive_buffer: false,
+            tells_headers: false,
             numbers: Vec::new(),
         }
     }
@@ -86,6 +120,16 @@ const fn number(level: i32, name: i32, usual: i32, least: i32, most: i32) -> Num
 const fn flag(level: i32, name: i32) -> Number {
     Number { level, name, usual: 0, least: 1, most: 0 }
 }
+
+/// Options that make messages come with control messages.
+const TELLING: [(i32, i32); 6] = [
+    (IP, DESTINATION),
+    (IP, TELLS_TTL),
+    (IP, TELLS_TOS),
+    (IPV6, TELLS_DESTINATION),
+    (IPV6, TELLS_HOPS),
+    (IPV6, TELLS_CLASS),
+];
 
 /// Options that are only remembered.
 const NUMBERS: &[Number] = &[
@@ -118,6 +162,11 @@ const NUMBERS: &[Number] = &[
     flag(IPV6, 25),                            // IPV6_RECVERR
     flag(IPV6, 49),                            // IPV6_RECVPKTINFO
     flag(IPV6, 51),                            // IPV6_RECVHOPLIMIT
+    flag(IPV6, 53),                            // IPV6_RECVHOPOPTS
+    flag(IPV6, 56),                            // IPV6_RECVRTHDR
+    flag(IPV6, 58),                            // IPV6_RECVDSTOPTS
+    flag(IPV6, 62),                            // IPV6_DONTFRAG
+    flag(IPV6, 66),                            // IPV6_RECVTCLASS
     number(IPV6, 67, 0, -1, 255),              // IPV6_TCLASS
     flag(TCP, 1),                              // TCP_NODELAY
     flag(TCP, 3),                              // TCP_CORK
@@ -133,6 +182,8 @@ const NUMBERS: &[Number] = &[
     number(TCP, 25, -1, 0, i32::MAX),          // TCP_NOTSENT_LOWAT
     flag(TCP, 30),                             // TCP_FASTOPEN_CONNECT
     flag(UDP, 1),                              // UDP_CORK
+    number(UDP_LITE, 10, 0, 0, 65_535),        // UDPLITE_SEND_CSCOV
+    number(UDP_LITE, 11, 0, 0, 65_535),        // UDPLITE_RECV_CSCOV
     flag(NETLINK, 10),                         // NETLINK_CAP_ACK
     flag(NETLINK, 11),                         // NETLINK_EXT_ACK
     flag(NETLINK, 12),                         // NETLINK_GET_STRICT_CHK
@@ -149,7 +200,14 @@ impl Options {
         let value = if is_flag { i32::from(value != 0) } else { value };
         self.numbers.retain(|&(of, other, _)| (of, other) != (level, name));
         self.numbers.push((level, name, value));
+        self.tells_headers = TELLING.iter().any(|&(level, name)| self.is_set(level, name));
         Ok(())
+    }
+
+    /// Whether a flag was set.
+    #[must_use]
+    pub fn is_set(&self, level: i32, name: i32) -> bool {
+        self.numbers.iter().any(|&(of, other, value)| (of, other) == (level, name) && value != 0)
     }
 
     /// What was remembered.

@@ -5,6 +5,7 @@ use super::memory::Budget;
 use super::passing::{Credentials, Passed};
 use crate::io::{Destination, Source};
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::frame::Frame;
@@ -20,6 +21,17 @@ enum Bytes {
     Large(Vec<Frame>),
 }
 
+/// What the headers of an Internet protocol say of a message, as far as a program can ask for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Headers {
+    /// Hop limit, or time to live.
+    pub hops: u8,
+    /// Traffic class, or type of service.
+    pub class: u8,
+    /// To whom it was sent.
+    pub to: Option<IpAddr>,
+}
+
 /// A message.
 #[derive(Debug)]
 pub struct Packet {
@@ -31,6 +43,8 @@ pub struct Packet {
     pub credentials: Credentials,
     /// Files that go with it.
     pub files: Option<Passed>,
+    /// What the headers of an Internet protocol would say.
+    pub headers: Headers,
     _budget: Option<Budget>,
 }
 
@@ -68,6 +82,7 @@ impl Packet {
             from: Address::Unspecified,
             credentials: Credentials::default(),
             files: None,
+            headers: Headers::default(),
             _budget: budget,
         })
     }

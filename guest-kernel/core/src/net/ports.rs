@@ -26,6 +26,8 @@ pub enum Protocol {
     Tcp,
     /// UDP
     Udp,
+    /// UDP-Lite, whose checksums nobody needs here either
+    UdpLite,
 }
 
 /// A socket's port.
@@ -43,18 +45,24 @@ type Table = Mutex<BTreeMap<u16, Vec<Entry>>>;
 
 static TCP: Table = Mutex::new(BTreeMap::new());
 static UDP: Table = Mutex::new(BTreeMap::new());
+static UDP_LITE: Table = Mutex::new(BTreeMap::new());
 
 fn table(protocol: Protocol) -> &'static Table {
     match protocol {
         Protocol::Tcp => &TCP,
         Protocol::Udp => &UDP,
+        Protocol::UdpLite => &UDP_LITE,
     }
 }
 
 /// The protocol of a socket.
 #[must_use]
 pub fn protocol(socket: &Socket) -> Protocol {
-    if connection::of(socket).is_some() { Protocol::Tcp } else { Protocol::Udp }
+    match socket.protocol {
+        _ if connection::of(socket).is_some() => Protocol::Tcp,
+        super::UDP_LITE => Protocol::UdpLite,
+        _ => Protocol::Udp,
+    }
 }
 
 /// A port that is somebody's; dropping it frees it.

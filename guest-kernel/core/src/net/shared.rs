@@ -15,6 +15,8 @@ pub struct Shared {
     has_error: AtomicBool,
     /// A connection of TCP was reset before its other end had finished: what is to be received ends with an error.
     pub is_cut: AtomicBool,
+    /// An urgent byte is one like the others (SO_OOBINLINE).
+    pub has_urgent_inline: AtomicBool,
 }
 
 impl Shared {

@@ -17,7 +17,7 @@ fn receive(socket: &Socket, len: usize) -> Result<Vec<u8>, Errno> {
 }
 
 fn pass(socket: &Socket, files: Vec<Arc<OpenFile>>) -> Result<usize, Errno> {
-    let mut extra = Extra { credentials: Credentials::default(), files: Some(Passed::new(files)?) };
+    let mut extra = Extra { files: Some(Passed::new(files)?), ..Extra::default() };
     socket.send(&mut KernelSource(b"x"), &Target::Peer, &mut extra)
 }
 
@@ -53,7 +53,7 @@ fn a_full_stream_takes_more_when_a_third_is_free() {
 fn senders_are_told_apart_when_asked() {
     let [one, other] = Socket::pair(Kind::Stream).unwrap();
     for (pid, bytes) in [(1, b"ab"), (1, b"cd"), (2, b"ef")] {
-        let mut extra = Extra { credentials: Credentials { pid, uid: 0, gid: 0 }, files: None };
+        let mut extra = Extra { credentials: Credentials { pid, uid: 0, gid: 0 }, ..Extra::default() };
         one.send(&mut KernelSource(bytes), &Target::Peer, &mut extra).unwrap();
     }
     let mut bytes = [0; 9];

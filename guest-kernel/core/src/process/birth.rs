@@ -10,7 +10,7 @@ use super::stop::Stop;
 use super::task::Task;
 use super::thread::{Start, Thread};
 use super::threads::Threads;
-use super::timer::Alarm;
+use super::timer::Timers;
 use super::vcpus::Vcpu;
 use super::{LettingGo, Process, next_program, numbers};
 use crate::memory::discard;
@@ -52,8 +52,12 @@ pub struct Wish {
     pub set_tid: u64,
 }
 
-/// Makes a copy of the calling thread's process begin. `announce` is told its number before it does. Returns it.
-pub fn fork(thread: &Thread, wish: &Wish, announce: impl FnOnce(u32)) -> Result<u32, Errno> {
+/// Makes a copy of the calling thread's process begin. `announce` is told of it before it does, and may prevent it. Returns its number.
+pub fn fork(
+    thread: &Thread,
+    wish: &Wish,
+    announce: impl FnOnce(&Arc<Process>) -> Result<(), Errno>,
+) -> Result<u32, Errno> {
     let parent = &thread.process;
     let vcpu = Vcpu::take()?;
     let child = Arc::new(copy(parent, wish)?);
@@ -65,7 +69,7 @@ pub fn fork(thread: &Thread, wish: &Wish, announce: impl FnOnce(u32)) -> Result<
             signals.stack = own.stack;
         }
     }
-    *task.affinity.lock() = thread.task.affinity.lock().clone();
+    task.inherit_scheduling(&thread.task);
     let start = {
         let mut program = thread.program.borrow_mut();
         let mut registers = *program.registers();
@@ -82,9 +86,13 @@ pub fn fork(thread: &Thread, wish: &Wish, announce: impl FnOnce(u32)) -> Result<
         abandon(&child);
         return Err(Errno::EINTR);
     }
+    if let Err(errno) = announce(&child) {
+        abandon(&child);
+        return Err(errno);
+    }
+    child.watch_cpu_limit();
     // The first one is always let in.
     let _ = child.add_thread(task);
-    announce(child.pid);
     family::add(&child);
     vcpu.launch(Box::new(start));
     if wish.is_waited_for {
@@ -133,9 +141,10 @@ fn copy(parent: &Arc<Process>, wish: &Wish) -> Result<Process, Errno> {
         actions,
         pending: Mutex::new(Pending::default()),
         stop: Stop::default(),
+        ended: WaitQueue::new(),
         children: WaitQueue::new(),
         limits: Mutex::new(*parent.limits.lock()),
-        alarm: Alarm::default(),
+        timers: Timers::default(),
         threads: Threads::default(),
         program: AtomicU64::new(next_program()),
         has_no_new_privileges: AtomicBool::new(parent.has_no_new_privileges.load(Ordering::Relaxed)),

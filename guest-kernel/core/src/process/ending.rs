@@ -10,6 +10,7 @@ use super::stop::code;
 use super::task::Task;
 use super::{End, FIRST_PID, Process};
 use crate::fs::locks;
+use crate::fs::terminal::jobs;
 use crate::memory::discard;
 use crate::wait::{WaitQueue, wait_for_any, wait_to_the_end};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -70,9 +71,12 @@ impl Process {
         offer();
         let end = *self.end.lock();
         let exit_signal = self.kin.exit_signal();
-        let Bereaved { parent, orphans, heir } = family::bury(self, |parent| {
+        let Bereaved { parent, orphans, heir, groups } = family::bury(self, |parent| {
             parent.end.lock().is_none() && !(exit_signal == signal::SIGCHLD && parent.ignores_children())
         });
+        self.ended.wake_all();
+        jobs::ended(self.pid, self.kin.session());
+        groups.into_iter().for_each(jobs::free_if_stopped);
         for orphan in &orphans {
             match orphan.kin.death_signal() {
                 0 => {}

@@ -24,7 +24,9 @@ use septum_guest_hal::sync::Mutex;
 /// The parent of orphans, and of the first program.
 pub const KERNEL: u32 = 0;
 
-static PROCESSES: Mutex<BTreeMap<u32, Arc<Process>>> = Mutex::new(BTreeMap::new());
+type Processes = BTreeMap<u32, Arc<Process>>;
+
+static PROCESSES: Mutex<Processes> = Mutex::new(BTreeMap::new());
 
 /// A process's place among the others.
 #[derive(Debug)]
@@ -227,6 +229,8 @@ pub struct Bereaved {
     pub orphans: Vec<Arc<Process>>,
     /// Parent of those that were zombies already.
     pub heir: Option<Arc<Process>>,
+    /// Groups that nobody could have go on any more if they are stopped.
+    pub groups: Vec<u32>,
 }
 
 /// Makes a zombie of a process whose threads have all left, and orphans of its children. `is_awaited` says whether its parent will wait for it;
@@ -243,6 +247,15 @@ pub fn bury(process: &Process, is_awaited: impl Fn(&Process) -> bool) -> Bereave
     let number = heir.as_ref().map_or(KERNEL, |heir| heir.pid);
     let of_it = |child: &&Arc<Process>| child.kin.parent() == process.pid;
     let orphans: Vec<_> = processes.values().filter(of_it).cloned().collect();
+    let mut groups: Vec<u32> = orphans.iter().map(|orphan| orphan.kin.group()).collect();
+    groups.push(process.kin.group());
+    groups.sort_unstable();
+    groups.dedup();
+    // It matters only where somebody is stopped.
+    if !processes.values().any(|other| other.stop.is_wanted()) {
+        groups.clear();
+    }
+    groups.retain(|group| !is_orphaned_without(&processes, *group, None));
     for orphan in &orphans {
         orphan.kin.parent.store(number, Ordering::Relaxed);
         orphan.kin.exit_signal.store(signal::SIGCHLD, Ordering::Relaxed);
@@ -255,7 +268,27 @@ pub fn bury(process: &Process, is_awaited: impl Fn(&Process) -> bool) -> Bereave
     if !parent.as_ref().is_some_and(|parent| is_awaited(parent)) {
         processes.remove(&process.pid);
     }
-    Bereaved { parent, orphans, heir }
+    groups.retain(|group| is_orphaned_without(&processes, *group, Some(process.pid)));
+    Bereaved { parent, orphans, heir, groups }
+}
+
+/// Whether a group is orphaned: nobody in it has a parent in another group of the same session, who could have it go on.
+#[must_use]
+pub fn is_orphaned(group: u32) -> bool {
+    is_orphaned_without(&PROCESSES.lock(), group, None)
+}
+
+fn is_orphaned_without(processes: &Processes, group: u32, without: Option<u32>) -> bool {
+    let is_kept = |process: &Arc<Process>| {
+        let kin = &process.kin;
+        let is_member = kin.group() == group && !kin.is_zombie() && Some(process.pid) != without;
+        let parent = processes.get(&kin.parent()).map(|parent| &parent.kin);
+        let could_continue =
+            parent.is_some_and(|parent| parent.group() != group && parent.session() == kin.session());
+        // The first program's parent is who runs the partition, as a shell is of what it runs.
+        is_member && (could_continue || process.pid == FIRST_PID)
+    };
+    !processes.values().any(is_kept)
 }
 
 /// `setpgid`: moves `process` to `group`, on behalf of `caller`.

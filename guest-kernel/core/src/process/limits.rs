@@ -6,6 +6,8 @@ use crate::memory::layout::STACK_LIMIT;
 pub const COUNT: usize = 16;
 /// RLIM_INFINITY
 pub const INFINITY: u64 = u64::MAX;
+/// RLIMIT_CPU, in seconds
+pub const CPU_TIME: usize = 0;
 /// RLIMIT_DATA
 pub const DATA: usize = 2;
 /// RLIMIT_STACK

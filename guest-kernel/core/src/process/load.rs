@@ -331,7 +331,7 @@ pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Resu
         entry: headers.entry.wrapping_add(bias),
         interpreter_base,
         vdso,
-        identity: [fs.uid, fs.gid],
+        identity: [fs.other_uids[0], fs.uid, fs.other_gids[0], fs.gid],
         hwcap: [machine.hwcap, machine.hwcap2],
         path: &path,
         random: core::array::from_fn(|at| random[16 + at]),

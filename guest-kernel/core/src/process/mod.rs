@@ -2,21 +2,24 @@
 //!
 //! * [`family`]: all processes, and who belongs to whom; [`birth`] and [`ending`]: how they come and go; [`stop`]: job control;
 //! * [`shared`]: what processes may have in common;
+//! * [`file`]: a process as an open file;
 //! * [`load`]: ELF files and scripts into an address space; [`stack`]: what a program finds on its stack;
 //! * [`signal`]: dispositions, masks, pending signals and their delivery;
 //! * [`thread`]: a thread's life: run, serve what it traps for, deliver signals; [`task`]: what others may know of it;
 //! * [`threads`]: the threads of a process together; [`vcpus`]: what they run on;
-//! * [`numbers`]: who is called what; [`limits`]: resource limits; [`timer`]: interval timers.
+//! * [`numbers`]: who is called what; [`limits`]: resource limits; [`timer`] and [`posix_timer`]: timers and the limit on CPU time.
 //!
 //! A [`Process`] is shared by its threads; a [`Thread`](thread::Thread) belongs to one vCPU.
 
 pub mod birth;
 pub mod ending;
 pub mod family;
+pub mod file;
 mod files;
 pub mod limits;
 pub mod load;
 pub mod numbers;
+pub mod posix_timer;
 pub mod shared;
 pub mod signal;
 pub mod stack;
@@ -46,7 +49,7 @@ use shared::Shared;
 use signal::{Actions, Pending};
 use stop::Stop;
 use threads::Threads;
-use timer::Alarm;
+use timer::Timers;
 
 pub use septum_guest_hal::report::End;
 
@@ -90,12 +93,14 @@ pub struct Process {
     pub pending: Mutex<Pending>,
     /// Whether it is stopped.
     pub stop: Stop,
+    /// Woken when it has ended.
+    pub ended: WaitQueue,
     /// Woken when something became of a child.
     pub children: WaitQueue,
     /// Resource limits.
     pub limits: Mutex<Limits>,
-    /// ITIMER_REAL.
-    pub alarm: Alarm,
+    /// Timers that send signals.
+    pub timers: Timers,
     /// Its threads.
     pub threads: Threads,
     /// Says which program it runs, as no other process and no program before.
@@ -175,9 +180,10 @@ impl Process {
             actions: Shared::new(Mutex::default()),
             pending: Mutex::default(),
             stop: Stop::default(),
+            ended: WaitQueue::new(),
             children: WaitQueue::new(),
             limits: Mutex::default(),
-            alarm: Alarm::default(),
+            timers: Timers::default(),
             threads: Threads::default(),
             program: AtomicU64::new(next_program()),
             has_no_new_privileges: AtomicBool::new(false),

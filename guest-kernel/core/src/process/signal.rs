@@ -16,6 +16,7 @@
 //! neither XSAVE nor to know how large the state is beyond the room it leaves.
 
 use super::Process;
+use super::posix_timer;
 use super::thread::Thread;
 use crate::memory::buffer;
 use alloc::collections::VecDeque;
@@ -169,6 +170,14 @@ impl Pending {
 
     /// Adds one. Signals below 32 wait at most once each.
     pub fn add(&mut self, info: Info) {
+        if info.code == posix_timer::CODE
+            && let Some(last) = self.queue.iter_mut().find(|last| posix_timer::is_same(last, &info))
+        {
+            // One that rings again before it was taken has only rung more often.
+            let often = (last.detail >> 32) + 1 + (info.detail >> 32);
+            last.detail = last.detail & 0xffff_ffff | often.min(i32::MAX as u64) << 32;
+            return;
+        }
         let is_known = self.set & bit(info.signal) != 0;
         if (is_known && info.signal < 32) || self.queue.len() >= MAX_QUEUED {
             return;
@@ -176,6 +185,11 @@ impl Pending {
         self.set |= bit(info.signal);
         self.queue.push_back(info);
         crate::fs::signal::ARRIVALS.wake_all();
+    }
+
+    /// Those that wait, in the order in which they came.
+    pub fn iter(&self) -> impl Iterator<Item = &Info> {
+        self.queue.iter()
     }
 
     /// Takes the lowest one in `wanted`.

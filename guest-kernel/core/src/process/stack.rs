@@ -39,7 +39,7 @@ pub struct Facts<'a> {
     /// AT_SYSINFO_EHDR
     pub vdso: u64,
     /// User and group.
-    pub identity: [u32; 2],
+    pub identity: [u32; 4],
     /// AT_HWCAP, AT_HWCAP2
     pub hwcap: [u64; 2],
     /// AT_EXECFN
@@ -89,7 +89,7 @@ pub fn build(
     let at = |offset: usize| high_start + offset as u64;
 
     let mut auxiliary = Vec::with_capacity(20 * 16);
-    let [uid, gid] = facts.identity.map(u64::from);
+    let [uid, effective_uid, gid, effective_gid] = facts.identity.map(u64::from);
     for (kind, value) in [
         (33, facts.vdso),                // AT_SYSINFO_EHDR
         (51, 3632),                      // AT_MINSIGSTKSZ: what a signal frame takes
@@ -103,9 +103,9 @@ pub fn build(
         (8, 0),                          // AT_FLAGS
         (9, facts.entry),                // AT_ENTRY
         (11, uid),                       // AT_UID
-        (12, uid),                       // AT_EUID
+        (12, effective_uid),             // AT_EUID
         (13, gid),                       // AT_GID
-        (14, gid),                       // AT_EGID
+        (14, effective_gid),             // AT_EGID
         (23, 0),                         // AT_SECURE
         (25, at(0)),                     // AT_RANDOM
         (26, facts.hwcap[1]),            // AT_HWCAP2

@@ -25,6 +25,17 @@ pub struct ThreadSignals {
     pub stack: AlternateStack,
 }
 
+/// How a thread asked to be scheduled (`sched(7)`). The host schedules all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduling {
+    /// SCHED_*
+    pub policy: u32,
+    /// Of the real-time policies, 1 to 99; else 0.
+    pub priority: u32,
+    /// What it makes is not of a real-time policy (SCHED_RESET_ON_FORK).
+    pub is_reset_on_fork: bool,
+}
+
 /// What others may know of a thread.
 pub struct Task {
     tid: AtomicU32,
@@ -40,6 +51,8 @@ pub struct Task {
     pub name: Mutex<Vec<u8>>,
     /// CPUs that it asked for, as a mask; empty: all.
     pub affinity: Mutex<Vec<u8>>,
+    /// How it asked to be scheduled.
+    pub scheduling: Mutex<Scheduling>,
     vcpu: AtomicU32,
     started_ns: u64,
     /// Time it has waited.
@@ -60,11 +73,21 @@ impl Task {
             robust_list: AtomicU64::new(0),
             name: Mutex::new(name),
             affinity: Mutex::default(),
+            scheduling: Mutex::default(),
             vcpu: AtomicU32::new(0),
             started_ns: monotonic_ns(),
             waited_ns: AtomicU64::new(0),
             waits_since_ns: AtomicU64::new(0),
         }
+    }
+
+    /// What a new thread or process has of `other`, which makes it.
+    pub fn inherit_scheduling(&self, other: &Self) {
+        *self.affinity.lock() = other.affinity.lock().clone();
+        let asked = *other.scheduling.lock();
+        let is_reset = asked.is_reset_on_fork && asked.priority != 0;
+        let asked = if is_reset { Scheduling::default() } else { asked };
+        *self.scheduling.lock() = Scheduling { is_reset_on_fork: false, ..asked };
     }
 
     /// Number. It changes when a thread other than the first calls `execve`.

@@ -122,9 +122,10 @@ impl Thread {
             // As on Linux, nobody hears of it if that is no place to write to.
             let _ = buffer::write(&self.process.space, self.set_tid.get(), &self.task.tid().to_le_bytes());
         }
+        self.process.keep_timers_of_new_thread();
         let mut restart = Restart::No;
         loop {
-            self.process.check_alarm();
+            self.process.check_timers();
             self.process.halt_while_stopped(&self.task);
             self.deliver_signals(restart);
             restart = Restart::No;
@@ -152,7 +153,7 @@ impl Thread {
                 Event::Exception { vector } => self.exception(vector),
                 Event::Interrupt => {
                     park::interrupted();
-                    self.process.keep_alarm();
+                    self.process.keep_timers();
                 }
             }
         }
@@ -186,7 +187,7 @@ impl Thread {
             process.end.lock().get_or_insert(End::Exited(process.first_code()));
             process.conclude(|| self.offer_vcpu());
         } else {
-            process.hand_alarm_on();
+            process.hand_timers_on();
         }
         None
     }
@@ -201,7 +202,7 @@ impl Thread {
             process.space.lock().deactivate();
         }
         let left = process.remove_thread(&self.task);
-        process.hand_alarm_on();
+        process.hand_timers_on();
         if left == 0 {
             process.end.lock().get_or_insert(End::Exited(process.first_code()));
         }
@@ -316,6 +317,7 @@ impl Thread {
                 DEFAULT => match signal::default_action(info.signal) {
                     DefaultAction::Terminate => return self.process.finish(End::Killed(info.signal)),
                     DefaultAction::Ignore => {}
+                    DefaultAction::Stop if !self.process.may_stop(info.signal) => {}
                     DefaultAction::Stop => {
                         self.process.stop(info.signal);
                         self.process.halt_while_stopped(&self.task);

@@ -12,7 +12,7 @@
 
 use super::signal::{DEFAULT, Info, STOPPING, bit};
 use super::task::Task;
-use super::{End, Process};
+use super::{End, Process, family};
 use crate::syscall::futex::hand_on_all;
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
@@ -175,11 +175,19 @@ impl Process {
         self.discard_pending(bit(number::SIGCONT));
         let is_default = self.actions.lock().0[signal as usize - 1].handler == DEFAULT;
         let is_taken = is_default && self.tasks().iter().any(|task| task.takes(bit(signal)) != 0);
+        if is_taken && !self.may_stop(signal) {
+            return true;
+        }
         if signal == number::SIGSTOP || is_taken {
             self.stop(signal);
             return true;
         }
         false
+    }
+
+    /// Whether a signal may stop it: those of terminals do not if nobody could have it go on.
+    pub(super) fn may_stop(&self, signal: u32) -> bool {
+        signal == number::SIGSTOP || !family::is_orphaned(self.kin.group())
     }
 
     /// Forgets signals that wait for the process or one of its threads.

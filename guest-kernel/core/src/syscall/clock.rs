@@ -92,7 +92,7 @@ pub(super) fn read_timespec(thread: &Thread, address: u64) -> Result<u64, Errno>
     }
 }
 
-fn now(thread: &Thread, clock: i32) -> Result<u64, Errno> {
+pub(super) fn now(thread: &Thread, clock: i32) -> Result<u64, Errno> {
     match clock {
         0 | 5 | 8 | 11 => Ok(realtime_ns()),
         1 | 4 | 6 | 7 | 9 => Ok(monotonic_ns()),

@@ -2,8 +2,11 @@
 
 use super::entry::{Entry, Support};
 use super::uint;
+use crate::fs::open::OpenFlags;
 use crate::memory::buffer;
+use crate::process::Process;
 use crate::process::birth::{self, Wish};
+use crate::process::file::ProcessFile;
 use crate::process::numbers;
 use crate::process::task::Task;
 use crate::process::thread::{Start, Thread};
@@ -14,6 +17,7 @@ use septum_abi::layout::USER_END;
 use septum_abi::linux::syscall as number;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::float::FloatState;
+use septum_guest_hal::sync::Mutex;
 
 bitflags::bitflags! {
     /// CLONE_*; the low byte is the signal that the end of a process sends.
@@ -27,9 +31,11 @@ bitflags::bitflags! {
         const VFORK = 0x4000;
         const PARENT = 0x8000;
         const THREAD = 0x1_0000;
+        const SYSTEM_V = 0x4_0000;
         const SETTLS = 0x8_0000;
         const PARENT_SETTID = 0x10_0000;
         const CHILD_CLEARTID = 0x20_0000;
+        const DETACHED = 0x40_0000;
         const CHILD_SETTID = 0x100_0000;
         const CLEAR_SIGHAND = 0x1_0000_0000;
         /// Namespaces: a thread has those of its process.
@@ -44,19 +50,49 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::CLONE,
         handler: |thread, a| {
             let (flags, signal) = (a[0] & 0xffff_ff00, a[0] & 0xff);
+            // One address for two.
+            if Flags::from_bits_retain(flags).contains(Flags::PIDFD | Flags::PARENT_SETTID) {
+                return Err(Errno::EINVAL);
+            }
             sys_clone(
                 thread,
-                Request { flags, signal, stack: a[1], parent_tid: a[2], child_tid: a[3], tls: a[4] },
+                Request {
+                    flags,
+                    signal,
+                    stack: a[1],
+                    parent_tid: a[2],
+                    child_tid: a[3],
+                    tls: a[4],
+                    pidfd: a[2],
+                },
             )
         },
         support: Support::Partial,
-        notes: "threads with CLONE_FS and CLONE_FILES; processes; no namespaces, no CLONE_PIDFD",
+        notes: "threads with CLONE_FS and CLONE_FILES; processes; CLONE_PIDFD; namespaces are EPERM",
     },
     Entry {
         number: number::CLONE3,
         handler: |thread, a| sys_clone3(thread, a[0], a[1]),
         support: Support::Partial,
         notes: "as clone, with CLONE_CLEAR_SIGHAND; set_tid and cgroup are EINVAL",
+    },
+    Entry {
+        number: number::UNSHARE,
+        handler: |thread, a| sys_unshare(thread, a[0]),
+        support: Support::Partial,
+        notes: "CLONE_FS and CLONE_FILES of a process with one thread; namespaces are EPERM",
+    },
+    Entry {
+        number: number::SETNS,
+        handler: |_, _| Err(Errno::EPERM),
+        support: Support::Refused,
+        notes: "EPERM",
+    },
+    Entry {
+        number: number::PTRACE,
+        handler: |_, _| Err(Errno::EPERM),
+        support: Support::Refused,
+        notes: "EPERM",
     },
     Entry {
         number: number::FORK,
@@ -75,6 +111,37 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
 ];
 
+/// `unshare(2)`
+fn sys_unshare(thread: &Thread, flags: u64) -> Result<usize, Errno> {
+    let flags = Flags::from_bits_retain(flags);
+    let own = Flags::FS | Flags::FILES | Flags::SYSTEM_V;
+    if !(own | Flags::NAMESPACES | Flags::VM | Flags::SIGHAND | Flags::THREAD).contains(flags) {
+        return Err(Errno::EINVAL);
+    }
+    if flags.intersects(Flags::NAMESPACES) {
+        return Err(Errno::EPERM);
+    }
+    let process = &thread.process;
+    // What threads share they share for good.
+    if !flags.is_empty() && process.thread_count() > 1 {
+        return Err(Errno::EINVAL);
+    }
+    if flags.contains(Flags::FILES) && process.descriptors.is_shared() {
+        let own = process.descriptors.lock().clone();
+        process.descriptors.replace(Mutex::new(own));
+    }
+    if flags.contains(Flags::FS) && process.fs.is_shared() {
+        let own = process.fs.lock().clone();
+        process.fs.replace(Mutex::new(own));
+    }
+    // With one thread there is nothing to share signal actions or memory with, unless another process does.
+    let shares = [(Flags::SIGHAND, process.actions.is_shared()), (Flags::VM, process.space.is_shared())];
+    if shares.iter().any(|&(flag, is_shared)| flags.contains(flag) && is_shared) {
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
+}
+
 const SIGCHLD: u64 = signal::SIGCHLD as u64;
 
 /// What is asked for.
@@ -88,6 +155,8 @@ struct Request {
     parent_tid: u64,
     child_tid: u64,
     tls: u64,
+    /// Where the descriptor for the process goes.
+    pidfd: u64,
 }
 
 /// `clone3(2)`
@@ -117,7 +186,8 @@ fn sys_clone3(thread: &Thread, arguments: u64, size: u64) -> Result<usize, Errno
         return Err(Errno::EINVAL);
     }
     let stack = stack.checked_add(stack_size).ok_or(Errno::EINVAL)?;
-    sys_clone(thread, Request { flags, signal, stack, parent_tid: word(3), child_tid: word(2), tls: word(7) })
+    let (pidfd, parent_tid, child_tid, tls) = (word(1), word(3), word(2), word(7));
+    sys_clone(thread, Request { flags, signal, stack, parent_tid, child_tid, tls, pidfd })
 }
 
 /// `clone(2)`
@@ -128,7 +198,12 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
     {
         return Err(Errno::EINVAL);
     }
-    if flags.intersects(Flags::NAMESPACES | Flags::PIDFD) || flags.bits() >> 33 != 0 {
+    if flags.intersects(Flags::NAMESPACES) {
+        return Err(Errno::EPERM);
+    }
+    if flags.bits() >> 33 != 0
+        || flags.contains(Flags::PIDFD) && flags.intersects(Flags::THREAD | Flags::DETACHED)
+    {
         return Err(Errno::EINVAL);
     }
     if flags.contains(Flags::SIGHAND | Flags::CLEAR_SIGHAND) {
@@ -147,7 +222,7 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
     let tid = numbers::next();
     let task = Arc::new(Task::new(process, tid, thread.task.name.lock().clone()));
     task.signals.lock().mask = thread.task.signals.lock().mask;
-    *task.affinity.lock() = thread.task.affinity.lock().clone();
+    task.inherit_scheduling(&thread.task);
     let start = {
         let mut program = thread.program.borrow_mut();
         let mut registers = *program.registers();
@@ -190,11 +265,23 @@ fn new_process(thread: &Thread, flags: Flags, request: &Request) -> Result<usize
         clear_tid: given(Flags::CHILD_CLEARTID, request.child_tid),
         set_tid: given(Flags::CHILD_SETTID, request.child_tid),
     };
-    let announce = |pid: u32| {
+    let announce = |child: &Arc<Process>| {
+        let own = &thread.process;
+        if flags.contains(Flags::PIDFD) {
+            let file = ProcessFile::open(child, OpenFlags::empty());
+            let fd = own.descriptors.lock().insert(file, true, 0)?;
+            let fd = i32::try_from(fd).map_err(|_| Errno::EMFILE)?;
+            if let Err(errno) = buffer::write(&own.space, request.pidfd, &fd.to_le_bytes()) {
+                let file = own.descriptors.lock().remove(fd);
+                drop(file);
+                return Err(errno);
+            }
+        }
         if flags.contains(Flags::PARENT_SETTID) {
             // As on Linux, nobody hears of it if that is no place to write to.
-            let _ = buffer::write(&thread.process.space, request.parent_tid, &pid.to_le_bytes());
+            let _ = buffer::write(&own.space, request.parent_tid, &child.pid.to_le_bytes());
         }
+        Ok(())
     };
     let pid = birth::fork(thread, &wish, announce)?;
     Ok(septum_guest_hal::address::to_usize(u64::from(pid)))

@@ -5,6 +5,7 @@ use super::files::locks;
 use super::{int, uint};
 use crate::memory::{buffer, discard};
 use crate::process::load::{Request, load};
+use crate::process::posix_timer::PosixTimers;
 use crate::process::thread::Thread;
 use alloc::vec::Vec;
 use septum_abi::linux::Errno;
@@ -113,6 +114,8 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
         signals.saved_mask = None;
     }
     process.kin.set_executed();
+    process.fs.lock().save_effective();
+    process.change_posix_timers(PosixTimers::clear);
     *thread.task.name.lock() = loaded.image.name.clone();
     *process.image.lock() = loaded.image;
     loaded.space.activate();

@@ -16,10 +16,12 @@ pub mod identity;
 pub mod locked;
 pub mod memory;
 pub mod net;
+pub mod pidfd;
 pub mod process_memory;
 pub mod scheduling;
 pub mod signals;
 pub mod system;
+pub mod timers;
 pub mod wait;
 
 use crate::process::thread::Thread;
@@ -54,6 +56,8 @@ pub const FAMILIES: [&[Entry<Thread>]; 14] = [
     exec::CALLS,
     clone::CALLS,
     wait::CALLS,
+    pidfd::CALLS,
+    timers::CALLS,
 ];
 
 /// Handlers by number.

@@ -8,7 +8,7 @@ use crate::process::signal::{
     Action, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit, default_action,
 };
 use crate::process::thread::Thread;
-use crate::process::timer::IntervalTimer;
+use crate::process::timer::Which;
 use crate::process::{FIRST_PID, Process, family};
 use crate::wait::wait_listed;
 use alloc::vec::Vec;
@@ -106,14 +106,14 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::SETITIMER,
         handler: |thread, a| sys_setitimer(thread, int(a[0]), a[1], a[2]),
-        support: Support::Partial,
-        notes: "ITIMER_REAL; the CPU-time timers are EINVAL",
+        support: Support::Full,
+        notes: "CPU time is that in which threads did not wait, all of it the program's",
     },
     Entry {
         number: number::GETITIMER,
         handler: |thread, a| sys_getitimer(thread, int(a[0]), a[1]),
-        support: Support::Partial,
-        notes: "ITIMER_REAL; the CPU-time timers are EINVAL",
+        support: Support::Full,
+        notes: "CPU time is that in which threads did not wait, all of it the program's",
     },
 ];
 
@@ -304,11 +304,43 @@ fn send_to(thread: &Thread, target: &Process, signal: i32, info: Info) -> Result
 
 /// A `siginfo_t` of the program.
 fn read_info(thread: &Thread, signal: i32, address: u64) -> Result<Info, Errno> {
+    read_whole_info(thread, signal, address).map(|(info, _)| info)
+}
+
+/// The same, and the number that it has itself.
+fn read_whole_info(thread: &Thread, signal: i32, address: u64) -> Result<(Info, i32), Errno> {
     let mut bytes = [0; 32];
     buffer::read(&thread.process.space, address, &mut bytes)?;
     let word = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
     let signal = u32::try_from(signal).unwrap_or(0);
-    Ok(Info { signal, code: int(word(8)), detail: word(16), value: word(24) })
+    Ok((Info { signal, code: int(word(8)), detail: word(16), value: word(24) }, int(word(0))))
+}
+
+/// Sends a signal as the `siginfo_t` at `info` says, or as `kill` does if that is 0; last of all `check` says whether `target` is still there.
+pub(super) fn send_with_info(
+    thread: &Thread,
+    target: &Process,
+    signal: i32,
+    info: u64,
+    check: impl FnOnce() -> Result<(), Errno>,
+) -> Result<usize, Errno> {
+    let own = &thread.process;
+    let info = match info {
+        0 => Info::from_user(u32::try_from(signal).unwrap_or(0), own.pid, own.uid()),
+        address => {
+            let (info, number) = read_whole_info(thread, signal, address)?;
+            if number != signal {
+                return Err(Errno::EINVAL);
+            }
+            check_foreign(thread, target, &info)?;
+            info
+        }
+    };
+    if signal != 0 {
+        signal_number(signal)?;
+    }
+    check()?;
+    send_to(thread, target, signal, info)
 }
 
 /// `sigaltstack(2)`
@@ -429,16 +461,8 @@ const NS: u64 = 1_000_000_000;
 
 /// `alarm(2)`
 fn sys_alarm(thread: &Thread, seconds: u32) -> Result<usize, Errno> {
-    let left = set_timer(thread, u64::from(seconds) * NS, 0).0;
+    let left = thread.process.set_timer(Which::Real, u64::from(seconds) * NS, 0).0;
     Ok(septum_guest_hal::address::to_usize(left.div_ceil(NS)))
-}
-
-/// Sets the timer to fire `after_ns` from now (0: never); returns what was left and its period.
-fn set_timer(thread: &Thread, after_ns: u64, period_ns: u64) -> (u64, u64) {
-    let now = monotonic_ns();
-    let deadline_ns = if after_ns == 0 { 0 } else { now.saturating_add(after_ns) };
-    let previous = thread.process.alarm.set(IntervalTimer { deadline_ns, period_ns });
-    (previous.remaining(now), previous.period_ns)
 }
 
 /// A `struct timeval` pair: period, then value.
@@ -448,9 +472,7 @@ fn timer_words(left: u64, period: u64) -> [u64; 4] {
 
 /// `setitimer(2)`
 fn sys_setitimer(thread: &Thread, which: i32, new: u64, old: u64) -> Result<usize, Errno> {
-    if which != 0 {
-        return Err(Errno::EINVAL);
-    }
+    let which = Which::from_number(which).ok_or(Errno::EINVAL)?;
     let (mut after, mut period) = (0, 0);
     if new != 0 {
         let mut bytes = [0; 32];
@@ -462,7 +484,7 @@ fn sys_setitimer(thread: &Thread, which: i32, new: u64, old: u64) -> Result<usiz
         };
         (period, after) = (time(0)?, time(16)?);
     }
-    let (left, old_period) = set_timer(thread, after, period);
+    let (left, old_period) = thread.process.set_timer(which, after, period);
     if old != 0 {
         write_words(thread, old, &timer_words(left, old_period))?;
     }
@@ -471,10 +493,8 @@ fn sys_setitimer(thread: &Thread, which: i32, new: u64, old: u64) -> Result<usiz
 
 /// `getitimer(2)`
 fn sys_getitimer(thread: &Thread, which: i32, current: u64) -> Result<usize, Errno> {
-    if which != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let timer = thread.process.alarm.get();
-    write_words(thread, current, &timer_words(timer.remaining(monotonic_ns()), timer.period_ns))?;
+    let which = Which::from_number(which).ok_or(Errno::EINVAL)?;
+    let (left, period) = thread.process.timer(which);
+    write_words(thread, current, &timer_words(left, period))?;
     Ok(0)
 }

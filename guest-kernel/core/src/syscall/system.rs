@@ -4,7 +4,7 @@ use super::clock::write_words;
 use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
-use crate::process::limits::{COUNT, FILES};
+use crate::process::limits::{COUNT, CPU_TIME, FILES};
 use crate::process::thread::Thread;
 use crate::process::{Process, family};
 use crate::random;
@@ -46,13 +46,13 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::SETRLIMIT,
         handler: |thread, a| sys_prlimit(thread, 0, uint(a[0]), a[1], 0),
         support: Support::Partial,
-        notes: "stored; NOFILE is enforced",
+        notes: "NOFILE and CPU are enforced, the others stored",
     },
     Entry {
         number: number::PRLIMIT64,
         handler: |thread, a| sys_prlimit(thread, int(a[0]), uint(a[1]), a[2], a[3]),
         support: Support::Partial,
-        notes: "NOFILE is enforced",
+        notes: "NOFILE and CPU are enforced, the others stored",
     },
     Entry {
         number: number::GETRUSAGE,
@@ -170,6 +170,9 @@ fn sys_prlimit(thread: &Thread, pid: i32, resource: u32, new: u64, old: u64) -> 
             return Err(Errno::EPERM);
         }
         process.limits.lock().0[resource] = (soft, hard);
+        if resource == CPU_TIME {
+            process.watch_cpu_limit();
+        }
         if resource == FILES {
             process.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX);
         }

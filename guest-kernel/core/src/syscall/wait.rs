@@ -5,14 +5,18 @@
 //! ```
 
 use super::entry::{Entry, Support};
+use super::files::arguments::usable_file;
 use super::int;
 use super::system::usage_words;
+use crate::fs::open::OpenFlags;
 use crate::memory::buffer;
 use crate::process::Process;
 use crate::process::family::{self, Found};
+use crate::process::file::ProcessFile;
 use crate::process::stop::{Change, code};
 use crate::process::thread::Thread;
 use crate::wait::wait_for_any;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use septum_abi::linux::syscall as number;
@@ -46,17 +50,18 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::WAITID,
         handler: |thread, a| sys_waitid(thread, int(a[0]), int(a[1]), a[2], int(a[3]), a[4]),
-        support: Support::Partial,
-        notes: "P_PID, P_PGID, P_ALL; no P_PIDFD",
+        support: Support::Full,
+        notes: "children belong to processes, also with __WNOTHREAD",
     },
 ];
 
 /// Whom to wait for.
-#[derive(Clone, Copy)]
 enum Whom {
     Any,
     Process(u32),
     Group(u32),
+    /// Who had the number when it was opened.
+    This(Arc<Process>),
 }
 
 /// What was waited for.
@@ -95,10 +100,11 @@ fn wait(thread: &Thread, whom: Whom, options: Options) -> Result<Option<Waited>,
         let is_clone = child.kin.exit_signal() != signal::SIGCHLD;
         let is_kind = options.contains(Options::ALL) || is_clone == options.contains(Options::CLONE);
         is_kind
-            && match whom {
+            && match &whom {
                 Whom::Any => true,
-                Whom::Process(pid) => child.pid == pid,
-                Whom::Group(group) => child.kin.group() == group,
+                Whom::Process(pid) => child.pid == *pid,
+                Whom::Group(group) => child.kin.group() == *group,
+                Whom::This(process) => core::ptr::eq(&**process, child),
             }
     };
     let takes = !options.contains(Options::NO_WAIT);
@@ -167,18 +173,30 @@ fn sys_waitid(
     options: i32,
     usage: u64,
 ) -> Result<usize, Errno> {
-    let options = Options::from_bits(options.cast_unsigned()).ok_or(Errno::EINVAL)?;
+    let mut options = Options::from_bits(options.cast_unsigned()).ok_or(Errno::EINVAL)?;
     if !options.intersects(Options::EXITED | Options::STOPPED | Options::CONTINUED) {
         return Err(Errno::EINVAL);
     }
+    let mut is_impatient = false;
     let whom = match (kind, u32::try_from(id)) {
         (0, _) => Whom::Any,
         (1, Ok(pid)) if pid > 0 => Whom::Process(pid),
         (2, Ok(0)) => Whom::Group(thread.process.kin.group()),
         (2, Ok(group)) => Whom::Group(group),
+        (3, Ok(_)) => {
+            let file = usable_file(thread, id)?;
+            is_impatient = file.flags().contains(OpenFlags::NON_BLOCKING);
+            Whom::This(Arc::clone(ProcessFile::process_of(&file)?))
+        }
         _ => return Err(Errno::EINVAL),
     };
+    // A descriptor that does not wait says so, unless the caller did not want to wait anyway.
+    let is_impatient = is_impatient && !options.contains(Options::NO_HANG);
+    options.set(Options::NO_HANG, is_impatient || options.contains(Options::NO_HANG));
     let waited = wait(thread, whom, options)?;
+    if is_impatient && waited.is_none() {
+        return Err(Errno::EAGAIN);
+    }
     if let Some(waited) = &waited
         && usage != 0
     {

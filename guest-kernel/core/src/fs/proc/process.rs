@@ -188,19 +188,23 @@ fn statm(process: &dyn ProcessInfo) -> Vec<u8> {
 fn status(process: &Subject<'_>) -> Vec<u8> {
     let usage = process.usage();
     let fs = process.fs();
-    let (pid, uid, gid) = (process.pid(), fs.uid, fs.gid);
+    let pid = process.pid();
+    let ids = |effective: u32, [real, saved]: [u32; 2]| format!("{real}\t{effective}\t{saved}\t{effective}");
+    let (uids, gids) = (ids(fs.uid, fs.other_uids), ids(fs.gid, fs.other_gids));
+    let groups: String =
+        fs.groups.iter().flat_map(|groups| groups.iter()).map(|gid| format!("{gid} ")).collect();
     let [shared, _, ignored, caught] = process.signals();
     let [own, blocked] = process.thread.signals;
     let tid = process.tid;
     let (virtual_kib, resident) = (usage.virtual_bytes / 1024, usage.resident_bytes / 1024);
     let peak = usage.peak_resident_bytes.max(usage.resident_bytes) / 1024;
-    let capabilities: u64 = if uid == 0 { 0x1ff_ffff_ffff } else { 0 };
+    let capabilities: u64 = if fs.uid == 0 { 0x1ff_ffff_ffff } else { 0 };
     let descriptors = process.descriptors().lock().numbers().len().next_power_of_two().max(64);
     let (letter, state) = state_of(process).name();
     let kinds = smaps::kinds(process.process);
     let mut text = format!(
         "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({state})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t{}\nTracerPid:\t0\n\
-         Uid:\t{uid}\t{uid}\t{uid}\t{uid}\nGid:\t{gid}\t{gid}\t{gid}\t{gid}\nFDSize:\t{descriptors}\nGroups:\t{gid} \n",
+         Uid:\t{uids}\nGid:\t{gids}\nFDSize:\t{descriptors}\nGroups:\t{groups}\n",
         name(process),
         fs.umask,
         process.parent(),

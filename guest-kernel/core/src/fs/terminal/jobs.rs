@@ -3,11 +3,12 @@
 //! Everything that a terminal has to know of processes is asked here.
 
 use super::Terminal;
-use crate::process::signal::Info;
+use crate::process::signal::{IGNORE, Info, bit};
 use crate::process::vcpus::current_task;
 use crate::process::{Process, family};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::sync::Mutex;
 
 /// Which terminal controls which session.
@@ -46,6 +47,48 @@ pub fn has_group(group: u32, session: u32) -> bool {
 pub fn signal_group(group: u32, signal: u32) {
     for process in family::all_that(|process| process.kin.group() == group && !process.kin.is_zombie()) {
         process.send(Info::from_kernel(signal));
+    }
+}
+
+/// Whether the thread that runs here may do what `signal` forbids who is not in the foreground: SIGTTIN reading, SIGTTOU changing the
+/// terminal. If not, its group is sent that signal and the call is made again afterwards (EINTR); EIO if that would be for ever.
+pub fn check_foreground(terminal: &Terminal, signal: u32) -> Result<(), Errno> {
+    let Some(task) = current_task() else { return Ok(()) };
+    let Some((session, foreground)) = *terminal.owner.lock() else { return Ok(()) };
+    let kin = &task.process.kin;
+    if kin.session() != session || kin.group() == foreground {
+        return Ok(());
+    }
+    let is_blocked = task.signals.lock().mask & bit(signal) != 0;
+    let is_ignored = task.process.actions.lock().0[signal as usize - 1].handler == IGNORE;
+    match is_blocked || is_ignored {
+        true if signal == number::SIGTTOU => return Ok(()),
+        false if !family::is_orphaned(kin.group()) => {}
+        _ => return Err(Errno::EIO),
+    }
+    signal_group(kin.group(), signal);
+    Err(Errno::EINTR)
+}
+
+/// A process has ended. If it led its session, that loses its terminal, and who is in the foreground is told.
+pub fn ended(process: u32, session: u32) {
+    if process != session {
+        return;
+    }
+    let Some(terminal) = controlling(session) else { return };
+    let_go(session);
+    let owner = terminal.owner.lock().take_if(|(owner, _)| *owner == session);
+    if let Some((_, group)) = owner {
+        signal_group(group, number::SIGHUP);
+    }
+}
+
+/// Nobody could have this group go on any more: if one of it is stopped, all are told, and go on.
+pub fn free_if_stopped(group: u32) {
+    let is_stopped = |process: &Process| process.kin.group() == group && process.stop.is_wanted();
+    if !family::all_that(is_stopped).is_empty() {
+        signal_group(group, number::SIGHUP);
+        signal_group(group, number::SIGCONT);
     }
 }
 

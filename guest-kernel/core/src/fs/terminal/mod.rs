@@ -6,7 +6,7 @@
 //!                                    └────────────┘
 //! ```
 //!
-//! * [`settings`]: `struct termios`; [`discipline`]: lines, echo, signals; [`jobs`]: sessions and groups;
+//! * [`settings`]: `struct termios`; [`discipline`]: lines, echo, signals; [`jobs`]: sessions and groups; [`packet`]: what masters may be told;
 //! * [`file_system`]: what `/dev/pts` shows.
 //!
 //! A slave can be opened when its master has unlocked it, and as often as one likes. When the last slave is closed the master reads EIO; when the
@@ -15,6 +15,7 @@
 pub mod discipline;
 pub mod file_system;
 pub mod jobs;
+pub mod packet;
 pub mod settings;
 
 use super::inode::{File, InodeRef, poll};
@@ -26,6 +27,7 @@ use alloc::sync::{Arc, Weak};
 use core::any::Any;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use discipline::Discipline;
+use packet::Packets;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
@@ -53,6 +55,8 @@ pub struct Terminal {
     pub owner: Mutex<Option<(u32, u32)>>,
     /// Slaves may be opened (`unlockpt`).
     pub is_unlocked: AtomicBool,
+    /// What its master is told besides bytes.
+    pub packets: Packets,
     has_master: AtomicBool,
     slaves: AtomicU32,
     had_slave: AtomicBool,
@@ -73,6 +77,7 @@ impl Terminal {
             size: Mutex::default(),
             owner: Mutex::default(),
             is_unlocked: AtomicBool::new(false),
+            packets: Packets::default(),
             has_master: AtomicBool::new(true),
             slaves: AtomicU32::new(0),
             had_slave: AtomicBool::new(false),
@@ -164,9 +169,19 @@ impl File for Master {
         if to.remaining() == 0 {
             return Ok(0);
         }
-        let bytes = self.terminal.discipline.lock().see(to.remaining().min(PIECE));
-        if bytes.is_empty() {
+        let packets = &self.terminal.packets;
+        let is_packet = packets.is_on();
+        if let Some(news) = packets.take() {
+            return to.put(&[news]);
+        }
+        let most = (to.remaining() - usize::from(is_packet)).min(PIECE);
+        let mut bytes = self.terminal.discipline.lock().see(most);
+        let has_bytes = !bytes.is_empty() || most == 0 && self.terminal.discipline.lock().unseen() > 0;
+        if !has_bytes {
             return Err(if self.terminal.is_left() { Errno::EIO } else { Errno::EAGAIN });
+        }
+        if is_packet {
+            bytes.insert(0, packet::DATA);
         }
         let len = to.put(&bytes);
         self.terminal.wake();
@@ -191,7 +206,10 @@ impl File for Master {
             if len == 0 {
                 break;
             }
-            self.terminal.discipline.lock().type_in(&bytes[..len], |signal| signals.push(signal));
+            let mut discipline = self.terminal.discipline.lock();
+            let was_stopped = discipline.is_stopped;
+            discipline.type_in(&bytes[..len], |signal| signals.push(signal));
+            self.terminal.packets.tell_stop(was_stopped, discipline.is_stopped);
             total += len;
         }
         self.terminal.wake();
@@ -205,6 +223,9 @@ impl File for Master {
         let mut events = if has_room { poll::OUT } else { 0 };
         if discipline.unseen() > 0 {
             events |= poll::IN;
+        }
+        if self.terminal.packets.has_news() {
+            events |= poll::IN | poll::URGENT;
         }
         if self.terminal.is_left() {
             events |= poll::HUP;
@@ -274,6 +295,7 @@ impl File for Slave {
     }
 
     fn read_at(&self, _offset: u64, to: &mut dyn Destination) -> Result<usize, Errno> {
+        jobs::check_foreground(&self.terminal, signal::SIGTTIN)?;
         let mut discipline = self.terminal.discipline.lock();
         let characters = discipline.settings.characters;
         let is_polling = !discipline.settings.has(local::LINES) && characters[character::LEAST] == 0;
@@ -295,6 +317,9 @@ impl File for Slave {
     fn write_at(&self, _offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
         if self.is_hung_up() {
             return Err(Errno::EIO);
+        }
+        if self.terminal.discipline.lock().settings.has(local::STOPS_OUTPUT) {
+            jobs::check_foreground(&self.terminal, signal::SIGTTOU)?;
         }
         let mut total = 0;
         let mut bytes = [0; PIECE];

@@ -83,6 +83,8 @@ pub mod local {
     pub const ECHO_NEWLINE: u32 = 0o100;
     /// NOFLSH
     pub const KEEPS: u32 = 0o200;
+    /// TOSTOP
+    pub const STOPS_OUTPUT: u32 = 0o400;
     /// ECHOCTL
     pub const ECHO_CONTROL: u32 = 0o1000;
     /// ECHOKE
@@ -142,6 +144,13 @@ impl Settings {
     #[must_use]
     pub fn has(&self, flag: u32) -> bool {
         self.local & flag != 0
+    }
+
+    /// Whether output is stopped and started by ^S and ^Q, and nothing else.
+    #[must_use]
+    pub fn has_usual_stops(&self) -> bool {
+        let [start, stop] = [character::START, character::STOP].map(|place| self.characters[place]);
+        self.input & input::STOPS != 0 && (start, stop) == (0x11, 0x13)
     }
 
     /// As programs have it.

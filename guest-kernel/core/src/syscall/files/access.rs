@@ -20,7 +20,10 @@ pub fn sys_faccessat2<C: FileContext>(
     if mode & !7 != 0 {
         return Err(Errno::EINVAL);
     }
-    let path = Path::at(ctx, directory, path)?;
+    let mut path = Path::at(ctx, directory, path)?;
+    if !flags.contains(AtFlags::REMOVE_DIRECTORY) {
+        path.fs = path.fs.as_real();
+    }
     let dentry = path.resolve_with(flags)?;
     if mode == 0 {
         return Ok(0);

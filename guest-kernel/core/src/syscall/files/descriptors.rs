@@ -110,8 +110,13 @@ fn on_file<C: FileContext>(ctx: &C, file: &OpenFile, command: u32, argument: u64
         command::OFD_SET_LOCK_WAIT => locks::set(ctx, file, Asker::Description, argument, true),
         command::SET_OWNER => Ok(0),
         command::GET_OWNER => Ok(0),
-        command::SET_PIPE_SIZE | command::GET_PIPE_SIZE if file.dentry().kind() == FileKind::Fifo => {
-            Ok(pipe::CAPACITY)
+        command::SET_PIPE_SIZE | command::GET_PIPE_SIZE => {
+            let pipe = pipe::of(&**file.file()).ok_or(Errno::EBADF)?;
+            if command == command::GET_PIPE_SIZE {
+                return Ok(pipe.capacity());
+            }
+            let bytes = usize::try_from(super::arguments::word(argument)).map_err(|_| Errno::EINVAL)?;
+            pipe.set_capacity(bytes, ctx.fs().lock().uid == 0)
         }
         command::GET_SEALS => {
             let seals = file.file().seals().ok_or(Errno::EINVAL)?;
@@ -122,7 +127,6 @@ fn on_file<C: FileContext>(ctx: &C, file: &OpenFile, command: u32, argument: u64
             let seals = Seal::from_bits(super::arguments::word(argument)).ok_or(Errno::EINVAL)?;
             file.file().add_seals(seals).map(|()| 0)
         }
-        command::SET_PIPE_SIZE | command::GET_PIPE_SIZE => Err(Errno::EBADF),
         _ => Err(Errno::EINVAL),
     }
 }

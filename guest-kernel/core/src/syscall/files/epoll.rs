@@ -21,8 +21,6 @@ use septum_guest_hal::clock::monotonic_ns;
 const EVENT: usize = 12;
 /// Most events asked for at once (Linux: EP_MAX_EVENTS).
 const MOST: i32 = 0x7fff_ffff / 12;
-/// Most events given at once; asking for more is no error, the rest comes with the next call.
-const BATCH: usize = 1024;
 
 /// EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD
 const ADD: u32 = 1;
@@ -122,7 +120,7 @@ fn collect<C: FileContext>(
     let epoll = Epoll::of(&watcher).ok_or(Errno::EINVAL)?;
     let mut found: Vec<Wish> = Vec::new();
     wait(core::slice::from_ref(&watcher), deadline, || {
-        found = epoll.take(most.min(BATCH));
+        found = epoll.take(most);
         found.len()
     })?;
     let mut bytes = Vec::with_capacity(found.len() * EVENT);

@@ -12,8 +12,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use septum_abi::linux::Errno;
 
-/// Which events count for each of the three sets. Nothing here is exceptional.
-const EVENTS: [u16; 3] = [event::IN | event::HUP | event::ERR, event::OUT | event::ERR, 0];
+/// Which events count for each of the three sets. What is urgent is exceptional.
+const EVENTS: [u16; 3] = [event::IN | event::HUP | event::ERR, event::OUT | event::ERR, event::URGENT];
 
 /// One bit of one set.
 struct Interest {

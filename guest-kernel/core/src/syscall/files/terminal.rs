@@ -6,6 +6,7 @@ use crate::fs::anonymous;
 use crate::fs::open::OpenFlags;
 use crate::fs::terminal::file_system::slave;
 use crate::fs::terminal::jobs::{self, Identity};
+use crate::fs::terminal::packet;
 use crate::fs::terminal::settings::{LEN, Settings};
 use crate::fs::terminal::{Terminal, slave_flags};
 use alloc::sync::Arc;
@@ -33,6 +34,7 @@ mod command {
     pub const GET_SESSION: u32 = 0x5429;
     pub const GET_SLAVE: u32 = 0x5441;
     pub const GET_NUMBER: u32 = 0x8004_5430;
+    pub const GET_PACKETS: u32 = 0x8004_5438;
     pub const GET_LOCK: u32 = 0x8004_5439;
     pub const SET_LOCK: u32 = 0x4004_5431;
 }
@@ -45,6 +47,20 @@ pub fn ioctl<C: FileContext>(
     command: u32,
     argument: u64,
 ) -> Result<usize, Errno> {
+    let changes = matches!(
+        command,
+        command::SET_SETTINGS
+            | command::SET_SETTINGS_AFTER_OUTPUT
+            | command::SET_SETTINGS_AND_FORGET
+            | command::SEND_BREAK
+            | command::BREAK_FOR
+            | command::STOP_OR_GO
+            | command::FORGET
+            | command::SET_GROUP
+    );
+    if changes && !is_master {
+        jobs::check_foreground(terminal, signal::SIGTTOU)?;
+    }
     match command {
         command::GET_SETTINGS => {
             let settings = terminal.discipline.lock().settings;
@@ -57,7 +73,12 @@ pub fn ioctl<C: FileContext>(
             if command == command::SET_SETTINGS_AND_FORGET {
                 discipline.forget_input();
             }
+            let (before, was_stopped) = (discipline.settings, discipline.is_stopped);
             discipline.set(Settings::parse(&bytes));
+            terminal
+                .packets
+                .tell_usual_stops(before.has_usual_stops(), discipline.settings.has_usual_stops());
+            terminal.packets.tell_stop(was_stopped, discipline.is_stopped);
             drop(discipline);
             terminal.wake();
         }
@@ -108,8 +129,10 @@ fn ioctl_of_master<C: FileContext>(
             let is_locked = !terminal.is_unlocked.load(Ordering::SeqCst);
             ctx.copy_out(argument, &u32::from(is_locked).to_le_bytes())?;
         }
-        command::PACKETS if number(ctx)? == 0 => {}
-        command::PACKETS => return Err(Errno::EOPNOTSUPP),
+        command::PACKETS => terminal.packets.set(number(ctx)? != 0),
+        command::GET_PACKETS => {
+            ctx.copy_out(argument, &u32::from(terminal.packets.is_on()).to_le_bytes())?;
+        }
         command::GET_SLAVE => return open_slave(ctx, terminal, word(argument)),
         _ => return Err(Errno::ENOTTY),
     }
@@ -127,8 +150,11 @@ fn open_slave<C: FileContext>(ctx: &C, terminal: &Arc<Terminal>, flags: u32) -> 
 /// TCOOFF, TCOON; those that would have bytes sent to the other end have no effect.
 fn stop_or_go(terminal: &Terminal, how: u64) -> Result<(), Errno> {
     match how {
-        0 => terminal.discipline.lock().is_stopped = true,
-        1 => terminal.discipline.lock().is_stopped = false,
+        0 | 1 => {
+            let mut discipline = terminal.discipline.lock();
+            let was_stopped = core::mem::replace(&mut discipline.is_stopped, how == 0);
+            terminal.packets.tell_stop(was_stopped, how == 0);
+        }
         2 | 3 => {}
         _ => return Err(Errno::EINVAL),
     }
@@ -148,9 +174,11 @@ fn forget(terminal: &Terminal, what: u64, is_master: bool) -> Result<(), Errno> 
     let mut discipline = terminal.discipline.lock();
     if input {
         discipline.forget_input();
+        terminal.packets.tell(packet::INPUT_FORGOTTEN, 0);
     }
     if output {
         discipline.forget_output();
+        terminal.packets.tell(packet::OUTPUT_FORGOTTEN, 0);
     }
     drop(discipline);
     terminal.wake();

@@ -1,4 +1,4 @@
-//! What goes with messages (`cmsg`): files and credentials.
+//! What goes with messages (`cmsg`): files, credentials, and what headers of the Internet protocols would say.
 //!
 //! ```text
 //! cmsghdr   +0 length, this header's 16 bytes included (u64)   +8 level   +12 type   +16 data, padded to 8
@@ -6,12 +6,15 @@
 
 use crate::fs::descriptors::OpenFile;
 use crate::net::address::Family;
+use crate::net::options;
+use crate::net::packet::Headers;
 use crate::net::passing::{Credentials, MOST_FILES, Passed};
 use crate::net::{Extra, Socket};
 use crate::syscall::files::FileContext;
 use crate::syscall::files::arguments::{field, file, int, size};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::{IpAddr, Ipv4Addr};
 use septum_abi::linux::Errno;
 
 /// Bytes of a header.
@@ -20,6 +23,8 @@ const HEADER: usize = 16;
 const LONGEST: usize = 128 * 1024;
 /// SOL_SOCKET
 const SOCKET: i32 = 1;
+/// Number of the interface `lo`.
+const LOOPBACK: u32 = 1;
 /// SCM_RIGHTS, SCM_CREDENTIALS
 const RIGHTS: i32 = 1;
 const CREDENTIALS: i32 = 2;
@@ -44,7 +49,9 @@ pub fn read<C: FileContext>(ctx: &C, socket: &Socket, address: u64, len: usize) 
         }
         let (level, kind) = (int(field(rest, 8)), int(field(rest, 8) >> 32));
         let data = &rest[HEADER..len];
-        // Of the Internet protocols there is nothing to be said with a message that matters inside one kernel.
+        if socket.is_inet() {
+            read_headers(level, kind, data, &mut extra)?;
+        }
         if level == SOCKET && socket.family == Family::Unix {
             match kind {
                 RIGHTS => read_files(ctx, data, &mut files)?,
@@ -58,6 +65,29 @@ pub fn read<C: FileContext>(ctx: &C, socket: &Socket, address: u64, len: usize) 
         extra.files = Some(Passed::new(files)?);
     }
     Ok(extra)
+}
+
+/// What is said of one message's headers; the rest of what can be said has no meaning inside one kernel.
+fn read_headers(level: i32, kind: i32, data: &[u8], extra: &mut Extra) -> Result<(), Errno> {
+    let number = || data.first_chunk::<4>().map(|bytes| i32::from_le_bytes(*bytes)).ok_or(Errno::EINVAL);
+    let (field, value) = match (level, kind) {
+        (options::IPV6, options::HOPS_OF_MESSAGE) => (&mut extra.hops, number()?),
+        (options::IPV6, options::CLASS) => (&mut extra.class, number()?),
+        (options::IP, options::TTL) => {
+            (&mut extra.hops, number().and_then(|ttl| if ttl < 1 { Err(Errno::EINVAL) } else { Ok(ttl) })?)
+        }
+        (options::IP, options::TOS) => {
+            let byte = data.first().copied().map(i32::from).ok_or(Errno::EINVAL);
+            (&mut extra.class, number().or(byte)?)
+        }
+        _ => return Ok(()),
+    };
+    match u8::try_from(value) {
+        Ok(value) => *field = Some(value),
+        Err(_) if value == -1 => {}
+        Err(_) => return Err(Errno::EINVAL),
+    }
+    Ok(())
 }
 
 fn read_files<C: FileContext>(ctx: &C, data: &[u8], files: &mut Vec<Arc<OpenFile>>) -> Result<(), Errno> {
@@ -146,7 +176,54 @@ impl Area {
         if numbers.is_empty() { Ok(()) } else { self.put(ctx, RIGHTS, &numbers) }
     }
 
+    /// Puts what the socket wants to know of a message's headers.
+    pub fn put_headers<C: FileContext>(
+        &mut self,
+        ctx: &C,
+        socket: &Socket,
+        headers: Headers,
+    ) -> Result<(), Errno> {
+        let set = socket.options.lock().clone();
+        if !set.tells_headers {
+            return Ok(());
+        }
+        let number = |value: u8| i32::from(value).to_le_bytes();
+        let to = headers.to.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        match to {
+            IpAddr::V4(to) => {
+                if set.is_set(options::IP, options::DESTINATION) {
+                    // struct in_pktinfo: interface, address, address.
+                    let information = [LOOPBACK.to_le_bytes(), to.octets(), to.octets()].concat();
+                    self.put_of(ctx, options::IP, options::DESTINATION, &information)?;
+                }
+                if set.is_set(options::IP, options::TELLS_TTL) {
+                    self.put_of(ctx, options::IP, options::TTL, &number(headers.hops))?;
+                }
+                if set.is_set(options::IP, options::TELLS_TOS) {
+                    self.put_of(ctx, options::IP, options::TOS, &[headers.class])?;
+                }
+            }
+            IpAddr::V6(to) => {
+                if set.is_set(options::IPV6, options::TELLS_DESTINATION) {
+                    let information = [&to.octets()[..], &LOOPBACK.to_le_bytes()[..]].concat();
+                    self.put_of(ctx, options::IPV6, options::DESTINATION_V6, &information)?;
+                }
+                if set.is_set(options::IPV6, options::TELLS_HOPS) {
+                    self.put_of(ctx, options::IPV6, options::HOPS_OF_MESSAGE, &number(headers.hops))?;
+                }
+                if set.is_set(options::IPV6, options::TELLS_CLASS) {
+                    self.put_of(ctx, options::IPV6, options::CLASS, &number(headers.class))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn put<C: FileContext>(&mut self, ctx: &C, kind: i32, data: &[u8]) -> Result<(), Errno> {
+        self.put_of(ctx, SOCKET, kind, data)
+    }
+
+    fn put_of<C: FileContext>(&mut self, ctx: &C, level: i32, kind: i32, data: &[u8]) -> Result<(), Errno> {
         let left = self.room - self.len;
         if left < HEADER {
             self.is_truncated = true;
@@ -157,7 +234,7 @@ impl Area {
         let len = wanted.min(left);
         let mut bytes = Vec::with_capacity(wanted.next_multiple_of(8));
         bytes.extend_from_slice(&(len as u64).to_le_bytes());
-        bytes.extend_from_slice(&SOCKET.to_le_bytes());
+        bytes.extend_from_slice(&level.to_le_bytes());
         bytes.extend_from_slice(&kind.to_le_bytes());
         bytes.extend_from_slice(&data[..len - HEADER]);
         ctx.copy_out(self.address + self.len as u64, &bytes)?;

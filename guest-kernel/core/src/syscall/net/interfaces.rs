@@ -48,7 +48,13 @@ pub fn ioctl<C: FileContext>(ctx: &C, socket: &Socket, command: u32, argument: u
             let unsent = i32::try_from(unsent).unwrap_or(i32::MAX);
             ctx.copy_out(argument, &unsent.to_le_bytes())?;
         }
-        command::AT_MARK if socket.is_inet() => ctx.copy_out(argument, &[0; 4])?,
+        command::AT_MARK if socket.is_inet() => {
+            let is_at_mark = match &socket.role {
+                Role::Connection(connection) => connection.is_at_mark(),
+                _ => false,
+            };
+            ctx.copy_out(argument, &u32::from(is_at_mark).to_le_bytes())?;
+        }
         command::GET_ALL => list(ctx, argument)?,
         command::GET_NAME
         | command::GET_FLAGS

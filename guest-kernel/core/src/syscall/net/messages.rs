@@ -165,9 +165,10 @@ fn send<C: FileContext>(
     mut extra: Extra,
     flags: Flags,
 ) -> Result<usize, Errno> {
-    if flags.contains(Flags::URGENT) {
+    if flags.contains(Flags::URGENT) && (!socket.is_inet() || socket.kind != Kind::Stream) {
         return Err(Errno::EOPNOTSUPP);
     }
+    extra.is_urgent = flags.contains(Flags::URGENT);
     if socket.family == Family::Unix {
         unix::name_for_credentials(socket)?;
     }
@@ -231,12 +232,16 @@ pub fn receive_message<C: FileContext>(
     let mut destination = header.vectors(ctx)?;
     let mut received = receive(socket, &mut destination, flags, patience)?;
     let mut told = flags & Flags::CLOSE_ON_EXEC;
+    told.set(Flags::URGENT, received.is_urgent);
     told.set(Flags::TRUNCATED, received.is_message && received.len < received.full_len);
     let mut area = Area::new(header.control, header.control_len);
     if socket.options.lock().passes_credentials
         && let Some(credentials) = received.credentials
     {
         area.put_credentials(ctx, credentials)?;
+    }
+    if let Some(headers) = received.headers {
+        area.put_headers(ctx, socket, headers)?;
     }
     let files = core::mem::take(&mut received.files);
     area.put_files(ctx, files, flags.contains(Flags::CLOSE_ON_EXEC))?;
@@ -278,10 +283,18 @@ fn receive(
         // Errors have no queue here.
         return Err(Errno::EAGAIN);
     }
-    if flags.contains(Flags::URGENT) {
-        return Err(if socket.is_inet() { Errno::EINVAL } else { Errno::EOPNOTSUPP });
-    }
     let is_peek = flags.contains(Flags::PEEK);
+    if flags.contains(Flags::URGENT) {
+        match &socket.role {
+            Role::Connection(connection) if socket.is_inet() => {
+                let len = connection.receive_urgent(destination, is_peek)?;
+                return Ok(Received { len, full_len: len, is_urgent: true, ..Received::default() });
+            }
+            // UDP does not look at it.
+            _ if socket.is_inet() => {}
+            _ => return Err(Errno::EOPNOTSUPP),
+        }
+    }
     if socket.kind == Kind::Stream && destination.remaining() == 0 {
         return Ok(Received::default());
     }

@@ -9,6 +9,7 @@ use crate::net::{Kind, Role, Socket};
 use crate::syscall::files::FileContext;
 use crate::syscall::files::arguments::{field, int};
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use septum_abi::linux::Errno;
 
 /// Options of SOL_SOCKET (asm-generic/socket.h).
@@ -18,6 +19,7 @@ mod name {
     pub const ERROR: i32 = 4;
     pub const SEND_BUFFER: i32 = 7;
     pub const RECEIVE_BUFFER: i32 = 8;
+    pub const URGENT_INLINE: i32 = 10;
     pub const LINGER: i32 = 13;
     pub const REUSE_PORT: i32 = 15;
     pub const PASS_CREDENTIALS: i32 = 16;
@@ -103,7 +105,8 @@ fn check_level(socket: &Socket, level: i32, otherwise: Errno) -> Result<(), Errn
         (Family::Netlink, level) => level == options::NETLINK,
         (Family::V4, options::IP) | (Family::V6, options::IP | options::IPV6) => true,
         (_, options::TCP) => socket.kind == Kind::Stream,
-        (_, options::UDP) => socket.kind == Kind::Datagram,
+        (_, options::UDP) => socket.kind == Kind::Datagram && socket.protocol != options::UDP_LITE,
+        (_, options::UDP_LITE) => socket.protocol == options::UDP_LITE,
         _ => false,
     };
     if is_known { Ok(()) } else { Err(Errno::ENOPROTOOPT) }
@@ -125,18 +128,33 @@ fn set_common(socket: &Socket, option: i32, bytes: &[u8], value: i32) -> Result<
         name::SEND_BUFFER | name::FORCE_SEND_BUFFER => {
             set.send_buffer = buffer_size(value, option == name::FORCE_SEND_BUFFER).max(4608);
             set.has_send_buffer = true;
+            drop(set);
+            buffer_changed(socket, true);
         }
         name::RECEIVE_BUFFER | name::FORCE_RECEIVE_BUFFER => {
             set.receive_buffer = buffer_size(value, option == name::FORCE_RECEIVE_BUFFER);
+            set.has_receive_buffer = true;
+            drop(set);
+            buffer_changed(socket, false);
         }
         name::RECEIVE_TIMEOUT | name::RECEIVE_TIMEOUT_NEW => set.receive_timeout_ns = timeout()?,
         name::SEND_TIMEOUT | name::SEND_TIMEOUT_NEW => set.send_timeout_ns = timeout()?,
         name::TYPE | name::ERROR | name::ACCEPTS | name::PROTOCOL | name::DOMAIN => {
             return Err(Errno::ENOPROTOOPT);
         }
+        name::URGENT_INLINE => {
+            socket.shared.has_urgent_inline.store(value != 0, Ordering::SeqCst);
+            set.remember(options::SOCKET, option, value)?;
+        }
         _ => set.remember(options::SOCKET, option, value)?,
     }
     Ok(())
+}
+
+fn buffer_changed(socket: &Socket, is_sent: bool) {
+    if let Role::Connection(connection) = &socket.role {
+        connection.buffer_changed(socket, is_sent);
+    }
 }
 
 /// A `timeval` as ns; 0 is for ever, and a negative one no time at all.

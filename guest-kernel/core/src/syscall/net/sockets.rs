@@ -314,6 +314,12 @@ pub fn sys_getsockname<C: FileContext>(ctx: &C, fd: i32, address: u64, len: u64)
 /// `getpeername`
 pub fn sys_getpeername<C: FileContext>(ctx: &C, fd: i32, address: u64, len: u64) -> Result<usize, Errno> {
     let (_, socket) = socket(ctx, fd)?;
+    if let Role::Connection(connection) = &socket.role
+        && socket.is_inet()
+        && connection.is_over()
+    {
+        return Err(Errno::ENOTCONN);
+    }
     write_address(ctx, &socket.peer_address()?.layout(socket.family), address, len)?;
     Ok(0)
 }

@@ -79,7 +79,7 @@ impl<C: FileContext + 'static> Table<C> {
                 let to = (address, int(address_len));
                 messages::sys_sendto(c, int(fd), (buffer, size(len)), word(flags), to)
             },
-            "MSG_DONTWAIT, MSG_NOSIGNAL; MSG_OOB is EOPNOTSUPP, the others have no effect",
+            "MSG_DONTWAIT, MSG_NOSIGNAL, MSG_OOB of TCP (without SIGURG); the others have no effect",
         ),
         partial(
             number::RECVFROM,
@@ -87,7 +87,7 @@ impl<C: FileContext + 'static> Table<C> {
                 let from = (address, address_len);
                 messages::sys_recvfrom(c, int(fd), (buffer, size(len)), word(flags), from)
             },
-            "MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL; there is no urgent data and no error queue",
+            "MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, MSG_WAITALL, MSG_OOB; there is no error queue",
         ),
         partial(
             number::SENDMSG,
@@ -126,8 +126,8 @@ impl<C: FileContext + 'static> Table<C> {
                 options::sys_setsockopt(c, int(fd), int(level), int(option), address, int(len))
             },
             "SO_REUSEADDR, SO_REUSEPORT, SO_SNDBUF, SO_RCVBUF, SO_LINGER (0 resets; closing never waits), SO_PASSCRED, SO_RCVTIMEO, \
-            SO_SNDTIMEO, IPV6_V6ONLY; what tunes protocols or asks for control messages of the Internet protocols is remembered \
-            without effect",
+            SO_SNDTIMEO, SO_OOBINLINE, IPV6_V6ONLY, IP_PKTINFO, IP_RECVTTL, IP_RECVTOS and the same of IPv6; what tunes protocols is \
+            remembered without effect",
         ),
     ];
 }

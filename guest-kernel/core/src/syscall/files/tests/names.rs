@@ -204,7 +204,7 @@ fn another_user_is_held_to_permissions() {
     program.call(nr::CHMOD, &[program.path("/tmp"), 0o1777]).unwrap();
     {
         let mut fs = program.fs.lock();
-        (fs.uid, fs.gid) = (1000, 1000);
+        fs.set_identity(1000, 1000);
     }
     assert_eq!(program.open("/tmp/secret", 0), Err(Errno::EACCES));
     assert_eq!(program.open("/tmp/public", WRITE), Err(Errno::EACCES));
