@@ -150,12 +150,12 @@ impl File for PipeEnd {
     }
 
     fn write_at(&self, _offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
-        if self.pipe.readers.load(Ordering::SeqCst) == 0 {
-            return Err(Errno::EPIPE);
-        }
         let wanted = from.remaining();
         if wanted == 0 {
             return Ok(0);
+        }
+        if self.pipe.readers.load(Ordering::SeqCst) == 0 {
+            return Err(Errno::EPIPE);
         }
         let mut contents = self.pipe.contents.lock();
         let room = contents.ring.room();

@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Support};
 use super::{int, uint};
+use crate::fs::descriptors::MAX_POSITION;
 use crate::memory::area::{Advice, Backing, Label, Protection};
 use crate::memory::discard;
 use crate::memory::fault::{self, Access, Fault};
@@ -110,7 +111,8 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
     Entry {
         number: number::MLOCK2,
-        handler: sys_mlock,
+        // MLOCK_ONFAULT
+        handler: |thread, a| if uint(a[2]) <= 1 { sys_mlock(thread, a) } else { Err(Errno::EINVAL) },
         support: Support::Accepted,
         notes: "nothing is swapped",
     },
@@ -122,7 +124,8 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
     Entry {
         number: number::MLOCKALL,
-        handler: |_, _| Ok(0),
+        // MCL_CURRENT, MCL_FUTURE, and MCL_ONFAULT with one of them
+        handler: |_, a| if matches!(uint(a[0]), 1..=3 | 5..=7) { Ok(0) } else { Err(Errno::EINVAL) },
         support: Support::Accepted,
         notes: "nothing is swapped",
     },
@@ -172,6 +175,11 @@ fn sys_mmap(
     }
     let len = page_up(len).ok_or(Errno::ENOMEM)?;
     let backing = if flags & MAP_ANONYMOUS == 0 {
+        let has_end = offset.checked_add(len).is_some_and(|end| end <= MAX_POSITION + 1);
+        if !has_end {
+            thread.process.descriptors.lock().get(fd)?;
+            return Err(Errno::EOVERFLOW);
+        }
         file_backing(thread, fd, offset, protection, is_shared)?
     } else if is_shared {
         Backing::Shared { memory: Arc::new(SharedMemory::default()), offset: 0 }

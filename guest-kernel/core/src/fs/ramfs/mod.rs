@@ -143,8 +143,8 @@ pub fn memory_file(name: &[u8], uid: u32, gid: u32) -> Result<Arc<OpenFile>, Err
     let ownership = Ownership { uid, gid, permissions: 0o777 };
     let inode = RamInode::new(fs, Create::File, ownership)?;
     let file: Arc<dyn File> = inode.open(Access { read: true, write: true })?;
-    let shown = [b"/memfd:", name].concat();
-    Ok(OpenFile::new(anonymous::dentry(&shown, inode), file, OpenFlags::READ_WRITE))
+    let shown = [b"/memfd:", name, b" (deleted)"].concat();
+    Ok(OpenFile::new(anonymous::dentry(&shown, inode), file, OpenFlags::READ_WRITE | OpenFlags::LARGE_FILE))
 }
 
 #[cfg(test)]
