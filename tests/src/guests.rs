@@ -1,4 +1,5 @@
-//! The guest programs: one file of `tests/guests` each, described by its own first lines.
+//! The guest programs: one file of `tests/guests` each, described by its own first lines. Those below `calls` are about single
+//! system calls; how they are linked makes no difference, so they are static.
 //!
 //! ```text
 //! // A sentence saying what the program shows.
@@ -94,7 +95,7 @@ impl Guest {
     pub fn named(name: &str) -> Self {
         let found =
             ["c", "cc", "rs", "sh"].into_iter().map(|extension| folder().join(format!("{name}.{extension}")));
-        let source = found.into_iter().find(|path| path.is_file());
+        let source = found.chain([calls().join(format!("{name}.c"))]).find(|path| path.is_file());
         let source = source.unwrap_or_else(|| panic!("no guest program is called {name}"));
         Self::read(&source).expect("a source of a known language")
     }
@@ -105,8 +106,10 @@ impl Guest {
     ///
     /// When the folder cannot be read.
     pub fn all() -> Vec<Self> {
-        let listing =
-            fs::read_dir(folder()).unwrap_or_else(|error| panic!("{}: {error}", folder().display()));
+        let list = |folder: PathBuf| {
+            fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
+        };
+        let listing = list(folder()).chain(list(calls()));
         let mut paths: Vec<PathBuf> = listing.map(|item| item.expect("a directory entry").path()).collect();
         paths.sort();
         paths.iter().filter_map(|path| Self::read(path)).collect()
@@ -129,6 +132,8 @@ impl Guest {
         }
         if language == Language::Shell {
             links = vec![Link::Script];
+        } else if links.is_empty() && source.starts_with(calls()) {
+            links = vec![Link::Static];
         } else if links.is_empty() {
             links = vec![Link::Static, Link::Dynamic];
         }
@@ -152,6 +157,11 @@ impl Guest {
 /// Where the sources are.
 pub fn folder() -> PathBuf {
     lane::workspace().join("tests/guests")
+}
+
+/// Where those are that are about single system calls.
+pub fn calls() -> PathBuf {
+    folder().join("calls")
 }
 
 /// The header that the C and C++ programs share.

@@ -15,7 +15,7 @@ use crate::test::{self, Lane, Verdict};
 use crate::workspace::Workspace;
 
 /// The test executables that compare a partition with the host.
-const COMPARING: &[&str] = &["conformance", "tools", "stacks"];
+const COMPARING: &[&str] = &["conformance", "calls", "tools", "stacks"];
 
 /// The columns.
 pub const LANES: [Lane; 2] = [Lane::Direct, Lane::Nested];

@@ -61,8 +61,8 @@ impl Lane {
     }
 }
 
-/// The executable that compares programs with the host; it runs in both privilege modes where there are two.
-const COMPARING: &str = "conformance";
+/// The executables that compare programs with the host; they run in both privilege modes where there are two.
+const COMPARING: &[&str] = &["conformance", "calls"];
 
 /// Runs the whole suite on one lane.
 pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane) -> Result<Tally> {
@@ -108,10 +108,10 @@ pub fn is_single_privilege(septum: &Path) -> bool {
     process::capture(&mut command).is_ok()
 }
 
-/// The comparing executable once more, in the other mode, which is what most people have.
+/// The comparing executables once more, in the other mode, which is what most people have.
 fn run_in_ring0(workspace: &Workspace, suite: &Suite) -> Result<Tally> {
     let mut total = Tally::default();
-    for (name, path) in suite.executables.iter().filter(|(name, _)| name == COMPARING) {
+    for (name, path) in suite.executables.iter().filter(|(name, _)| COMPARING.contains(&name.as_str())) {
         if count(suite, path)? > 0 {
             let label = format!("direct lane in ring 0, {name}");
             println!("\n== {label}");

@@ -150,6 +150,7 @@ impl OpenFile {
             return self.when_ready(poll::IN, || self.file.read_at(0, to));
         }
         let mut position = self.position.lock();
+        check_end(*position, to.remaining())?;
         let len = self.file.read_at(*position, to)?;
         *position += wide(len);
         self.tell(watch::event::ACCESS, len);
@@ -162,6 +163,7 @@ impl OpenFile {
             return Err(Errno::ESPIPE);
         }
         self.check_readable()?;
+        check_end(offset, to.remaining())?;
         let len = self.file.read_at(offset, to)?;
         self.tell(watch::event::ACCESS, len);
         Ok(len)
@@ -247,9 +249,7 @@ impl OpenFile {
     }
 
     fn write_checked(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
-        if offset.checked_add(wide(from.remaining())).is_none_or(|end| end > MAX_POSITION) {
-            return Err(Errno::EFBIG);
-        }
+        check_end(offset, from.remaining())?;
         let len = self.file.write_at(offset, from)?;
         self.tell(watch::event::MODIFY, len);
         Ok(len)
@@ -342,6 +342,12 @@ impl Drop for OpenFile {
             watch::tell(&self.dentry, event);
         }
     }
+}
+
+/// EINVAL if `len` bytes from `offset` on end beyond what a position can say.
+fn check_end(offset: u64, len: usize) -> Result<(), Errno> {
+    let end = offset.checked_add(wide(len)).filter(|&end| end <= MAX_POSITION);
+    end.map(drop).ok_or(Errno::EINVAL)
 }
 
 /// Lossless on x86-64.

@@ -23,6 +23,8 @@ pub type InodeRef = Arc<dyn Inode>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum FileKind {
+    /// No kind: event counters, timers and others that are only descriptors
+    Anonymous = 0,
     /// S_IFIFO
     Fifo = 0o010_000,
     /// S_IFCHR

@@ -92,10 +92,11 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Whoever waits for any lock.
 static RELEASED: WaitQueue = WaitQueue::new();
 
-/// A lock that keeps `wanted` from being had.
+/// The first lock of the file that keeps `wanted` from being had.
 #[must_use]
 pub fn conflict(wanted: &Lock) -> Option<Lock> {
-    HELD.lock().iter().find(|held| held.conflicts_with(wanted)).cloned()
+    let held = HELD.lock();
+    held.iter().filter(|held| held.conflicts_with(wanted)).min_by_key(|held| held.bytes.start).cloned()
 }
 
 /// Takes a lock, in place of what its owner held of these bytes. EAGAIN, or waiting, while somebody else holds a conflicting one.

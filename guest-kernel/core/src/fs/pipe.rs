@@ -90,10 +90,13 @@ impl Pipe {
             _ => return Ok(self.end(access)),
         };
         let before = ever.load(Ordering::SeqCst);
+        // Another end that waited for this one may be done before this one looks again.
+        let is_there = others.load(Ordering::SeqCst) > 0;
         let end = self.end(access);
         if !is_non_blocking {
             // Another end that came and went in between counts.
-            let has_come = || others.load(Ordering::SeqCst) > 0 || ever.load(Ordering::SeqCst) != before;
+            let has_come =
+                || is_there || others.load(Ordering::SeqCst) > 0 || ever.load(Ordering::SeqCst) != before;
             self.queue.wait_until(|| has_come().then_some(()))?;
         }
         Ok(end)
@@ -180,12 +183,12 @@ impl File for PipeEnd {
     }
 
     fn write_at(&self, _offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
-        if self.pipe.readers.load(Ordering::SeqCst) == 0 {
-            return Err(Errno::EPIPE);
-        }
         let wanted = from.remaining();
         if wanted == 0 {
             return Ok(0);
+        }
+        if self.pipe.readers.load(Ordering::SeqCst) == 0 {
+            return Err(Errno::EPIPE);
         }
         let mut contents = self.pipe.contents.lock();
         let room = contents.ring.room();

@@ -197,6 +197,8 @@ const TCP: i32 = 6;
 const UDP: i32 = 17;
 /// IPPROTO_UDPLITE
 pub const UDP_LITE: i32 = 136;
+/// IPPROTO_MAX
+const PROTOCOLS: i32 = 263;
 
 impl Socket {
     /// `socket`: one that has no name and no peer. The errors are those of Linux for what there is not.
@@ -211,6 +213,9 @@ impl Socket {
                 (Family::Unix, 0)
             }
             of @ (address::INET | address::INET6) => {
+                if !(0..PROTOCOLS).contains(&protocol) {
+                    return Err(Errno::EINVAL);
+                }
                 let protocol = match (kind, protocol) {
                     (Kind::Stream, 0 | TCP) => TCP,
                     (Kind::Datagram, 0 | UDP) => UDP,

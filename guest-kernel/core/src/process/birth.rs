@@ -17,7 +17,7 @@ use crate::memory::discard;
 use crate::wait::WaitQueue;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::float::FloatState;
@@ -147,7 +147,7 @@ fn copy(parent: &Arc<Process>, wish: &Wish) -> Result<Process, Errno> {
         timers: Timers::default(),
         threads: Threads::default(),
         program: AtomicU64::new(next_program()),
-        has_no_new_privileges: AtomicBool::new(parent.has_no_new_privileges.load(Ordering::Relaxed)),
+        wishes: parent.wishes.inherited(),
         nice: AtomicI32::new(parent.nice.load(Ordering::Relaxed)),
         end: Mutex::new(None),
         letting_go: LettingGo::default(),

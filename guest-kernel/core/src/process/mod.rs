@@ -30,6 +30,7 @@ pub mod thread;
 pub mod threads;
 pub mod timer;
 pub mod vcpus;
+pub mod wishes;
 
 use crate::fs::context::FsContext;
 use crate::fs::dentry::Dentry;
@@ -39,7 +40,7 @@ use crate::memory::AddressSpace;
 use crate::wait::WaitQueue;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use ending::LettingGo;
 use family::Kin;
 use limits::Limits;
@@ -50,6 +51,7 @@ use signal::{Actions, Pending};
 use stop::Stop;
 use threads::Threads;
 use timer::Timers;
+use wishes::Wishes;
 
 pub use septum_guest_hal::report::End;
 
@@ -105,8 +107,8 @@ pub struct Process {
     pub threads: Threads,
     /// Says which program it runs, as no other process and no program before.
     program: AtomicU64,
-    /// PR_SET_NO_NEW_PRIVS; nothing here gives privileges.
-    pub has_no_new_privileges: AtomicBool,
+    /// What it asked for with `prctl`.
+    pub wishes: Wishes,
     /// Its nice value, which the host does not know.
     pub nice: AtomicI32,
     /// How it ended, once it has.
@@ -186,7 +188,7 @@ impl Process {
             timers: Timers::default(),
             threads: Threads::default(),
             program: AtomicU64::new(next_program()),
-            has_no_new_privileges: AtomicBool::new(false),
+            wishes: Wishes::default(),
             nice: AtomicI32::new(0),
             end: Mutex::new(None),
             letting_go: LettingGo::default(),

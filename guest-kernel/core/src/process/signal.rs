@@ -237,6 +237,9 @@ pub fn default_action(signal: u32) -> DefaultAction {
     }
 }
 
+/// The alternate stack is taken away while a handler runs.
+pub const SS_AUTODISARM: u32 = 1 << 31;
+
 /// An alternate signal stack.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AlternateStack {
@@ -252,7 +255,8 @@ impl AlternateStack {
     /// Whether a stack pointer lies on it.
     #[must_use]
     pub fn holds(&self, pointer: u64) -> bool {
-        self.size > 0 && pointer > self.start && pointer - self.start <= self.size
+        let is_kept = self.flags & SS_AUTODISARM == 0;
+        is_kept && self.size > 0 && pointer > self.start && pointer - self.start <= self.size
     }
 }
 
@@ -318,6 +322,9 @@ pub fn enter_handler(thread: &Thread, action: &Action, info: Info) -> Result<(),
     // XSAVE leaves the rest of its header alone, and XRSTOR wants it to be zero; so are the bytes before it that Linux uses
     // to tell how large the state is, which says that there is the FXSAVE part alone.
     buffer::write(space, extended + XSAVE_HEADER - SOFTWARE_BYTES as u64, &[0; SOFTWARE_BYTES + 64])?;
+    if alternate.flags & SS_AUTODISARM != 0 {
+        state.stack = AlternateStack::default();
+    }
     state.mask |= action.mask & !UNSTOPPABLE;
     if action.flags & flag::NODEFER == 0 {
         state.mask |= bit(info.signal);

@@ -33,7 +33,7 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
     Entry {
         number: number::CLOCK_SETTIME,
-        handler: |_, _| Err(Errno::EPERM),
+        handler: |thread, a| sys_clock_settime(thread, int(a[0]), a[1]),
         support: Support::Refused,
         notes: "EPERM: the host keeps the time",
     },
@@ -99,7 +99,7 @@ pub(super) fn now(thread: &Thread, clock: i32) -> Result<u64, Errno> {
         2 => Ok(thread.process.ran_ns()),
         3 => Ok(thread.task.ran_ns()),
         // Of a thread or process by number: its complement in the upper bits, below it whether it is a thread's.
-        clock if clock < 0 => {
+        clock if clock < 0 && clock & 3 != 3 => {
             let number = u32::try_from(!(clock >> 3)).map_err(|_| Errno::EINVAL)?;
             match (clock & 4 != 0, number) {
                 (true, 0) => Ok(thread.task.ran_ns()),
@@ -117,6 +117,16 @@ fn sys_clock_gettime(thread: &Thread, clock: i32, time: u64) -> Result<usize, Er
     let ns = now(thread, clock)?;
     write_words(thread, time, &[ns / NS, ns % NS])?;
     Ok(0)
+}
+
+/// `clock_settime(2)`: EINVAL for what is no clock or only runs, else EPERM.
+fn sys_clock_settime(thread: &Thread, clock: i32, time: u64) -> Result<usize, Errno> {
+    if clock != 0 {
+        now(thread, clock)?;
+        return Err(Errno::EINVAL);
+    }
+    read_timespec(thread, time)?;
+    Err(Errno::EPERM)
 }
 
 /// `clock_getres(2)`
@@ -168,8 +178,11 @@ fn sys_clock_nanosleep(
     request: u64,
     remaining: u64,
 ) -> Result<usize, Errno> {
-    if !matches!(clock, 0 | 1 | 7 | 11) || flags & !TIMER_ABSTIME != 0 {
-        return Err(Errno::EINVAL);
+    match clock {
+        0 | 1 | 7 | 11 => {}
+        // Clocks that can only be read.
+        3..=6 => return Err(Errno::EOPNOTSUPP),
+        _ => return Err(Errno::EINVAL),
     }
     let wanted = read_timespec(thread, request)?;
     let is_absolute = flags & TIMER_ABSTIME != 0;

@@ -3,10 +3,14 @@
 use super::entry::{Entry, Support};
 use super::files::locks;
 use super::{int, uint};
+use crate::fs::context::FsContext;
+use crate::fs::inode::FileKind;
 use crate::memory::{buffer, discard};
 use crate::process::load::{Request, load};
 use crate::process::posix_timer::PosixTimers;
 use crate::process::thread::Thread;
+use alloc::format;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use septum_abi::linux::Errno;
 use septum_abi::linux::syscall as number;
@@ -14,7 +18,7 @@ use septum_guest_hal::sync::Mutex;
 use septum_guest_hal::vcpu;
 
 const PATH_MAX: usize = 4096;
-/// MAX_ARG_STRLEN
+/// MAX_ARG_STRLEN, with the NUL
 const STRING_MAX: usize = 128 << 10;
 /// As much as a stack may begin with.
 const STRINGS_MAX: usize = 2 << 20;
@@ -33,8 +37,8 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::EXECVEAT,
         handler: |thread, a| sys_execveat(thread, int(a[0]), a[1], a[2], a[3], uint(a[4])),
-        support: Support::Partial,
-        notes: "absolute paths and AT_FDCWD",
+        support: Support::Full,
+        notes: "AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW",
     },
 ];
 
@@ -55,7 +59,8 @@ fn read_strings(thread: &Thread, mut address: u64) -> Result<(Vec<u8>, usize), E
         if pointer == 0 {
             return Ok((strings, count));
         }
-        let string = buffer::read_string(&thread.process.space, pointer, STRING_MAX)?.ok_or(Errno::E2BIG)?;
+        let string =
+            buffer::read_string(&thread.process.space, pointer, STRING_MAX - 1)?.ok_or(Errno::E2BIG)?;
         strings.extend_from_slice(&string);
         strings.push(0);
         if strings.len() > STRINGS_MAX {
@@ -71,15 +76,26 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
+    let fs = thread.process.fs.lock().clone();
+    execute(thread, &fs, &path, arguments, environment)
+}
+
+/// Executes the program at `path` as `fs` sees it.
+fn execute(
+    thread: &Thread,
+    fs: &FsContext,
+    path: &[u8],
+    arguments: u64,
+    environment: u64,
+) -> Result<usize, Errno> {
     let (mut arguments, mut argument_count) = read_strings(thread, arguments)?;
     if argument_count == 0 {
         (arguments, argument_count) = (alloc::vec![0], 1);
     }
     let (environment, environment_count) = read_strings(thread, environment)?;
-    let request = Request { path: &path, arguments, argument_count, environment, environment_count };
+    let request = Request { path, arguments, argument_count, environment, environment_count };
     let process = &thread.process;
-    let fs = process.fs.lock().clone();
-    let loaded = match load(&fs, &process.machine, request) {
+    let loaded = match load(fs, &process.machine, request) {
         Ok(loaded) => loaded,
         Err(error) => {
             process.space.lock().activate();
@@ -93,6 +109,9 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
     // From here on there is no way back. Who shares the old memory is told in it.
     process.space.lock().activate();
     thread.leave_memory(|| {});
+    // Before anything closes, by which the parent may learn of it.
+    process.kin.set_executed();
+    process.wishes.forget();
     let descriptors = &process.descriptors;
     if descriptors.is_shared() {
         let own = descriptors.lock().clone();
@@ -113,7 +132,6 @@ fn sys_execve(thread: &Thread, path: u64, arguments: u64, environment: u64) -> R
         signals.stack = Default::default();
         signals.saved_mask = None;
     }
-    process.kin.set_executed();
     process.fs.lock().save_effective();
     process.change_posix_timers(PosixTimers::clear);
     *thread.task.name.lock() = loaded.image.name.clone();
@@ -145,9 +163,26 @@ fn sys_execveat(
     if flags & !(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0 {
         return Err(Errno::EINVAL);
     }
-    let is_absolute = read_path(thread, path)?.first() == Some(&b'/');
-    if !is_absolute && at != AT_FDCWD {
-        return Err(Errno::ENOSYS);
+    let mut path = read_path(thread, path)?;
+    let mut fs = thread.process.fs.lock().clone();
+    if path.is_empty() && flags & AT_EMPTY_PATH == 0 {
+        return Err(Errno::ENOENT);
     }
-    sys_execve(thread, path, arguments, environment)
+    if path.first() != Some(&b'/') && at != AT_FDCWD {
+        let file = thread.process.descriptors.lock().get(at)?;
+        if path.is_empty() {
+            path = format!("/proc/self/fd/{at}").into_bytes();
+        } else if file.dentry().is_directory() {
+            fs.cwd = Arc::clone(file.dentry());
+        } else {
+            return Err(Errno::ENOTDIR);
+        }
+    }
+    if flags & AT_SYMLINK_NOFOLLOW != 0 {
+        let file = fs.resolve(&fs.cwd, &path, false)?;
+        if file.kind() == FileKind::Symlink {
+            return Err(Errno::ELOOP);
+        }
+    }
+    execute(thread, &fs, &path, arguments, environment)
 }

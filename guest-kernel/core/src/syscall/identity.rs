@@ -88,7 +88,12 @@ pub const CALLS: &[Entry<Thread>] = &[
         support: Support::Partial,
         notes: "user 0 has all capabilities, others none",
     },
-    Entry { number: number::CAPSET, handler: |_, _| Ok(0), support: Support::Accepted, notes: "" },
+    Entry {
+        number: number::CAPSET,
+        handler: |thread, a| sys_capset(thread, a[0], a[1]),
+        support: Support::Accepted,
+        notes: "what user 0 gives up stays with it",
+    },
     Entry {
         number: number::SET_TID_ADDRESS,
         handler: |thread, a| {
@@ -106,7 +111,10 @@ fn to_result(number: u32) -> usize {
 
 /// `setpgid(2)`
 fn sys_setpgid(thread: &Thread, pid: i32, group: i32) -> Result<usize, Errno> {
-    let group = u32::try_from(group).map_err(|_| Errno::EINVAL)?;
+    if group < 0 || (group == 0 && pid < 0) {
+        return Err(Errno::EINVAL);
+    }
+    let group = group.unsigned_abs();
     let process = process_of(thread, pid)?;
     family::set_group(&thread.process, &process, if group == 0 { process.pid } else { group })?;
     Ok(0)
@@ -221,22 +229,47 @@ fn sys_setgroups(thread: &Thread, count: i32, list: u64) -> Result<usize, Errno>
     Ok(0)
 }
 
-/// `capget(2)`, version 3
-fn sys_capget(thread: &Thread, header: u64, data: u64) -> Result<usize, Errno> {
+/// The process that a header is about. `None` if it is of another version than 3, which is told it.
+fn capability_header(thread: &Thread, header: u64) -> Result<Option<i32>, Errno> {
     const VERSION_3: u32 = 0x2008_0522;
     let mut bytes = [0; 8];
     buffer::read(&thread.process.space, header, &mut bytes)?;
-    if uint(u64::from_le_bytes(bytes)) != VERSION_3 {
-        buffer::write(&thread.process.space, header, &VERSION_3.to_le_bytes())?;
-        return if data == 0 { Ok(0) } else { Err(Errno::EINVAL) };
+    let header_bytes = u64::from_le_bytes(bytes);
+    if uint(header_bytes) == VERSION_3 {
+        return Ok(Some(int(header_bytes >> 32)));
     }
+    buffer::write(&thread.process.space, header, &VERSION_3.to_le_bytes())?;
+    Ok(None)
+}
+
+/// `capset(2)`, version 3: EPERM for what one does not have.
+fn sys_capset(thread: &Thread, header: u64, data: u64) -> Result<usize, Errno> {
+    let pid = capability_header(thread, header)?.ok_or(Errno::EINVAL)?;
+    if pid != 0 && u32::try_from(pid) != Ok(thread.process.pid) {
+        return Err(Errno::EPERM);
+    }
+    // effective, permitted and inheritable, low halves then high halves.
+    let mut bytes = [0; 24];
+    buffer::read(&thread.process.space, data, &mut bytes)?;
+    if thread.process.uid() == 0 || bytes.iter().all(|&byte| byte == 0) { Ok(0) } else { Err(Errno::EPERM) }
+}
+
+/// `capget(2)`, version 3
+fn sys_capget(thread: &Thread, header: u64, data: u64) -> Result<usize, Errno> {
+    let Some(pid) = capability_header(thread, header)? else {
+        return if data == 0 { Ok(0) } else { Err(Errno::EINVAL) };
+    };
+    if pid < 0 {
+        return Err(Errno::EINVAL);
+    }
+    let process = process_of(thread, pid)?;
     if data != 0 {
-        let has_all = thread.process.fs.lock().uid == 0;
+        let has_all = process.uid() == 0;
         // effective, permitted and inheritable, low halves then high halves.
         let low = if has_all { u32::MAX } else { 0 };
         let high = if has_all { 0x1ffu32 } else { 0 };
         for (index, word) in [low, low, 0, high, high, 0].into_iter().enumerate() {
-            buffer::write(&thread.process.space, data + index as u64 * 4, &word.to_le_bytes())?;
+            buffer::write(&thread.process.space, data.wrapping_add(index as u64 * 4), &word.to_le_bytes())?;
         }
     }
     Ok(0)

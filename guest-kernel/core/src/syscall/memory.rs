@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Support};
 use super::{int, locked, uint};
+use crate::fs::descriptors::MAX_POSITION;
 use crate::memory::AddressSpace;
 use crate::memory::area::{Advice, Area, Backing, Label, Protection};
 use crate::memory::discard;
@@ -193,6 +194,11 @@ fn sys_mmap(
         locked::check(thread, len)?;
     }
     let backing = if flags & MAP_ANONYMOUS == 0 {
+        let has_end = offset.checked_add(len).is_some_and(|end| end <= MAX_POSITION + 1);
+        if !has_end {
+            thread.process.descriptors.lock().get(fd)?;
+            return Err(Errno::EOVERFLOW);
+        }
         file_backing(thread, fd, (offset, len), protection, is_shared)?
     } else if is_shared {
         Backing::Shared { memory: Arc::new(SharedMemory::default()), offset: 0 }

@@ -5,7 +5,8 @@ use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
 use crate::process::signal::{
-    Action, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit, default_action,
+    Action, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, SS_AUTODISARM, UNSTOPPABLE, bit,
+    default_action,
 };
 use crate::process::thread::Thread;
 use crate::process::timer::Which;
@@ -20,7 +21,6 @@ use septum_guest_hal::clock::monotonic_ns;
 const ROUNDS: usize = 8;
 const SS_ONSTACK: u32 = 1;
 const SS_DISABLE: u32 = 2;
-const SS_AUTODISARM: u32 = 1 << 31;
 const MINSIGSTKSZ: u64 = 2048;
 
 /// The family.
@@ -294,9 +294,11 @@ fn may_signal(thread: &Thread, target: &Process, signal: i32) -> Result<(), Errn
 
 /// Sends a signal to a process, or only asks whether that were allowed (signal 0).
 fn send_to(thread: &Thread, target: &Process, signal: i32, info: Info) -> Result<usize, Errno> {
-    may_signal(thread, target, signal)?;
     if signal != 0 {
         signal_number(signal)?;
+    }
+    may_signal(thread, target, signal)?;
+    if signal != 0 {
         target.send(info);
     }
     Ok(0)
@@ -377,9 +379,6 @@ fn sys_sigaltstack(thread: &Thread, new: u64, old: u64) -> Result<usize, Errno> 
 
 /// `kill(2)`
 fn sys_kill(thread: &Thread, pid: i32, signal: i32) -> Result<usize, Errno> {
-    if signal != 0 {
-        signal_number(signal)?;
-    }
     let own = &thread.process;
     let info = Info::from_user(u32::try_from(signal).unwrap_or(0), own.pid, own.uid());
     let group = match pid {

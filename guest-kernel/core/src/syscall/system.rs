@@ -6,6 +6,7 @@ use super::{int, uint};
 use crate::memory::buffer;
 use crate::process::limits::{COUNT, CPU_TIME, FILES};
 use crate::process::thread::Thread;
+use crate::process::wishes::TIMER_SLACK_NS;
 use crate::process::{Process, family};
 use crate::random;
 use alloc::sync::Arc;
@@ -68,9 +69,9 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
     Entry {
         number: number::PRCTL,
-        handler: |thread, a| sys_prctl(thread, int(a[0]), a[1]),
+        handler: |thread, a| sys_prctl(thread, int(a[0]), a[1], [a[2], a[3], a[4]]),
         support: Support::Partial,
-        notes: "NAME, DUMPABLE, NO_NEW_PRIVS, PDEATHSIG, CHILD_SUBREAPER, KEEPCAPS, TIMERSLACK, CAPBSET_READ",
+        notes: "TIMERSLACK (of the process, without effect), NAME, DUMPABLE, NO_NEW_PRIVS, PDEATHSIG, CHILD_SUBREAPER, KEEPCAPS, CAPBSET_READ",
     },
     Entry {
         number: number::GETRANDOM,
@@ -233,7 +234,7 @@ fn sys_arch_prctl(thread: &Thread, code: i32, address: u64) -> Result<usize, Err
 }
 
 /// `prctl(2)`
-fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno> {
+fn sys_prctl(thread: &Thread, option: i32, argument: u64, others: [u64; 3]) -> Result<usize, Errno> {
     const SET_PDEATHSIG: i32 = 1;
     const GET_PDEATHSIG: i32 = 2;
     const GET_DUMPABLE: i32 = 3;
@@ -249,7 +250,7 @@ fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno
     const GET_NO_NEW_PRIVS: i32 = 39;
     const SET_CHILD_SUBREAPER: i32 = 36;
     const GET_CHILD_SUBREAPER: i32 = 37;
-    let kin = &thread.process.kin;
+    let (kin, wishes) = (&thread.process.kin, &thread.process.wishes);
     match option {
         SET_PDEATHSIG => {
             let signal = u32::try_from(argument).ok().filter(|signal| *signal <= signal::LAST);
@@ -291,16 +292,35 @@ fn sys_prctl(thread: &Thread, option: i32, argument: u64) -> Result<usize, Errno
             buffer::write(&thread.process.space, argument, &name)?;
             Ok(0)
         }
-        GET_DUMPABLE => Ok(1),
-        GET_TIMERSLACK => Ok(50_000),
-        CAPBSET_READ => Ok(usize::from(argument <= 40)),
-        SET_DUMPABLE | SET_KEEPCAPS | SET_TIMERSLACK | GET_KEEPCAPS => Ok(0),
-        SET_NO_NEW_PRIVS if argument != 1 => Err(Errno::EINVAL),
-        SET_NO_NEW_PRIVS => {
-            thread.process.has_no_new_privileges.store(true, Ordering::Relaxed);
+        GET_DUMPABLE => Ok(usize::from(wishes.is_dumpable.load(Ordering::Relaxed))),
+        GET_KEEPCAPS => Ok(usize::from(wishes.keeps_capabilities.load(Ordering::Relaxed))),
+        SET_DUMPABLE | SET_KEEPCAPS if argument > 1 => Err(Errno::EINVAL),
+        SET_DUMPABLE => {
+            wishes.is_dumpable.store(argument == 1, Ordering::Relaxed);
             Ok(0)
         }
-        GET_NO_NEW_PRIVS => Ok(usize::from(thread.process.has_no_new_privileges.load(Ordering::Relaxed))),
+        SET_KEEPCAPS => {
+            wishes.keeps_capabilities.store(argument == 1, Ordering::Relaxed);
+            Ok(0)
+        }
+        GET_TIMERSLACK => {
+            Ok(usize::try_from(wishes.timer_slack_ns.load(Ordering::Relaxed)).unwrap_or(usize::MAX))
+        }
+        SET_TIMERSLACK => {
+            let slack = if argument == 0 { TIMER_SLACK_NS } else { argument };
+            wishes.timer_slack_ns.store(slack, Ordering::Relaxed);
+            Ok(0)
+        }
+        // CAP_CHECKPOINT_RESTORE is the last one.
+        CAPBSET_READ if argument > 40 => Err(Errno::EINVAL),
+        CAPBSET_READ => Ok(1),
+        SET_NO_NEW_PRIVS if argument != 1 || others != [0; 3] => Err(Errno::EINVAL),
+        GET_NO_NEW_PRIVS if argument != 0 || others != [0; 3] => Err(Errno::EINVAL),
+        SET_NO_NEW_PRIVS => {
+            wishes.has_no_new_privileges.store(true, Ordering::Relaxed);
+            Ok(0)
+        }
+        GET_NO_NEW_PRIVS => Ok(usize::from(wishes.has_no_new_privileges.load(Ordering::Relaxed))),
         _ => Err(Errno::EINVAL),
     }
 }

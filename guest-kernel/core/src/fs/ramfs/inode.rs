@@ -234,6 +234,19 @@ impl Drop for RamInode {
     }
 }
 
+impl RamInode {
+    /// Whose a new file here is: the directory's group if S_ISGID says so, which directories hand down.
+    fn inherited(&self, mut ownership: Ownership, is_directory: bool) -> Ownership {
+        const SET_GROUP: u32 = 0o2000;
+        let attributes = self.attributes.lock();
+        if attributes.permissions & SET_GROUP != 0 {
+            ownership.gid = attributes.gid;
+            ownership.permissions |= if is_directory { SET_GROUP } else { 0 };
+        }
+        ownership
+    }
+}
+
 impl Inode for RamInode {
     fn as_any(&self) -> &dyn Any {
         self
@@ -311,13 +324,14 @@ impl Inode for RamInode {
         if entries.get(name).is_ok() {
             return Err(Errno::EEXIST);
         }
+        let ownership = self.inherited(ownership, matches!(what, Create::Directory));
         let inode = Self::new(&self.fs, what, ownership)?;
         self.add(&mut entries, name, Arc::clone(&inode))?;
         Ok(inode)
     }
 
     fn create_unnamed(&self, ownership: Ownership) -> Result<InodeRef, Errno> {
-        Ok(Self::new(&self.fs, Create::File, ownership)?)
+        Ok(Self::new(&self.fs, Create::File, self.inherited(ownership, false))?)
     }
 
     fn link(&self, name: &[u8], target: &InodeRef) -> Result<(), Errno> {
@@ -458,7 +472,9 @@ impl File for RamFile {
 
     fn write_at(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
         let len = self.contents()?.write(offset, from)?;
-        self.inode.touch();
+        if len > 0 {
+            self.inode.touch();
+        }
         Ok(len)
     }
 

@@ -147,8 +147,8 @@ pub fn memory_file(name: &[u8], ownership: Ownership, seals: Seal) -> Result<Arc
         contents.seals.set(seals);
     }
     let file: Arc<dyn File> = inode.open(Access { read: true, write: true })?;
-    let shown = [b"/memfd:", name].concat();
-    Ok(OpenFile::new(anonymous::dentry(&shown, inode), file, OpenFlags::READ_WRITE))
+    let shown = [b"/memfd:", name, b" (deleted)"].concat();
+    Ok(OpenFile::new(anonymous::dentry(&shown, inode), file, OpenFlags::READ_WRITE | OpenFlags::LARGE_FILE))
 }
 
 #[cfg(test)]

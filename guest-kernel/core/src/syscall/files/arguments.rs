@@ -115,16 +115,21 @@ impl Path {
 
     fn with_text<C: FileContext>(ctx: &C, directory: i32, text: Vec<u8>) -> Result<Self, Errno> {
         let fs = ctx.fs().lock().clone();
-        let start = if directory == WORKING_DIRECTORY || text.first() == Some(&b'/') {
-            Arc::clone(&fs.cwd)
-        } else {
-            let dentry = Arc::clone(file(ctx, directory)?.dentry());
-            if !dentry.is_directory() && !text.is_empty() {
-                return Err(Errno::ENOTDIR);
-            }
-            dentry
-        };
-        Ok(Self { fs, start, text })
+        let start = Arc::clone(&fs.cwd);
+        let mut path = Self { fs, start, text };
+        if path.text.first() != Some(&b'/') {
+            path.start = path.directory(ctx, directory)?;
+        }
+        Ok(path)
+    }
+
+    /// What `directory` stands for, as the start of this path.
+    pub fn directory<C: FileContext>(&self, ctx: &C, directory: i32) -> Result<Arc<Dentry>, Errno> {
+        if directory == WORKING_DIRECTORY {
+            return Ok(Arc::clone(&self.fs.cwd));
+        }
+        let dentry = Arc::clone(file(ctx, directory)?.dentry());
+        if dentry.is_directory() || self.text.is_empty() { Ok(dentry) } else { Err(Errno::ENOTDIR) }
     }
 
     /// The file. `follow`: through a symbolic link at the end.

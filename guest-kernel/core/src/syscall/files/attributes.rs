@@ -1,7 +1,7 @@
 //! chmod, chown, utimensat and their older forms.
 
 use super::FileContext;
-use super::arguments::{AtFlags, Path, file, long, pair, usable_file};
+use super::arguments::{AtFlags, Path, long, pair, usable_file};
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::Timestamp;
 use alloc::sync::Arc;
@@ -105,7 +105,10 @@ pub fn sys_utimensat<C: FileContext>(
         return Ok(0);
     }
     let dentry = if path == 0 {
-        Arc::clone(file(ctx, directory)?.dentry())
+        if !flags.is_empty() {
+            return Err(Errno::EINVAL);
+        }
+        Arc::clone(usable_file(ctx, directory)?.dentry())
     } else {
         Path::at(ctx, directory, path)?.resolve_with(flags)?
     };
@@ -116,7 +119,7 @@ pub fn sys_utimensat<C: FileContext>(
 pub fn sys_futimesat<C: FileContext>(ctx: &C, directory: i32, path: u64, times: u64) -> Result<usize, Errno> {
     let times = two(ctx, times, Time::from_timeval)?;
     let dentry = if path == 0 {
-        Arc::clone(file(ctx, directory)?.dentry())
+        Arc::clone(usable_file(ctx, directory)?.dentry())
     } else {
         Path::at(ctx, directory, path)?.resolve(true)?
     };

@@ -75,13 +75,7 @@ pub fn sys_fcntl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) 
             ctx.descriptors().lock().set_close_on_exec(fd, argument & 1 != 0)?;
             Ok(0)
         }
-        command::GET_FLAGS => {
-            let flags = file(ctx, fd)?.flags();
-            // A 64-bit program's files are all large.
-            let large =
-                if flags.contains(OpenFlags::PATH) { OpenFlags::empty() } else { OpenFlags::LARGE_FILE };
-            super::arguments::result(u64::from((flags | large).bits()))
-        }
+        command::GET_FLAGS => super::arguments::result(u64::from(file(ctx, fd)?.flags().bits())),
         _ => on_file(ctx, &*usable_file(ctx, fd)?, command, argument),
     }
 }

@@ -12,6 +12,7 @@ use super::arguments::{Path, file, usable_file};
 use crate::fs::context::MAY_EXECUTE;
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::{DirectoryEntry, FileKind};
+use crate::fs::path::PATH_MAX;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use septum_abi::linux::Errno;
@@ -74,6 +75,7 @@ pub fn sys_getdents<C: FileContext>(
     }
     let mut buffer = Buffer { format, bytes: Vec::new(), limit: len.min(64 * 1024) };
     let mut position = open.position().lock();
+    let start = *position;
     let mut is_full = false;
     let number = |dentry: &Dentry| dentry.metadata().map(|metadata| metadata.inode);
     if *position == 0 {
@@ -98,7 +100,8 @@ pub fn sys_getdents<C: FileContext>(
     if is_full && buffer.bytes.is_empty() {
         return Err(Errno::EINVAL);
     }
-    ctx.copy_out(address, &buffer.bytes)?;
+    // What did not reach the program comes again.
+    ctx.copy_out(address, &buffer.bytes).inspect_err(|_| *position = start)?;
     Ok(buffer.bytes.len())
 }
 
@@ -127,6 +130,9 @@ pub fn sys_getcwd<C: FileContext>(ctx: &C, address: u64, len: usize) -> Result<u
     }
     let mut path = cwd.path(&root);
     path.push(0);
+    if path.len() > PATH_MAX {
+        return Err(Errno::ENAMETOOLONG);
+    }
     if path.len() > len {
         return Err(Errno::ERANGE);
     }

@@ -5,7 +5,7 @@
 //! ```
 
 use super::FileContext;
-use super::arguments::file;
+use super::arguments::{file, usable_file};
 use super::poll::{deadline, masked, wait};
 use crate::fs::anonymous;
 use crate::fs::descriptors::OpenFile;
@@ -39,9 +39,13 @@ pub fn sys_epoll_create1<C: FileContext>(ctx: &C, flags: u32) -> Result<usize, E
         return Err(Errno::EINVAL);
     }
     let name = b"anon_inode:[eventpoll]";
-    let file = anonymous::open_named(name, FileKind::Regular, Arc::new(Epoll::new()), OpenFlags::READ_WRITE);
+    let file =
+        anonymous::open_named(name, FileKind::Anonymous, Arc::new(Epoll::new()), OpenFlags::READ_WRITE);
     ctx.descriptors().lock().insert(file, flags.contains(OpenFlags::CLOSE_ON_EXEC), 0)
 }
+
+/// What may be asked for together with EPOLLEXCLUSIVE: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP, EPOLLWAKEUP, EPOLLET.
+const WITH_EXCLUSIVE: u32 = EXCLUSIVE | 1 << 29 | 1 << 31 | 0x1d;
 
 /// `epoll_ctl`
 pub fn sys_epoll_ctl<C: FileContext>(
@@ -69,7 +73,8 @@ pub fn sys_epoll_ctl<C: FileContext>(
         return Err(Errno::EINVAL);
     }
     let epoll = Epoll::of(&watcher).ok_or(Errno::EINVAL)?;
-    if operation == ADD && wish.events & EXCLUSIVE != 0 && Epoll::of(&watched).is_some() {
+    let is_exclusive = operation == ADD && wish.events & EXCLUSIVE != 0;
+    if is_exclusive && (wish.events & !WITH_EXCLUSIVE != 0 || Epoll::of(&watched).is_some()) {
         return Err(Errno::EINVAL);
     }
     match operation {
@@ -116,7 +121,7 @@ fn collect<C: FileContext>(
     deadline: Option<u64>,
 ) -> Result<usize, Errno> {
     let most = usize::try_from(most).ok().filter(|_| (1..=MOST).contains(&most)).ok_or(Errno::EINVAL)?;
-    let watcher: Arc<OpenFile> = file(ctx, fd)?;
+    let watcher: Arc<OpenFile> = usable_file(ctx, fd)?;
     let epoll = Epoll::of(&watcher).ok_or(Errno::EINVAL)?;
     let mut found: Vec<Wish> = Vec::new();
     wait(core::slice::from_ref(&watcher), deadline, || {

@@ -55,6 +55,10 @@ pub fn sys_openat2<C: FileContext>(
     let flags = u32::try_from(field(&bytes, 0)).ok().and_then(OpenFlags::from_bits).ok_or(Errno::EINVAL)?;
     let mode = field(&bytes, 8);
     let makes_file = flags.intersects(OpenFlags::CREATE | OpenFlags::UNNAMED);
+    let of_places = OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NO_FOLLOW | OpenFlags::CLOSE_ON_EXEC;
+    if flags.contains(OpenFlags::PATH) && !of_places.contains(flags) {
+        return Err(Errno::EINVAL);
+    }
     if mode & !0o7777 != 0 || (mode != 0 && !makes_file) {
         return Err(Errno::EINVAL);
     }
@@ -67,6 +71,7 @@ pub fn sys_openat2<C: FileContext>(
     }
     let mut path = Path::at(ctx, directory, path)?;
     if resolve.contains(Resolve::IN_ROOT) {
+        path.start = path.directory(ctx, directory)?;
         path.fs.root = path.start.clone();
     }
     let restrictions = Restrictions {
@@ -85,6 +90,8 @@ fn open<C: FileContext>(
     mode: u32,
     restrictions: Restrictions,
 ) -> Result<usize, Errno> {
-    let file = path.fs.open_restricted(&path.start, &path.text, flags, mode, restrictions)?;
+    // A 64-bit program's files are all large.
+    let large = if flags.contains(OpenFlags::PATH) { OpenFlags::empty() } else { OpenFlags::LARGE_FILE };
+    let file = path.fs.open_restricted(&path.start, &path.text, flags | large, mode, restrictions)?;
     ctx.descriptors().lock().insert(file, flags.contains(OpenFlags::CLOSE_ON_EXEC), 0)
 }

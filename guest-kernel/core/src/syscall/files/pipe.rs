@@ -46,7 +46,7 @@ pub fn sys_eventfd2<C: FileContext>(ctx: &C, initial: u32, flags: u32) -> Result
     }
     let counter = EventCounter::new(u64::from(initial), flags & SEMAPHORE != 0);
     let status = OpenFlags::READ_WRITE | (open & OpenFlags::NON_BLOCKING);
-    let file = anonymous::open_named(b"anon_inode:[eventfd]", FileKind::Regular, Arc::new(counter), status);
+    let file = anonymous::open_named(b"anon_inode:[eventfd]", FileKind::Anonymous, Arc::new(counter), status);
     ctx.descriptors().lock().insert(file, open.contains(OpenFlags::CLOSE_ON_EXEC), 0)
 }
 

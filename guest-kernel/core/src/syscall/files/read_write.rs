@@ -88,6 +88,12 @@ pub fn sys_pwritev<C: FileContext>(
 const HINTS: u32 = 1;
 const SYNCING: u32 = 2 | 4;
 
+/// EOPNOTSUPP for flags that files do not have.
+fn check_flags<C: FileContext>(ctx: &C, fd: i32, flags: u32) -> Result<(), Errno> {
+    file(ctx, fd)?;
+    if flags & !(HINTS | SYNCING) == 0 { Ok(()) } else { Err(Errno::EOPNOTSUPP) }
+}
+
 /// `preadv2`: offset -1 is the position.
 pub fn sys_preadv2<C: FileContext>(
     ctx: &C,
@@ -97,9 +103,7 @@ pub fn sys_preadv2<C: FileContext>(
     at: u64,
     flags: u32,
 ) -> Result<usize, Errno> {
-    if flags & !(HINTS | SYNCING) != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
+    check_flags(ctx, fd, flags)?;
     if at == u64::MAX { sys_readv(ctx, fd, vectors, count) } else { sys_preadv(ctx, fd, vectors, count, at) }
 }
 
@@ -112,9 +116,7 @@ pub fn sys_pwritev2<C: FileContext>(
     at: u64,
     flags: u32,
 ) -> Result<usize, Errno> {
-    if flags & !(HINTS | SYNCING) != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
+    check_flags(ctx, fd, flags)?;
     let written = if at == u64::MAX {
         sys_writev(ctx, fd, vectors, count)?
     } else {

@@ -34,6 +34,6 @@ pub fn sys_signalfd4<C: FileContext>(
     }
     let status = OpenFlags::READ_WRITE | (flags & OpenFlags::NON_BLOCKING);
     let file = Arc::new(SignalFile::new(set));
-    let file = anonymous::open_named(b"anon_inode:[signalfd]", FileKind::Regular, file, status);
+    let file = anonymous::open_named(b"anon_inode:[signalfd]", FileKind::Anonymous, file, status);
     ctx.descriptors().lock().insert(file, flags.contains(OpenFlags::CLOSE_ON_EXEC), 0)
 }

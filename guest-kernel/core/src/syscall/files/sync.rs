@@ -1,7 +1,7 @@
 //! fsync, fdatasync, sync, syncfs, and advice (fadvise64, readahead, sync_file_range).
 
 use super::FileContext;
-use super::arguments::usable_file;
+use super::arguments::{long, usable_file};
 use crate::fs::inode::FileKind;
 use septum_abi::linux::Errno;
 
@@ -21,16 +21,37 @@ pub fn sys_syncfs<C: FileContext>(ctx: &C, fd: i32) -> Result<usize, Errno> {
     Ok(0)
 }
 
-/// `fadvise64`, `readahead`, `sync_file_range`: advice is not taken. ESPIPE for pipes.
-pub fn sys_advise<C: FileContext>(
-    ctx: &C,
-    fd: i32,
-    highest_advice: u64,
-    advice: u64,
-) -> Result<usize, Errno> {
+/// `fadvise64`: advice is not taken.
+pub fn sys_fadvise64<C: FileContext>(ctx: &C, fd: i32, len: u64, advice: u32) -> Result<usize, Errno> {
     let file = usable_file(ctx, fd)?;
     if file.dentry().kind() == FileKind::Fifo {
         return Err(Errno::ESPIPE);
     }
-    if advice > highest_advice { Err(Errno::EINVAL) } else { Ok(0) }
+    // POSIX_FADV_NOREUSE is the highest.
+    if advice > 5 || long(len) < 0 { Err(Errno::EINVAL) } else { Ok(0) }
+}
+
+/// `readahead`: advice is not taken.
+pub fn sys_readahead<C: FileContext>(ctx: &C, fd: i32) -> Result<usize, Errno> {
+    let file = usable_file(ctx, fd)?;
+    if !file.access().read {
+        return Err(Errno::EBADF);
+    }
+    if file.dentry().kind() == FileKind::Regular { Ok(0) } else { Err(Errno::EINVAL) }
+}
+
+/// `sync_file_range`: nothing is kept back from the host.
+pub fn sys_sync_file_range<C: FileContext>(
+    ctx: &C,
+    fd: i32,
+    at: u64,
+    len: u64,
+    flags: u32,
+) -> Result<usize, Errno> {
+    let file = usable_file(ctx, fd)?;
+    // WAIT_BEFORE, WRITE, WAIT_AFTER
+    if flags > 7 || long(at) < 0 || long(len) < 0 || long(at).checked_add(long(len)).is_none() {
+        return Err(Errno::EINVAL);
+    }
+    if file.dentry().kind() == FileKind::Fifo { Err(Errno::ESPIPE) } else { Ok(0) }
 }

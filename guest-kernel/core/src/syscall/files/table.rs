@@ -475,13 +475,13 @@ impl<C: FileContext + 'static> Table<C> {
         accepted(number::SYNCFS, |c, [fd, ..]| sync::sys_syncfs(c, int(fd)), "as sync"),
         accepted(
             number::FADVISE64,
-            |c, [fd, _, _, advice, ..]| sync::sys_advise(c, int(fd), 5, u64::from(word(advice))),
+            |c, [fd, _, len, advice, ..]| sync::sys_fadvise64(c, int(fd), len, word(advice)),
             "advice is not taken",
         ),
-        accepted(number::READAHEAD, |c, [fd, ..]| sync::sys_advise(c, int(fd), 0, 0), "advice is not taken"),
+        accepted(number::READAHEAD, |c, [fd, ..]| sync::sys_readahead(c, int(fd)), "advice is not taken"),
         accepted(
             number::SYNC_FILE_RANGE,
-            |c, [fd, _, _, flags, ..]| sync::sys_advise(c, int(fd), 7, u64::from(word(flags))),
+            |c, [fd, at, len, flags, ..]| sync::sys_sync_file_range(c, int(fd), at, len, word(flags)),
             "as sync",
         ),
         // Extended attributes

@@ -34,7 +34,7 @@ pub fn sys_timerfd_create<C: FileContext>(ctx: &C, clock: i32, flags: u32) -> Re
     };
     let status = OpenFlags::READ_WRITE | (flags & OpenFlags::NON_BLOCKING);
     let timer = Arc::new(Timer::new(clock));
-    let file = anonymous::open_named(b"anon_inode:[timerfd]", FileKind::Regular, timer, status);
+    let file = anonymous::open_named(b"anon_inode:[timerfd]", FileKind::Anonymous, timer, status);
     ctx.descriptors().lock().insert(file, flags.contains(OpenFlags::CLOSE_ON_EXEC), 0)
 }
 

@@ -35,6 +35,10 @@ impl<'a> End<'a> {
         Ok(Self { file, kept })
     }
 
+    fn position(&self) -> u64 {
+        self.kept.map_or_else(|| *self.file.position().lock(), |(_, position)| position)
+    }
+
     fn read(&mut self, buffer: &mut FrameBuffer) -> Result<usize, Errno> {
         match &mut self.kept {
             None => self.file.read(buffer),
@@ -86,6 +90,7 @@ pub fn sys_sendfile<C: FileContext>(
     len: usize,
 ) -> Result<usize, Errno> {
     let (from, to) = (usable_file(ctx, from)?, usable_file(ctx, to)?);
+    from.check_readable().map_err(|errno| if errno == Errno::EISDIR { Errno::EINVAL } else { errno })?;
     if !from.is_seekable() || to.flags().contains(OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
@@ -115,7 +120,14 @@ pub fn sys_copy_file_range<C: FileContext>(
     if target.flags().contains(OpenFlags::APPEND) {
         return Err(Errno::EBADF);
     }
-    transfer(ctx, End::new(ctx, &source, from.1)?, End::new(ctx, &target, to.1)?, len)
+    let (from, to) = (End::new(ctx, &source, from.1)?, End::new(ctx, &target, to.1)?);
+    let distance = from.position().abs_diff(to.position());
+    if usize::try_from(distance).is_ok_and(|distance| distance < len)
+        && source.number()? == target.number()?
+    {
+        return Err(Errno::EINVAL);
+    }
+    transfer(ctx, from, to, len)
 }
 
 fn transfer<C: FileContext>(ctx: &C, mut from: End<'_>, mut to: End<'_>, len: usize) -> Result<usize, Errno> {

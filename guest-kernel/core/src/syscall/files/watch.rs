@@ -34,7 +34,7 @@ pub fn sys_inotify_init1<C: FileContext>(ctx: &C, flags: u32) -> Result<usize, E
     }
     // Only for reading: the access mode 0.
     let status = flags & OpenFlags::NON_BLOCKING;
-    let file = anonymous::open_named(b"anon_inode:inotify", FileKind::Regular, Watcher::new(), status);
+    let file = anonymous::open_named(b"anon_inode:inotify", FileKind::Anonymous, Watcher::new(), status);
     ctx.descriptors().lock().insert(file, flags.contains(OpenFlags::CLOSE_ON_EXEC), 0)
 }
 

@@ -88,6 +88,10 @@ fn sys_futex(thread: &Thread, arguments: [u64; 6]) -> Result<usize, Errno> {
     let is_private = operation & PRIVATE != 0;
     let key = |address| key_of(thread, address, is_private);
     let count = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
+    let command = operation & !(PRIVATE | CLOCK_REALTIME);
+    if operation & CLOCK_REALTIME != 0 && !matches!(command, WAIT | WAIT_BITSET | LOCK_PI2) {
+        return Err(Errno::ENOSYS);
+    }
     match operation & !(PRIVATE | CLOCK_REALTIME) {
         command @ (WAIT | WAIT_BITSET) => {
             let bits = if command == WAIT { ANY } else { third };
@@ -105,6 +109,9 @@ fn sys_futex(thread: &Thread, arguments: [u64; 6]) -> Result<usize, Errno> {
         WAKE_BITSET if third == 0 => Err(Errno::EINVAL),
         WAKE_BITSET => Ok(table::wake(key(address)?, count(value), third)),
         command @ (REQUEUE | CMP_REQUEUE) => {
+            if int(u64::from(value)) < 0 || int(fourth) < 0 {
+                return Err(Errno::EINVAL);
+            }
             let (from, to) = (key(address)?, key(second)?);
             let most = count(uint(fourth));
             loop {
@@ -128,7 +135,6 @@ fn sys_futex(thread: &Thread, arguments: [u64; 6]) -> Result<usize, Errno> {
             }
             Ok(woken)
         }
-        LOCK_PI | TRYLOCK_PI | UNLOCK_PI if operation & CLOCK_REALTIME != 0 => Err(Errno::ENOSYS),
         command @ (LOCK_PI | LOCK_PI2) => {
             let is_realtime = command == LOCK_PI || operation & CLOCK_REALTIME != 0;
             let deadline = match fourth {

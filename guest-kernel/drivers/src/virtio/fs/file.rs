@@ -257,6 +257,15 @@ impl File for RegularFile {
         })
     }
 
+    fn append(&self, from: &mut dyn Source) -> Option<Result<(usize, u64), Errno>> {
+        let _turn = self.node.appending.lock();
+        let size = self.node.attributes().map(|attributes| attributes.size());
+        Some(size.and_then(|size| {
+            let len = self.write_at(size, from)?;
+            Ok((len, size + len as u64))
+        }))
+    }
+
     fn page(&self, index: u64) -> Result<Option<Frame>, Errno> {
         if let Some(frame) = self.cached_page(index) {
             return Ok(Some(frame));

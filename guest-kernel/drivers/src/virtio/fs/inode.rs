@@ -14,6 +14,7 @@ use septum_guest_core::fs::inode::{
     Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
     Timestamp,
 };
+use septum_guest_core::fs::pipe::Pipe;
 
 impl Inode for Node {
     fn as_any(&self) -> &dyn Any {
@@ -123,6 +124,11 @@ impl Inode for Node {
         Ok(target)
     }
 
+    fn pipe(&self) -> Option<Arc<Pipe>> {
+        let is_fifo = self.kind == FileKind::Fifo;
+        is_fifo.then(|| Arc::clone(self.state.lock().pipe.get_or_insert_with(Pipe::new)))
+    }
+
     fn may_change_outside(&self) -> bool {
         !self.tree.is_immutable()
     }
@@ -138,9 +144,11 @@ impl Inode for Node {
             FileKind::Directory => Ok(Arc::new(Directory::new(self.shared()?, self.handle(access)?))),
             FileKind::Symlink => Err(Errno::ELOOP),
             // The host must not be made to wait for, or to talk to, whatever is behind these.
-            FileKind::Fifo | FileKind::Socket | FileKind::CharacterDevice | FileKind::BlockDevice => {
-                Err(Errno::ENXIO)
-            }
+            FileKind::Fifo
+            | FileKind::Socket
+            | FileKind::CharacterDevice
+            | FileKind::BlockDevice
+            | FileKind::Anonymous => Err(Errno::ENXIO),
         }
     }
 

@@ -9,7 +9,12 @@ use crate::virtio::segment;
 use alloc::sync::Arc;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
-use septum_guest_core::fs::inode::{Access, Create, FileKind, InodeRef, Ownership};
+use septum_guest_core::fs::inode::{
+    Access, Create, FileKind, Inode as _, InodeRef, Metadata, Ownership, SetMetadata,
+};
+
+/// S_ISGID of a directory: its files belong to its group.
+const SET_GROUP: u32 = 0o2000;
 
 impl Node {
     fn need_directory(&self) -> Result<(), Errno> {
@@ -70,7 +75,27 @@ impl Node {
             ),
         }?;
         self.outdate();
+        self.give(&node, ownership)?;
         Ok(node)
+    }
+
+    /// A new file belongs to whom the host made it for, which is who started the partition. Makes it the program's, if that has
+    /// become somebody else; where the host does not allow it, it stays as it is.
+    fn give(&self, node: &Self, ownership: Ownership) -> Result<(), Errno> {
+        let Metadata { uid, gid, .. } = node.metadata()?;
+        if (uid, gid) == (ownership.uid, ownership.gid) {
+            return Ok(());
+        }
+        let has_own_group = self.metadata()?.permissions & SET_GROUP == 0;
+        let changes = SetMetadata {
+            uid: (uid != ownership.uid).then_some(ownership.uid),
+            gid: (has_own_group && gid != ownership.gid).then_some(ownership.gid),
+            ..SetMetadata::default()
+        };
+        match node.set_metadata(&changes) {
+            Err(Errno::EPERM) => Ok(()),
+            result => result,
+        }
     }
 
     /// Makes and opens a file in one go: its permissions may forbid to open it later.

@@ -20,6 +20,7 @@ use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{Access, FileKind};
+use septum_guest_core::fs::pipe::Pipe;
 use septum_guest_hal::sync::Mutex;
 
 /// A file, directory or link of the host.
@@ -43,6 +44,8 @@ pub struct Node {
     pub(super) manner: Manner,
     pub(super) units: Mutex<Units>,
     pub(super) mapping: Mutex<()>,
+    /// Held from looking for the end until something is written there.
+    pub(super) appending: Mutex<()>,
     /// Programs may change cached pages through mappings: then they are newer than the host's.
     pub(super) is_mapped_writable: AtomicBool,
 }
@@ -56,6 +59,8 @@ pub(super) struct State {
     is_fresh: bool,
     /// Target of a link that never changes.
     pub(super) target: Option<Arc<[u8]>>,
+    /// What a fifo connects to: programs of this partition, never the host's.
+    pub(super) pipe: Option<Arc<Pipe>>,
     /// What the host has open, if it ever had anything.
     handles: Option<Box<Handles>>,
 }
@@ -94,6 +99,7 @@ impl Node {
                 is_written: false,
                 is_fresh: lookups > 0,
                 target: None,
+                pipe: None,
                 handles: None,
             }),
             pages: Mutex::default(),
@@ -101,6 +107,7 @@ impl Node {
             manner: Manner::default(),
             units: Mutex::default(),
             mapping: Mutex::default(),
+            appending: Mutex::default(),
             is_mapped_writable: AtomicBool::new(false),
         })
     }

@@ -8,7 +8,8 @@
 //! +2064   results
 //! ```
 //!
-//! Slots are kept for ever and used again, so a request allocates nothing. Data is not in the slot: it moves
+//! Slots are kept for ever and used again, so a request allocates nothing. The first few have descriptors of their own; no
+//! request asks for more of them than all slots together leave. Data is not in the slot: it moves
 //! between the device and the frames it belongs to. Requests whose reply nobody needs (RELEASE, FORGET) are left to themselves; their
 //! slots are collected later.
 
@@ -18,6 +19,7 @@ use crate::virtio::queue::{Chain, Queue, Segment, SubmitError, Token};
 use crate::virtio::segment;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
@@ -37,8 +39,8 @@ const FORGET_BATCH: usize = 64;
 /// Memory of a request.
 struct Slot {
     page: Region,
-    /// Descriptors for requests without data.
-    chain: Chain,
+    /// Descriptors for requests without data, of the first slots.
+    chain: Option<Chain>,
     /// The segments of a request with data, so that no list has to be allocated.
     segments: Vec<Segment>,
 }
@@ -53,6 +55,8 @@ pub struct Session {
         reason = "slots move between here and requests, which costs instructions by size"
     )]
     slots: Mutex<Vec<Box<Slot>>>,
+    /// How many slots have descriptors of their own.
+    reserved: AtomicUsize,
     /// Requests that nobody awaits.
     left: Mutex<Vec<(Token, Box<Slot>)>>,
     forgets: Mutex<Forgets>,
@@ -88,13 +92,25 @@ pub enum Data<'a> {
 
 impl Session {
     pub(super) fn new(requests: Queue, urgent: Queue) -> Self {
-        Self { requests, urgent, slots: Mutex::default(), left: Mutex::default(), forgets: Mutex::default() }
+        Self {
+            requests,
+            urgent,
+            slots: Mutex::default(),
+            reserved: AtomicUsize::new(0),
+            left: Mutex::default(),
+            forgets: Mutex::default(),
+        }
     }
 
-    /// Most data segments of a request.
+    /// Most data segments of a request: all descriptors but those of slots, and the request's own two.
     #[must_use]
     pub fn segment_limit(&self) -> usize {
-        usize::from(self.requests.size()).saturating_sub(2)
+        usize::from(self.requests.size()).saturating_sub(2 + 2 * self.reserved_limit())
+    }
+
+    /// Most slots that have descriptors of their own.
+    fn reserved_limit(&self) -> usize {
+        usize::from(self.requests.size()) / 16
     }
 
     /// Begins a request about `node`.
@@ -119,9 +135,20 @@ impl Session {
         // Numbers tell requests under way apart, and a slot has one at a time. Everything is done as root of the host's side.
         page.write_u64(8, page.address().0);
         let at = |offset: usize, len: usize| segment::of_region(&page, offset, len);
-        let chain =
-            self.requests.reserve(&at(0, REPLY), &at(REPLY, PAGE_SIZE - REPLY)).map_err(|_| Errno::EIO)?;
+        let has_own = self.reserved.fetch_add(1, Ordering::Relaxed) < self.reserved_limit();
+        let reserve = || self.requests.reserve(&at(0, REPLY), &at(REPLY, PAGE_SIZE - REPLY)).ok();
+        let chain = if has_own { reserve() } else { None };
         Ok(Box::new(Slot { page, chain, segments: Vec::new() }))
+    }
+
+    /// Sends what is in the slot, `len` bytes, without data.
+    fn submit(&self, slot: &Slot, len: u32) -> Result<Token, Errno> {
+        if let Some(chain) = &slot.chain {
+            return self.requests.submit_chain(chain, len).map_err(|_| Errno::EIO);
+        }
+        let request = Segment { address: slot.page.address(), len };
+        let reply = segment::of_region(&slot.page, REPLY, PAGE_SIZE - REPLY);
+        self.requests.submit_blocking(&[request], &[reply])
     }
 
     /// Notes that nobody refers to `node`, which the host has told of `lookups` times, any more.
@@ -204,9 +231,8 @@ impl Exchange<'_> {
             Data::None => {
                 let len = self.finish_header(0).ok_or(Errno::EIO)?;
                 let slot = self.slot.as_ref().ok_or(Errno::EIO)?;
-                let requests = &self.session.requests;
-                let token = requests.submit_chain(&slot.chain, len).map_err(|_| Errno::EIO)?;
-                requests.wait(token)?
+                let token = self.session.submit(slot, len)?;
+                self.session.requests.wait(token)?
             }
             Data::Out(segments) => self.call_with_data(results, segments, &[])?,
             Data::In(segments) => self.call_with_data(results, &[], segments)?,
@@ -245,7 +271,7 @@ impl Exchange<'_> {
     pub fn leave(mut self) {
         let Some(len) = self.finish_header(0) else { return };
         let Some(slot) = self.slot.take() else { return };
-        match self.session.requests.submit_chain(&slot.chain, len) {
+        match self.session.submit(&slot, len) {
             Ok(token) => self.session.left.lock().push((token, slot)),
             Err(_) => self.slot = Some(slot),
         }
