@@ -49,12 +49,7 @@ const WORDS: [Word; 10] = [
         Register::B,
         "fsgsbase tsc_adjust - bmi1 hle avx2 - smep bmi2 erms invpcid rtm - - - - avx512f avx512dq rdseed adx smap avx512ifma - clflushopt clwb - avx512pf avx512er avx512cd sha_ni avx512bw avx512vl",
     ),
-    (
-        7,
-        1,
-        Register::A,
-        "- - - - avx_vnni avx512_bf16 - - - - fzrm fsrs fsrc - - - - - - - - - - avx_ifma",
-    ),
+    (7, 1, Register::A, "- - - - avx_vnni avx512_bf16 - - - - fzrm fsrs fsrc - - - - - - - - - - avx_ifma"),
     (0xd, 1, Register::A, "xsaveopt xsavec xgetbv1 xsaves"),
     (
         7,

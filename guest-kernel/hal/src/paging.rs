@@ -13,6 +13,8 @@
 
 mod share;
 
+pub use share::Census;
+
 use crate::address::{PhysAddr, UserAddr, to_usize};
 use crate::frame::large::{LARGE_PAGE, LargeFrame};
 use crate::frame::{self, Frame};

@@ -7,8 +7,8 @@ use crate::fs::mount::Namespace;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-pub use septum_guest_hal::paging::Census;
 pub use septum_guest_hal::cache::{Cache, CacheKind};
+pub use septum_guest_hal::paging::Census;
 use septum_guest_hal::sync::Mutex;
 
 /// A process, as `/proc/PID` shows it.

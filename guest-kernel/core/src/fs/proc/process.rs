@@ -1,10 +1,10 @@
 //! `/proc/PID` and `/proc/PID/task/TID`: files about a process and about a thread of it.
 
-use super::smaps;
 use super::facts::{Mapping, ProcessInfo, State, System, ThreadInfo};
+use super::smaps;
 use super::system::{mountinfo, mounts, ticks};
-use alloc::format;
 use crate::fs::dentry::Dentry;
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -85,7 +85,8 @@ fn name(subject: &Subject<'_>) -> String {
 
 /// What nothing here counts is 0.
 fn io() -> Vec<u8> {
-    b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n".to_vec()
+    b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
+        .to_vec()
 }
 
 fn sched(subject: &Subject<'_>) -> Vec<u8> {
@@ -93,7 +94,8 @@ fn sched(subject: &Subject<'_>) -> Vec<u8> {
     let (ran, priority) = (subject.thread.ran_ns, 120 + subject.nice());
     let mut text = format!("{} ({tid}, #threads: {threads})\n{:-<67}\n", name(subject), "");
     let _ = writeln!(text, "{:<45}:{:>14}.{:06}", "se.sum_exec_runtime", ran / 1_000_000, ran % 1_000_000);
-    for (name, value) in [("nr_switches", 0), ("nr_voluntary_switches", 0), ("policy", 0), ("prio", priority)] {
+    for (name, value) in [("nr_switches", 0), ("nr_voluntary_switches", 0), ("policy", 0), ("prio", priority)]
+    {
         let _ = writeln!(text, "{name:<45}:{value:>21}");
     }
     text.into_bytes()
@@ -108,34 +110,30 @@ fn maps(process: &dyn ProcessInfo) -> Vec<u8> {
 
 /// A line of `maps`, which is also the first one of a mapping in `smaps`.
 pub(super) fn map_line(mapping: &Mapping<'_>, root: &Arc<Dentry>) -> Vec<u8> {
-    let mut text = Vec::new();
-    {
-        let flag = |is: bool, letter| if is { letter } else { '-' };
-        let metadata = mapping.file.and_then(|file| file.metadata().ok());
-        let (device, inode) = metadata.map_or((0, 0), |metadata| (metadata.device, metadata.inode));
-        let line = format!(
-            "{:08x}-{:08x} {}{}{}{} {:08x} {:02x}:{:02x} {inode}",
-            mapping.start,
-            mapping.end,
-            flag(mapping.read, 'r'),
-            flag(mapping.write, 'w'),
-            flag(mapping.execute, 'x'),
-            if mapping.is_shared { 's' } else { 'p' },
-            mapping.offset,
-            device >> 8,
-            device & 0xff,
-        );
-        let path = mapping.file.map(|file| file.path(root));
-        let path = path.as_deref().unwrap_or(mapping.label.as_bytes());
-        text.extend_from_slice(line.as_bytes());
-        if !path.is_empty() {
-            // Names begin in column 73.
-            let start = text.len() - line.len();
-            text.resize((start + 73).max(text.len() + 1), b' ');
-            text.extend_from_slice(path);
-        }
-        text.push(b'\n');
+    let flag = |is: bool, letter| if is { letter } else { '-' };
+    let metadata = mapping.file.and_then(|file| file.metadata().ok());
+    let (device, inode) = metadata.map_or((0, 0), |metadata| (metadata.device, metadata.inode));
+    let mut text = format!(
+        "{:08x}-{:08x} {}{}{}{} {:08x} {:02x}:{:02x} {inode}",
+        mapping.start,
+        mapping.end,
+        flag(mapping.read, 'r'),
+        flag(mapping.write, 'w'),
+        flag(mapping.execute, 'x'),
+        if mapping.is_shared { 's' } else { 'p' },
+        mapping.offset,
+        device >> 8,
+        device & 0xff,
+    )
+    .into_bytes();
+    let path = mapping.file.map(|file| file.path(root));
+    let path = path.as_deref().unwrap_or(mapping.label.as_bytes());
+    if !path.is_empty() {
+        // Names begin in column 73.
+        text.resize(73.max(text.len() + 1), b' ');
+        text.extend_from_slice(path);
     }
+    text.push(b'\n');
     text
 }
 

@@ -41,7 +41,9 @@ pub fn kinds(process: &dyn ProcessInfo) -> Kinds {
             kinds.resident_of_files += if mapping.file.is_some() { pages } else { 0 };
         }
         match mapping.file {
-            Some(file) if mapping.execute && program.as_ref() == Some(&file.path(&root)) => kinds.text += bytes,
+            Some(file) if mapping.execute && program.as_ref() == Some(&file.path(&root)) => {
+                kinds.text += bytes
+            }
             Some(_) if mapping.execute => kinds.libraries += bytes,
             _ if mapping.label == "[stack]" => kinds.stack += bytes,
             _ if mapping.write && !mapping.is_shared => kinds.data += bytes,
@@ -74,8 +76,7 @@ impl Numbers {
             (true, true) => ([shared, 0], [own, 0], 0),
         };
         let large = if mapping.file.is_none() { kib(large) } else { 0 };
-        let mut numbers =
-            Self { resident: kib(present), shared, private, anonymous, large, locked: 0 };
+        let mut numbers = Self { resident: kib(present), shared, private, anonymous, large, locked: 0 };
         if mapping.is_locked {
             numbers.locked = numbers.proportional();
         }
