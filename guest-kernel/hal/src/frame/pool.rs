@@ -76,6 +76,22 @@ impl Block {
         self.free_count += 1;
     }
 
+    /// A word that has free frames, and which of them: those that are zero, or not, as wanted, if there are any.
+    fn some_free(&self, want_zero: bool) -> Option<(usize, u64)> {
+        let mut other = None;
+        for (word, (&free, &clean)) in self.free.iter().zip(&self.clean).enumerate() {
+            if free == 0 {
+                continue;
+            }
+            let preferred = if want_zero { clean } else { free & !clean };
+            if preferred != 0 {
+                return Some((word, preferred));
+            }
+            other = other.or(Some((word, free)));
+        }
+        other
+    }
+
     fn is_free(&self, bit: u64) -> bool {
         self.free[bit as usize / 64] >> (bit % 64) & 1 != 0
     }
@@ -319,12 +335,7 @@ impl Pool {
         }
         let block = self.source(group, want_zero)?;
         let entry = &mut self.blocks[block as usize];
-        let preferred = |word: usize| {
-            if want_zero { entry.clean[word] } else { entry.free[word] & !entry.clean[word] }
-        };
-        let found = (0..8).map(|word| (word, preferred(word))).find(|(_, bits)| *bits != 0);
-        let other = || (0..8).map(|word| (word, entry.free[word] & !preferred(word)));
-        let (word, bits) = found.or_else(|| other().find(|(_, bits)| *bits != 0))?;
+        let (word, bits) = entry.some_free(want_zero)?;
         let is_zero = entry.clean[word] & bits == bits;
         let start = u64::from(bits.trailing_zeros());
         let len = u64::from((!(bits >> start)).trailing_zeros()).min(most);
