@@ -51,8 +51,15 @@ impl Alarm {
 
 impl Process {
     /// Raises SIGALRM if its time has come.
+    #[inline]
     pub fn check_alarm(&self) {
-        let Some(deadline) = self.alarm.deadline_ns() else { return };
+        if let Some(deadline) = self.alarm.deadline_ns() {
+            self.check_alarm_at(deadline);
+        }
+    }
+
+    #[inline(never)]
+    fn check_alarm_at(&self, deadline: u64) {
         let now = monotonic_ns();
         if now >= deadline && self.alarm.change(|timer| timer.fire(now)) {
             self.send(Info::from_kernel(signal::SIGALRM));
