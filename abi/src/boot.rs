@@ -92,8 +92,10 @@ pub struct BootPage {
     pub vcpu_limit: u32,
     /// Devices that are up already.
     pub ready: [ReadyDevice; DEVICES],
-    /// Random bytes for the kernel's generator, AT_RANDOM included.
+    /// Random bytes: the key of the kernel's generator.
     pub seed: [u8; 32],
+    /// Random bytes that the kernel gives out first (AT_RANDOM, places of mappings), each once.
+    pub random: [[u8; 32]; 2],
 }
 
 /// The first thing in the guest kernel's image (section `.septum.header`), read by the host before it loads it.

@@ -37,7 +37,8 @@ fn a_run_is_measured() {
     assert!(times[0] > 0, "{times:?}");
     assert!(number(&document, "/syscalls/write") >= 1, "{document:#}");
     assert!(number(&document, "/syscalls/exit_group") == 1, "{document:#}");
-    assert!(number(&document, "/page_faults") > 0, "{document:#}");
+    // A fault is a millisecond where ring 0 is emulated. This program takes 12 or 13 with the C libraries that were tried.
+    assert!((1..=18).contains(&number(&document, "/page_faults")), "{document:#}");
     assert_eq!(number(&document, "/memory/guest_limit_bytes"), 128 << 20);
     let peak = number(&document, "/memory/guest_peak_bytes");
     assert!(peak > 4096 && peak < 128 << 20, "{peak}");

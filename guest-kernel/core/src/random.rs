@@ -10,37 +10,75 @@
 //!
 //! The key is replaced before anything is given out, so what was given out says nothing about earlier answers
 //! even to one who reads the kernel's memory later. The lock is held for one block only.
+//!
+//! Short answers are cut from bytes that are at hand, and forgotten there: 64 that the host gave along with the seed, then what
+//! a block has left. Where ring 0 is emulated, a block costs a millisecond.
 
 use septum_guest_hal::sync::Mutex;
 
 const KEY_LEN: usize = 32;
 const BLOCK_LEN: usize = 64;
+const READY_LEN: usize = 64;
 type Key = [u8; KEY_LEN];
 
-/// The current key; all zeros until [`seed`] was called.
-static KEY: Mutex<Key> = Mutex::new([0; KEY_LEN]);
+struct Generator {
+    /// All zeros until [`seed`] was called.
+    key: Key,
+    /// The first `left` of them have not been given out; the others are zero.
+    ready: [u8; READY_LEN],
+    left: usize,
+}
 
-/// Mixes 32 bytes of the host's randomness into the key.
-pub fn seed(bytes: &[u8; KEY_LEN]) {
-    for (byte, new) in KEY.lock().iter_mut().zip(bytes) {
+static GENERATOR: Mutex<Generator> =
+    Mutex::new(Generator { key: [0; KEY_LEN], ready: [0; READY_LEN], left: 0 });
+
+impl Generator {
+    /// Answers from what is at hand; false if that is too little.
+    fn take(&mut self, bytes: &mut [u8]) -> bool {
+        let Some(rest) = self.left.checked_sub(bytes.len()) else { return false };
+        let taken = &mut self.ready[rest..self.left];
+        bytes.copy_from_slice(taken);
+        taken.fill(0);
+        self.left = rest;
+        true
+    }
+
+    /// Replaces the key; returns 32 bytes that nobody knows.
+    fn step(&mut self) -> Key {
+        let first = block(&self.key, 0);
+        self.key.copy_from_slice(&first[..KEY_LEN]);
+        let mut once: Key = [0; KEY_LEN];
+        once.copy_from_slice(&first[KEY_LEN..]);
+        once
+    }
+}
+
+/// Takes the host's randomness: 32 bytes that are mixed into the key, and the first that are given out.
+pub fn seed(key: &[u8; KEY_LEN], ready: [[u8; KEY_LEN]; 2]) {
+    let mut generator = GENERATOR.lock();
+    for (byte, new) in generator.key.iter_mut().zip(key) {
         *byte ^= new;
     }
+    generator.ready.copy_from_slice(ready.as_flattened());
+    generator.left = READY_LEN;
 }
 
 /// Fills `bytes` with random bytes.
 pub fn fill(bytes: &mut [u8]) {
-    let first = {
-        let mut key = KEY.lock();
-        let first = block(&key, 0);
-        key.copy_from_slice(&first[..KEY_LEN]);
-        first
+    let once = {
+        let mut generator = GENERATOR.lock();
+        if generator.take(bytes) {
+            return;
+        }
+        let once = generator.step();
+        if bytes.len() <= KEY_LEN {
+            generator.ready[..KEY_LEN].copy_from_slice(&once);
+            generator.left = KEY_LEN;
+            generator.take(bytes);
+            return;
+        }
+        once
     };
-    let mut once: Key = [0; KEY_LEN];
-    once.copy_from_slice(&first[KEY_LEN..]);
-    if bytes.len() <= KEY_LEN {
-        bytes.copy_from_slice(&once[..bytes.len()]);
-        return;
-    }
     for (counter, chunk) in (0..).zip(bytes.chunks_mut(BLOCK_LEN)) {
         let stream = block(&once, counter);
         chunk.copy_from_slice(&stream[..chunk.len()]);
@@ -118,7 +156,14 @@ mod tests {
 
     #[test]
     fn answers_differ_and_every_length_works() {
-        seed(&[7; KEY_LEN]);
+        seed(&[7; KEY_LEN], [[1; KEY_LEN], [2; KEY_LEN]]);
+        let mut given = [0; 48];
+        fill(&mut given);
+        assert_eq!((given[..16].to_vec(), given[16..].to_vec()), (std::vec![1; 16], std::vec![2; 32]));
+        {
+            let generator = GENERATOR.lock();
+            assert_eq!((generator.left, &generator.ready[16..]), (16, &[0; 48][..]), "forgotten");
+        }
         let mut answers = std::vec::Vec::new();
         for len in [16, 31, 32, 33, 64, 200] {
             let mut bytes = std::vec![0; len];

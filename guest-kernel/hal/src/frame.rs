@@ -76,6 +76,14 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// All that are left: neighbours.
+    fn all(mut self) -> impl Iterator<Item = Frame> {
+        let next = core::mem::replace(&mut self.next, self.end);
+        (next..self.end).map(Frame)
+    }
+}
+
 impl Iterator for Batch {
     type Item = Frame;
 
@@ -156,7 +164,7 @@ impl Frame {
         while frames.len() - start < count {
             let left = (count - (frames.len() - start)) as u64;
             let Some(batch) = Batch::take(Group::Cache, false, left, KERNEL_RESERVE) else { break };
-            frames.extend(batch);
+            frames.extend(batch.all());
         }
         frames.len() - start
     }

@@ -195,6 +195,30 @@ pub struct PageTable {
     most_resident: u64,
 }
 
+/// Pages of one last-level table that are given frames.
+#[derive(Debug)]
+pub struct Filling<'a> {
+    table: &'a mut PageTable,
+    first: &'static AtomicU64,
+    room: usize,
+    bits: u64,
+}
+
+impl Filling<'_> {
+    /// Maps `frames` from `step` pages behind the first on, where there are none yet. Those beyond the table are left out.
+    pub fn put(&mut self, step: u64, frames: &[Frame]) {
+        let mut mapped = 0;
+        for (step, frame) in (to_usize(step)..self.room).zip(frames) {
+            let entry = neighbour(self.first, step);
+            if entry.load(Ordering::Relaxed) & HELD == 0 {
+                entry.store(frame.clone().into_address().0 | self.bits, Ordering::Release);
+                mapped += 1;
+            }
+        }
+        self.table.add_resident(mapped);
+    }
+}
+
 impl PageTable {
     /// An empty lower half.
     pub fn new() -> Result<Self, OutOfMemory> {
@@ -384,6 +408,15 @@ impl PageTable {
         }
         self.add_resident(mapped as u64);
         Ok(mapped)
+    }
+
+    /// Pages from `address` on, to be given frames if they hold none yet, up to the end of the last-level table.
+    pub fn filling(&mut self, address: UserAddr, rights: Rights) -> Result<Filling<'_>, OutOfMemory> {
+        let mut flush = Flush { space: self.space(), ..Flush::new() };
+        let first = self.find_or_add(address.get(), &mut flush)?;
+        flush.now();
+        let room = 512 - Self::index(address.get(), 3);
+        Ok(Filling { table: self, first, room, bits: rights.bits() })
     }
 
     /// The frame at the page of `address` and the rights.

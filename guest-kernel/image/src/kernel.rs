@@ -38,7 +38,7 @@ const _: () = assert!(VDSO.0.len() as u64 <= septum_abi::layout::VDSO_LEN);
 fn main() -> ! {
     let page = boot::page();
     assert!(page.debug_panic == 0, "the boot page asked for a panic");
-    random::seed(&page.seed);
+    random::seed(&page.seed, page.random);
     let Some(config) = boot::config() else {
         report::end(End::NotStarted(start_error::ROOT, u32::from(Errno::EINVAL.number())))
     };

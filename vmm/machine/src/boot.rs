@@ -5,6 +5,7 @@ use crate::guest::write_bytes;
 use crate::image::{self, ImageError, LoadedKernel};
 use crate::spec::MachineSpec;
 use crate::tables;
+use rustix::rand::{GetRandomFlags, getrandom};
 use septum_abi::boot::{BOOT_MAGIC, BootPage, MemoryRange, Privilege};
 use septum_abi::clock::{CLOCK_SHIFT, ClockPage};
 use septum_abi::config::{Mount, Source};
@@ -109,6 +110,15 @@ pub fn free_start(config: MemoryRange) -> u64 {
     (config.start + config.len).next_multiple_of(PAGE_SIZE as u64)
 }
 
+/// Fills `bytes` with what nobody can guess: the program's secrets are made of it.
+fn fill_random(bytes: &mut [u8]) -> Result<(), BootError> {
+    // Requests of up to 256 bytes are answered whole once the host has randomness at all.
+    match getrandom(&mut *bytes, GetRandomFlags::empty()) {
+        Ok(count) if count == bytes.len() => Ok(()),
+        _ => Err(BootError::Random),
+    }
+}
+
 /// Writes the boot page.
 pub fn write_boot_page(
     ram: &GuestRam,
@@ -139,10 +149,8 @@ pub fn write_boot_page(
         *slot = MemoryRange { start, len };
         page.ram_count += 1;
     }
-    vmm_sys_util::rand::rand_bytes(page.seed.len())
-        .iter()
-        .zip(&mut page.seed)
-        .for_each(|(from, to)| *to = *from);
+    fill_random(&mut page.seed)?;
+    fill_random(page.random.as_flattened_mut())?;
     ram.write_obj(Plain(page), GuestAddress(BOOT_PAGE))?;
     Ok(())
 }
@@ -166,4 +174,29 @@ pub fn write_clock_page(ram: &GuestRam, tsc: u64, khz: u64) -> Result<(), BootEr
 pub fn monotonic_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod random_tests {
+    use super::fill_random;
+
+    #[test]
+    fn random_bytes_are_no_function_of_the_time() {
+        // Words that are made from a time stamp one after the other differ in few bits at equal places.
+        let mut bytes = [0; 64];
+        assert!(fill_random(&mut bytes).is_ok());
+        let words: Vec<u32> = bytes
+            .chunks_exact(4)
+            .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+            .collect();
+        // Undoing what xorshift does to a counter gives numbers that only grow; random ones do not, but for one time in 16!.
+        let undone: Vec<u32> = words.iter().map(|&word| undo_xorshift(word)).collect();
+        assert!(undone.windows(2).any(|pair| pair[1].wrapping_sub(pair[0]) > 1 << 20));
+    }
+
+    fn undo_xorshift(word: u32) -> u32 {
+        let left = |value: u32, by: u32| (0..32 / by).fold(value, |got, _| value ^ (got << by));
+        let right = |value: u32, by: u32| (0..32 / by).fold(value, |got, _| value ^ (got >> by));
+        left(right(left(word, 5), 17), 13)
+    }
 }

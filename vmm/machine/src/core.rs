@@ -17,6 +17,14 @@ use std::sync::Arc;
 /// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
 const HALT_POLLING_NS: u32 = 0;
 
+/// What of the guest's memory even a small program uses: the kernel takes frames behind its image, and the pages of files and those
+/// of programs come from the blocks of 2 MiB that follow (`septum_guest_hal::frame::pool`).
+fn first_used(image_end: u64) -> [(u64, u64); 3] {
+    const BLOCK: u64 = 2 << 20;
+    let block = image_end.next_multiple_of(BLOCK);
+    [(image_end, 192 << 10), (block, 768 << 10), (block + BLOCK, 128 << 10)]
+}
+
 /// How much of everything.
 #[derive(Clone, Copy, Debug)]
 pub struct CoreSpec {
@@ -71,6 +79,10 @@ impl Core {
         let policy = policy.for_privilege(privilege);
         let vcpu_limit = vcpus::limit(wanted_vcpus, kvm.max_vcpus(), privilege);
         let kernel = boot::load_kernel(&ram, spec.memory_bytes, privilege, own_file)?;
+        for (start, len) in first_used(kernel.end) {
+            // A wish: else it comes page by page.
+            let _ = septum_memory::populate(&ram, start, len);
+        }
         policy.apply(&first, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
         let tsc_khz = u64::from(first.tsc_khz()?);
         let vm = Arc::new(vm);

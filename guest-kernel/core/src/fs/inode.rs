@@ -404,9 +404,13 @@ pub trait File: Send + Sync {
         false
     }
 
-    /// Puts the frames of the pages from `first` on that are in memory already into their places.
-    fn cached_pages(&self, first: u64, places: &mut [Option<Frame>]) {
-        let _ = (first, places);
+    /// Says that it is a program which is about to be mapped: a small one is better read at once.
+    fn expect_to_be_mapped(&self) {}
+
+    /// Tells of those of the `count` pages from `first` on that are in memory already: how far from `first` they are, and the
+    /// frames of some that follow each other.
+    fn cached_pages(&self, first: u64, count: u64, tell: &mut dyn FnMut(u64, &[Frame])) {
+        let _ = (first, count, tell);
     }
 
     /// Tells that pages from [`page`](Self::page) were written through a shared writable mapping and have to reach the file. Called by msync, munmap and exit.

@@ -173,7 +173,9 @@ impl FsContext {
             return Err(Errno::EACCES);
         }
         self.check(dentry, MAY_EXECUTE)?;
-        dentry.inode().open(Access { read: true, write: false })
+        let file = dentry.inode().open(Access { read: true, write: false })?;
+        file.expect_to_be_mapped();
+        Ok(file)
     }
 
     fn open_checked(&self, dentry: Arc<Dentry>, flags: OpenFlags) -> Result<Arc<OpenFile>, Errno> {

@@ -27,7 +27,7 @@ use septum_guest_hal::sync::{Mutex, MutexGuard};
 /// that is touched in order.
 const ANONYMOUS_AROUND: [u64; 3] = [16, 64, 512];
 /// Pages of a file, already in the page cache, that one access maps.
-const FILE_AROUND: usize = 64;
+const FILE_AROUND: u64 = 64;
 /// Pages of 2 MiB of a file that one access maps.
 const LARGE_AROUND: u64 = 16;
 /// Pages that one store makes writable if nobody else holds them.
@@ -158,10 +158,13 @@ impl AddressSpace {
         provided: Option<Provided>,
     ) -> Result<Option<Wanted>, Fault> {
         let user = UserAddr::new(address).ok_or(Fault::NotMapped)?;
-        if self.area_at(address).is_none() {
-            self.grow_stack(address)?;
-        }
-        let area = self.area_at(address).ok_or(Fault::NotMapped)?;
+        let area = match self.area_at(address) {
+            Some(area) => area.clone(),
+            None => {
+                self.grow_stack(address)?;
+                self.area_at(address).ok_or(Fault::NotMapped)?.clone()
+            }
+        };
         // On x86, what can be written or executed can be read.
         let is_allowed = match access {
             Access::Read => !area.protection.is_empty(),
@@ -170,7 +173,6 @@ impl AddressSpace {
         if !is_allowed {
             return Err(Fault::NotAllowed);
         }
-        let area = area.clone();
         if let Some((frame, rights)) = self.table.query(user) {
             let is_enough = rights.read && (access != Access::Write || rights.write);
             if is_enough
@@ -411,18 +413,16 @@ impl AddressSpace {
             return self.set(user, copy_of(&frame)?, rights).map(|()| None);
         }
         // Pages around it that are in the page cache anyway come along, as far as the area and the window go.
-        let window = FILE_AROUND as u64 * PAGE;
+        let window = FILE_AROUND * PAGE;
         let first = (start.get() & !(window - 1)).max(area.start);
-        let count = to_usize(((start.get() | (window - 1)) + 1).min(area.end) - first) / PAGE_SIZE;
-        let own = to_usize(start.get() - first) / PAGE_SIZE;
+        let count = (((start.get() | (window - 1)) + 1).min(area.end) - first) / PAGE;
+        let own = (start.get() - first) / PAGE;
         let first_index = area.page_index(first);
-        let mut frames: [Option<Frame>; FILE_AROUND] = [const { None }; FILE_AROUND];
-        file.cached_pages(first_index, &mut frames[..count]);
-        frames[own] = Some(frame);
         let first = UserAddr::new(first).ok_or(Fault::NotMapped)?;
-        self.table
-            .fill(first, count, Rights { write: false, ..rights }, |step| frames[step].take())
-            .map_err(|_| Fault::OutOfMemory)?;
+        let rights = Rights { write: false, ..rights };
+        let mut filling = self.table.filling(first, rights).map_err(|_| Fault::OutOfMemory)?;
+        filling.put(own, core::slice::from_ref(&frame));
+        file.cached_pages(first_index, count, &mut |step, frames| filling.put(step, frames));
         Ok(None)
     }
 }

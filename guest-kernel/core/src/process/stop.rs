@@ -110,10 +110,15 @@ impl Process {
     }
 
     /// Halts the calling thread for as long as the process is stopped.
+    #[inline]
     pub fn halt_while_stopped(&self, task: &Task) {
-        if !self.stop.is_wanted() {
-            return;
+        if self.stop.is_wanted() {
+            self.halt_stopped(task);
         }
+    }
+
+    #[inline(never)]
+    fn halt_stopped(&self, task: &Task) {
         task.set_waiting(monotonic_ns(), true);
         let mut counted = None;
         while self.stop.is_wanted() && !self.must_leave(task) {

@@ -115,6 +115,16 @@ impl Task {
         park::unpark(self.vcpu());
     }
 
+    /// Whether no signal waits that is not blocked, and no other mask is to come back.
+    #[must_use]
+    pub(super) fn is_undisturbed(&self) -> bool {
+        let state = self.signals.lock();
+        let is_quiet = |set: u64| set & !state.mask == 0;
+        is_quiet(state.pending.set())
+            && state.saved_mask.is_none()
+            && is_quiet(self.process.pending.lock().set())
+    }
+
     /// Whether it must stop waiting: a signal is there that is not blocked, or it must end. A signal for the whole process becomes its own, so that
     /// no other thread is interrupted by it too.
     #[must_use]

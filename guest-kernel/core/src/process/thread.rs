@@ -308,6 +308,9 @@ impl Thread {
     }
 
     fn deliver_signals(&self, mut restart: Restart) {
+        if restart == Restart::No && self.task.is_undisturbed() {
+            return;
+        }
         while self.task.is_interrupted() {
             let mask = self.task.signals.lock().mask;
             let Some(info) = self.take_signal(!mask) else { break };

@@ -167,6 +167,7 @@ impl Process {
         }
     }
 
+    #[inline(never)]
     fn check_alarm(&self) {
         let Some(deadline) = self.timers.deadline_ns() else { return };
         let now = monotonic_ns();
@@ -192,6 +193,7 @@ impl Process {
     }
 
     /// Looks at the CPU time if it may have come to a timer's; this vCPU rings when it may the next time.
+    #[inline(never)]
     fn check_cpu_time(&self) {
         let Some(look) = self.timers.cpu_look_ns() else { return };
         let now = monotonic_ns();

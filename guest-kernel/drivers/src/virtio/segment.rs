@@ -39,12 +39,22 @@ pub fn append(segments: &mut Vec<Segment>, first: usize, segment: Segment) {
 /// Whole frames, neighbours joined.
 #[must_use]
 pub fn of_frames(frames: &[Frame]) -> Vec<Segment> {
-    let is_next = |one: &Frame, next: &Frame| one.address().0 + PAGE_SIZE as u64 == next.address().0;
-    let of_run = |run: &[Frame]| {
-        let first = run.first()?;
-        Some(Segment { address: first.address(), len: u32::try_from(run.len() * PAGE_SIZE).ok()? })
-    };
-    frames.chunk_by(is_next).filter_map(of_run).collect()
+    let mut segments = Vec::new();
+    let mut rest = frames.iter();
+    let mut next = rest.next();
+    while let Some(first) = next {
+        let start = first.address().0;
+        let mut end = start + PAGE_SIZE as u64;
+        next = loop {
+            match rest.next() {
+                Some(frame) if frame.address().0 == end => end += PAGE_SIZE as u64,
+                other => break other,
+            }
+        };
+        let Ok(len) = u32::try_from(end - start) else { continue };
+        segments.push(Segment { address: PhysAddr(start), len });
+    }
+    segments
 }
 
 /// Appends pinned memory until `segments` holds `limit`. Returns the bytes appended.

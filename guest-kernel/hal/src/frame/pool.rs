@@ -62,6 +62,8 @@ pub struct Block {
     next: u32,
     previous: u32,
     free_count: u16,
+    /// How many of the free ones are not known to be zero.
+    dirty_count: u16,
     state: State,
     group: u8,
 }
@@ -72,8 +74,30 @@ impl Block {
         self.free[word] |= mask;
         if is_clean {
             self.clean[word] |= mask;
+        } else {
+            self.dirty_count += 1;
         }
         self.free_count += 1;
+    }
+
+    /// A word that has free frames, and which of them: those that are zero, or not, as wanted, if there are any.
+    fn some_free(&self, want_zero: bool) -> Option<(usize, u64)> {
+        if self.dirty_count == 0 {
+            let (word, bits) = self.free.iter().enumerate().find(|(_, bits)| **bits != 0)?;
+            return Some((word, *bits));
+        }
+        let mut other = None;
+        for (word, (&free, &clean)) in self.free.iter().zip(&self.clean).enumerate() {
+            if free == 0 {
+                continue;
+            }
+            let preferred = if want_zero { clean } else { free & !clean };
+            if preferred != 0 {
+                return Some((word, preferred));
+            }
+            other = other.or(Some((word, free)));
+        }
+        other
     }
 
     fn is_free(&self, bit: u64) -> bool {
@@ -86,6 +110,7 @@ impl Block {
         self.free[word] &= !mask;
         self.clean[word] &= !mask;
         self.free_count -= 1;
+        self.dirty_count -= u16::from(!is_clean);
         is_clean
     }
 
@@ -238,7 +263,7 @@ impl Pool {
             let from = |bit: u64| u64::MAX.checked_shl(bit.saturating_sub(at) as u32).unwrap_or(0);
             entry.free[word] = from(first) & !from(end);
         }
-        (entry.clean, entry.free_count) = (entry.free, (end - first) as u16);
+        (entry.clean, entry.free_count, entry.dirty_count) = (entry.free, (end - first) as u16, 0);
         entry.group = group as u8;
         if entry.free_count > 0 {
             self.enlist(block, State::Partial);
@@ -319,16 +344,16 @@ impl Pool {
         }
         let block = self.source(group, want_zero)?;
         let entry = &mut self.blocks[block as usize];
-        let preferred = |word: usize| {
-            if want_zero { entry.clean[word] } else { entry.free[word] & !entry.clean[word] }
-        };
-        let found = (0..8).map(|word| (word, preferred(word))).find(|(_, bits)| *bits != 0);
-        let other = || (0..8).map(|word| (word, entry.free[word] & !preferred(word)));
-        let (word, bits) = found.or_else(|| other().find(|(_, bits)| *bits != 0))?;
-        let is_zero = entry.clean[word] & bits == bits;
+        let (word, bits) = entry.some_free(want_zero)?;
         let start = u64::from(bits.trailing_zeros());
         let len = u64::from((!(bits >> start)).trailing_zeros()).min(most);
         let mask = if len == 64 { u64::MAX } else { ((1 << len) - 1) << start };
+        // All of `bits` are alike, but for those of a block that has no zeros of the wanted kind at all.
+        let dirty = mask & !entry.clean[word];
+        let is_zero = dirty == 0;
+        if !is_zero {
+            entry.dirty_count -= dirty.count_ones() as u16;
+        }
         entry.free[word] &= !mask;
         entry.clean[word] &= !mask;
         entry.free_count -= len as u16;
@@ -465,7 +490,8 @@ impl Pool {
         let block = first / BLOCK;
         self.free += BLOCK;
         let entry = &mut self.blocks[block as usize];
-        (entry.free, entry.clean, entry.free_count) = ([u64::MAX; 8], [0; 8], 512);
+        (entry.free, entry.clean) = ([u64::MAX; 8], [0; 8]);
+        (entry.free_count, entry.dirty_count) = (512, 512);
         self.enlist(block, State::Dirty);
     }
 
@@ -501,7 +527,7 @@ impl Pool {
         let block = first / BLOCK;
         self.free += BLOCK;
         let entry = &mut self.blocks[block as usize];
-        entry.clean = if is_clean { entry.free } else { [0; 8] };
+        (entry.clean, entry.dirty_count) = if is_clean { (entry.free, 0) } else { ([0; 8], 512) };
         self.enlist(block, if is_clean { State::Clean } else { State::Dirty });
     }
 }

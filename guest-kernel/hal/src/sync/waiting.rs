@@ -49,6 +49,9 @@ impl Waiting for Vcpus {
         }
     }
 
+    // Out of the way of all those who give back a lock that nobody waits for.
+    #[cold]
+    #[inline(never)]
     fn wake_one(&self, lock: usize) {
         for number in ring(park::known().end, vcpu::current()) {
             if slot(number).load(Ordering::SeqCst) == lock {

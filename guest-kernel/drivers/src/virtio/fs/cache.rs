@@ -73,18 +73,15 @@ impl PageCache {
         run.frames.get(to_usize(page - run.first))
     }
 
-    /// Copies the frames of the pages from `first` on to `places`.
-    pub fn copy(&mut self, first: u64, places: &mut [Option<Frame>]) {
+    /// Tells of those of the `count` pages from `first` on that are cached: how far from `first`, and the frames.
+    pub fn tell(&mut self, first: u64, count: u64, tell: &mut dyn FnMut(u64, &[Frame])) {
         let Some(all) = &mut self.0 else { return };
-        let end = first + places.len() as u64;
+        let end = first + count;
         let at = all.position(first).unwrap_or_else(|at| at);
         for run in all.runs.iter().skip(at).take_while(|run| run.first < end) {
             let (from, to) = (first.max(run.first), end.min(run.end()));
             let frames = run.frames.get(to_usize(from - run.first)..to_usize(to - run.first));
-            let places = places.get_mut(to_usize(from - first)..);
-            for (place, frame) in places.into_iter().flatten().zip(frames.into_iter().flatten()) {
-                *place = Some(frame.clone());
-            }
+            tell(from - first, frames.unwrap_or_default());
         }
     }
 
@@ -198,12 +195,13 @@ mod tests {
         assert_eq!(cache.missing_around(30, 0..100), 20..31);
         assert_eq!(cache.missing_around(2, 0..100), 1..4);
         assert_eq!(cache.missing_around(50, 45..60), 45..60);
-        let mut places = [const { None }; 8];
-        cache.copy(14, &mut places);
-        assert_eq!(places.map(|place| place.is_some()), [true, true, true, true, true, true, false, false]);
-        let mut places = [const { None }; 3];
-        cache.copy(999, &mut places);
-        assert_eq!(places.map(|place| place.is_some()), [true, true, false]);
+        let mut told = |first: u64, count: u64| {
+            let mut pages = Vec::new();
+            cache.tell(first, count, &mut |at, frames| pages.extend((at..).take(frames.len())));
+            pages
+        };
+        assert_eq!(told(14, 8), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(told(999, 3), [0, 1]);
     }
 
     #[test]

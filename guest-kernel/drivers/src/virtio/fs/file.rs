@@ -31,6 +31,8 @@ use septum_guest_hal::sync::Mutex;
 const PAGE: u64 = PAGE_SIZE as u64;
 /// Reads of this size and above go past the cache.
 const DIRECT: usize = 16 * 1024;
+/// Programs of up to this size are read with one request: most of their pages are needed anyway.
+const WHOLE: u64 = 1 << 20;
 /// Pages read along with a small read of the beginning.
 const FIRST_AHEAD: u64 = 4;
 /// Pages read along with small reads that follow each other.
@@ -306,12 +308,20 @@ impl File for RegularFile {
         frame
     }
 
-    fn cached_pages(&self, first: u64, places: &mut [Option<Frame>]) {
-        if self.node.manner.is_windowed() {
-            let end = self.node.last_size().div_ceil(PAGE);
-            return self.node.window_frames(first, end, self.access.write, places);
+    fn expect_to_be_mapped(&self) {
+        let size = self.node.known_attributes().map_or(0, |known| known.size());
+        if (1..=WHOLE).contains(&size) && !self.node.manner.is_windowed() {
+            // Who needs the pages tries again, and tells what is wrong.
+            let _ = self.node.page_frame(&self.handle, 0, Ahead::Pages(WHOLE / PAGE), size);
         }
-        self.node.cached_pages(first, places);
+    }
+
+    fn cached_pages(&self, first: u64, count: u64, tell: &mut dyn FnMut(u64, &[Frame])) {
+        if self.node.manner.is_windowed() {
+            let end = self.node.last_size().div_ceil(PAGE).min(first + count);
+            return self.node.window_frames(first, end, self.access.write, tell);
+        }
+        self.node.cached_pages(first, count, tell);
     }
 
     fn large_page(&self, first: u64) -> Option<LargeFrame> {

@@ -61,9 +61,9 @@ impl Node {
         self.pages.lock().get(index).cloned()
     }
 
-    /// The frames of the pages from `first` on that are cached.
-    pub(super) fn cached_pages(&self, first: u64, places: &mut [Option<Frame>]) {
-        self.pages.lock().copy(first, places);
+    /// Tells of those of the `count` pages from `first` on that are cached.
+    pub(super) fn cached_pages(&self, first: u64, count: u64, tell: &mut dyn FnMut(u64, &[Frame])) {
+        self.pages.lock().tell(first, count, tell);
     }
 
     /// The frame of page `index` of the file, which is `size` bytes long; `None` beyond its end.

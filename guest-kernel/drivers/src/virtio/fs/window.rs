@@ -229,12 +229,13 @@ impl Node {
         first: u64,
         end: u64,
         is_for_writing: bool,
-        places: &mut [Option<Frame>],
+        tell: &mut dyn FnMut(u64, &[Frame]),
     ) {
         let units = self.units.lock();
-        for (index, place) in (first..end).zip(places) {
-            let unit = units.get(index / PAGES, is_for_writing);
-            *place = unit.map(|unit| unit.frame(index % PAGES));
+        for index in first..end {
+            if let Some(unit) = units.get(index / PAGES, is_for_writing) {
+                tell(index - first, &[unit.frame(index % PAGES)]);
+            }
         }
     }
 
