@@ -4,6 +4,7 @@
 //! is counted as skipped. Those that start others are in the module `processes`.
 
 use std::fs;
+use std::time::Duration;
 
 use septum_tests::{Case, Files, lane, process::Invocation};
 
@@ -348,11 +349,29 @@ mod databases {
 }
 
 mod python {
-    use super::{Case, fs, lane};
+    use super::{Case, Duration, Files, fs, lane};
 
     #[test]
     fn servers_and_clients_over_loopback() {
         let program = fs::read(lane::data("loopback.py")).expect("the test data is there");
         Case::tool("python3").input("loopback.py", program).arguments(["loopback.py"]).conform();
+    }
+
+    fn databases() -> Case {
+        let program = fs::read(lane::data("databases.py")).expect("the test data is there");
+        Case::tool("python3")
+            .input("databases.py", program)
+            .argument("databases.py")
+            .deadline(Duration::from_secs(300))
+    }
+
+    #[test]
+    fn databases_of_several_processes_in_a_volume() {
+        databases().argument("databases").files(Files::Volume).conform();
+    }
+
+    #[test]
+    fn databases_of_several_processes_in_ram() {
+        databases().argument(format!("/tmp/databases-{}", std::process::id())).conform();
     }
 }
