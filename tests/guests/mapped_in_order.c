@@ -39,6 +39,8 @@ int main(void) {
         if (write(writer, block, sizeof block) != sizeof block)
             return 1;
     }
+    // Who has it open for writing may change it at any time.
+    close(writer);
     file = open("large", O_RDONLY);
     pthread_t threads[3];
     void *wrong;
@@ -51,6 +53,7 @@ int main(void) {
         show("wrong words", (long)wrong);
     }
 
+    writer = open("large", O_WRONLY);
     // Written behind, at and ahead of where the reading is.
     const volatile uint64_t *words = mmap(NULL, LENGTH, PROT_READ, MAP_SHARED, file, 0);
     long stale = 0, other = 0;

@@ -61,7 +61,7 @@ pub trait FileWindow: Send + Sync {
     /// Puts a copy of `len` bytes from `offset` on of `file` at `at` in the window, read-only, in pieces as large as the host has.
     ///
     /// # Errors
-    /// As for [`map`](Self::map), or the file is shorter, or somebody has it open for writing. What was there is there still.
+    /// As for [`map`](Self::map), or the file is shorter, or somebody has it open for writing. There is what was there, or nothing.
     fn copy(&self, at: u64, len: u64, file: BorrowedFd<'_>, offset: u64) -> io::Result<()>;
 
     /// Whether nobody has `file`, which is open for reading, open for writing, as far as the host lets this process know.

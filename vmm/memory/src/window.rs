@@ -69,14 +69,19 @@ impl FileWindow {
     /// can only read. What is there stays until the copy is complete.
     ///
     /// # Errors
-    /// As for [`map`](Self::map); the file is shorter (`UnexpectedEof`), or is not known to [lie still](crate::lies_still). What was there
-    /// still is.
+    /// As for [`map`](Self::map); the file is shorter (`UnexpectedEof`), or is not known to [lie still](crate::lies_still). There is what was
+    /// there, or nothing.
     pub fn copy(&self, at: u64, len: u64, file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
         let (place, len) = self.range(at, len)?;
         let _still = Still::keep(file)?;
         let copy = Copy::of(file, offset, len)?;
         // SAFETY: 1. the range lies in the region's own mapping, as was checked; 2. no reference to its contents exists or is ever made.
-        unsafe { copy.move_to(place) }
+        let moved = unsafe { copy.move_to(place) };
+        // It may have taken away what was there. Whatever the host maps into such a hole later, the guest could write to it.
+        if moved.is_err() && self.unmap(at, len as u64).is_err() {
+            std::process::abort();
+        }
+        moved
     }
 
     /// Makes `len` bytes at `at` hold nothing.

@@ -193,7 +193,10 @@ impl Mappings {
         }
         match self.window.copy(at, UNIT, mapped.file.as_fd(), offset) {
             Ok(()) => self.copies.push_back(at),
-            Err(error) => log::debug!("no copy of a mapped file: {error}"),
+            Err(error) => {
+                log::debug!("no copy of a mapped file: {error}");
+                self.show_original(at);
+            }
         }
         if self.copies.len() > MOST_COPIES
             && let Some(oldest) = self.copies.pop_front()

@@ -41,7 +41,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 14] = [
+pub const FAMILIES: [&[Entry<Thread>]; 16] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,

@@ -4,7 +4,6 @@ use super::FileContext;
 use super::arguments::{file, int, usable_file};
 use super::locks::{self, Asker};
 use crate::fs::descriptors::OpenFile;
-use crate::fs::inode::FileKind;
 use crate::fs::open::OpenFlags;
 use crate::fs::pipe;
 use crate::fs::ramfs::Seal;
