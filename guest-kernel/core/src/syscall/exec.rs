@@ -37,8 +37,8 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::EXECVEAT,
         handler: |thread, a| sys_execveat(thread, int(a[0]), a[1], a[2], a[3], uint(a[4])),
-        support: Support::Full,
-        notes: "AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW",
+        support: Support::Partial,
+        notes: "AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW; a script relative to a descriptor is told its name relative to there",
     },
 ];
 
