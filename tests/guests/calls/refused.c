@@ -34,6 +34,7 @@ static void as_nobody(void) {
     refused("acct", syscall(SYS_acct, "/tmp/x"));
     refused("kexec_load", syscall(SYS_kexec_load, 0, 0, NULL, 0));
     refused("syslog", syscall(SYS_syslog, 5, NULL, 0));
+    refused("setns", syscall(SYS_setns, open("/proc/self/ns/net", O_RDONLY), 0));
     refused("an unknown call", syscall(9999));
 }
 

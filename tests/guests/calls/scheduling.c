@@ -5,6 +5,7 @@
 
 static void child(void) {
     SHOW(getpriority(PRIO_PROCESS, 0));
+    SHOW(sched_getscheduler(0));
 }
 
 int main(void) {
@@ -20,9 +21,32 @@ int main(void) {
     struct sched_param parameter = {.sched_priority = 0};
     SHOW(sched_getscheduler(0));
     SHOW(sched_getscheduler(getpid()));
+    SHOW(sched_getscheduler(-1));
+    SHOW(sched_getscheduler(0x3fffffff));
     SHOW(sched_getparam(0, &parameter));
     SHOW(parameter.sched_priority);
+    SHOW(sched_getparam(-1, &parameter));
+    SHOW(sched_getparam(0x3fffffff, &parameter));
+    SHOW(sched_getparam(0, NULL));
     SHOW(sched_getparam(0, NOWHERE));
+    SHOW(sched_setscheduler(0, SCHED_OTHER, &parameter));
+    SHOW(sched_setscheduler(-1, SCHED_OTHER, &parameter));
+    SHOW(sched_setscheduler(0x3fffffff, SCHED_OTHER, &parameter));
+    SHOW(sched_setscheduler(0, 77, &parameter));
+    SHOW(sched_setscheduler(0, -1, &parameter));
+    SHOW(sched_setscheduler(0, SCHED_OTHER, NULL));
+    SHOW(sched_setparam(0, &parameter));
+    SHOW(sched_setparam(-1, &parameter));
+    SHOW(sched_setparam(0, NULL));
+    parameter.sched_priority = 1;
+    SHOW(sched_setscheduler(0, SCHED_OTHER, &parameter));
+    SHOW(sched_setparam(0, &parameter));
+    parameter.sched_priority = 100;
+    SHOW(sched_setscheduler(0, SCHED_FIFO, &parameter));
+    parameter.sched_priority = 0;
+    SHOW(sched_setscheduler(0, SCHED_FIFO, &parameter));
+    SHOW(sched_setscheduler(0, SCHED_BATCH, &parameter));
+    SHOW(sched_getscheduler(0));
     SHOW(sched_setscheduler(0, SCHED_OTHER, &parameter));
 
     cpu_set_t set, one;

@@ -37,6 +37,8 @@ int main(void) {
     SHOW(setresuid(-1, -1, -1));
     SHOW(setresuid(uid, uid, uid));
     SHOW(setresgid(gid, -1, gid));
+    SHOW(setuid(-1));
+    SHOW(setgid(-1));
     SHOW(getresuid(&real, &effective, &saved));
     CHECK(real == uid && effective == uid && saved == uid);
     SHOW(syscall(SYS_getresuid, &real, NOWHERE, &saved));
@@ -45,6 +47,9 @@ int main(void) {
     CHECK(real == gid && effective == gid && saved == gid);
     int count = getgroups(0, NULL);
     CHECK(count >= 0 && getgroups(70000, groups) == count);
+    SHOW(getgroups(-1, groups));
+    SHOW(syscall(SYS_setgroups, -1, groups));
+    SHOW(syscall(SYS_setgroups, 65537, groups) == -1 && (errno == EINVAL || errno == EPERM));
     groups[0] = gid;
     privileged("groups", setgroups(1, groups));
     in_a_child(leave_user_0);
