@@ -1,12 +1,13 @@
 // Eight threads read a file of the host through one descriptor and through their own, in pieces from a word to more than a request holds, into
-// memory that is there and memory that is not; then the same while the file is cut and grows again. Every word that comes is the right one.
+// memory that is not there at first; then the same while the file is cut and grows again. Every word that comes is the right one.
 #include "story.h"
 #include <pthread.h>
 #include <stdatomic.h>
 
 #define THREADS 8
-#define LENGTH (24L << 20)
-#define CUT (9L << 20)
+#define LENGTH (3L << 20)
+#define CUT (1L << 20)
+#define MOST (3L << 19)
 
 static int file;
 static atomic_long wrong, short_reads, failed;
@@ -16,18 +17,17 @@ static uint64_t word_at(long index) {
     return (uint64_t)index * 0x9e3779b97f4a7c15;
 }
 
-static const long sizes[] = {8, 4096, 16384, 65536, 200 * 1024, 1 << 20, 3 << 20};
+static const long sizes[] = {8, 4096, 16384, 65536, 200 * 1024, 1 << 20, MOST};
 
 // Reads all of the file, from a place of its own on.
 static void *read_all(void *argument) {
     long who = (long)(intptr_t)argument;
     int own = who % 2 == 0 ? file : open("large", O_RDONLY);
+    uint64_t *to = mmap(NULL, MOST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (int round = 0; round < 7; round++) {
         long size = sizes[(who + round) % 7];
-        // A new mapping each time: nothing of it is there.
-        uint64_t *to = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         // Of the small sizes only a part.
-        long steps = LENGTH / size < 300 ? LENGTH / size : 300;
+        long steps = LENGTH / size < 8 ? LENGTH / size : 8;
         for (long step = 0; step < steps; step++) {
             long offset = (step * 7919 + who * 13) % (LENGTH / size) * size;
             ssize_t got = pread(own, to, (size_t)size, offset);
@@ -39,8 +39,8 @@ static void *read_all(void *argument) {
                 if (to[i] != word_at(offset / 8 + i) && !(to[i] == 0 && atomic_load(&is_cut)))
                     wrong++;
         }
-        munmap(to, (size_t)size);
     }
+    munmap(to, MOST);
     if (own != file)
         close(own);
     return NULL;

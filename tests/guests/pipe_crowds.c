@@ -7,7 +7,7 @@
 
 #define WRITERS 4
 #define READERS 3
-#define RECORDS 4000
+#define RECORDS 800
 #define WORDS 64
 
 static int ends[2];
@@ -81,7 +81,7 @@ static size_t piece(uint32_t *state) {
 }
 
 static void stream(void) {
-    enum { LENGTH = 6000011 };
+    enum { LENGTH = 600011 };
     static unsigned char bytes[90001];
     show("pipe", pipe(ends));
     pid_t child = fork();
@@ -111,7 +111,7 @@ static void stream(void) {
 }
 
 static void *write_much(void *argument) {
-    static char bytes[100000];
+    static char bytes[72000];
     *(ssize_t *)argument = write(ends[1], bytes, sizeof bytes);
     return NULL;
 }
@@ -124,7 +124,7 @@ static void by_and_by(void) {
     char bytes[4096];
     show("pipe", pipe(ends));
     pthread_create(&writer, NULL, write_much, &written);
-    for (; total < 40000; total++)
+    for (; total < 8192; total++)
         if (read(ends[0], bytes, 1) != 1)
             break;
     show("one by one", total);

@@ -25,8 +25,9 @@ const SHORT_NS: u64 = 250_000;
 /// Shorter looks than this are none, ns.
 const SHORTEST_NS: u32 = 2_000;
 
-/// At most this long while others may need the processor, ns: one that was halted when it was asked can answer within it.
-pub const CROWDED_NS: u64 = 120_000;
+/// At most this long while others may need the processor, ns: one that was halted when it was asked can answer within it, also where waking it
+/// takes twice the usual time.
+pub const CROWDED_NS: u64 = 240_000;
 /// What was found sooner cost less of the processor than a halt and its end, ns.
 const CHEAP_NS: u64 = 40_000;
 /// The most waits without looking after one that looked in vain.
