@@ -69,7 +69,7 @@ int main(void) {
     show("its value is its number", value == first);
 
     count = 0;
-    set(second, 0, 5000000, 5000000, NULL);
+    set(second, 0, 50000000, 50000000, NULL);
     show("again and again", until(5));
     set(second, 0, 100000000000, 7000000000, &state);
     show("its period was", state.it_interval.tv_nsec);
@@ -82,7 +82,7 @@ int main(void) {
     sigaddset(&set_of_one, SIGRTMIN);
     sigprocmask(SIG_BLOCK, &set_of_one, NULL);
     count = 0;
-    set(second, 0, 1000000, 10000000, NULL);
+    set(second, 0, 1000000, 20000000, NULL);
     usleep(300000);
     siginfo_t waiting;
     show("blocked: one signal", sigtimedwait(&set_of_one, &waiting, &(struct timespec){0}));

@@ -75,6 +75,7 @@ mod processes {
         sharing_on_volume: "sharing" Dynamic [].files(Files::Volume);
         sharing_in_ram: "sharing" Dynamic [].files(Files::Ram);
         orphans: "orphans" Dynamic [];
+        shared_segments: "shared_segments" Static [];
         as_descriptors: "process_descriptors" Static [];
     }
 }

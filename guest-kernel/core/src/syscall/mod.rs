@@ -19,6 +19,7 @@ pub mod net;
 pub mod pidfd;
 pub mod process_memory;
 pub mod scheduling;
+pub mod shared_memory;
 pub mod signals;
 pub mod system;
 pub mod timers;
@@ -41,7 +42,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 16] = [
+pub const FAMILIES: [&[Entry<Thread>]; 17] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
@@ -58,6 +59,7 @@ pub const FAMILIES: [&[Entry<Thread>]; 16] = [
     wait::CALLS,
     pidfd::CALLS,
     timers::CALLS,
+    shared_memory::CALLS,
 ];
 
 /// Handlers by number.
