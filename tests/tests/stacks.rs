@@ -223,6 +223,7 @@ mod stress {
         pipes: "pipe";
         polling: "poll";
         signals: "signal";
+        timers: "timer";
         switching: "switch";
         allocating: "malloc";
         copying: "memcpy";
