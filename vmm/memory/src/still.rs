@@ -20,8 +20,8 @@ impl<'a> Still<'a> {
     pub fn keep(file: BorrowedFd<'a>) -> io::Result<Self> {
         static IGNORE: Once = Once::new();
         // The signal for those who hold a lease that somebody waits for would end this process.
-        // SAFETY: 1. no handler is installed; 2. nothing in this process waits for that signal.
         IGNORE.call_once(|| {
+            // SAFETY: 1. no handler is installed; 2. nothing in this process waits for that signal.
             let _ = unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
         });
         set(file, libc::F_RDLCK)?;
