@@ -206,6 +206,8 @@ mod files {
         timestamps_in_a_volume: "timestamps" Static [].files(Files::Volume);
         timestamps_in_ram: "timestamps" Static [].files(Files::Ram);
         leftovers: "leftovers" Static [];
+        splicing_in_a_volume: "splicing" Static [].files(Files::Volume);
+        splicing_in_ram: "splicing" Static [].files(Files::Ram);
         replacing_in_a_volume: "replacing" Static [].files(Files::Volume);
         replacing_in_ram: "replacing" Static [].files(Files::Ram);
         streams_in_a_volume: "streams" Dynamic [].files(Files::Volume);

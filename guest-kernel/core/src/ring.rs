@@ -106,35 +106,6 @@ impl<R: Right> Ring<R> {
         Ok(len)
     }
 
-    /// Makes it one for at least `capacity` bytes. EBUSY if more are in it.
-    pub fn resize(&mut self, capacity: usize) -> Result<(), Errno> {
-        let mut other = Self::new(capacity);
-        if other.capacity < self.len {
-            return Err(Errno::EBUSY);
-        }
-        let mut bytes = alloc::vec![0; PAGE_SIZE];
-        while other.len < self.len {
-            let len = (self.len - other.len).min(bytes.len());
-            let copied = self.copy(other.len, len, &mut KernelDestination(&mut bytes[..len]))?;
-            if copied == 0 || other.put(copied, &mut KernelSource(&bytes[..copied]))? < copied {
-                return Err(R::NO_FRAME);
-            }
-        }
-        *self = other;
-        Ok(())
-    }
-
-    /// Forgets `len` bytes at the front.
-    pub fn consume(&mut self, len: usize) {
-        let len = len.min(self.len);
-        self.read = (self.read + len) % self.capacity;
-        self.len -= len;
-        if self.len == 0 {
-            self.read = 0;
-            self.frames.truncate(KEPT);
-        }
-    }
-
     /// Moves bytes in, as many as fit and at most `most`.
     pub fn put(&mut self, most: usize, from: &mut dyn Source) -> Result<usize, Errno> {
         let mut total = 0;
@@ -213,5 +184,26 @@ mod tests {
         let mut out = [0; 3];
         assert_eq!(ring.copy(2, 10, &mut KernelDestination(&mut out)), Ok(3));
         assert_eq!((&out, ring.len(), ring.room()), (b"llo", 5, 4091));
+    }
+
+    #[test]
+    fn bytes_that_are_put_back_come_out_first() {
+        let mut ring = Ring::<Unlimited>::new(8192);
+        for round in 0..40 {
+            ring.put(3000, &mut KernelSource(&[1; 3000])).unwrap();
+            ring.consume(3000 - 7);
+            let back: alloc::vec::Vec<u8> =
+                (0..5000).map(|index| u8::try_from(index % 251).unwrap()).collect();
+            ring.put_back(5000, &mut KernelSource(&back)).unwrap();
+            let mut bytes = [0; 5007];
+            assert_eq!(ring.take(&mut KernelDestination(&mut bytes)), Ok(5007), "round {round}");
+            assert_eq!((&bytes[..5000], &bytes[5000..]), (&back[..], &[1; 7][..]), "round {round}");
+            // The next round begins elsewhere.
+            ring.put(100 + round, &mut KernelSource(&[2; 200])).unwrap();
+            ring.put(1, &mut KernelSource(&[3])).unwrap();
+            ring.consume(100 + round);
+            assert_eq!(ring.len(), 1);
+            ring.consume(1);
+        }
     }
 }

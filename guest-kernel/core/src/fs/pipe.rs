@@ -1,10 +1,14 @@
 //! Pipes and fifos.
 //!
-//! A [`Pipe`] is a [`Ring`] of at most [`CAPACITY`] bytes, with counts of its open ends. The frames
+//! A [`Pipe`] is a [`Ring`] of at first [`CAPACITY`] bytes, with counts of its open ends. The frames
 //! come when they are first needed and stay until the pipe goes.
 //!
 //! Nothing waits here (see [`File`]): empty with a writer left is EAGAIN, empty without one is the end; full is EAGAIN,
 //! without a reader EPIPE (the system call makes the signal of it). A write of at most [`ATOMIC`] bytes goes in as a whole or not at all.
+
+mod moves;
+
+pub use moves::{Loan, Reservation};
 
 use super::inode::{Access, File, poll};
 use crate::io::{Destination, Source};
@@ -43,6 +47,8 @@ pub struct Pipe {
 #[derive(Debug)]
 struct Contents {
     ring: Ring<Unlimited>,
+    /// Room that is kept free: for bytes that are on their way here, and for those taken out that may come back.
+    kept_free: usize,
     /// Bytes ever written.
     written: u64,
     /// How often reading made room in a pipe that could not be written.
@@ -51,7 +57,14 @@ struct Contents {
 
 impl Default for Contents {
     fn default() -> Self {
-        Self { ring: Ring::new(CAPACITY), written: 0, relieved: 0 }
+        Self { ring: Ring::new(CAPACITY), kept_free: 0, written: 0, relieved: 0 }
+    }
+}
+
+impl Contents {
+    /// Bytes that can be written now.
+    fn room(&self) -> usize {
+        self.ring.room().saturating_sub(self.kept_free)
     }
 }
 
@@ -118,7 +131,12 @@ impl Pipe {
         if bytes > MOST && !is_privileged {
             return Err(Errno::EPERM);
         }
-        self.contents.lock().ring.resize(bytes)?;
+        let mut contents = self.contents.lock();
+        if contents.ring.len() + contents.kept_free > bytes {
+            return Err(Errno::EBUSY);
+        }
+        contents.ring.resize(bytes)?;
+        drop(contents);
         self.queue.wake_all();
         Ok(bytes)
     }
@@ -170,10 +188,10 @@ impl File for PipeEnd {
             let has_writer = self.pipe.writers.load(Ordering::SeqCst) > 0;
             return if has_writer { Err(Errno::EAGAIN) } else { Ok(0) };
         }
-        let room = contents.ring.room();
+        let room = contents.room();
         let len = contents.ring.take(to)?;
         // Who waits with room for a page waits for nothing here, and less is not room: that is how often Linux tells writers, too.
-        let is_relief = room < ATOMIC && contents.ring.room() >= ATOMIC;
+        let is_relief = room < ATOMIC && contents.room() >= ATOMIC;
         contents.relieved += u64::from(is_relief);
         drop(contents);
         if is_relief {
@@ -191,7 +209,7 @@ impl File for PipeEnd {
             return Err(Errno::EPIPE);
         }
         let mut contents = self.pipe.contents.lock();
-        let room = contents.ring.room();
+        let room = contents.room();
         if room == 0 || (wanted <= ATOMIC && room < wanted) {
             return Err(Errno::EAGAIN);
         }
@@ -205,7 +223,7 @@ impl File for PipeEnd {
     fn poll(&self) -> u16 {
         let (len, room) = {
             let contents = self.pipe.contents.lock();
-            (contents.ring.len(), contents.ring.room())
+            (contents.ring.len(), contents.room())
         };
         let mut events = 0;
         if self.access.read {

@@ -57,6 +57,7 @@ mod command {
     pub const OFD_GET_LOCK: u32 = 36;
     pub const OFD_SET_LOCK: u32 = 37;
     pub const OFD_SET_LOCK_WAIT: u32 = 38;
+    pub const NOTIFY: u32 = 1026;
     pub const DUPLICATE_CLOSE_ON_EXEC: u32 = 1030;
     pub const SET_PIPE_SIZE: u32 = 1031;
     pub const GET_PIPE_SIZE: u32 = 1032;
@@ -115,11 +116,23 @@ fn on_file<C: FileContext>(ctx: &C, file: &OpenFile, command: u32, argument: u64
             let seals = file.file().seals().ok_or(Errno::EINVAL)?;
             super::arguments::result(u64::from(seals.bits()))
         }
+        command::NOTIFY => notify(file, argument),
         command::ADD_SEALS if !file.access().write => Err(Errno::EPERM),
         command::ADD_SEALS => {
             let seals = Seal::from_bits(super::arguments::word(argument)).ok_or(Errno::EINVAL)?;
             file.file().add_seals(seals).map(|()| 0)
         }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// F_NOTIFY, of which there is only the end: nothing is ever told, so asking for it is EINVAL.
+fn notify(file: &OpenFile, argument: u64) -> Result<usize, Errno> {
+    /// DN_MULTISHOT
+    const REPEATEDLY: u32 = 0x8000_0000;
+    match super::arguments::word(argument) & !REPEATEDLY {
+        0 => Ok(0),
+        _ if !file.dentry().is_directory() => Err(Errno::ENOTDIR),
         _ => Err(Errno::EINVAL),
     }
 }

@@ -5,7 +5,7 @@
 //! place in the tree, and its memory, which is only ever copied.
 //!
 //! * [`arguments`]: descriptors, paths and structures as arguments; [`vectors`]: `iovec`;
-//! * [`open`], [`close`], [`descriptors`] (dup, fcntl), [`locks`], [`read_write`], [`position`], [`transfer`], [`size`], [`sync`];
+//! * [`open`], [`close`], [`descriptors`] (dup, fcntl), [`locks`], [`read_write`], [`position`], [`transfer`], [`splice`], [`size`], [`sync`];
 //! * [`stat`], [`statx`], [`access`], [`attributes`] (chmod, chown, times), [`extended_attributes`], [`file_system`];
 //! * [`directories`] (getdents, chdir, getcwd), [`names`] (mkdir, unlink, rename, link …);
 //! * [`pipe`] (also eventfd and memfd), [`poll`], [`select`], [`epoll`], [`timer`], [`signal`], [`control`] (ioctl), [`terminal`], [`watch`].
@@ -30,6 +30,7 @@ pub mod read_write;
 pub mod select;
 pub mod signal;
 pub mod size;
+pub mod splice;
 pub mod stat;
 pub mod statx;
 pub mod sync;

@@ -8,8 +8,8 @@ use super::directories::Format;
 use super::extended_attributes::{Subject, sys_getxattr, sys_listxattr, sys_setxattr};
 use super::{
     FileContext, access, attributes, close, control, descriptors, directories, epoll, file_system, locks,
-    names, open, pipe, poll, position, read_write, select, signal, size as file_size, stat, statx, sync,
-    timer, transfer, watch,
+    names, open, pipe, poll, position, read_write, select, signal, size as file_size, splice, stat, statx,
+    sync, timer, transfer, watch,
 };
 use crate::syscall::entry::{Entry, Handler, Support};
 use septum_abi::linux::{Errno, syscall as number};
@@ -152,6 +152,25 @@ impl<C: FileContext + 'static> Table<C> {
                 )
             },
             "",
+        ),
+        partial(
+            number::SPLICE,
+            |c, [from, from_at, to, to_at, len, flags]| {
+                splice::sys_splice(c, (int(from), from_at), (int(to), to_at), size(len), word(flags))
+            },
+            "SPLICE_F_NONBLOCK; bytes are copied, whatever the other flags say",
+        ),
+        partial(
+            number::TEE,
+            |c, [from, to, len, flags, ..]| splice::sys_tee(c, int(from), int(to), size(len), word(flags)),
+            "as splice",
+        ),
+        partial(
+            number::VMSPLICE,
+            |c, [fd, vectors, count, flags, ..]| {
+                splice::sys_vmsplice(c, int(fd), vectors, size(count), word(flags))
+            },
+            "as splice",
         ),
         // What a file is
         full(number::STAT, |c, [path, address, ..]| stat::sys_newfstatat(c, HERE, path, address, NONE), ""),
@@ -333,7 +352,7 @@ impl<C: FileContext + 'static> Table<C> {
             number::FCNTL,
             |c, [fd, command, argument, ..]| descriptors::sys_fcntl(c, int(fd), word(command), argument),
             "F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ, F_GET_SEALS, F_ADD_SEALS, \
-            F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW; F_SETOWN has no effect",
+            F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW; F_SETOWN has no effect, F_NOTIFY only ends",
         ),
         full(
             number::FLOCK,

@@ -14,14 +14,14 @@ use septum_abi::linux::Errno;
 const FRAMES: usize = 32;
 
 /// Where a file is read or written: its own position, or one that the program keeps at an address.
-struct End<'a> {
+pub(super) struct End<'a> {
     file: &'a OpenFile,
     /// Address, and the position so far.
     kept: Option<(u64, u64)>,
 }
 
 impl<'a> End<'a> {
-    fn new<C: FileContext>(ctx: &C, file: &'a OpenFile, address: u64) -> Result<Self, Errno> {
+    pub(super) fn new<C: FileContext>(ctx: &C, file: &'a OpenFile, address: u64) -> Result<Self, Errno> {
         let kept = if address == 0 {
             None
         } else {
@@ -39,7 +39,7 @@ impl<'a> End<'a> {
         self.kept.map_or_else(|| *self.file.position().lock(), |(_, position)| position)
     }
 
-    fn read(&mut self, buffer: &mut FrameBuffer) -> Result<usize, Errno> {
+    pub(super) fn read(&mut self, buffer: &mut FrameBuffer) -> Result<usize, Errno> {
         match &mut self.kept {
             None => self.file.read(buffer),
             Some((_, position)) => {
@@ -50,7 +50,7 @@ impl<'a> End<'a> {
         }
     }
 
-    fn write(&mut self, buffer: &mut FrameBuffer) -> Result<usize, Errno> {
+    pub(super) fn write(&mut self, buffer: &mut FrameBuffer) -> Result<usize, Errno> {
         match &mut self.kept {
             None => self.file.write(buffer),
             Some((_, position)) => {
@@ -62,7 +62,7 @@ impl<'a> End<'a> {
     }
 
     /// Takes back `len` bytes that were read and could not be written.
-    fn unread(&mut self, len: usize) {
+    pub(super) fn unread(&mut self, len: usize) {
         match &mut self.kept {
             Some((_, position)) => *position -= len as u64,
             None if self.file.is_seekable() => {
@@ -73,7 +73,7 @@ impl<'a> End<'a> {
         }
     }
 
-    fn finish<C: FileContext>(&self, ctx: &C) -> Result<(), Errno> {
+    pub(super) fn finish<C: FileContext>(&self, ctx: &C) -> Result<(), Errno> {
         match self.kept {
             Some((address, position)) => ctx.copy_out(address, &position.to_le_bytes()),
             None => Ok(()),
