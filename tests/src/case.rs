@@ -52,6 +52,7 @@ pub struct Case {
     code: i32,
     options: Vec<String>,
     leaves: Vec<PathBuf>,
+    needs_extended_attributes: bool,
     deadline: Duration,
 }
 
@@ -90,6 +91,7 @@ impl Case {
             code: 0,
             options: Vec::new(),
             leaves: Vec::new(),
+            needs_extended_attributes: false,
             deadline: lane::Lane::current().deadline(),
         }
     }
@@ -167,6 +169,12 @@ impl Case {
         self
     }
 
+    /// Skips the case where the host's own temporary directory has no extended attributes.
+    pub fn needs_extended_attributes(mut self) -> Self {
+        self.needs_extended_attributes = true;
+        self
+    }
+
     /// Sets how long the harness waits for each side.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -186,6 +194,9 @@ impl Case {
         let place = tempfile::Builder::new().prefix("story").tempdir().expect("a temporary directory");
         let directory = place.path().canonicalize().expect("a directory has a path");
         let ram = ram_directory();
+        if self.needs_extended_attributes && !has_extended_attributes(&directory) {
+            return lane::skip(&format!("{} has no extended attributes", directory.display()));
+        }
 
         self.prepare(&directory, &source);
         let native = self.native(&directory, &ram);
@@ -326,6 +337,14 @@ impl Case {
 fn failures(output: &Output) -> Vec<String> {
     let text = output.stdout_text();
     text.lines().filter(|line| line.starts_with("FAIL")).map(str::to_owned).collect()
+}
+
+/// Whether files in a directory of the host can have extended attributes.
+fn has_extended_attributes(directory: &Path) -> bool {
+    let flags = rustix::fs::XattrFlags::empty();
+    let has = rustix::fs::setxattr(directory, "user.probe", b"x", flags).is_ok();
+    let _ = rustix::fs::removexattr(directory, "user.probe");
+    has
 }
 
 /// A path below `/tmp` that nothing uses.

@@ -206,6 +206,8 @@ mod files {
         timestamps_in_a_volume: "timestamps" Static [].files(Files::Volume);
         timestamps_in_ram: "timestamps" Static [].files(Files::Ram);
         leftovers: "leftovers" Static [];
+        extended_attributes_in_a_volume: "extended_attributes" Static [].files(Files::Volume).needs_extended_attributes();
+        extended_attributes_in_ram: "extended_attributes" Dynamic [].files(Files::Ram).needs_extended_attributes();
         splicing_in_a_volume: "splicing" Static [].files(Files::Volume);
         splicing_in_ram: "splicing" Static [].files(Files::Ram);
         replacing_in_a_volume: "replacing" Static [].files(Files::Volume);

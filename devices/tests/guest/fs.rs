@@ -36,6 +36,10 @@ const READ: u32 = 15;
 const WRITE: u32 = 16;
 const STATFS: u32 = 17;
 const RELEASE: u32 = 18;
+const SETXATTR: u32 = 21;
+const GETXATTR: u32 = 22;
+const LISTXATTR: u32 = 23;
+const REMOVEXATTR: u32 = 24;
 const INIT: u32 = 26;
 const OPENDIR: u32 = 27;
 const READDIR: u32 = 28;
@@ -320,6 +324,40 @@ fn the_guest_cannot_climb_out_or_make_devices() {
     let pipe = [words(&[libc::S_IFIFO | 0o666, 0, 0, 0]), name("pipe")].concat();
     let node = u64_at(&client.call(MKNOD, ROOT, &pipe, ENTRY_SIZE).unwrap(), 0);
     assert_eq!(client.open(node, libc::O_RDONLY), Err(libc::EBADF));
+}
+
+#[test]
+fn extended_attributes_of_users_are_shared_and_no_others() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::write(&path, "").unwrap();
+    let flags = rustix::fs::XattrFlags::empty();
+    if rustix::fs::setxattr(&path, "user.of-the-host", b"hidden from nobody", flags).is_err() {
+        eprintln!("SKIPPED: {} has no extended attributes", root.path().display());
+        return;
+    }
+    // Only a privileged user can set one that the guest must not see.
+    let _ = rustix::fs::setxattr(&path, "trusted.of-the-host", b"hidden", flags);
+    let machine = machine_sharing(root.path());
+    let mut client = Client::new(&machine);
+    let (node, _) = client.lookup(ROOT, "file").unwrap();
+    let set = |of: &str| [words(&[5, 0]), name(of), b"value".to_vec()].concat();
+    let get = |of: &str| [words(&[100, 0]), name(of)].concat();
+    assert_eq!(client.call(SETXATTR, node, &set("user.of-the-guest"), 0), Ok(Vec::new()));
+    assert_eq!(client.call(GETXATTR, node, &get("user.of-the-guest"), 100).unwrap(), b"value");
+    assert_eq!(client.call(GETXATTR, node, &get("user.of-the-host"), 100).unwrap(), b"hidden from nobody");
+    for system in ["security.capability", "trusted.of-the-host", "system.posix_acl_access", "none"] {
+        assert_eq!(client.call(SETXATTR, node, &set(system), 0), Err(libc::EOPNOTSUPP), "{system}");
+        assert_eq!(client.call(GETXATTR, node, &get(system), 100), Err(libc::EOPNOTSUPP), "{system}");
+        assert_eq!(client.call(REMOVEXATTR, node, &name(system), 0), Err(libc::EOPNOTSUPP), "{system}");
+    }
+    let names = client.call(LISTXATTR, node, &words(&[1000, 0]), 1000).unwrap();
+    let mut names: Vec<&[u8]> = names.split(|&byte| byte == 0).filter(|name| !name.is_empty()).collect();
+    names.sort_unstable();
+    assert_eq!(names, [b"user.of-the-guest".as_slice(), b"user.of-the-host"]);
+    assert_eq!(client.call(LISTXATTR, node, &words(&[10, 0]), 1000), Err(libc::ERANGE));
+    assert_eq!(client.call(REMOVEXATTR, node, &name("user.of-the-guest"), 0), Ok(Vec::new()));
+    assert_eq!(client.call(GETXATTR, node, &get("user.of-the-guest"), 100), Err(libc::ENODATA));
 }
 
 #[test]

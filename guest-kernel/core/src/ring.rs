@@ -106,6 +106,62 @@ impl<R: Right> Ring<R> {
         Ok(len)
     }
 
+    /// Makes it one for at least `capacity` bytes. EBUSY if more are in it.
+    pub fn resize(&mut self, capacity: usize) -> Result<(), Errno> {
+        let mut other = Self::new(capacity);
+        if other.capacity < self.len {
+            return Err(Errno::EBUSY);
+        }
+        let mut bytes = alloc::vec![0; PAGE_SIZE];
+        while other.len < self.len {
+            let len = (self.len - other.len).min(bytes.len());
+            let copied = self.copy(other.len, len, &mut KernelDestination(&mut bytes[..len]))?;
+            if copied == 0 || other.put(copied, &mut KernelSource(&bytes[..copied]))? < copied {
+                return Err(R::NO_FRAME);
+            }
+        }
+        *self = other;
+        Ok(())
+    }
+
+    /// Forgets `len` bytes at the front.
+    pub fn consume(&mut self, len: usize) {
+        let len = len.min(self.len);
+        self.read = (self.read + len) % self.capacity;
+        self.len -= len;
+        if self.len == 0 {
+            self.read = 0;
+            self.frames.truncate(KEPT);
+        }
+    }
+
+    /// Moves up to `len` bytes in before the front, where there is room for them.
+    pub fn put_back(&mut self, len: usize, from: &mut dyn Source) -> Result<(), Errno> {
+        let mut left = len.min(self.room()).min(from.remaining());
+        if left == 0 {
+            return Ok(());
+        }
+        let start = if self.len == 0 { 0 } else { (self.read + self.capacity - left) % self.capacity };
+        // The frames first, so that nothing fails in the middle.
+        for at in (start..start + left).step_by(PAGE_SIZE).chain([start + left - 1]) {
+            self.frame(at % self.capacity / PAGE_SIZE)?;
+        }
+        self.read = start;
+        let mut done = 0;
+        while left > 0 {
+            let at = (start + done) % self.capacity;
+            let offset = at % PAGE_SIZE;
+            let frame = self.frame(at / PAGE_SIZE)?;
+            let len = from.take_to_frame(&frame, offset, left.min(PAGE_SIZE - offset))?;
+            if len == 0 {
+                break;
+            }
+            (done, left) = (done + len, left - len);
+        }
+        self.len += done;
+        Ok(())
+    }
+
     /// Moves bytes in, as many as fit and at most `most`.
     pub fn put(&mut self, most: usize, from: &mut dyn Source) -> Result<usize, Errno> {
         let mut total = 0;

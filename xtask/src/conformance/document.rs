@@ -82,12 +82,13 @@ fn stress(text: &mut String, records: &BTreeMap<String, Record>, exceptions: &Ex
     origins(text, records)?;
     writeln!(
         text,
-        "| stressor | result | operations natively | in the partition |\n| --- | --- | ---: | ---: |"
+        "| stressor | result | seconds | operations natively | in the partition |\n| --- | --- | ---: | ---: | ---: |"
     )?;
     for record in records.values() {
         let result =
             record.differences.first().map_or("ok".to_owned(), |first| format!("**{}**", first.verdict));
-        writeln!(text, "| {} | {result} | {} | {} |", record.name, record.native, record.partition)?;
+        let Record { name, native, partition, partition_seconds, .. } = record;
+        writeln!(text, "| {name} | {result} | {partition_seconds:.0} | {native} | {partition} |")?;
     }
     reasons(text, Suite::StressNg, records, exceptions)
 }

@@ -5,6 +5,7 @@
 //! - Names: `.` and `..` are not looked up. The guest walks paths itself, and `..` could climb out of a directory
 //!   that was moved out of the tree.
 //! - Special files: devices cannot be made.
+//! - Extended attributes: those of users only. The others mean something to the host (`security.capability`).
 //! - Sizes: buffers that the guest asks for are bounded before they are allocated.
 //! - Inode numbers are made unique over all mounts below the root.
 
@@ -81,6 +82,11 @@ impl Tree {
         let parent = self.files().readlinkat_proc_file(parent)?;
         std::fs::hard_link(existing, parent.join(OsStr::from_bytes(name.to_bytes())))
     }
+}
+
+/// Whether an extended attribute is one that its file's users keep there for themselves.
+fn is_of_users(name: &[u8]) -> bool {
+    name.starts_with(b"user.")
 }
 
 fn error(errno: i32) -> io::Error {
@@ -220,11 +226,48 @@ impl FileSystem for Tree {
     }
 
     fn getxattr(&self, context: &Context, inode: u64, name: &CStr, size: u32) -> io::Result<GetxattrReply> {
+        if !is_of_users(name.to_bytes()) {
+            return Err(error(libc::EOPNOTSUPP));
+        }
         self.files().getxattr(context, inode, name, size.min(LARGEST_ATTRIBUTE))
     }
 
+    fn setxattr(
+        &self,
+        context: &Context,
+        inode: u64,
+        name: &CStr,
+        value: &[u8],
+        flags: u32,
+    ) -> io::Result<()> {
+        if !is_of_users(name.to_bytes()) {
+            return Err(error(libc::EOPNOTSUPP));
+        }
+        self.files().setxattr(context, inode, name, value, flags)
+    }
+
+    fn removexattr(&self, context: &Context, inode: u64, name: &CStr) -> io::Result<()> {
+        if !is_of_users(name.to_bytes()) {
+            return Err(error(libc::EOPNOTSUPP));
+        }
+        self.files().removexattr(context, inode, name)
+    }
+
     fn listxattr(&self, context: &Context, inode: u64, size: u32) -> io::Result<ListxattrReply> {
-        self.files().listxattr(context, inode, size.min(LARGEST_ATTRIBUTE))
+        let names = match self.files().listxattr(context, inode, LARGEST_ATTRIBUTE)? {
+            ListxattrReply::Names(names) => names,
+            ListxattrReply::Count(_) => Vec::new(),
+        };
+        let kept = names.split_inclusive(|&byte| byte == 0).filter(|name| is_of_users(name));
+        let names = kept.collect::<Vec<_>>().concat();
+        let length = u32::try_from(names.len()).map_err(|_| error(libc::E2BIG))?;
+        if size == 0 {
+            Ok(ListxattrReply::Count(length))
+        } else if length > size {
+            Err(error(libc::ERANGE))
+        } else {
+            Ok(ListxattrReply::Names(names))
+        }
     }
 
     fn setupmapping(
@@ -287,10 +330,6 @@ impl FileSystem for Tree {
             lock_owner: Option<u64>
         ) -> io::Result<()>;
         fn statfs(&self, context: &Context, inode: u64) -> io::Result<statvfs64>;
-        fn setxattr(
-            &self, context: &Context, inode: u64, name: &CStr, value: &[u8], flags: u32
-        ) -> io::Result<()>;
-        fn removexattr(&self, context: &Context, inode: u64, name: &CStr) -> io::Result<()>;
         fn opendir(
             &self, context: &Context, inode: u64, flags: u32
         ) -> io::Result<(Option<u64>, OpenOptions)>;

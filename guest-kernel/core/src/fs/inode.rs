@@ -140,6 +140,17 @@ pub struct SetMetadata {
     pub modified: Option<Timestamp>,
 }
 
+/// When an extended attribute may be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetWhen {
+    /// Whether there is one of that name or not.
+    Always,
+    /// If there is none (XATTR_CREATE), else EEXIST.
+    Absent,
+    /// If there is one (XATTR_REPLACE), else ENODATA.
+    Present,
+}
+
 /// What to create.
 #[derive(Clone, Copy, Debug)]
 pub enum Create<'a> {
@@ -274,6 +285,29 @@ pub trait Inode: Send + Sync {
     /// Target of a symbolic link.
     fn read_link(&self) -> Result<Vec<u8>, Errno> {
         Err(Errno::EINVAL)
+    }
+
+    /// The value of an extended attribute; ENODATA if it has none of that name.
+    fn extended_attribute(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        let _ = name;
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Gives an extended attribute a value, if `when` allows it.
+    fn set_extended_attribute(&self, name: &[u8], value: &[u8], when: SetWhen) -> Result<(), Errno> {
+        let _ = (name, value, when);
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Takes an extended attribute away; ENODATA if it has none of that name.
+    fn remove_extended_attribute(&self, name: &[u8]) -> Result<(), Errno> {
+        let _ = name;
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// The names of all extended attributes, each with its NUL.
+    fn extended_attribute_names(&self) -> Result<Vec<u8>, Errno> {
+        Ok(Vec::new())
     }
 
     /// A link that leads straight to a file whatever its text says (`/proc/self/exe`, `/proc/self/fd/N`).

@@ -2,7 +2,7 @@
 
 use super::Overlay;
 use crate::fs::buffer::FrameBuffer;
-use crate::fs::inode::{Access, Create, FileKind, InodeRef, Ownership};
+use crate::fs::inode::{Access, Create, FileKind, Inode as _, InodeRef, Ownership, SetWhen};
 use crate::fs::ramfs::{Contents, RamInode};
 use crate::io::Destination as _;
 use alloc::sync::Arc;
@@ -12,7 +12,7 @@ use septum_abi::linux::Errno;
 /// Frames read at a time.
 const FRAMES: usize = 32;
 
-/// A nameless copy of `lower` with the same number, owner, permissions and times; of its contents the first `most` bytes.
+/// A nameless copy of `lower` with the same number, owner, permissions, times and extended attributes; of its contents the first `most` bytes.
 pub fn copy(overlay: &Overlay, lower: &InodeRef, most: u64) -> Result<Arc<RamInode>, Errno> {
     let metadata = lower.metadata()?;
     let text;
@@ -30,8 +30,20 @@ pub fn copy(overlay: &Overlay, lower: &InodeRef, most: u64) -> Result<Arc<RamIno
     if let Some(contents) = copy.contents() {
         copy_contents(lower, contents, metadata.size.min(most))?;
     }
+    copy_attributes(lower, &copy)?;
     copy.set_times(metadata.accessed, metadata.modified);
     Ok(copy)
+}
+
+/// Copies the extended attributes that can be read.
+fn copy_attributes(lower: &InodeRef, copy: &RamInode) -> Result<(), Errno> {
+    let names = lower.extended_attribute_names().unwrap_or_default();
+    for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
+        if let Ok(value) = lower.extended_attribute(name) {
+            copy.set_extended_attribute(name, &value, SetWhen::Always)?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies `size` bytes, fewer if the file ends before.

@@ -6,6 +6,7 @@ use super::{MAGIC, Overlay};
 use crate::fs::devices;
 use crate::fs::inode::{
     Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
+    SetWhen,
 };
 use crate::fs::listing::Listing;
 use crate::fs::pipe::Pipe;
@@ -156,6 +157,15 @@ impl OverlayInode {
                 let layers = Layers { upper: None, lower: Some(found) };
                 Ok(Self::new(Arc::clone(&self.overlay), kind, layers, place))
             }
+        }
+    }
+
+    /// Asks the layer whose attributes count.
+    fn with_attributes<T>(&self, ask: impl FnOnce(&dyn Inode) -> Result<T, Errno>) -> Result<T, Errno> {
+        match self.layers() {
+            (Some(upper), _) => ask(&*upper),
+            (None, Some(lower)) => ask(&*lower),
+            (None, None) => Err(Errno::EIO),
         }
     }
 
@@ -317,6 +327,23 @@ impl Inode for OverlayInode {
             (None, Some(lower)) => lower.read_link(),
             (None, None) => Err(Errno::EIO),
         }
+    }
+
+    fn extended_attribute(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        self.with_attributes(|inode| inode.extended_attribute(name))
+    }
+
+    fn set_extended_attribute(&self, name: &[u8], value: &[u8], when: SetWhen) -> Result<(), Errno> {
+        self.raise(u64::MAX)?.set_extended_attribute(name, value, when)
+    }
+
+    fn remove_extended_attribute(&self, name: &[u8]) -> Result<(), Errno> {
+        self.extended_attribute(name)?;
+        self.raise(u64::MAX)?.remove_extended_attribute(name)
+    }
+
+    fn extended_attribute_names(&self) -> Result<Vec<u8>, Errno> {
+        self.with_attributes(|inode| inode.extended_attribute_names())
     }
 
     fn pipe(&self) -> Option<Arc<Pipe>> {

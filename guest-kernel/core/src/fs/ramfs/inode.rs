@@ -2,11 +2,12 @@
 
 use super::contents::Contents;
 use super::directory::{Entries, Slot, is_directory};
+use super::extended::ExtendedAttributes;
 use super::{MAX_SIZE, RamFs, Seal, Writer};
 use crate::fs::devices;
 use crate::fs::inode::{
     Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
-    Timestamp,
+    SetWhen, Timestamp,
 };
 use crate::fs::listing::{ListedDirectory, Listing};
 use crate::fs::pipe::Pipe;
@@ -27,6 +28,8 @@ pub struct RamInode {
     pub(super) number: u64,
     pub(super) kind: FileKind,
     attributes: Mutex<Attributes>,
+    /// Few files have any.
+    extended: Mutex<ExtendedAttributes>,
     body: Body,
 }
 
@@ -108,6 +111,7 @@ impl RamInode {
                 modified: now,
                 changed: now,
             }),
+            extended: Mutex::default(),
             body,
         })
     }
@@ -231,6 +235,7 @@ impl RamInode {
 impl Drop for RamInode {
     fn drop(&mut self) {
         self.fs.inodes.fetch_sub(1, Ordering::Relaxed);
+        self.fs.extended.give_back(self.extended.lock().bytes());
     }
 }
 
@@ -417,6 +422,26 @@ impl Inode for RamInode {
             Body::Symlink(text) => Ok(text.to_vec()),
             _ => Err(Errno::EINVAL),
         }
+    }
+
+    fn extended_attribute(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        self.extended.lock().get(name)
+    }
+
+    fn set_extended_attribute(&self, name: &[u8], value: &[u8], when: SetWhen) -> Result<(), Errno> {
+        self.extended.lock().set(&self.fs.extended, name, value, when)?;
+        self.count_links(0);
+        Ok(())
+    }
+
+    fn remove_extended_attribute(&self, name: &[u8]) -> Result<(), Errno> {
+        self.extended.lock().remove(&self.fs.extended, name)?;
+        self.count_links(0);
+        Ok(())
+    }
+
+    fn extended_attribute_names(&self) -> Result<Vec<u8>, Errno> {
+        Ok(self.extended.lock().names())
     }
 
     fn pipe(&self) -> Option<Arc<Pipe>> {

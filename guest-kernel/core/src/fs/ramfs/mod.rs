@@ -13,6 +13,7 @@
 
 mod contents;
 mod directory;
+mod extended;
 mod inode;
 mod seals;
 
@@ -44,6 +45,7 @@ pub struct RamFs {
     frame_limit: u64,
     inodes: AtomicU64,
     inode_limit: u64,
+    extended: extended::Allowance,
     tree: Mutex<()>,
     root: Once<Arc<RamInode>>,
 }
@@ -82,6 +84,7 @@ impl RamFs {
             inodes: AtomicU64::new(0),
             // As Linux: as many files as half of memory has pages.
             inode_limit: (frame::usage().total / 2).max(8 * 1024),
+            extended: extended::Allowance::default(),
             tree: Mutex::new(()),
             root: Once::new(),
         })

@@ -5,7 +5,7 @@
 
 use super::arguments::{int, long, size, word};
 use super::directories::Format;
-use super::extended_attributes::{Subject, sys_getxattr, sys_listxattr, sys_setxattr};
+use super::extended_attributes::{Subject, sys_getxattr, sys_listxattr, sys_removexattr, sys_setxattr};
 use super::{
     FileContext, access, attributes, close, control, descriptors, directories, epoll, file_system, locks,
     names, open, pipe, poll, position, read_write, select, signal, size as file_size, splice, stat, statx,
@@ -504,45 +504,79 @@ impl<C: FileContext + 'static> Table<C> {
             "as sync",
         ),
         // Extended attributes
-        refused(
+        partial(
             number::GETXATTR,
-            |c, [path, name, ..]| sys_getxattr(c, Subject::Path(path), name),
-            "ENODATA",
+            |c, [file, name, address, len, ..]| {
+                sys_getxattr(c, Subject::Path(file), name, address, size(len))
+            },
+            "user., trusted., security.; no access control lists. On the host's files only user.",
         ),
-        refused(
+        partial(
             number::LGETXATTR,
-            |c, [path, name, ..]| sys_getxattr(c, Subject::Link(path), name),
-            "ENODATA",
+            |c, [file, name, address, len, ..]| {
+                sys_getxattr(c, Subject::Link(file), name, address, size(len))
+            },
+            "as getxattr",
         ),
-        refused(
+        partial(
             number::FGETXATTR,
-            |c, [fd, name, ..]| sys_getxattr(c, Subject::Descriptor(int(fd)), name),
-            "ENODATA",
+            |c, [file, name, address, len, ..]| {
+                sys_getxattr(c, Subject::Descriptor(int(file)), name, address, size(len))
+            },
+            "as getxattr",
         ),
-        refused(
-            number::REMOVEXATTR,
-            |c, [path, name, ..]| sys_getxattr(c, Subject::Path(path), name),
-            "ENODATA",
+        partial(
+            number::SETXATTR,
+            |c, [file, name, address, len, flags, _]| {
+                sys_setxattr(c, Subject::Path(file), name, (address, size(len)), word(flags))
+            },
+            "as getxattr",
         ),
-        refused(
-            number::LREMOVEXATTR,
-            |c, [path, name, ..]| sys_getxattr(c, Subject::Link(path), name),
-            "ENODATA",
+        partial(
+            number::LSETXATTR,
+            |c, [file, name, address, len, flags, _]| {
+                sys_setxattr(c, Subject::Link(file), name, (address, size(len)), word(flags))
+            },
+            "as getxattr",
         ),
-        refused(
-            number::FREMOVEXATTR,
-            |c, [fd, name, ..]| sys_getxattr(c, Subject::Descriptor(int(fd)), name),
-            "ENODATA",
+        partial(
+            number::FSETXATTR,
+            |c, [file, name, address, len, flags, _]| {
+                sys_setxattr(c, Subject::Descriptor(int(file)), name, (address, size(len)), word(flags))
+            },
+            "as getxattr",
         ),
-        refused(number::SETXATTR, |c, [path, ..]| sys_setxattr(c, Subject::Path(path)), "EOPNOTSUPP"),
-        refused(number::LSETXATTR, |c, [path, ..]| sys_setxattr(c, Subject::Link(path)), "EOPNOTSUPP"),
-        refused(number::FSETXATTR, |c, [fd, ..]| sys_setxattr(c, Subject::Descriptor(int(fd))), "EOPNOTSUPP"),
-        full(number::LISTXATTR, |c, [path, ..]| sys_listxattr(c, Subject::Path(path)), "always empty"),
-        full(number::LLISTXATTR, |c, [path, ..]| sys_listxattr(c, Subject::Link(path)), "always empty"),
-        full(
+        partial(
+            number::LISTXATTR,
+            |c, [file, address, len, ..]| sys_listxattr(c, Subject::Path(file), address, size(len)),
+            "as getxattr",
+        ),
+        partial(
+            number::LLISTXATTR,
+            |c, [file, address, len, ..]| sys_listxattr(c, Subject::Link(file), address, size(len)),
+            "as getxattr",
+        ),
+        partial(
             number::FLISTXATTR,
-            |c, [fd, ..]| sys_listxattr(c, Subject::Descriptor(int(fd))),
-            "always empty",
+            |c, [file, address, len, ..]| {
+                sys_listxattr(c, Subject::Descriptor(int(file)), address, size(len))
+            },
+            "as getxattr",
+        ),
+        partial(
+            number::REMOVEXATTR,
+            |c, [file, name, ..]| sys_removexattr(c, Subject::Path(file), name),
+            "as getxattr",
+        ),
+        partial(
+            number::LREMOVEXATTR,
+            |c, [file, name, ..]| sys_removexattr(c, Subject::Link(file), name),
+            "as getxattr",
+        ),
+        partial(
+            number::FREMOVEXATTR,
+            |c, [file, name, ..]| sys_removexattr(c, Subject::Descriptor(int(file)), name),
+            "as getxattr",
         ),
         // Not there
         refused(number::MOUNT, |_, _| Err(Errno::EPERM), "EPERM: the host decides what is mounted"),

@@ -12,7 +12,7 @@ use core::any::Any;
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{
     Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
-    Timestamp,
+    SetWhen, Timestamp,
 };
 use septum_guest_core::fs::pipe::Pipe;
 
@@ -127,6 +127,22 @@ impl Inode for Node {
     fn pipe(&self) -> Option<Arc<Pipe>> {
         let is_fifo = self.kind == FileKind::Fifo;
         is_fifo.then(|| Arc::clone(self.state.lock().pipe.get_or_insert_with(Pipe::new)))
+    }
+
+    fn extended_attribute(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
+        self.fetch_attribute(name)
+    }
+
+    fn set_extended_attribute(&self, name: &[u8], value: &[u8], when: SetWhen) -> Result<(), Errno> {
+        self.store_attribute(name, value, when)
+    }
+
+    fn remove_extended_attribute(&self, name: &[u8]) -> Result<(), Errno> {
+        self.drop_attribute(name)
+    }
+
+    fn extended_attribute_names(&self) -> Result<Vec<u8>, Errno> {
+        self.attribute_names()
     }
 
     fn may_change_outside(&self) -> bool {

@@ -14,6 +14,7 @@
 //! ([`Caching::Forever`]) nothing is asked twice; in one that the host changes too, answers hold for as long as the host says, and
 //! reads see what is there now.
 
+mod attributes;
 mod cache;
 mod directory;
 mod entries;

@@ -202,6 +202,15 @@ impl Exchange<'_> {
         }
     }
 
+    /// Appends bytes, if they fit; says whether they do.
+    pub fn bytes(&mut self, bytes: &[u8]) -> bool {
+        let end = self.len + bytes.len();
+        let Some(slot) = self.slot.as_ref().filter(|_| end <= REPLY) else { return false };
+        slot.page.write(self.len, bytes);
+        self.len = end;
+        true
+    }
+
     /// Appends a name and its NUL. ENAMETOOLONG if it does not fit.
     pub fn name(&mut self, name: &[u8]) -> Result<(), Errno> {
         let end = self.len + name.len();

@@ -223,11 +223,23 @@ fn locks_control_and_attributes_answer_as_one_process_expects() {
     assert_eq!(program.call(nr::IOCTL, &[fd, 0x5401, OUT]), Err(Errno::ENOTTY));
     assert_eq!(program.call(nr::IOCTL, &[fd, 0x5451, 0]), Ok(0));
     assert_eq!(program.call(nr::FCNTL, &[fd, 1]), Ok(1));
-    let name = program.path("user.name");
-    assert_eq!(program.call(nr::FGETXATTR, &[fd, name, 0, 0]), Err(Errno::ENODATA));
-    assert_eq!(program.call(nr::FSETXATTR, &[fd, name, 0, 0]), Err(Errno::EOPNOTSUPP));
+    let name = || program.path("user.name");
+    let set = |len: u64, flags: u64| {
+        let name = name();
+        program.call(nr::FSETXATTR, &[fd, name, program.bytes(b"value"), len, flags])
+    };
+    assert_eq!(program.call(nr::FGETXATTR, &[fd, name(), 0, 0]), Err(Errno::ENODATA));
+    assert_eq!(set(5, 0), Ok(0));
+    assert_eq!(set(5, 1), Err(Errno::EEXIST));
+    assert_eq!(set(5, 3), Err(Errno::EEXIST));
+    assert_eq!(set(65_537, 0), Err(Errno::E2BIG));
+    assert_eq!(program.call(nr::FGETXATTR, &[fd, name(), OUT, 4]), Err(Errno::ERANGE));
+    assert_eq!(program.call(nr::FGETXATTR, &[fd, name(), OUT, 100]), Ok(5));
+    assert_eq!(program.out(5), b"value");
     assert_eq!(program.call(nr::LISTXATTR, &[program.path("/tmp/none"), 0, 0]), Err(Errno::ENOENT));
-    assert_eq!(program.call(nr::LISTXATTR, &[program.path("/tmp/f"), 0, 0]), Ok(0));
+    assert_eq!(program.call(nr::LISTXATTR, &[program.path("/tmp/f"), 0, 0]), Ok(10));
+    assert_eq!(program.call(nr::FREMOVEXATTR, &[fd, name()]), Ok(0));
+    assert_eq!(program.call(nr::FREMOVEXATTR, &[fd, name()]), Err(Errno::ENODATA));
     assert_eq!(program.call(nr::FSYNC, &[fd]), Ok(0));
     assert_eq!(program.call(nr::FADVISE64, &[fd, 0, 0, 6]), Err(Errno::EINVAL));
 }
