@@ -12,19 +12,6 @@ static void tell(const char *what) {
     printf("%s: users %u %u %u, groups %u %u %u\n", what, real, effective, saved, real_group, effective_group, saved_group);
 }
 
-static void in_a_child(void (*story)(void)) {
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        story();
-        fflush(stdout);
-        _exit(0);
-    }
-    int status;
-    waitpid(child, &status, 0);
-    show("status", status);
-}
-
 // The calls themselves: the C library's would tell other threads, and nothing else.
 static long set_users(long real, long effective, long saved) { return syscall(SYS_setresuid, real, effective, saved); }
 
