@@ -177,9 +177,9 @@ static void moving(void) {
     works("beyond the end", (long)mremap(at + 5 * PAGE, 3 * PAGE, 4 * PAGE, MREMAP_MAYMOVE));
     mprotect(at + PAGE, PAGE, PROT_READ);
     works("two mappings", (long)mremap(at, 2 * PAGE, 4 * PAGE, MREMAP_MAYMOVE));
-    works("keeping, other length", (long)mremap(at + 2 * PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP));
-    works("keeping, without moving", (long)mremap(at + 2 * PAGE, PAGE, PAGE, MREMAP_DONTUNMAP));
-    char *moved = mremap(at + 2 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    works("keeping, other length", (long)mremap(at + 2 * PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL));
+    works("keeping, without moving", (long)mremap(at + 2 * PAGE, PAGE, PAGE, MREMAP_DONTUNMAP, NULL));
+    char *moved = mremap(at + 2 * PAGE, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
     works("keeping", (long)moved);
     if (moved != MAP_FAILED)
         printf("new %d, old %d\n", moved[5], at[2 * PAGE + 5]);
@@ -193,7 +193,7 @@ static void moving(void) {
         printf("the same: %d %d\n", twice[0], shared[1]);
         munmap(twice, 2 * PAGE);
     }
-    char *kept = mremap(shared, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    char *kept = mremap(shared, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
     works("keeping, shared", (long)kept);
     if (kept != MAP_FAILED)
         printf("both: %d %d\n", kept[0], shared[0]);

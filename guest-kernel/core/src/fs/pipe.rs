@@ -53,11 +53,13 @@ struct Contents {
     written: u64,
     /// How often reading made room in a pipe that could not be written.
     relieved: u64,
+    /// The least room that a writer waits for; 0: none does.
+    awaited: usize,
 }
 
 impl Default for Contents {
     fn default() -> Self {
-        Self { ring: Ring::new(CAPACITY), kept_free: 0, written: 0, relieved: 0 }
+        Self { ring: Ring::new(CAPACITY), kept_free: 0, written: 0, relieved: 0, awaited: 0 }
     }
 }
 
@@ -65,6 +67,23 @@ impl Contents {
     /// Bytes that can be written now.
     fn room(&self) -> usize {
         self.ring.room().saturating_sub(self.kept_free)
+    }
+
+    /// A writer is to be woken when so many bytes fit.
+    fn await_room(&mut self, bytes: usize) {
+        self.awaited = if self.awaited == 0 { bytes } else { self.awaited.min(bytes) };
+    }
+
+    /// There is more room than before. Whether writers are to be woken: a page has become free, as often as Linux tells them, or as much as one waits for.
+    fn has_relieved(&mut self, room_before: usize) -> bool {
+        let room = self.room();
+        let has_page = room_before < ATOMIC && room >= ATOMIC;
+        self.relieved += u64::from(has_page);
+        let is_enough = self.awaited != 0 && room >= self.awaited;
+        if is_enough {
+            self.awaited = 0;
+        }
+        has_page || is_enough
     }
 }
 
@@ -190,9 +209,7 @@ impl File for PipeEnd {
         }
         let room = contents.room();
         let len = contents.ring.take(to)?;
-        // Who waits with room for a page waits for nothing here, and less is not room: that is how often Linux tells writers, too.
-        let is_relief = room < ATOMIC && contents.room() >= ATOMIC;
-        contents.relieved += u64::from(is_relief);
+        let is_relief = contents.has_relieved(room);
         drop(contents);
         if is_relief {
             self.pipe.queue.wake_all();
@@ -211,6 +228,7 @@ impl File for PipeEnd {
         let mut contents = self.pipe.contents.lock();
         let room = contents.room();
         if room == 0 || (wanted <= ATOMIC && room < wanted) {
+            contents.await_room(wanted.min(ATOMIC));
             return Err(Errno::EAGAIN);
         }
         let len = contents.ring.put(room, from)?;
@@ -342,6 +360,24 @@ mod tests {
         assert_eq!(writer.poll(), poll::OUT);
         assert_eq!(read(&reader, ATOMIC).unwrap().len(), ATOMIC);
         assert_eq!(wakes(), full + 1, "nobody waits for more");
+    }
+
+    #[test]
+    fn a_writer_is_woken_when_what_it_has_left_fits() {
+        let (reader, writer) = Pipe::new().ends();
+        let wakes = || writer.wait_queue().unwrap().generation();
+        let most = alloc::vec![1; CAPACITY];
+        assert_eq!(write(&writer, &most), Ok(CAPACITY));
+        // It was woken late, and its rest is smaller than a page.
+        assert_eq!(read(&reader, ATOMIC + 1000).unwrap().len(), ATOMIC + 1000);
+        assert_eq!(write(&writer, &most[..ATOMIC + 1500]), Ok(ATOMIC + 1000));
+        assert_eq!(write(&writer, &most[..500]), Err(Errno::EAGAIN));
+        let full = wakes();
+        assert_eq!(read(&reader, 499).unwrap().len(), 499);
+        assert_eq!(wakes(), full);
+        assert_eq!(read(&reader, 1).unwrap().len(), 1);
+        assert_eq!(wakes(), full + 1);
+        assert_eq!(write(&writer, &most[..500]), Ok(500));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Timers that send signals: those of `alarm` and `setitimer`, of `timer_create`, and the limit on CPU time (RLIMIT_CPU).
 //!
 //! ITIMER_REAL, and whatever counts time, follows the monotonic clock. Some vCPU's own timer rings for it: that of the thread which set it, then of those that saw it
-//! ring. A thread that leaves hands it on to another.
+//! ring. A thread that leaves hands it on to another. One whose period is shorter than what a signal costs would leave the program no time at all: when
+//! periods were missed, the next ring comes [no sooner](Timers::rest_ns) than after half the time since the last.
 //!
 //! ITIMER_VIRTUAL, ITIMER_PROF, the limit and whatever else counts CPU time follow the process's CPU time, which nobody counts continuously. It grows at most as
 //! fast as there are threads, so what is left, divided by them, says when it is worth [to look](Timers::cpu_look_ns) again. Every thread's vCPU
@@ -22,6 +23,9 @@ use septum_guest_hal::sync::Mutex;
 const NS: u64 = 1_000_000_000;
 /// CPU time is looked at no more often than that, ns.
 const SHORTEST_LOOK_NS: u64 = 1_000_000;
+/// How long the program has at least, and at most, before it is interrupted again if it is too slow for its timers, ns.
+const SHORTEST_REST_NS: u64 = 50_000;
+const LONGEST_REST_NS: u64 = 10_000_000;
 
 /// Which timer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,8 @@ pub struct Timers {
     deadline_ns: AtomicU64,
     /// When to look at the CPU time (monotonic clock); 0: never.
     cpu_look_ns: AtomicU64,
+    /// When something rang last that counts time.
+    rang_ns: AtomicU64,
 }
 
 #[derive(Default)]
@@ -78,6 +84,15 @@ impl Set {
         let posix = posix.map(|timer| timer.timer.deadline_ns);
         let real = Some(self.timers[0].deadline_ns).filter(|deadline| *deadline != 0);
         posix.chain(real).min().unwrap_or(0)
+    }
+
+    /// Whether something that counts time has missed a period.
+    fn is_behind(&self, now: u64) -> bool {
+        let posix = self.posix.armed().filter(|timer| timer.counts_time()).map(|timer| timer.timer);
+        let mut timers = posix.chain([self.timers[0]]);
+        timers.any(|IntervalTimer { deadline_ns, period_ns }| {
+            deadline_ns != 0 && period_ns != 0 && now.saturating_sub(deadline_ns) >= period_ns
+        })
     }
 
     /// CPU time until something is due, if the process has used so much; `None`: never.
@@ -101,6 +116,13 @@ impl Timers {
 
     fn cpu_look_ns(&self) -> Option<u64> {
         Some(self.cpu_look_ns.load(Ordering::Relaxed)).filter(|look| *look != 0)
+    }
+
+    /// How long the program is left alone that something rings for `now`, though periods were missed. What lies behind a ring takes no longer than
+    /// the time since the last one.
+    fn rest_ns(&self, now: u64) -> u64 {
+        let since = now.saturating_sub(self.rang_ns.load(Ordering::Relaxed));
+        (since / 2).clamp(SHORTEST_REST_NS, LONGEST_REST_NS)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Set) -> T) -> T {
@@ -174,15 +196,24 @@ impl Process {
         if now < deadline {
             return;
         }
-        let (rings, posix) = self.timers.change(|set| {
+        let (is_behind, rings, posix) = self.timers.change(|set| {
+            let is_behind = set.is_behind(now);
             let rings = set.timers[0].fire(now);
             // Those that count CPU time are not asked here: to them no time has passed.
             let posix = set.posix.fire(
                 |timer| if timer.counts_time() { now } else { 0 },
                 |notify, signal, id| self.is_ringing(notify, signal, id),
             );
-            (rings, posix)
+            (is_behind, rings, posix)
         });
+        if is_behind {
+            let rested = now.saturating_add(self.timers.rest_ns(now));
+            // Nothing else is due sooner that is not late as well.
+            let _ = self.timers.deadline_ns.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                (next != 0 && next < rested).then_some(rested)
+            });
+        }
+        self.timers.rang_ns.store(now, Ordering::Relaxed);
         if rings {
             self.send(Info::from_kernel(signal::SIGALRM));
         }

@@ -8,7 +8,7 @@
 //! No lock is held while the other file is read or written, and nothing is lost, because room in the pipe is kept free for as
 //! long as bytes are on their way. Nothing waits here but the two functions whose names say so.
 
-use super::{ATOMIC, Contents, Pipe};
+use super::{Contents, Pipe};
 use crate::fs::buffer::FrameBuffer;
 use crate::io::Source;
 use core::sync::atomic::Ordering;
@@ -26,7 +26,14 @@ impl Pipe {
 
     /// Waits until there is room, or nobody who reads.
     pub fn wait_for_room(&self) -> Result<(), Errno> {
-        let is_ready = || self.contents.lock().room() > 0 || self.readers.load(Ordering::SeqCst) == 0;
+        let is_ready = || {
+            let mut contents = self.contents.lock();
+            let has_room = contents.room() > 0;
+            if !has_room {
+                contents.await_room(1);
+            }
+            has_room || self.readers.load(Ordering::SeqCst) == 0
+        };
         self.queue.wait_until(|| is_ready().then_some(()))
     }
 
@@ -87,8 +94,7 @@ impl Pipe {
         let mut contents = self.contents.lock();
         let room = contents.room();
         contents.kept_free = contents.kept_free.saturating_sub(len);
-        let is_relief = room < ATOMIC && contents.room() >= ATOMIC;
-        contents.relieved += u64::from(is_relief);
+        let _ = contents.has_relieved(room);
         drop(contents);
         self.queue.wake_all();
     }
