@@ -35,7 +35,8 @@ int main(void) {
     tell("open", fstat(file, &status));
     CHECK(status.st_ino == inode && status.st_dev == device);
     tell("directory", stat("directory", &status));
-    CHECK(status.st_ino != inode && status.st_dev == device);
+    // Some of Linux's file systems have devices for their directories alone.
+    CHECK(status.st_ino != inode);
     tell("fifo", stat("fifo", &status));
     tell("through a link", stat("soft", &status));
     tell("a link", lstat("soft", &status));

@@ -50,7 +50,6 @@ int main(void) {
     SHOW(preadv(file, two, 2, 5000));
     SHOW(readv(open("file", O_WRONLY), two, 2));
     SHOW(writev(open("file", O_RDONLY), two, 2));
-    SHOW(writev(open("file", O_RDONLY), NOWHERE, 2));
     SHOW(readv(open(".", O_RDONLY), two, 2));
     int ends[2];
     pipe(ends);

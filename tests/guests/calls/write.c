@@ -55,7 +55,8 @@ int main(void) {
     while ((count = write(ends[1], piece, sizeof piece)) > 0)
         total += count;
     show("full", count);
-    SHOW(total);
+    // Older kernels leave a part of the last page.
+    SHOW(total > 60000 && total <= 65536);
     SHOW(write(ends[1], piece, 1));
     SHOW(write(ends[1], piece, 0));
     close(ends[0]);

@@ -204,13 +204,16 @@ impl Vcpu {
     /// # Errors
     /// KVM refused.
     pub fn reset_extended_state(&self) -> Result<(), KvmError> {
-        // The XSAVE area (Intel SDM vol. 1 §13.4): a header without components means that all have their initial values; only the
-        // control words are read all the same.
+        // The XSAVE area (Intel SDM vol. 1 §13.4). x87 and SSE are told in full, because Linux takes the control words only from an area
+        // that has them; the others, which are not there, get their initial values.
         const FCW_WORD: usize = 0;
         const MXCSR_WORD: usize = 24 / 4;
+        const XSTATE_BV_WORD: usize = 512 / 4;
+        const X87_AND_SSE: u32 = 0b11;
         let mut state = kvm_xsave::default();
         state.region[FCW_WORD] = 0x037f;
         state.region[MXCSR_WORD] = 0x1f80;
+        state.region[XSTATE_BV_WORD] = X87_AND_SSE;
         // SAFETY: 1. KVM reads 4096 bytes, which the structure has: more only for components that a process asks for by `arch_prctl`,
         // which this one never does.
         unsafe { self.fd.set_xsave(&state) }.map_err(failed("KVM_SET_XSAVE"))

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::place::{self, Bench, End, Limits, Place};
-use super::record::{Origin, Record};
+use super::place::{Bench, End, Limits, Place};
+use super::record::Record;
 use super::verdicts::{Verdict, Verdicts};
 use super::{Context, Suite};
 use crate::setup;
@@ -162,7 +162,7 @@ fn compare(context: &Context, module: &str) -> Result<Record> {
         partition: u64::try_from(passed - differences.len())?,
         native_seconds,
         partition_seconds,
-        origin: Origin::now(context.workspace, place::mode(&context.septum))?,
+        origin: context.origin.clone(),
         differences,
     })
 }

@@ -31,7 +31,7 @@ use crate::test::Lane;
 use crate::workspace::{Profile, Workspace};
 
 use exceptions::Exceptions;
-use record::Record;
+use record::{Origin, Record};
 
 /// What `cargo xtask conformance` may be told.
 #[derive(Args)]
@@ -80,6 +80,8 @@ struct Context<'a> {
     options: &'a Options,
     septum: PathBuf,
     exceptions: &'a Exceptions,
+    /// Of what is found out now; asked before the results change the working tree.
+    origin: Origin,
 }
 
 /// Runs the suites and writes the document.
@@ -94,7 +96,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     }
     let exceptions = Exceptions::read(workspace)?;
     let septum = workspace.build_septum(Profile::Release)?;
-    let context = Context { workspace, options, septum, exceptions: &exceptions };
+    let origin = Origin::now(workspace, place::mode(&septum))?;
+    let context = Context { workspace, options, septum, exceptions: &exceptions, origin };
     let mut news = Vec::new();
     for suite in suites {
         news.extend(match suite {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::Value;
 
-use super::place::{self, Bench, End, Limits, Place};
-use super::record::{Origin, Record};
+use super::place::{Bench, End, Limits, Place};
+use super::record::Record;
 use super::verdicts::{Difference, Verdict};
 use super::{Context, Suite};
 use crate::setup;
@@ -59,7 +59,7 @@ fn compare(context: &Context, stressor: &str) -> Result<Record> {
         partition: partition.operations,
         native_seconds: native.seconds,
         partition_seconds: partition.seconds,
-        origin: Origin::now(context.workspace, place::mode(&context.septum))?,
+        origin: context.origin.clone(),
         differences,
     })
 }

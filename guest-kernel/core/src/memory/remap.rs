@@ -23,7 +23,7 @@ pub enum Move {
 
 impl AddressSpace {
     /// `mremap`: gives the mapping at `old` another length, and moves it if it must. `keeps_old` leaves the old place mapped, but
-    /// empty (MREMAP_DONTUNMAP). Returns where it is.
+    /// empty, or of shared memory as it was (MREMAP_DONTUNMAP). Returns where it is.
     pub fn remap(
         &mut self,
         old: u64,
@@ -42,7 +42,7 @@ impl AddressSpace {
         if old_end > area.end || matches!(area.backing, Backing::Kernel) && new_len != old_len {
             return Err(Errno::EFAULT);
         }
-        if keeps_old && (area.is_shared() || new_len != old_len) {
+        if keeps_old && new_len != old_len {
             return Err(Errno::EINVAL);
         }
         if matches!(to, Move::Never | Move::IfNeeded) {
