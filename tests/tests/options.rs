@@ -136,7 +136,7 @@ mod environment {
 }
 
 mod directories {
-    use super::{Place, exit, fs, needs_partitions};
+    use super::{Duration, Place, exit, fs, needs_partitions};
 
     #[test]
     fn the_current_directory_is_the_callers() {
@@ -182,6 +182,37 @@ mod directories {
         );
         assert_eq!(fs::read_to_string(data.join("taken")).expect("the program wrote it"), "written\n");
         assert!(data.join("new").is_dir());
+    }
+
+    #[test]
+    fn partitions_and_the_host_append_to_one_file_and_nothing_is_lost() {
+        use std::io::Write;
+        const LINES: usize = 300;
+        needs_partitions!();
+        let place = Place::new();
+        let data = place.directory("data");
+        let script = format!("i=0; while [ $i -lt {LINES} ]; do echo $0 $i; i=$((i+1)); done >> /data/log");
+        let writers = ["one", "two"].map(|name| {
+            let run = place.septum_tool("sh").volume(&data, "/data");
+            run.arguments(["-c", &script, name]).spawn()
+        });
+        let mut log = fs::OpenOptions::new().append(true).create(true).open(data.join("log")).expect("opens");
+        for number in 0..LINES {
+            log.write_all(format!("host {number}\n").as_bytes()).expect("the host writes");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        for writer in writers {
+            writer.wait().expect_code(0).expect_stdout("");
+        }
+        let mut lines = std::collections::BTreeMap::<String, usize>::new();
+        for line in fs::read_to_string(data.join("log")).expect("it is text").lines() {
+            let (writer, number) = line.split_once(' ').expect("a whole line");
+            let next = lines.entry(writer.to_owned()).or_default();
+            assert_eq!(number, next.to_string(), "of {writer}");
+            *next += 1;
+        }
+        let all = ["host", "one", "two"].map(|name| (name.to_owned(), LINES));
+        assert_eq!(lines.into_iter().collect::<Vec<_>>(), all);
     }
 
     #[test]

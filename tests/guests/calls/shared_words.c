@@ -11,7 +11,7 @@ struct shared {
     pthread_barrier_t barrier;
     sem_t semaphore;
     uint32_t word;
-    int count, locked, turn;
+    int count, locked, counted, turn;
 };
 
 static struct shared *s;
@@ -39,7 +39,7 @@ static void add(int who) {
     }
     for (int i = 0; i < 50; i++) {
         sem_wait(&s->semaphore);
-        s->locked++;
+        s->counted++;
         sem_post(&s->semaphore);
     }
 }
@@ -85,7 +85,7 @@ int main(void) {
     pthread_barrier_init(&s->barrier, &shared_barrier, 4);
     sem_init(&s->semaphore, 1, 1);
     each(4, add);
-    printf("%d %d\n", s->count, s->locked);
+    printf("%d %d %d\n", s->count, s->locked, s->counted);
     each(4, in_turn);
     SHOW(s->turn);
     each(1, die_with_lock);

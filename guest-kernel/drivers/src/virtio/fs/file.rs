@@ -4,7 +4,7 @@
 //! read_at   large, or contents that may have changed    READ straight into the program's pages
 //!           small                                       cached pages, read ahead
 //!           mapped for writing                          cached pages: they are newer than the host's
-//! write_at                                              WRITE straight from the program's pages; cached pages follow
+//! write_at, append                                      see write.rs
 //! ```
 
 use super::fuse::{self, Opcode};
@@ -12,6 +12,7 @@ use super::handle::Handle;
 use super::node::Node;
 use super::pages::{Ahead, READ};
 use super::session::Data;
+use super::write::Target;
 use crate::platform;
 use crate::virtio::queue::Segment;
 use crate::virtio::segment;
@@ -40,13 +41,13 @@ const NEXT_AHEAD: u64 = 16;
 
 /// Lists that are kept so that a transfer allocates nothing.
 #[derive(Default)]
-struct Scratch {
-    pieces: Vec<Pinned>,
-    segments: Vec<Segment>,
+pub(super) struct Scratch {
+    pub(super) pieces: Vec<Pinned>,
+    pub(super) segments: Vec<Segment>,
 }
 
 impl Scratch {
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.pieces.clear();
         self.segments.clear();
     }
@@ -54,8 +55,8 @@ impl Scratch {
 
 /// An open regular file.
 pub struct RegularFile {
-    node: Arc<Node>,
-    handle: Arc<Handle>,
+    pub(super) node: Arc<Node>,
+    pub(super) handle: Arc<Handle>,
     access: Access,
     /// Where the last small read ended.
     last_end: AtomicU64,
@@ -67,7 +68,7 @@ impl RegularFile {
         Self { node, handle, access, last_end: AtomicU64::new(u64::MAX), scratch: Mutex::default() }
     }
 
-    fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
+    pub(super) fn with_scratch<T>(&self, work: impl FnOnce(&mut Scratch) -> T) -> T {
         let mut scratch = core::mem::take(&mut *self.scratch.lock());
         let result = work(&mut scratch);
         scratch.clear();
@@ -170,47 +171,6 @@ impl RegularFile {
         self.last_end.store(at, Ordering::Relaxed);
         Ok(to_usize(at - offset))
     }
-
-    /// Writes once. Returns how many bytes the host took, and whether those are all it was given.
-    fn write_some(
-        &self,
-        offset: u64,
-        from: &mut dyn Source,
-        scratch: &mut Scratch,
-    ) -> Result<(usize, bool), Errno> {
-        scratch.clear();
-        let pinned = from.pin(self.node.volume.limits.data, &mut scratch.pieces);
-        let is_pinned = pinned.is_some();
-        match pinned {
-            Some(pinned) => {
-                pinned?;
-            }
-            None => {
-                let frame = platform::new_frame().ok_or(Errno::ENOMEM)?;
-                let len = from.take_to_frame(&frame, 0, PAGE_SIZE)?;
-                scratch.pieces.push(Pinned { frame, offset: 0, len, pin: None });
-            }
-        }
-        let limit = self.node.volume.session.segment_limit();
-        let len = segment::gather(&scratch.pieces, &mut scratch.segments, limit);
-        let taken = self.write_out(offset, len, &scratch.segments)?;
-        if is_pinned {
-            from.advance(taken);
-        }
-        self.node.extend(offset + taken as u64);
-        self.node.update_pages(offset, &scratch.pieces, taken);
-        Ok((taken, taken == len && len > 0))
-    }
-
-    fn write_out(&self, offset: u64, len: usize, segments: &[Segment]) -> Result<usize, Errno> {
-        let mut exchange = self.node.volume.session.begin(Opcode::Write, self.node.id)?;
-        let size = u32::try_from(len).map_err(|_| Errno::EIO)?;
-        exchange.words([self.handle.number, offset, fuse::pair(size, 0), 0, 0]);
-        exchange.call(fuse::WRITTEN, Data::Out(segments))?;
-        let [taken] = exchange.results();
-        let taken = usize::try_from(fuse::low(taken)).map_err(|_| Errno::EIO)?;
-        if taken <= len { Ok(taken) } else { Err(Errno::EIO) }
-    }
 }
 
 impl File for RegularFile {
@@ -241,31 +201,12 @@ impl File for RegularFile {
     }
 
     fn write_at(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
-        self.with_scratch(|scratch| {
-            let mut total = 0;
-            while from.remaining() > 0 {
-                match self.write_some(offset + total as u64, from, scratch) {
-                    Ok((taken, is_all)) => {
-                        total += taken;
-                        if !is_all {
-                            break;
-                        }
-                    }
-                    Err(errno) if total == 0 => return Err(errno),
-                    Err(_) => break,
-                }
-            }
-            Ok(total)
-        })
+        self.write_all(Target { offset, flags: 0 }, from)
     }
 
     fn append(&self, from: &mut dyn Source) -> Option<Result<(usize, u64), Errno>> {
         let _turn = self.node.appending.lock();
-        let size = self.node.attributes().map(|attributes| attributes.size());
-        Some(size.and_then(|size| {
-            let len = self.write_at(size, from)?;
-            Ok((len, size + len as u64))
-        }))
+        Some(self.append_in_turn(from))
     }
 
     fn page(&self, index: u64) -> Result<Option<Frame>, Errno> {
@@ -351,7 +292,8 @@ impl File for RegularFile {
         let mut done = 0;
         while done < len {
             let part = segment::of_frame(frame, done, len - done);
-            match self.write_out(offset + done as u64, len - done, &[part])? {
+            let target = Target { offset: offset + done as u64, flags: 0 };
+            match self.write_out(target, len - done, &[part])? {
                 0 => return Err(Errno::EIO),
                 taken => done += taken,
             }

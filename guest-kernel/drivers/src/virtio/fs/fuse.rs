@@ -111,6 +111,8 @@ pub mod open {
     pub const CREATE: u32 = 0o100;
     /// O_EXCL
     pub const EXCLUSIVE: u32 = 0o200;
+    /// O_APPEND
+    pub const APPEND: u32 = 0o2000;
     /// O_DIRECTORY
     pub const DIRECTORY: u32 = 0o200_000;
 }

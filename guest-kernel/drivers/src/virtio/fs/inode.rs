@@ -65,10 +65,9 @@ impl Inode for Node {
             fuse::pair(gid.unwrap_or(0), 0),
         ]);
         exchange.call(fuse::ATTRIBUTES_REPLY, Data::None)?;
-        let (attributes, deadline) = Volume::attributes_of_reply(&self.tree, &exchange);
+        let answer = Volume::attributes_of_reply(&self.tree, &exchange);
         drop(exchange);
-        self.outdate();
-        self.accept(&attributes, deadline)?;
+        self.accept_changed(&answer)?;
         if let Some(size) = size {
             self.truncate_pages(size);
         }

@@ -6,7 +6,7 @@
 //!         ├── session   requests and replies over the queues        fuse: their layouts
 //!         └── node      attributes, cached pages and entries of a file
 //!               ├── inode, names, directory   the kernel's operations on names
-//!               ├── pages, window, file       on contents
+//!               ├── pages, window, file, write  on contents
 //!               └── handle                    what the host has open
 //! ```
 //!
@@ -32,11 +32,12 @@ mod table;
 mod tests;
 mod volume;
 mod window;
+mod write;
 
 use self::kept::Kept;
 use self::node::Node;
 use self::session::{Data, Session};
-use self::volume::{Volume, deadline};
+use self::volume::{Answer, Volume, deadline};
 use super::transport::{Transport, TransportError};
 use crate::pci::Place;
 use alloc::sync::Arc;
@@ -147,5 +148,5 @@ impl Reclaimer for FuseFileSystem {
 fn open_root(volume: &Arc<Volume>, tree: &Arc<Tree>) -> Result<Arc<Node>, Errno> {
     // The root is there without having been looked up; what it is like is asked for when somebody wants to know.
     let attributes = fuse::Attributes::of_kind(FileKind::Directory);
-    volume.node(tree, fuse::ROOT, 0, &attributes, deadline::PAST)
+    volume.node(tree, fuse::ROOT, 0, &Answer { attributes, deadline: deadline::PAST, asked: 0 })
 }

@@ -13,7 +13,7 @@ use super::entries::Entries;
 use super::fuse::{self, Attributes, Opcode};
 use super::handle::Handle;
 use super::session::Data;
-use super::volume::{Volume, deadline, has_passed};
+use super::volume::{Answer, Volume, deadline, has_passed};
 use super::window::{Manner, Units};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -53,6 +53,8 @@ pub struct Node {
 pub(super) struct State {
     attributes: Attributes,
     deadline: u64,
+    /// The number of our last change.
+    changed: u64,
     /// We have written since.
     is_written: bool,
     /// The attributes came with the lookup that led here, and nobody has opened the file since.
@@ -74,7 +76,6 @@ struct Handles {
 }
 
 impl Node {
-    #[expect(clippy::too_many_arguments, reason = "each is a field")]
     pub(super) fn new(
         volume: Arc<Volume>,
         tree: Arc<Tree>,
@@ -82,8 +83,7 @@ impl Node {
         kind: FileKind,
         is_listed: bool,
         lookups: u64,
-        attributes: &Attributes,
-        deadline: u64,
+        answer: &Answer,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -94,8 +94,9 @@ impl Node {
             is_listed,
             lookups: AtomicU64::new(lookups),
             state: Mutex::new(State {
-                attributes: *attributes,
-                deadline,
+                attributes: answer.attributes,
+                deadline: answer.deadline,
+                changed: 0,
                 is_written: false,
                 is_fresh: lookups > 0,
                 target: None,
@@ -146,10 +147,10 @@ impl Node {
         let mut exchange = self.volume.session.begin(Opcode::GetAttributes, self.id)?;
         exchange.words([0, 0]);
         exchange.call(fuse::ATTRIBUTES_REPLY, Data::None)?;
-        let (attributes, deadline) = Volume::attributes_of_reply(&self.tree, &exchange);
+        let answer = Volume::attributes_of_reply(&self.tree, &exchange);
         drop(exchange);
-        self.accept(&attributes, deadline)?;
-        Ok(attributes)
+        self.accept(&answer)?;
+        Ok(answer.attributes)
     }
 
     /// Makes sure, in a tree that others change too, that what is cached is what the host has now: whoever opens a file sees what
@@ -174,24 +175,29 @@ impl Node {
     }
 
     /// Takes in attributes that the host sent about this node.
-    pub(super) fn accept(&self, attributes: &Attributes, deadline: u64) -> Result<(), Errno> {
-        if FileKind::from_mode(attributes.mode()) != Some(self.kind) {
+    pub(super) fn accept(&self, answer: &Answer) -> Result<(), Errno> {
+        if FileKind::from_mode(answer.attributes.mode()) != Some(self.kind) {
             return Err(Errno::ESTALE);
         }
-        self.learn(attributes, deadline);
+        self.learn(answer);
         Ok(())
     }
 
-    /// As [`accept`](Self::accept), of the same kind.
-    pub(super) fn learn(&self, attributes: &Attributes, deadline: u64) {
+    /// As [`accept`](Self::accept), of the same kind. An answer that may be older than a change of ours says nothing: with it, a
+    /// write's end would be forgotten, and the next append land there.
+    pub(super) fn learn(&self, answer: &Answer) {
+        let Answer { attributes, deadline, asked } = answer;
         let has_changed = {
             let mut state = self.state.lock();
+            if state.changed > *asked {
+                return;
+            }
             let has_changed = !self.tree.is_immutable()
                 && !state.is_written
                 && state.attributes.version() != attributes.version();
             state.is_written = false;
             state.attributes = *attributes;
-            state.deadline = deadline;
+            state.deadline = *deadline;
             has_changed
         };
         if has_changed {
@@ -207,13 +213,27 @@ impl Node {
     /// Notes that attributes changed with something that we did.
     pub(super) fn outdate(&self) {
         let mut state = self.state.lock();
+        state.changed = self.volume.session.count_change();
         state.deadline = deadline::PAST;
         state.is_written = true;
+    }
+
+    /// Takes in attributes that came with a change of ours.
+    pub(super) fn accept_changed(&self, answer: &Answer) -> Result<(), Errno> {
+        self.state.lock().is_written = true;
+        let result = self.accept(answer);
+        let mut state = self.state.lock();
+        if state.is_written {
+            state.deadline = deadline::PAST;
+        }
+        state.changed = self.volume.session.count_change();
+        result
     }
 
     /// Notes that we have written up to `end`.
     pub(super) fn extend(&self, end: u64) {
         let mut state = self.state.lock();
+        state.changed = self.volume.session.count_change();
         let size = state.attributes.size().max(end);
         state.attributes.set_size(size);
         state.deadline = deadline::PAST;

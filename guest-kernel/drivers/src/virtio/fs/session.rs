@@ -19,7 +19,7 @@ use crate::virtio::queue::{Chain, Queue, Segment, SubmitError, Token};
 use crate::virtio::segment;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
@@ -60,6 +60,8 @@ pub struct Session {
     /// Requests that nobody awaits.
     left: Mutex<Vec<(Token, Box<Slot>)>>,
     forgets: Mutex<Forgets>,
+    /// Counts what we change.
+    changes: AtomicU64,
 }
 
 #[derive(Default)]
@@ -77,6 +79,8 @@ pub struct Exchange<'a> {
     node: u64,
     /// Bytes of the request so far.
     len: usize,
+    /// How many changes there were before it.
+    asked: u64,
 }
 
 /// Where a request's data is.
@@ -99,6 +103,7 @@ impl Session {
             reserved: AtomicUsize::new(0),
             left: Mutex::default(),
             forgets: Mutex::default(),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -113,6 +118,11 @@ impl Session {
         usize::from(self.requests.size()) / 16
     }
 
+    /// Counts a change that the host has made for us, and returns its number: what was asked before may have been answered without it.
+    pub fn count_change(&self) -> u64 {
+        self.changes.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
     /// Begins a request about `node`.
     pub fn begin(&self, opcode: Opcode, node: u64) -> Result<Exchange<'_>, Errno> {
         let known = self.slots.lock().pop();
@@ -120,7 +130,8 @@ impl Session {
             Some(slot) => slot,
             None => self.another_slot()?,
         };
-        Ok(Exchange { session: self, slot: Some(slot), opcode, node, len: fuse::REQUEST_HEADER })
+        let asked = self.changes.load(Ordering::Acquire);
+        Ok(Exchange { session: self, slot: Some(slot), opcode, node, len: fuse::REQUEST_HEADER, asked })
     }
 
     #[cold]
@@ -190,6 +201,12 @@ impl Session {
 }
 
 impl Exchange<'_> {
+    /// The number of the last change before the request was sent.
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.asked
+    }
+
     /// Appends words to the request.
     pub fn words<const COUNT: usize>(&mut self, words: [u64; COUNT]) {
         let bytes = words.map(u64::to_le_bytes);

@@ -1,5 +1,7 @@
 //! The file system against a host with a tree in memory.
 
+use super::node::Node;
+use super::volume::{Answer, deadline};
 use super::{Caching, FuseFileSystem, kept};
 use crate::testing::{self, FakeMachine, FuseHost, ProgramMemory};
 use septum_abi::layout::PAGE_SIZE;
@@ -433,4 +435,47 @@ fn cached_pages_that_nobody_maps_can_be_given_up() {
     read(&inode.open(READ_ONLY).unwrap(), 0, 1000).unwrap();
     // The machine of the tests holds every frame too, so none is the cache's alone.
     assert_eq!(files.reclaim(100), 0);
+}
+
+fn append(file: &Arc<dyn File>, bytes: &[u8]) -> (usize, u64) {
+    file.append(&mut KernelSource(bytes)).expect("a file has an end").unwrap()
+}
+
+#[test]
+fn what_is_appended_overwrites_nothing_that_the_host_appends() {
+    let mut tree = FuseHost { validity: 60, ..FuseHost::new() };
+    let number = tree.add("log", 0o100_644, b"");
+    let (machine, files) = start(tree);
+    let file = walk(&files.root(), "log").unwrap().open(READ_WRITE).unwrap();
+    assert_eq!(append(&file, b"one "), (4, 4));
+    let asked = count(&machine, GETATTR);
+    assert_eq!(append(&file, b"two "), (4, 8));
+    assert_eq!(count(&machine, GETATTR), asked + 1, "where the end is now");
+    assert_eq!(read(&file, 0, 100), Ok(b"one two ".to_vec()));
+    host(&machine, |host| host.nodes.get_mut(&number).unwrap().data.extend(b"host "));
+    assert_eq!(append(&file, b"three"), (5, 18));
+    assert_eq!(read(&file, 0, 100), Ok(b"one two host three".to_vec()));
+}
+
+#[test]
+fn an_answer_from_before_a_write_is_not_believed() {
+    let mut tree = FuseHost { validity: 60, ..FuseHost::new() };
+    tree.add("file", 0o100_644, b"old");
+    let (_machine, files) = start(tree);
+    let inode = walk(&files.root(), "file").unwrap();
+    let node = inode.as_any().downcast_ref::<Node>().unwrap();
+    let answer = |asked| {
+        let attributes = node.attributes().unwrap();
+        Answer { attributes, deadline: deadline::NEVER, asked }
+    };
+    let early = answer(0);
+    assert_eq!(inode.open(WRITE_ONLY).unwrap().write_at(3, &mut KernelSource(b" and new")), Ok(8));
+    node.accept(&early).unwrap();
+    assert_eq!(inode.metadata().unwrap().size, 11);
+    let between = Answer { asked: 1, ..early };
+    node.accept(&between).unwrap();
+    assert_eq!(inode.metadata().unwrap().size, 3, "one from after it is");
+    inode.set_metadata(&SetMetadata { size: Some(5), ..SetMetadata::default() }).unwrap();
+    node.accept(&between).unwrap();
+    assert_eq!(inode.metadata().unwrap().size, 5);
 }

@@ -61,6 +61,15 @@ fn deadline_after(tree: &Tree, seconds: u64, nanoseconds: u32) -> u64 {
     if ns == 0 { deadline::PAST } else { monotonic_ns().saturating_add(ns) }
 }
 
+/// What the host says of a file.
+pub struct Answer {
+    pub attributes: Attributes,
+    /// When they are out of date.
+    pub deadline: u64,
+    /// The number of the last change before the host was asked.
+    pub asked: u64,
+}
+
 /// Whether a deadline has passed.
 #[must_use]
 pub fn has_passed(deadline: u64) -> bool {
@@ -115,15 +124,17 @@ impl Volume {
         }
         let entry_deadline = deadline_after(tree, entry_seconds, fuse::low(nanoseconds));
         let deadline = deadline_after(tree, seconds, fuse::high(nanoseconds));
-        Ok((self.node(tree, node, 1, &Attributes(attributes), deadline)?, entry_deadline))
+        let answer = Answer { attributes: Attributes(attributes), deadline, asked: reply.asked() };
+        Ok((self.node(tree, node, 1, &answer)?, entry_deadline))
     }
 
-    /// The attributes in a reply with a `fuse_attr_out`, and when they are out of date.
-    pub fn attributes_of_reply(tree: &Tree, reply: &Exchange<'_>) -> (Attributes, u64) {
+    /// The attributes in a reply with a `fuse_attr_out`.
+    pub fn attributes_of_reply(tree: &Tree, reply: &Exchange<'_>) -> Answer {
         let [seconds, nanoseconds, attributes @ ..]: [[u8; 8]; fuse::ATTRIBUTES_REPLY_WORDS] =
             reply.raw_results();
         let [seconds, nanoseconds] = [seconds, nanoseconds].map(u64::from_le_bytes);
-        (Attributes(attributes), deadline_after(tree, seconds, fuse::low(nanoseconds)))
+        let deadline = deadline_after(tree, seconds, fuse::low(nanoseconds));
+        Answer { attributes: Attributes(attributes), deadline, asked: reply.asked() }
     }
 
     /// The node with this number, which the host has told of `lookups` more times.
@@ -132,15 +143,15 @@ impl Volume {
         tree: &Arc<Tree>,
         id: u64,
         lookups: u64,
-        attributes: &Attributes,
-        deadline: u64,
+        answer: &Answer,
     ) -> Result<Arc<Node>, Errno> {
+        let attributes = &answer.attributes;
         let Some(kind) = FileKind::from_mode(attributes.mode()) else {
             self.session.forget(id, lookups);
             return Err(Errno::EIO);
         };
         let make = |is_listed| {
-            Node::new(Arc::clone(self), Arc::clone(tree), id, kind, is_listed, lookups, attributes, deadline)
+            Node::new(Arc::clone(self), Arc::clone(tree), id, kind, is_listed, lookups, answer)
         };
         // What never changes and has one name is found once: the layer above remembers it.
         if tree.is_immutable() && (kind == FileKind::Directory || attributes.links() == 1) {
@@ -152,7 +163,7 @@ impl Volume {
         if let Some(node) = known.as_ref().filter(|node| node.kind == kind) {
             node.add_lookups(lookups);
             drop(nodes);
-            node.learn(attributes, deadline);
+            node.learn(answer);
             node.set_fresh(lookups > 0);
         } else {
             let node = make(true);
