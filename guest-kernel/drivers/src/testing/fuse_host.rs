@@ -230,8 +230,7 @@ impl FuseHost {
                 let (bytes, node) = (&body[40..], self.nodes.get_mut(&number).unwrap());
                 assert_eq!(usize::try_from(half(body, 4)), Ok(bytes.len()));
                 let is_append = half(body, 8) & 0o2000 != 0;
-                let start =
-                    if is_append { node.data.len() } else { usize::try_from(word(body, 1)).unwrap() };
+                let start = if is_append { node.data.len() } else { usize::try_from(word(body, 1)).unwrap() };
                 if node.data.len() < start + bytes.len() {
                     node.data.resize(start + bytes.len(), 0);
                 }

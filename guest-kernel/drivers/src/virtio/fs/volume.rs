@@ -150,9 +150,8 @@ impl Volume {
             self.session.forget(id, lookups);
             return Err(Errno::EIO);
         };
-        let make = |is_listed| {
-            Node::new(Arc::clone(self), Arc::clone(tree), id, kind, is_listed, lookups, answer)
-        };
+        let make =
+            |is_listed| Node::new(Arc::clone(self), Arc::clone(tree), id, kind, is_listed, lookups, answer);
         // What never changes and has one name is found once: the layer above remembers it.
         if tree.is_immutable() && (kind == FileKind::Directory || attributes.links() == 1) {
             return Ok(make(false));
