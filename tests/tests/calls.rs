@@ -55,7 +55,7 @@ calls! {
         description_locks descriptors_of_no_use dup epoll_ctl execve fallocate fcntl_flags getdents
         inotify_flags ioctl_bytes link lock_waiting long_paths lseek madvise many_files mkdir mmap
         mprotect named_pipes open openat2 permissions poll positioned races_of_names
-        races_of_writers read record_locks removed_directories rename reopening sendfile
+        races_of_readers races_of_writers read record_locks removed_directories rename reopening sendfile
         sparse_files stat statfs statx symlink truncate umask unlink unlinked_files utimensat
         vectors_of_buffers vectors_with_flags write xattrs;
 }

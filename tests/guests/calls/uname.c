@@ -7,8 +7,7 @@
 #include <sys/utsname.h>
 
 static void burn(void) {
-    struct timespec start = now(CLOCK_MONOTONIC);
-    while (seconds_between(start, now(CLOCK_MONOTONIC)) < 0.03)
+    while (seconds_between((struct timespec){0}, now(CLOCK_PROCESS_CPUTIME_ID)) < 0.03)
         getppid();
 }
 

@@ -64,14 +64,15 @@ impl Inode for Node {
             fuse::pair(0, uid.unwrap_or(0)),
             fuse::pair(gid.unwrap_or(0), 0),
         ]);
+        let moving = size.and_then(|_| self.moving());
         exchange.call(fuse::ATTRIBUTES_REPLY, Data::None)?;
-        let answer = Volume::attributes_of_reply(&self.tree, &exchange);
-        drop(exchange);
-        self.accept_changed(&answer)?;
         if let Some(size) = size {
             self.truncate_pages(size);
         }
-        Ok(())
+        drop(moving);
+        let answer = Volume::attributes_of_reply(&self.tree, &exchange);
+        drop(exchange);
+        self.accept_changed(&answer)
     }
 
     fn lookup(&self, name: &[u8]) -> Result<InodeRef, Errno> {

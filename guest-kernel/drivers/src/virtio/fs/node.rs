@@ -21,7 +21,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{Access, FileKind};
 use septum_guest_core::fs::pipe::Pipe;
-use septum_guest_hal::sync::Mutex;
+use septum_guest_hal::sync::{Mutex, MutexGuard};
 
 /// A file, directory or link of the host.
 pub struct Node {
@@ -46,6 +46,9 @@ pub struct Node {
     pub(super) mapping: Mutex<()>,
     /// Held from looking for the end until something is written there.
     pub(super) appending: Mutex<()>,
+    /// Held while contents move between the host and cached pages, until those show what the host has. What is read while somebody
+    /// writes would be cached as it was before; nobody writes files that never change. Comes before `pages`.
+    contents: Mutex<()>,
     /// Programs may change cached pages through mappings: then they are newer than the host's.
     pub(super) is_mapped_writable: AtomicBool,
 }
@@ -109,8 +112,14 @@ impl Node {
             units: Mutex::default(),
             mapping: Mutex::default(),
             appending: Mutex::default(),
+            contents: Mutex::default(),
             is_mapped_writable: AtomicBool::new(false),
         })
+    }
+
+    /// The right to move contents, if that can matter.
+    pub(super) fn moving(&self) -> Option<MutexGuard<'_, ()>> {
+        (!self.tree.is_immutable()).then(|| self.contents.lock())
     }
 
     /// Itself, not counted.

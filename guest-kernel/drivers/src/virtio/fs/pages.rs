@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! page, small read ──► missing pages around it, in one READ, straight into their frames
-//! write            ──► cached pages it overlaps: dropped if nobody maps them, else given the new bytes
+//! write            ──► cached pages it overlaps: dropped if nobody maps them, else given the new bytes, before anybody else
+//!                      reads or writes
 //! contents changed on the host ──► dropped if nobody maps them, else read again
 //! ```
 //!
@@ -74,7 +75,11 @@ impl Node {
         ahead: Ahead,
         size: u64,
     ) -> Result<Option<Frame>, Errno> {
+        if let Some(frame) = self.cached_page(index) {
+            return Ok(Some(frame));
+        }
         let end = size.div_ceil(PAGE);
+        let _moving = self.moving();
         let missing = {
             let mut pages = self.pages.lock();
             if let Some(frame) = pages.get(index) {
@@ -156,8 +161,9 @@ impl Node {
         count
     }
 
-    /// Makes cached pages show what the host has now.
+    /// Makes cached pages show what the host has now. Not for who is moving contents.
     pub(super) fn refresh_pages(&self) {
+        let _moving = self.moving();
         if self.pages.lock().is_empty() || self.is_mapped_writable.load(Ordering::Relaxed) {
             return;
         }
@@ -182,7 +188,7 @@ impl Node {
         }
     }
 
-    /// Follows a change of the file's length.
+    /// Follows a change of the file's length. For who is moving contents.
     pub(super) fn truncate_pages(&self, size: u64) {
         let mut pages = self.pages.lock();
         if pages.is_empty() {
@@ -194,7 +200,7 @@ impl Node {
         }
     }
 
-    /// Follows a write of `len` bytes from `pieces` to `offset`.
+    /// Follows a write of `len` bytes from `pieces` to `offset`. For who is moving contents.
     pub(super) fn update_pages(&self, offset: u64, pieces: &[Pinned], len: usize) {
         let mut pages = self.pages.lock();
         if pages.is_empty() || len == 0 {

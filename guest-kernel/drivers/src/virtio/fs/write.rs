@@ -73,12 +73,16 @@ impl RegularFile {
         }
         let limit = self.node.volume.session.segment_limit();
         let len = segment::gather(&scratch.pieces, &mut scratch.segments, limit);
-        let taken = self.write_out(target, len, &scratch.segments)?;
+        let taken = {
+            let _moving = self.node.moving();
+            let taken = self.write_out(target, len, &scratch.segments)?;
+            self.node.extend(target.offset + taken as u64);
+            self.node.update_pages(target.offset, &scratch.pieces, taken);
+            taken
+        };
         if is_pinned {
             from.advance(taken);
         }
-        self.node.extend(target.offset + taken as u64);
-        self.node.update_pages(target.offset, &scratch.pieces, taken);
         Ok((taken, taken == len && len > 0))
     }
 
