@@ -271,10 +271,13 @@ impl Backend for FsBackend {
     fn kicked(&mut self, queue: usize, rings: &mut Rings, operations: &mut EventOps) -> Turn {
         let Some(ring) = rings.get(queue) else { return Turn::Done };
         ring.disarm();
+        let mut has_just_come = true;
         for _ in 0..TURN {
-            if !self.serve_next(ring) {
-                let watches = queue == REQUESTS && self.pace.is_worth_watching();
-                if ring.spin(if watches { self.spin } else { Duration::ZERO }) {
+            if self.serve_next(ring) {
+                has_just_come = false;
+            } else {
+                let watch = self.pace.watch(self.spin, has_just_come);
+                if ring.spin(if queue == REQUESTS { watch } else { Duration::ZERO }) {
                     continue;
                 }
                 let turn = if ring.arm() { Turn::More } else { Turn::Done };

@@ -39,9 +39,14 @@ impl Pace {
         self.quick >= QUICK && self.answered.is_some()
     }
 
-    /// Whether the next request may come at once.
-    pub(super) fn is_worth_watching(&self) -> bool {
-        self.answered.is_some()
+    /// How long the thread should watch for the next request, where it watches for `spin` if it is worth it. When it `has_just_come`
+    /// because they are quick, one is under way by the doorbell, and the one to watch for is the next.
+    pub(super) fn watch(&self, spin: Duration, has_just_come: bool) -> Duration {
+        match self.answered {
+            None => Duration::ZERO,
+            Some(_) if has_just_come && self.is_quick() => spin * WAY,
+            Some(_) => spin,
+        }
     }
 }
 
@@ -58,7 +63,8 @@ mod tests {
             pace.rung(SOON);
             pace.served(4096);
             assert_eq!(pace.is_quick(), expected);
-            assert!(pace.is_worth_watching());
+            assert_eq!(pace.watch(SOON, false), SOON);
+            assert_eq!(pace.watch(SOON, true), if expected { SOON * WAY } else { SOON });
         }
         pace.rung(Duration::ZERO);
         pace.served(4096);
@@ -72,7 +78,7 @@ mod tests {
             pace.rung(SOON);
             pace.served(LARGE);
             assert!(!pace.is_quick());
-            assert!(!pace.is_worth_watching());
+            assert_eq!(pace.watch(SOON, true), Duration::ZERO);
         }
     }
 }
