@@ -248,8 +248,11 @@ impl AddressSpace {
             }
             return self.give_rights(user, wanted);
         }
-        self.set(user, copy_of(&frame)?, wanted)?;
-        self.copy_around(area, user);
+        let copy = copy_of(&frame)?;
+        let mut flush = Flush::new();
+        self.table.map(user, copy, wanted, &mut flush).map_err(|_| Fault::OutOfMemory)?;
+        self.copy_around(area, user, &mut flush);
+        flush.now();
         Ok(())
     }
 
@@ -344,7 +347,7 @@ impl AddressSpace {
     }
 
     /// Copies pages around `user` that the program has mapped but not written, if that costs less than the faults it saves.
-    fn copy_around(&mut self, area: &Area, user: UserAddr) {
+    fn copy_around(&mut self, area: &Area, user: UserAddr, flush: &mut Flush) {
         let around = match area.backing {
             Backing::File { is_shared: false, .. } => COPY_AROUND,
             Backing::Anonymous => COPY_AROUND_FORKED,
@@ -362,7 +365,7 @@ impl AddressSpace {
                 continue;
             }
             let Ok(copy) = copy_of(&frame) else { return };
-            if self.set(address, copy, rights).is_err() {
+            if self.table.map(address, copy, rights, flush).is_err() {
                 return;
             }
         }
