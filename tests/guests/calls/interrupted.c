@@ -68,7 +68,7 @@ static long do_wait(void) {
     // The child ends a little after the second signal.
     pid_t child = fork();
     if (child == 0) {
-        usleep(30000);
+        usleep(90000);
         _exit(0);
     }
     long result = waitpid(child, NULL, 0);
@@ -85,7 +85,7 @@ static void try(const char *what, long (*call)(void)) {
         struct sigaction action = {.sa_handler = on_alarm, .sa_flags = flags};
         sigaction(SIGALRM, &action, NULL);
         count = 0;
-        struct itimerval timer = {.it_value = {0, 5000}, .it_interval = {0, 8000}}, off = {0};
+        struct itimerval timer = {.it_value = {0, 20000}, .it_interval = {0, 30000}}, off = {0};
         fflush(stdout);
         setitimer(ITIMER_REAL, &timer, NULL);
         long result = call();
