@@ -2,59 +2,95 @@
 
 use super::fuse::{self, Opcode};
 use super::handle::Handle;
+use super::listing::{Entry, Gathering, after, entries};
 use super::node::Node;
+use super::pages::READ;
 use super::session::Data;
 use crate::platform;
 use crate::virtio::segment;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::any::Any;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{DirectoryEntry, File, FileKind};
-use septum_guest_hal::frame::Frame;
-
-/// Longest name.
-const NAME_LIMIT: usize = 255;
+use septum_guest_hal::sync::Mutex;
 
 /// An open directory.
 pub struct Directory {
     node: Arc<Node>,
-    handle: Arc<Handle>,
+    /// What the host has open; nothing where its listing is known.
+    handle: Option<Arc<Handle>>,
+    seen: Mutex<Seen>,
 }
 
-/// An entry in a reply to READDIR.
-struct Entry {
-    inode: u64,
-    next: u64,
-    name_len: usize,
-    kind: u32,
+/// What the host has listed.
+#[derive(Default)]
+struct Seen {
+    /// At last: who lists with a small buffer goes on in the middle of it.
+    last: Vec<u8>,
+    /// From where on.
+    start: u64,
+    gathering: Gathering,
 }
 
 impl Directory {
-    pub(super) fn new(node: Arc<Node>, handle: Arc<Handle>) -> Self {
-        Self { node, handle }
+    pub(super) fn open(node: Arc<Node>) -> Result<Self, Errno> {
+        let handle = if node.listing().is_some() { None } else { Some(node.handle(READ)?) };
+        Ok(Self { node, handle, seen: Mutex::default() })
     }
 
-    /// Has the host list entries from position `from` on; returns the bytes it stored.
-    fn list(&self, from: u64, frame: &Frame) -> Result<usize, Errno> {
+    fn handle(&self) -> Result<Arc<Handle>, Errno> {
+        self.handle.clone().map_or_else(|| self.node.handle(READ), Ok)
+    }
+
+    /// Entries from position `from` on; none at the end.
+    fn list(&self, from: u64) -> Result<Vec<u8>, Errno> {
+        let mut seen = self.seen.lock();
+        // Who begins again wants to see what is new.
+        let rest = if from == seen.start && from > 0 { Some(&*seen.last) } else { after(&seen.last, from) };
+        if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
+            return Ok(rest.to_vec());
+        }
+        let bytes = self.fetch(from)?;
+        let next = entries(&bytes).last().map(|entry| entry.next);
+        if !bytes.is_empty() && next.is_none_or(|next| next == from) {
+            // Nothing that makes sense.
+            return Err(Errno::EIO);
+        }
+        if self.node.tree.is_immutable() {
+            match next {
+                Some(next) => seen.gathering.add(from, &bytes, next),
+                None => seen.gathering.finish(from).into_iter().for_each(|all| self.node.keep_listing(all)),
+            }
+        }
+        (seen.start, seen.last) = (from, bytes.clone());
+        Ok(bytes)
+    }
+
+    /// Has the host list them.
+    fn fetch(&self, from: u64) -> Result<Vec<u8>, Errno> {
+        let frame = platform::new_frame().ok_or(Errno::ENOMEM)?;
         let mut exchange = self.node.volume.session.begin(Opcode::ReadDirectory, self.node.id)?;
         let len = u32::try_from(PAGE_SIZE).map_err(|_| Errno::EIO)?;
-        exchange.words([self.handle.number, from, fuse::pair(len, 0), 0, 0]);
-        Ok(exchange.call(0, Data::In(&[segment::of_frame(frame, 0, PAGE_SIZE)]))?.min(PAGE_SIZE))
+        exchange.words([self.handle()?.number, from, fuse::pair(len, 0), 0, 0]);
+        let len = exchange.call(0, Data::In(&[segment::of_frame(&frame, 0, PAGE_SIZE)]))?.min(PAGE_SIZE);
+        let mut bytes = alloc::vec![0; len];
+        frame.read(0, &mut bytes);
+        Ok(bytes)
     }
-}
 
-/// The header of the entry at `at`, if it and its name lie before `end`.
-fn entry(frame: &Frame, at: usize, end: usize) -> Option<Entry> {
-    let mut header = [0; fuse::ENTRY_HEADER];
-    if at + header.len() > end {
-        return None;
+    /// Tells of one, if programs may see it. False to stop.
+    fn tell(&self, entry: &Entry<'_>, emit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool) -> bool {
+        if !entry.is_sound() {
+            return true;
+        }
+        let kind = FileKind::from_mode(entry.kind << 12);
+        let Some(kind) = kind.or_else(|| self.node.find(entry.name).ok().map(|node| node.kind)) else {
+            return true;
+        };
+        emit(DirectoryEntry { name: entry.name, inode: entry.inode, kind, next: entry.next })
     }
-    frame.read(at, &mut header);
-    let word = |index: usize| header.get(8 * index..8 * index + 8)?.try_into().ok().map(u64::from_le_bytes);
-    let name_len = usize::try_from(fuse::low(word(2)?)).ok()?;
-    let is_sane = name_len > 0 && name_len <= NAME_LIMIT && at + header.len() + name_len <= end;
-    is_sane.then_some(Entry { inode: word(0)?, next: word(1)?, name_len, kind: fuse::high(word(2)?) })
 }
 
 impl File for Directory {
@@ -67,39 +103,27 @@ impl File for Directory {
         from: u64,
         emit: &mut dyn FnMut(DirectoryEntry<'_>) -> bool,
     ) -> Result<(), Errno> {
-        let frame = platform::new_frame().ok_or(Errno::ENOMEM)?;
-        let mut name = [0; NAME_LIMIT];
+        if let Some(listing) = self.node.listing() {
+            let rest = if from == 0 { Some(&*listing) } else { after(&listing, from) };
+            let _ = entries(rest.unwrap_or_default()).all(|entry| self.tell(&entry, emit));
+            return Ok(());
+        }
         let mut position = from;
         loop {
-            let end = self.list(position, &frame)?;
-            let mut at = 0;
-            while let Some(Entry { inode, next, name_len, kind }) = entry(&frame, at, end) {
-                let Some(name) = name.get_mut(..name_len) else { return Err(Errno::EIO) };
-                frame.read(at + fuse::ENTRY_HEADER, name);
-                at = (at + fuse::ENTRY_HEADER + name_len).next_multiple_of(8);
-                position = next;
-                if matches!(*name, [b'.'] | [b'.', b'.']) || name.contains(&b'/') || name.contains(&0) {
-                    continue;
-                }
-                let kind = match FileKind::from_mode(kind << 12) {
-                    Some(kind) => kind,
-                    None => match self.node.find(name) {
-                        Ok(node) => node.kind,
-                        Err(_) => continue,
-                    },
-                };
-                if !emit(DirectoryEntry { name, inode, kind, next }) {
+            let bytes = self.list(position)?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            for entry in entries(&bytes) {
+                if !self.tell(&entry, emit) {
                     return Ok(());
                 }
-            }
-            if at == 0 {
-                // Nothing, or nothing that makes sense.
-                return if end == 0 { Ok(()) } else { Err(Errno::EIO) };
+                position = entry.next;
             }
         }
     }
 
     fn sync(&self, data_only: bool) -> Result<(), Errno> {
-        self.node.sync(Opcode::SyncDirectory, &self.handle, data_only)
+        self.node.sync(Opcode::SyncDirectory, &*self.handle()?, data_only)
     }
 }

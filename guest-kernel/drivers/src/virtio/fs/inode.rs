@@ -157,7 +157,7 @@ impl Inode for Node {
                 Ok(Arc::new(RegularFile::new(self.shared()?, handle, access)))
             }
             FileKind::Directory if access.write => Err(Errno::EISDIR),
-            FileKind::Directory => Ok(Arc::new(Directory::new(self.shared()?, self.handle(access)?))),
+            FileKind::Directory => Ok(Arc::new(Directory::open(self.shared()?)?)),
             FileKind::Symlink => Err(Errno::ELOOP),
             // The host must not be made to wait for, or to talk to, whatever is behind these.
             FileKind::Fifo

@@ -5,7 +5,7 @@
 //!   └── volume     connection, limits, nodes by number
 //!         ├── session   requests and replies over the queues        fuse: their layouts
 //!         └── node      attributes, cached pages and entries of a file
-//!               ├── inode, names, directory   the kernel's operations on names
+//!               ├── inode, names, directory   the kernel's operations on names     listing: what is in a directory
 //!               ├── pages, window, file, write  on contents
 //!               └── handle                    what the host has open
 //! ```
@@ -23,6 +23,7 @@ pub mod fuse;
 mod handle;
 mod inode;
 mod kept;
+mod listing;
 mod names;
 mod node;
 mod pages;

@@ -2,6 +2,7 @@
 
 use super::fuse::{self, Opcode, open};
 use super::handle::Handle;
+use super::listing::entries;
 use super::node::Node;
 use super::session::{ARGUMENTS_LIMIT, Data, Exchange};
 use crate::platform;
@@ -43,6 +44,11 @@ impl Node {
         {
             known.set_fresh(false);
             return Ok(known);
+        }
+        if let Some(listing) = self.listing()
+            && !entries(&listing).any(|entry| entry.name == name)
+        {
+            return Err(Errno::ENOENT);
         }
         let mut exchange = self.begin_in_directory(Opcode::Lookup)?;
         exchange.name(name)?;

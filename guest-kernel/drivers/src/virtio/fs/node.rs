@@ -17,6 +17,7 @@ use super::volume::{Answer, Volume, deadline, has_passed};
 use super::window::{Manner, Units};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{Access, FileKind};
@@ -64,6 +65,8 @@ pub(super) struct State {
     is_fresh: bool,
     /// Target of a link that never changes.
     pub(super) target: Option<Arc<[u8]>>,
+    /// All entries of a directory that never changes, once somebody has listed them.
+    listing: Option<Arc<[u8]>>,
     /// What a fifo connects to: programs of this partition, never the host's.
     pub(super) pipe: Option<Arc<Pipe>>,
     /// What the host has open, if it ever had anything.
@@ -103,6 +106,7 @@ impl Node {
                 is_written: false,
                 is_fresh: lookups > 0,
                 target: None,
+                listing: None,
                 pipe: None,
                 handles: None,
             }),
@@ -247,6 +251,15 @@ impl Node {
         state.attributes.set_size(size);
         state.deadline = deadline::PAST;
         state.is_written = true;
+    }
+
+    /// All entries of the directory, if they are known for good.
+    pub(super) fn listing(&self) -> Option<Arc<[u8]>> {
+        self.state.lock().listing.clone()
+    }
+
+    pub(super) fn keep_listing(&self, listing: Vec<u8>) {
+        self.state.lock().listing = Some(listing.into());
     }
 
     /// A handle for `access`: an open one that allows it, or a new one.

@@ -114,6 +114,26 @@ fn a_file_of_an_immutable_tree_is_asked_for_once() {
 }
 
 #[test]
+fn a_directory_of_an_immutable_tree_is_listed_once() {
+    let mut tree = FuseHost::new();
+    for number in 0..150 {
+        tree.add(&format!("image/{number}"), 0o100_644, b"");
+    }
+    let (machine, files) = start(tree);
+    let image = files.subtree(b"image", Caching::Forever).unwrap();
+    let first = list(&image);
+    assert_eq!(first.len(), 150);
+    let all = || host(&machine, |host| host.requests.len());
+    let asked = all();
+    assert_eq!(list(&image), first);
+    assert_eq!(image.lookup(b"150").err(), Some(Errno::ENOENT));
+    assert_eq!(all(), asked);
+    assert!(image.lookup(b"149").is_ok());
+    assert_eq!(list(&walk(&files.root(), "image").unwrap()), first, "of a tree that may change");
+    assert!(all() > asked + 4);
+}
+
+#[test]
 fn only_so_many_files_stay_open() {
     let mut tree = FuseHost::new();
     let names: Vec<String> = (0..kept::MOST + 3).map(|number| format!("file{number}")).collect();
