@@ -16,6 +16,7 @@ use septum_guest_core::fs::descriptors::DescriptorTable;
 use septum_guest_core::fs::inode::FileKind;
 use septum_guest_core::fs::mount::Namespace;
 use septum_guest_core::fs::open::OpenFlags;
+use septum_guest_core::memory::layout::STACK_LIMIT;
 use septum_guest_core::memory::{discard, reclaim};
 use septum_guest_core::process::load::{LoadError, Request, load};
 use septum_guest_core::process::thread::Thread;
@@ -92,6 +93,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
         argument_count: config.arguments.count,
         environment: config.environment.bytes.to_vec(),
         environment_count: config.environment.count,
+        stack_limit: STACK_LIMIT,
     };
     let loaded = load(&fs, &machine, request)?;
     let program = Program::take().ok_or(LoadError { reason: start_error::MEMORY, errno: Errno::EBUSY })?;

@@ -4,7 +4,7 @@ use super::clock::write_words;
 use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
-use crate::process::limits::{COUNT, CPU_TIME, FILES};
+use crate::process::limits::{COUNT, CPU_TIME, FILES, STACK};
 use crate::process::thread::Thread;
 use crate::process::wishes::TIMER_SLACK_NS;
 use crate::process::{Process, family};
@@ -173,6 +173,9 @@ fn sys_prlimit(thread: &Thread, pid: i32, resource: u32, new: u64, old: u64) -> 
         process.limits.lock().0[resource] = (soft, hard);
         if resource == CPU_TIME {
             process.watch_cpu_limit();
+        }
+        if resource == STACK {
+            process.space.lock().set_stack_limit(soft);
         }
         if resource == FILES {
             process.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX);
