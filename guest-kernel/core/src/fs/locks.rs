@@ -108,7 +108,8 @@ impl Locks {
 
     /// Whether who holds what is wanted waits, perhaps by way of others, for who wants it.
     fn is_circle(&self, wanted: &Lock) -> bool {
-        let is_process = |lock: &Lock| lock.family == Family::Range && matches!(lock.owner, Owner::Process(..));
+        let is_process =
+            |lock: &Lock| lock.family == Family::Range && matches!(lock.owner, Owner::Process(..));
         let in_the_way = |wish: &Lock| {
             let wish = wish.clone();
             self.held.iter().filter(move |held| held.conflicts_with(&wish)).map(|held| held.owner)
@@ -276,9 +277,8 @@ mod tests {
             acquire(&of(10 + process as u64, process), false).unwrap();
         }
         std::thread::scope(|scope| {
-            let waiters = [0, 1].map(|process: usize| {
-                scope.spawn(move || acquire(&of(11 + process as u64, process), true))
-            });
+            let waiters = [0, 1]
+                .map(|process: usize| scope.spawn(move || acquire(&of(11 + process as u64, process), true)));
             while LOCKS.lock().awaited.len() < 2 {
                 std::thread::yield_now();
             }
