@@ -58,6 +58,11 @@ int main(void) {
     show("not such a descriptor", pidfd_send(0, 0, NULL, 0));
     show("a closed one", pidfd_send(99, 0, NULL, 0));
     siginfo_t info = {.si_signo = SIGTERM, .si_code = SI_QUEUE};
+    char name[40];
+    sprintf(name, "/proc/%d", child);
+    int directory = open(name, O_RDONLY | O_DIRECTORY);
+    show("its directory of /proc", pidfd_send(directory, 0, NULL, 0));
+    show("another directory", pidfd_send(open("/proc", O_RDONLY), 0, NULL, 0));
     show("two signals at once", pidfd_send(fd, SIGKILL, &info, 0));
     siginfo_t lie = {.si_signo = SIGTERM, .si_code = SI_USER};
     show("as if from kill", pidfd_send(fd, SIGTERM, &lie, 0));
@@ -71,6 +76,7 @@ int main(void) {
     show("wait again", waitid(P_PIDFD, (id_t)fd, &info, WEXITED));
     show("signal who is gone", pidfd_send(fd, SIGTERM, NULL, 0));
     show("still ready", is_ready(fd, 0));
+    show("the directory of who is gone", pidfd_send(directory, SIGTERM, NULL, 0));
     show("wait by another file", waitid(P_PIDFD, 0, &info, WEXITED));
     show("wait by nothing", waitid(P_PIDFD, 99, &info, WEXITED));
     close(fd);

@@ -46,9 +46,9 @@ calls! {
         alternate_stacks barriers big_pipes bind brk capabilities clock_calls clone close_range
         connect control_messages datagrams epoll_wait eventfd exit_calls file_users futex_errors
         groups_of_processes interrupted interval_timers kill limits local_names many_descriptors
-        memory_files ordered_packets pipe2 poll_of_sockets prctl queued_signals random receiving
+        memory_files names_of_the_system ordered_packets pipe2 poll_of_sockets prctl queued_signals random receiving
         refused scheduling select sending shared_words shutdown signal_sets signalfd
-        signals_to_others sleeping_calls socket socket_options streams_of_bytes thread_tools
+        signals_to_others sleeping_calls stack_limit socket socket_options streams_of_bytes thread_tools
         threads_and_signals timerfd uname users vectors_of_sockets waiting_calls;
     with_files:
         access addresses after_exec after_fork changed_times chdir chmod chown chroot close_on_exec

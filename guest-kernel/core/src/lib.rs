@@ -16,6 +16,7 @@ extern crate alloc;
 pub mod fs;
 pub mod io;
 pub mod memory;
+pub mod names;
 pub mod net;
 pub mod process;
 pub mod random;

@@ -16,7 +16,9 @@ use septum_guest_core::fs::descriptors::DescriptorTable;
 use septum_guest_core::fs::inode::FileKind;
 use septum_guest_core::fs::mount::Namespace;
 use septum_guest_core::fs::open::OpenFlags;
+use septum_guest_core::memory::layout::STACK_LIMIT;
 use septum_guest_core::memory::{discard, reclaim};
+use septum_guest_core::names;
 use septum_guest_core::process::load::{LoadError, Request, load};
 use septum_guest_core::process::thread::Thread;
 use septum_guest_core::process::{First, Machine, Process, vcpus};
@@ -75,11 +77,12 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
         return Err(LoadError { reason: start_error::WORKDIR, errno: Errno::ENOTDIR });
     }
     fs.cwd = cwd;
+    // One that is too long was refused before it came here.
+    let _ = names::HOST.set(config.hostname);
     let (hwcap, hwcap2) = cpu::hardware_capabilities();
     let machine = Machine {
         cpus: page.cpu_count,
         thread_limit: page.vcpu_limit,
-        hostname: config.hostname.to_vec(),
         ram_bytes: page.ram.iter().map(|range| range.len).sum(),
         hwcap,
         hwcap2,
@@ -92,6 +95,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
         argument_count: config.arguments.count,
         environment: config.environment.bytes.to_vec(),
         environment_count: config.environment.count,
+        stack_limit: STACK_LIMIT,
     };
     let loaded = load(&fs, &machine, request)?;
     let program = Program::take().ok_or(LoadError { reason: start_error::MEMORY, errno: Errno::EBUSY })?;

@@ -27,7 +27,7 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Resul
     let lower = host.subtree(first.source, Caching::Forever)?;
     let namespace = Namespace::new(overlay::over(lower)?, options(&first));
     let description = septum_guest_hal::cpu::description;
-    let processes = ProcessTable::new(Arc::clone(&namespace), config.hostname, cpus, description);
+    let processes = ProcessTable::new(Arc::clone(&namespace), cpus, description);
     for mount in mounts {
         namespace.plan(mount.target, options(&mount), maker(&mount, host, &processes));
         if mount.kind == MountKind::Process && mount.target == b"/proc" {

@@ -79,5 +79,23 @@ int main(void) {
     SHOW(flock(-1, LOCK_SH));
     SHOW(flock(open("file", O_PATH), LOCK_SH));
     SHOW(flock(open(".", O_RDONLY), LOCK_EX | LOCK_NB));
+
+    // Two that would wait for each other.
+    lock(file, F_SETLK, F_WRLCK, 5);
+    fflush(stdout);
+    child = fork();
+    if (child == 0) {
+        lock(file, F_SETLK, F_WRLCK, 6);
+        tell(to_parent);
+        _exit(lock(file, F_SETLKW, F_WRLCK, 5) == 0 ? 7 : 8);
+    }
+    await(to_parent);
+    usleep(100000);
+    SHOW(lock(file, F_SETLKW, F_WRLCK, 6));
+    SHOW(lock(file, F_SETLK, F_UNLCK, 5));
+    int status;
+    waitpid(child, &status, 0);
+    SHOW(WEXITSTATUS(status));
+    SHOW(lock(file, F_SETLKW, F_WRLCK, 6));
     return 0;
 }

@@ -12,6 +12,9 @@
 //! Of one owner the ranges of a file never overlap: setting one cuts it out of those that are there. The locks of
 //! an open file description go with it, the ranges of a process with the first descriptor of the file that it closes.
 //! A file is recognised by device and inode number, so that every name of it means the same locks.
+//!
+//! Processes that would wait for each other's ranges for ever are told (EDEADLK), as POSIX has it; `flock` and open file descriptions
+//! know no such thing.
 
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::vec::Vec;
@@ -85,9 +88,60 @@ impl Lock {
     }
 }
 
-/// Every lock that is held.
-static HELD: Mutex<Vec<Lock>> = Mutex::new(Vec::new());
-/// Length of `HELD`, so that closing a file without locks costs one load.
+/// Locks that are held, and those that somebody waits for.
+struct Locks {
+    held: Vec<Lock>,
+    awaited: Vec<Lock>,
+}
+
+impl Locks {
+    /// Gives a lock to who wants it. False if somebody holds a conflicting one.
+    fn take(&mut self, wanted: &Lock) -> bool {
+        if self.held.iter().any(|held| held.conflicts_with(wanted)) {
+            return false;
+        }
+        cut(&mut self.held, wanted);
+        self.held.push(wanted.clone());
+        COUNT.store(self.held.len(), Ordering::SeqCst);
+        true
+    }
+
+    /// Whether who holds what is wanted waits, perhaps by way of others, for who wants it.
+    fn is_circle(&self, wanted: &Lock) -> bool {
+        let is_process =
+            |lock: &Lock| lock.family == Family::Range && matches!(lock.owner, Owner::Process(..));
+        let in_the_way = |wish: &Lock| {
+            let wish = wish.clone();
+            self.held.iter().filter(move |held| held.conflicts_with(&wish)).map(|held| held.owner)
+        };
+        if !is_process(wanted) {
+            return false;
+        }
+        let mut seen: Vec<Owner> = Vec::new();
+        let mut ahead: Vec<Owner> = in_the_way(wanted).collect();
+        while let Some(owner) = ahead.pop() {
+            if owner == wanted.owner {
+                return true;
+            }
+            if !seen.contains(&owner) {
+                seen.push(owner);
+                let wishes = self.awaited.iter().filter(|wish| is_process(wish) && wish.owner == owner);
+                ahead.extend(wishes.flat_map(in_the_way));
+            }
+        }
+        false
+    }
+
+    fn forget_wish(&mut self, wanted: &Lock) {
+        if let Some(at) = self.awaited.iter().position(|wish| wish == wanted) {
+            self.awaited.swap_remove(at);
+        }
+    }
+}
+
+/// Every lock.
+static LOCKS: Mutex<Locks> = Mutex::new(Locks { held: Vec::new(), awaited: Vec::new() });
+/// How many are held, so that closing a file without locks costs one load.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Whoever waits for any lock.
 static RELEASED: WaitQueue = WaitQueue::new();
@@ -95,35 +149,44 @@ static RELEASED: WaitQueue = WaitQueue::new();
 /// The first lock of the file that keeps `wanted` from being had.
 #[must_use]
 pub fn conflict(wanted: &Lock) -> Option<Lock> {
-    let held = HELD.lock();
-    held.iter().filter(|held| held.conflicts_with(wanted)).min_by_key(|held| held.bytes.start).cloned()
+    let locks = LOCKS.lock();
+    locks.held.iter().filter(|held| held.conflicts_with(wanted)).min_by_key(|held| held.bytes.start).cloned()
 }
 
-/// Takes a lock, in place of what its owner held of these bytes. EAGAIN, or waiting, while somebody else holds a conflicting one.
+/// Takes a lock, in place of what its owner held of these bytes. EAGAIN, or waiting, while somebody else holds a conflicting one;
+/// EDEADLK if that would be for ever.
 ///
 /// A `flock` that is converted is let go first, so that another may be faster; the ranges of `fcntl` stay until the new one is had.
 pub fn acquire(wanted: &Lock, may_wait: bool) -> Result<(), Errno> {
     let is_held = |held: &Lock| held.is_same_owners(wanted) && held.is_exclusive == wanted.is_exclusive;
     if wanted.family == Family::Whole {
-        if HELD.lock().iter().any(is_held) {
+        if LOCKS.lock().held.iter().any(is_held) {
             return Ok(());
         }
         release(wanted);
     }
-    let attempt = || {
-        let mut held = HELD.lock();
-        if held.iter().any(|held| held.conflicts_with(wanted)) {
-            return None;
-        }
-        cut(&mut held, wanted);
-        held.push(wanted.clone());
-        COUNT.store(held.len(), Ordering::SeqCst);
-        Some(())
-    };
     if may_wait {
-        wait_for_any(&[&RELEASED], None, attempt)?.ok_or(Errno::EINTR)?;
-    } else {
-        attempt().ok_or(Errno::EAGAIN)?;
+        let mut is_announced = false;
+        let result = wait_for_any(&[&RELEASED], None, || {
+            let mut locks = LOCKS.lock();
+            if locks.take(wanted) {
+                return Some(Ok(()));
+            }
+            if locks.is_circle(wanted) {
+                return Some(Err(Errno::EDEADLK));
+            }
+            if !is_announced {
+                locks.awaited.push(wanted.clone());
+                is_announced = true;
+            }
+            None
+        });
+        if is_announced {
+            LOCKS.lock().forget_wish(wanted);
+        }
+        result?.ok_or(Errno::EINTR)??;
+    } else if !LOCKS.lock().take(wanted) {
+        return Err(Errno::EAGAIN);
     }
     // An exclusive lock that became a shared one lets others in.
     RELEASED.wake_all();
@@ -154,10 +217,10 @@ fn change(change: impl FnOnce(&mut Vec<Lock>)) {
     if COUNT.load(Ordering::SeqCst) == 0 {
         return;
     }
-    let mut held = HELD.lock();
-    change(&mut held);
-    COUNT.store(held.len(), Ordering::SeqCst);
-    drop(held);
+    let mut locks = LOCKS.lock();
+    change(&mut locks.held);
+    COUNT.store(locks.held.len(), Ordering::SeqCst);
+    drop(locks);
     RELEASED.wake_all();
 }
 
@@ -205,6 +268,30 @@ mod tests {
         release_all(Owner::Description(1));
         release_file(Owner::Description(2), || Some((0xf00d, 1)));
         assert_eq!(conflict(&lock(1, 3, EVERYTHING, true)), None);
+    }
+
+    #[test]
+    fn who_would_wait_in_a_circle_is_told() {
+        let of = |file, process| Lock { owner: Owner::Process(process, 7), ..lock(file, 0, 0..10, true) };
+        for process in 0..3 {
+            acquire(&of(10 + process as u64, process), false).unwrap();
+        }
+        std::thread::scope(|scope| {
+            let waiters = [0, 1]
+                .map(|process: usize| scope.spawn(move || acquire(&of(11 + process as u64, process), true)));
+            while LOCKS.lock().awaited.len() < 2 {
+                std::thread::yield_now();
+            }
+            assert_eq!(acquire(&of(10, 2), true), Err(Errno::EDEADLK));
+            assert_eq!(acquire(&of(10, 2), false), Err(Errno::EAGAIN));
+            release_all(Owner::Process(2, 7));
+            let [first, second] = waiters;
+            assert_eq!(second.join().unwrap(), Ok(()));
+            release_all(Owner::Process(1, 7));
+            assert_eq!(first.join().unwrap(), Ok(()));
+        });
+        release_all(Owner::Process(0, 7));
+        assert!(LOCKS.lock().awaited.is_empty());
     }
 
     #[test]

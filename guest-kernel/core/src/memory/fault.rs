@@ -212,7 +212,7 @@ impl AddressSpace {
             return Err(Fault::NotMapped);
         }
         let start = address & !(PAGE - 1);
-        if !self.is_free(start, key) {
+        if area.end - start > self.stack_limit || !self.is_free(start, key) {
             return Err(Fault::NotMapped);
         }
         let Some(mut area) = self.areas.remove(&key) else { return Err(Fault::NotMapped) };

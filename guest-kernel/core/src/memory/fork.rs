@@ -29,6 +29,7 @@ impl AddressSpace {
             break_start: self.break_start,
             break_end: self.break_end,
             size: self.size,
+            stack_limit: self.stack_limit,
             future: Advice::empty(),
         };
         let mut flush = Flush::new();

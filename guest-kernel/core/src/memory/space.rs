@@ -24,6 +24,8 @@ pub struct AddressSpace {
     pub(super) break_end: u64,
     /// Bytes of all areas.
     pub(super) size: u64,
+    /// RLIMIT_STACK: no area grows beyond that many bytes.
+    pub(super) stack_limit: u64,
     /// What the program said of all mappings to come (`mlockall`).
     pub(super) future: Advice,
 }
@@ -41,7 +43,7 @@ pub enum Place {
 
 impl AddressSpace {
     /// An empty one. ENOMEM if there is no memory for the page table.
-    pub fn new(layout: Layout) -> Result<Self, Errno> {
+    pub fn new(layout: Layout, stack_limit: u64) -> Result<Self, Errno> {
         Ok(Self {
             table: PageTable::new().map_err(|_| Errno::ENOMEM)?,
             areas: BTreeMap::new(),
@@ -50,6 +52,7 @@ impl AddressSpace {
             break_start: 0,
             break_end: 0,
             size: 0,
+            stack_limit,
             future: Advice::empty(),
         })
     }
@@ -68,6 +71,11 @@ impl AddressSpace {
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// RLIMIT_STACK has changed. What has grown stays.
+    pub fn set_stack_limit(&mut self, limit: u64) {
+        self.stack_limit = limit;
     }
 
     /// Areas in order of address.

@@ -2,7 +2,7 @@
 
 use super::area::{Backing, Label, Protection};
 use super::fault::{Access, Fault, resolve};
-use super::layout::Layout;
+use super::layout::{Layout, STACK_LIMIT};
 use super::remap::Move;
 use super::space::{AddressSpace, Place};
 use super::{buffer, buffer::UserBuffer};
@@ -21,7 +21,7 @@ const PAGE: u64 = 4096;
 const READ_WRITE: Protection = Protection::READ.union(Protection::WRITE);
 
 fn space() -> Mutex<AddressSpace> {
-    let space = AddressSpace::new(Layout::random([7, 9])).unwrap();
+    let space = AddressSpace::new(Layout::random([7, 9], STACK_LIMIT), STACK_LIMIT).unwrap();
     space.activate();
     Mutex::new(space)
 }
@@ -122,6 +122,11 @@ fn a_stack_grows_down_to_its_limit() {
     space.lock().let_grow(top - 4 * PAGE, top - 64 * PAGE);
     assert_eq!(resolve(&space, top - 60 * PAGE, Access::Write), Ok(()));
     assert_eq!(resolve(&space, top - 70 * PAGE, Access::Write), Err(Fault::NotMapped));
+    space.lock().set_stack_limit(62 * PAGE);
+    assert_eq!(resolve(&space, top - 62 * PAGE, Access::Write), Ok(()));
+    assert_eq!(resolve(&space, top - 63 * PAGE, Access::Write), Err(Fault::NotMapped));
+    space.lock().set_stack_limit(u64::MAX);
+    assert_eq!(resolve(&space, top - 63 * PAGE, Access::Write), Ok(()));
 }
 
 #[test]

@@ -40,6 +40,13 @@ enum Contents {
     Packets { packets: VecDeque<Packet>, cost: usize, limit: usize },
 }
 
+/// Bytes on their way in one direction of a connection, unless SO_SNDBUF says something else. Both ends take turns in steps of a
+/// part of that; a turn may cost a sleep and a wake-up, some hundred microseconds where halting is dear.
+const TCP_BUFFER: usize = 2 << 20;
+const UNIX_BUFFER: usize = 768 << 10;
+/// What of that is at the receiver's end of a TCP connection whose sender has set its own.
+const RECEIVED_BUFFER: usize = 128 << 10;
+
 /// Bytes on their way.
 struct Stream {
     ring: Ring<Budget>,
@@ -103,17 +110,40 @@ pub struct State {
     pub is_refused: bool,
 }
 
+/// Who wants how much room for what is on its way.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Room {
+    /// SO_SNDBUF of who sends, if that is said.
+    pub sent: Option<usize>,
+    /// SO_RCVBUF of who receives, if that is said.
+    pub received: Option<usize>,
+    /// It is a TCP connection: those have a part at either end. Of a Unix connection only the sender's counts.
+    pub is_inet: bool,
+}
+
+impl Room {
+    fn bytes(self) -> usize {
+        match (self.is_inet, self.sent, self.received) {
+            (false, sent, _) => sent.unwrap_or(UNIX_BUFFER),
+            (true, None, None) => TCP_BUFFER,
+            (true, sent, received) => sent.unwrap_or(TCP_BUFFER / 2) + received.unwrap_or(RECEIVED_BUFFER),
+        }
+    }
+}
+
 /// One direction of a connection.
 pub struct Channel {
     flow: Mutex<Flow>,
+    room: Mutex<Room>,
     sender: Arc<Shared>,
     receiver: Arc<Shared>,
 }
 
 impl Channel {
-    /// An empty one for about `size` bytes.
+    /// An empty one.
     #[must_use]
-    pub fn new(keeps_messages: bool, size: usize, sender: &Arc<Shared>, receiver: &Arc<Shared>) -> Arc<Self> {
+    pub fn new(keeps_messages: bool, room: Room, sender: &Arc<Shared>, receiver: &Arc<Shared>) -> Arc<Self> {
+        let size = room.bytes();
         let contents = if keeps_messages {
             Contents::Packets { packets: VecDeque::new(), cost: 0, limit: size }
         } else {
@@ -121,6 +151,7 @@ impl Channel {
         };
         Arc::new(Self {
             flow: Mutex::new(Flow { contents, is_finished: false, is_refused: false }),
+            room: Mutex::new(room),
             sender: Arc::clone(sender),
             receiver: Arc::clone(receiver),
         })
@@ -241,8 +272,11 @@ impl Channel {
         Ok(received)
     }
 
-    /// Lets about so many bytes be on their way, if there is room for them.
-    pub fn set_limit(&self, size: usize) {
+    /// Somebody wants other room. A stream cannot have more than it had in the beginning.
+    pub fn set_room(&self, change: impl FnOnce(&mut Room)) {
+        let mut room = self.room.lock();
+        change(&mut room);
+        let size = room.bytes();
         match &mut self.flow.lock().contents {
             Contents::Bytes(stream) => stream.limit = size.clamp(1, stream.ring.capacity()),
             Contents::Packets { limit, .. } => *limit = size,
@@ -443,5 +477,25 @@ impl Stream {
         if self.segments.front().is_some_and(|segment| segment.end <= self.received) {
             gone.extend(self.segments.pop_front());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_tcp_both_ends_have_a_say() {
+        let bytes = |is_inet, sent, received| Room { is_inet, sent, received }.bytes();
+        assert_eq!(bytes(true, None, None), TCP_BUFFER);
+        assert_eq!(bytes(true, Some(4608), Some(8192)), 12_800);
+        assert_eq!(bytes(true, Some(4608), None), 4608 + RECEIVED_BUFFER);
+        assert_eq!(bytes(false, Some(4608), Some(8192)), 4608);
+        let shared = Arc::default();
+        let channel = Channel::new(false, Room { is_inet: true, ..Room::default() }, &shared, &shared);
+        channel.set_room(|room| room.sent = Some(4608));
+        channel.set_room(|room| room.received = Some(8192));
+        let Contents::Bytes(stream) = &channel.flow.lock().contents else { panic!("it keeps no messages") };
+        assert_eq!(stream.limit, 12_800);
     }
 }

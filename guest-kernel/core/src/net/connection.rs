@@ -15,7 +15,7 @@
 //! afterwards vanishes, once, and then is EPIPE: the answer to a packet of which nobody knows.
 
 use super::address::Address;
-use super::channel::{Channel, State};
+use super::channel::{Channel, Room, State};
 use super::passing::Credentials;
 use super::shared::Shared;
 use super::{Extra, How, Kind, Received, Socket, Target};
@@ -29,13 +29,6 @@ use septum_guest_hal::sync::{Mutex, Once};
 
 /// Most connections that wait for `accept` (net.core.somaxconn).
 const LARGEST_BACKLOG: usize = 4096;
-/// Bytes on their way in one direction of a connection, unless SO_SNDBUF says something else. Both ends take turns in steps of a
-/// part of that; a turn may cost a sleep and a wake-up, some hundred microseconds where halting is dear.
-const TCP_BUFFER: usize = 2 << 20;
-const UNIX_BUFFER: usize = 768 << 10;
-/// What of that is at the receiver's end of a TCP connection whose sender has set its own.
-const RECEIVED_BUFFER: usize = 128 << 10;
-
 /// What a connected socket has.
 pub struct Ends {
     incoming: Arc<Channel>,
@@ -113,24 +106,17 @@ fn connect_ends(first: &Socket, second: &Socket, credentials: [Credentials; 2]) 
     Ok(())
 }
 
-/// Bytes that may be on their way from one socket to another.
-fn room(from: &Socket, to: &Socket) -> usize {
+/// Room for what is on its way from one socket to another.
+fn room(from: &Socket, to: &Socket) -> Room {
     let sent = {
         let options = from.options.lock();
         (options.has_send_buffer || from.kind == Kind::Messages).then_some(options.send_buffer)
     };
-    if !from.is_inet() {
-        return sent.unwrap_or(UNIX_BUFFER);
-    }
     let received = {
         let options = to.options.lock();
         options.has_receive_buffer.then_some(options.receive_buffer)
     };
-    match (sent, received) {
-        (None, None) => TCP_BUFFER,
-        // TCP's have a part at either end.
-        (sent, received) => sent.unwrap_or(TCP_BUFFER / 2) + received.unwrap_or(RECEIVED_BUFFER),
-    }
+    Room { sent, received, is_inet: from.is_inet() }
 }
 
 /// The connection that `socket` is, if it is of such a kind.
@@ -341,16 +327,11 @@ impl Connection {
     pub fn buffer_changed(&self, socket: &Socket, is_sent: bool) {
         let Some(ends) = self.ends.get() else { return };
         let options = socket.options.lock();
-        let (size, channel) = match is_sent {
-            true => (options.send_buffer, &ends.outgoing),
-            false => (options.receive_buffer, &ends.incoming),
-        };
+        let (sent, received) = (options.send_buffer, options.receive_buffer);
         drop(options);
-        match (socket.is_inet(), is_sent) {
-            (true, true) => channel.set_limit(size + RECEIVED_BUFFER),
-            (true, false) => channel.set_limit(size + TCP_BUFFER / 2),
-            (false, true) => channel.set_limit(size),
-            (false, false) => {}
+        match is_sent {
+            true => ends.outgoing.set_room(|room| room.sent = Some(sent)),
+            false => ends.incoming.set_room(|room| room.received = Some(received)),
         }
     }
 

@@ -62,6 +62,8 @@ pub struct Request<'a> {
     pub environment: Vec<u8>,
     /// How many.
     pub environment_count: usize,
+    /// Bytes that its stack may have.
+    pub stack_limit: u64,
 }
 
 /// A program ready to run.
@@ -302,10 +304,9 @@ pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Resu
     // One request, since each costs a block of the generator: for the layout, and for the program (AT_RANDOM).
     let mut random = [0; 32];
     random::fill(&mut random);
-    let layout = Layout::random(core::array::from_fn(|at| {
-        u64::from_le_bytes(core::array::from_fn(|byte| random[8 * at + byte]))
-    }));
-    let space = Mutex::new(AddressSpace::new(layout).map_err(&format)?);
+    let entropy = |at: usize| u64::from_le_bytes(core::array::from_fn(|byte| random[8 * at + byte]));
+    let layout = Layout::random([entropy(0), entropy(1)], request.stack_limit);
+    let space = Mutex::new(AddressSpace::new(layout, request.stack_limit).map_err(&format)?);
     space.lock().activate();
     let bias = if headers.is_fixed { 0 } else { layout.program.wrapping_sub(low) };
     map_segments(&space, &file, &dentry, &headers, bias).map_err(&format)?;

@@ -132,8 +132,6 @@ pub struct Machine {
     pub cpus: u32,
     /// Threads there may be.
     pub thread_limit: u32,
-    /// Host name.
-    pub hostname: Vec<u8>,
     /// Bytes of RAM.
     pub ram_bytes: u64,
     /// AT_HWCAP.

@@ -138,6 +138,7 @@ fn map(space: &Mutex<AddressSpace>, top: u64, strings: usize) -> Result<(), Errn
     let mut space = space.lock();
     let protection = Protection::READ | Protection::WRITE;
     space.map(Place::FixedFree(top - len), len, protection, Backing::Anonymous, Label::Stack)?;
-    space.let_grow(top - len, top - STACK_LIMIT);
+    let lowest = top - space.layout().stack_room;
+    space.let_grow(top - len, lowest);
     Ok(())
 }

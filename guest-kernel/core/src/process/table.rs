@@ -7,6 +7,7 @@ use crate::fs::descriptors::DescriptorTable;
 use crate::fs::mount::Namespace;
 use crate::fs::proc::facts::{Cache, Mapping, ProcessInfo, State, System, ThreadInfo, Usage};
 use crate::memory::area::{Backing, Label, Protection};
+use crate::names;
 use crate::process::signal::{DEFAULT, IGNORE, bit};
 use crate::syscall::locked::is_locked;
 use crate::syscall::system::{RELEASE, VERSION};
@@ -20,7 +21,6 @@ use septum_guest_hal::sync::Mutex;
 /// The processes.
 pub struct ProcessTable {
     namespace: Arc<Namespace>,
-    hostname: Vec<u8>,
     cpus: u32,
     cpu_description: fn() -> String,
 }
@@ -28,13 +28,8 @@ pub struct ProcessTable {
 impl ProcessTable {
     /// For `/proc` of this partition.
     #[must_use]
-    pub fn new(
-        namespace: Arc<Namespace>,
-        hostname: &[u8],
-        cpus: u32,
-        cpu_description: fn() -> String,
-    ) -> Arc<Self> {
-        Arc::new(Self { namespace, hostname: hostname.to_vec(), cpus, cpu_description })
+    pub fn new(namespace: Arc<Namespace>, cpus: u32, cpu_description: fn() -> String) -> Arc<Self> {
+        Arc::new(Self { namespace, cpus, cpu_description })
     }
 }
 
@@ -65,7 +60,7 @@ impl System for ProcessTable {
     }
 
     fn hostname(&self) -> Vec<u8> {
-        self.hostname.clone()
+        names::HOST.get()
     }
 
     fn release(&self) -> &str {

@@ -6,6 +6,7 @@ use super::{int, uint};
 use crate::fs::context::FsContext;
 use crate::fs::inode::FileKind;
 use crate::memory::{buffer, discard};
+use crate::process::limits;
 use crate::process::load::{Request, load};
 use crate::process::posix_timer::PosixTimers;
 use crate::process::thread::Thread;
@@ -93,7 +94,8 @@ fn execute(
         (arguments, argument_count) = (alloc::vec![0], 1);
     }
     let (environment, environment_count) = read_strings(thread, environment)?;
-    let request = Request { path, arguments, argument_count, environment, environment_count };
+    let stack_limit = thread.process.limits.lock().0[limits::STACK].0;
+    let request = Request { path, arguments, argument_count, environment, environment_count, stack_limit };
     let process = &thread.process;
     let loaded = match load(fs, &process.machine, request) {
         Ok(loaded) => loaded,

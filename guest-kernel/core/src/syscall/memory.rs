@@ -7,7 +7,7 @@ use crate::memory::AddressSpace;
 use crate::memory::area::{Advice, Area, Backing, Label, Protection};
 use crate::memory::discard;
 use crate::memory::fault::{self, Access, Fault};
-use crate::memory::layout::{LOWEST, STACK_LIMIT, page_up};
+use crate::memory::layout::{LOWEST, page_up};
 use crate::memory::remap::Move;
 use crate::memory::shared::SharedMemory;
 use crate::memory::space::{Place, exceeds_memory};
@@ -231,7 +231,8 @@ fn sys_mmap(
             space.advise(start, len, Advice::LOCKED, true)?;
         }
         if flags & MAP_GROWSDOWN != 0 {
-            space.let_grow(start, start.saturating_sub(STACK_LIMIT.saturating_sub(len)).max(LOWEST));
+            let room = space.layout().stack_room.saturating_sub(len);
+            space.let_grow(start, start.saturating_sub(room).max(LOWEST));
         }
         is_locked = space.area_at(start).is_some_and(|area| area.advice.contains(Advice::LOCKED));
         start

@@ -4,6 +4,7 @@ use super::entry::{Entry, Support};
 use super::files::arguments::usable_file;
 use super::{int, signals, uint};
 use crate::fs::open::OpenFlags;
+use crate::fs::proc;
 use crate::process::family;
 use crate::process::file::ProcessFile;
 use crate::process::thread::Thread;
@@ -22,7 +23,7 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::PIDFD_SEND_SIGNAL,
         handler: |thread, a| sys_pidfd_send_signal(thread, int(a[0]), int(a[1]), a[2], uint(a[3])),
         support: Support::Full,
-        notes: "",
+        notes: "directories of `/proc` too",
     },
     Entry {
         number: number::PIDFD_GETFD,
@@ -57,6 +58,11 @@ fn sys_pidfd_send_signal(
         return Err(Errno::EINVAL);
     }
     let file = usable_file(thread, fd)?;
+    if let Some(pid) = proc::process_of(file.dentry().inode()) {
+        // Older than descriptors of processes, and good for signals only.
+        let process = family::find(pid).ok_or(Errno::ESRCH)?;
+        return signals::send_with_info(thread, &process, signal, info, || Ok(()));
+    }
     let process = ProcessFile::process_of(&file)?;
     signals::send_with_info(thread, process, signal, info, || ProcessFile::process_there(&file).map(|_| ()))
 }

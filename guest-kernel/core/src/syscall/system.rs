@@ -4,7 +4,8 @@ use super::clock::write_words;
 use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
-use crate::process::limits::{COUNT, CPU_TIME, FILES};
+use crate::names::{self, Name};
+use crate::process::limits::{COUNT, CPU_TIME, FILES, STACK};
 use crate::process::thread::Thread;
 use crate::process::wishes::TIMER_SLACK_NS;
 use crate::process::{Process, family};
@@ -21,7 +22,7 @@ use septum_guest_hal::{frame, vcpu};
 pub const RELEASE: &str = "6.1.0-septum";
 /// What `uname` says its version is.
 pub const VERSION: &str = concat!("#1 Septum ", env!("CARGO_PKG_VERSION"));
-const UTS_FIELD: usize = 65;
+const UTS_FIELD: usize = names::LIMIT + 1;
 
 /// The family.
 pub const CALLS: &[Entry<Thread>] = &[
@@ -99,24 +100,40 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
     Entry {
         number: number::SETHOSTNAME,
-        handler: |_, _| Err(Errno::EPERM),
-        support: Support::Refused,
-        notes: "EPERM",
+        handler: |thread, a| sys_set_name(thread, &names::HOST, a[0], int(a[1])),
+        support: Support::Full,
+        notes: "",
+    },
+    Entry {
+        number: number::SETDOMAINNAME,
+        handler: |thread, a| sys_set_name(thread, &names::DOMAIN, a[0], int(a[1])),
+        support: Support::Full,
+        notes: "",
     },
 ];
 
 /// `uname(2)`
 fn sys_uname(thread: &Thread, buffer: u64) -> Result<usize, Errno> {
-    let machine = &thread.process.machine;
+    let (host, domain) = (names::HOST.get(), names::DOMAIN.get());
     let mut bytes = [0; UTS_FIELD * 6];
-    let fields: [&[u8]; 6] =
-        [b"Linux", &machine.hostname, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", b"(none)"];
+    let fields: [&[u8]; 6] = [b"Linux", &host, RELEASE.as_bytes(), VERSION.as_bytes(), b"x86_64", &domain];
     for (field, text) in bytes.chunks_mut(UTS_FIELD).zip(fields) {
         let len = text.len().min(UTS_FIELD - 1);
         field[..len].copy_from_slice(&text[..len]);
     }
     buffer::write(&thread.process.space, buffer, &bytes)?;
     Ok(0)
+}
+
+/// `sethostname(2)` and its like
+fn sys_set_name(thread: &Thread, name: &Name, address: u64, len: i32) -> Result<usize, Errno> {
+    if thread.process.uid() != 0 {
+        return Err(Errno::EPERM);
+    }
+    let len = usize::try_from(len).ok().filter(|len| *len <= names::LIMIT).ok_or(Errno::EINVAL)?;
+    let mut bytes = [0; names::LIMIT];
+    buffer::read(&thread.process.space, address, &mut bytes[..len])?;
+    name.set(&bytes[..len]).map(|()| 0)
 }
 
 /// `sysinfo(2)`
@@ -173,6 +190,9 @@ fn sys_prlimit(thread: &Thread, pid: i32, resource: u32, new: u64, old: u64) -> 
         process.limits.lock().0[resource] = (soft, hard);
         if resource == CPU_TIME {
             process.watch_cpu_limit();
+        }
+        if resource == STACK {
+            process.space.lock().set_stack_limit(soft);
         }
         if resource == FILES {
             process.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX);

@@ -102,6 +102,15 @@ pub fn hardware_file_system(system: Arc<dyn System>) -> InodeRef {
     make(system, hardware::ITEMS, false)
 }
 
+/// The process whose directory of `/proc` this is.
+#[must_use]
+pub fn process_of(inode: &InodeRef) -> Option<u32> {
+    match inode.as_any().downcast_ref::<ProcInode>()?.node {
+        Node::Process(pid) => Some(pid),
+        _ => None,
+    }
+}
+
 fn make(system: Arc<dyn System>, items: &'static [Item], has_processes: bool) -> InodeRef {
     let fs = ProcFs { system, items, has_processes, device: anonymous_device(), started: Timestamp::now() };
     Arc::new(ProcInode { fs: Arc::new(fs), node: Node::Root })

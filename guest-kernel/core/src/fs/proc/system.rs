@@ -3,6 +3,7 @@
 use super::facts::{State, System};
 use super::text::escaped;
 use crate::fs::dentry::Dentry;
+use crate::names;
 use crate::process::numbers;
 use crate::random;
 use alloc::format;
@@ -85,7 +86,7 @@ pub static ITEMS: &[Item] = &[
                     file(b"cap_last_cap", |_| b"40\n".to_vec()),
                     file(b"core_pattern", |_| b"core\n".to_vec()),
                     file(b"core_uses_pid", |_| b"0\n".to_vec()),
-                    file(b"domainname", |_| b"(none)\n".to_vec()),
+                    file(b"domainname", |_| [&names::DOMAIN.get()[..], b"\n"].concat()),
                     file(b"hostname", |system| [&system.hostname()[..], b"\n"].concat()),
                     file(b"ngroups_max", |_| b"65536\n".to_vec()),
                     file(b"osrelease", |system| format!("{}\n", system.release()).into_bytes()),
