@@ -90,7 +90,7 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::MMAP,
         handler: |thread, a| sys_mmap(thread, a[0], a[1], uint(a[2]), uint(a[3]), int(a[4]), a[5]),
         support: Support::Partial,
-        notes: "MAP_SHARED, PRIVATE, ANONYMOUS, FIXED, FIXED_NOREPLACE, POPULATE, LOCKED, STACK (small pages), GROWSDOWN (up to 8 MiB); NORESERVE only lifts the check of size; HUGETLB is ENOMEM, as where no huge pages are set aside; RLIMIT_AS, RLIMIT_DATA",
+        notes: "MAP_SHARED, PRIVATE, ANONYMOUS, FIXED, FIXED_NOREPLACE, POPULATE, LOCKED, STACK (small pages), GROWSDOWN (up to RLIMIT_STACK); NORESERVE only lifts the check of size; HUGETLB is ENOMEM, as where no huge pages are set aside; RLIMIT_AS, RLIMIT_DATA",
     },
     Entry {
         number: number::MUNMAP,

@@ -48,13 +48,13 @@ pub const CALLS: &[Entry<Thread>] = &[
         number: number::SETRLIMIT,
         handler: |thread, a| sys_prlimit(thread, 0, uint(a[0]), a[1], 0),
         support: Support::Partial,
-        notes: "NOFILE and CPU are enforced, the others stored",
+        notes: "AS, CPU, DATA, MEMLOCK, NOFILE, RTPRIO and STACK are enforced, the others stored",
     },
     Entry {
         number: number::PRLIMIT64,
         handler: |thread, a| sys_prlimit(thread, int(a[0]), uint(a[1]), a[2], a[3]),
         support: Support::Partial,
-        notes: "NOFILE and CPU are enforced, the others stored",
+        notes: "AS, CPU, DATA, MEMLOCK, NOFILE, RTPRIO and STACK are enforced, the others stored",
     },
     Entry {
         number: number::GETRUSAGE,
