@@ -1,6 +1,7 @@
 # curl fetches from Python's server, over loopback.
 mkdir -p "${STORY_DIRECTORY:-.}" && cd "${STORY_DIRECTORY:-.}"
 mkdir -p www && seq 10000 > www/numbers
+: > server.out
 python3 -u -m http.server 0 --bind 127.0.0.1 --directory www > server.out 2> /dev/null &
 server=$!
 for try in $(seq 100); do
