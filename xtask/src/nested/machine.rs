@@ -46,6 +46,19 @@ const BROKEN_PIPE: u8 = 128 + 13;
 const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 rdinit=/init intel_iommu=on iommu=pt \
      mitigations=off nokaslr no_timer_check cryptomgr.notests tsc=reliable";
 
+/// The command gets the emulated processors from this one on.
+///
+/// The first runs no virtual machines. Whichever of QEMU's emulated processors loads x87 state also changes, without a lock, the word in
+/// which the *first* keeps whether it is in a guest's nested page tables and whether it takes interrupts (`cpu_clear_ignne` of QEMU's
+/// `target/i386/tcg/sysemu/fpu_helper.c`: FERR# goes to the first processor). A VMRUN of the first can be lost in it: the guest then runs
+/// in the host's physical memory, or the processor takes no interrupt ever again.
+const FIRST_OF_COMMAND: u32 = 1;
+
+/// The processors of a command that asked for `count`, as a mask.
+pub fn processors_of_command(count: u8) -> u64 {
+    (0..u32::from(count)).fold(0, |mask, number| mask | 1_u64.checked_shl(FIRST_OF_COMMAND + number).unwrap_or(0))
+}
+
 /// How a run ended.
 pub enum Outcome {
     /// The command ended with this status.
@@ -238,7 +251,8 @@ fn emulator(options: &Options, sockets: &Path, shares: &[(&str, PathBuf)]) -> Co
     let mut command = bound_to_us("qemu-system-x86_64");
     command.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-monitor", &monitor]);
     command.args(["-machine", "q35,kernel-irqchip=split,memory-backend=memory"]);
-    command.args(["-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt", "-smp", &options.cpus.to_string()]);
+    command.args(["-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt"]);
+    command.args(["-smp", &(u32::from(options.cpus) + FIRST_OF_COMMAND).to_string()]);
     // The file servers read the emulated memory, so it is shared.
     command.args(["-m", &format!("{memory}M"), "-object"]);
     command.arg(format!("memory-backend-memfd,id=memory,size={memory}M,share=on"));

@@ -48,7 +48,7 @@ pub struct Options {
     /// Memory of the nested host, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 2048)]
     pub memory: u32,
-    /// Processors of the nested host
+    /// Processors of the nested host for the command
     #[arg(long, value_name = "N", default_value_t = 2)]
     pub cpus: u8,
     /// End the command after this time; the exit status is then 124
@@ -82,8 +82,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         let folder = RunFolder::create(&cache)?;
         let yes = |condition: bool| if condition { "yes" } else { "" };
         let settings = format!(
-            "end_marker={}\nwrite_back={}\noverlay={}\n",
+            "end_marker={}\nprocessors={:x}\nwrite_back={}\noverlay={}\n",
             process::shell_quote(output::END_MARKER),
+            machine::processors_of_command(options.cpus),
             yes(options.write_back.is_some()),
             yes(setup::is_root()?),
         );
