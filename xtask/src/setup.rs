@@ -64,6 +64,17 @@ const CPYTHON_PACKAGES: &[Package] = &[
     },
 ];
 
+/// NumPy with what its own tests use.
+const NUMPY_PACKAGES: &[Package] = &[
+    program("python3.11", "python3.11"),
+    Package { name: "python3-numpy", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/numpy"]) },
+    Package { name: "python3-pytest", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/pytest"]) },
+    Package {
+        name: "python3-hypothesis",
+        proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/hypothesis"]),
+    },
+];
+
 /// What the nested lane boots.
 const NESTED_PACKAGES: &[Package] = &[
     program("qemu-system-x86", "qemu-system-x86_64"),
@@ -88,15 +99,9 @@ const STACK_PACKAGES: &[Package] = &[
     program("make", "make"),
 ];
 
-/// What is too large to be installed for every run of the tests, and what the stacks' own test suites need.
-const LARGE_STACK_PACKAGES: &[Package] = &[
-    Package { name: "python3-torch", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/torch"]) },
-    Package { name: "python3-pytest", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/pytest"]) },
-    Package {
-        name: "python3-hypothesis",
-        proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/hypothesis"]),
-    },
-];
+/// What is too large to be installed for every run of the tests.
+const LARGE_STACK_PACKAGES: &[Package] =
+    &[Package { name: "python3-torch", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/torch"]) }];
 
 /// The release of Debian that has Julia, in which it is kept below `target/stacks`.
 const JULIA_RELEASE: &str = "bullseye";
@@ -163,6 +168,11 @@ pub fn nested_lane() -> Result<()> {
 /// What `cargo xtask conformance cpython` runs.
 pub fn cpython_suite() -> Result<()> {
     packages(CPYTHON_PACKAGES)
+}
+
+/// What `cargo xtask conformance numpy` runs.
+pub fn numpy_suite() -> Result<()> {
+    packages(NUMPY_PACKAGES)
 }
 
 /// What `cargo xtask conformance stress-ng` runs.

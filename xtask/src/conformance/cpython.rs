@@ -1,22 +1,10 @@
-//! CPython's own test suite (Debian's `libpython3.11-testsuite`), each test natively and in a partition.
-//!
-//! A module is one run of `tests/suites/cpython.py` in each place. A test that hangs or brings Python down ends its run:
-//! it counts as failed, and another run goes on behind it, a few times. Tests that differ are tried once more, in both
-//! places and by themselves, because some of them measure time; what differs twice is a difference.
+//! CPython's own test suite (Debian's `libpython3.11-testsuite`).
 
-use std::fs;
-use std::time::{Duration, Instant};
+use anyhow::Result;
 
-use anyhow::{Context as _, Result};
-
-use super::place::{Bench, End, Limits, Place};
-use super::record::Record;
-use super::verdicts::{Verdict, Verdicts};
+use super::python::{self, Script};
 use super::{Context, Suite};
 use crate::setup;
-use crate::test::Lane;
-
-const PYTHON: &str = "python3.11";
 
 /// All that the suite can use, without what is too large, too slow or somebody else's.
 const RESOURCES: &[&str] =
@@ -100,114 +88,15 @@ const MODULES: &[&str] = &[
 /// Modules that are nothing without a resource which the others do without.
 const MORE_RESOURCES: &[(&str, &str)] = &[("test_largefile", "largefile")];
 
-const LIMITS: Limits = Limits { whole: Duration::from_secs(900), without_progress: Duration::from_secs(120) };
-
-/// How many runs one module may need.
-const RUNS: usize = 6;
-
-/// If more tests differ, they do so for one reason, and trying again is a waste.
-const SECOND_TRIES: usize = 60;
+const SCRIPT: Script = Script { suite: Suite::Cpython, file: "cpython.py", arguments: resources };
 
 /// Runs the modules that were asked for and says what differs without an explanation.
 pub fn run(context: &Context) -> Result<Vec<String>> {
     setup::cpython_suite()?;
-    if let Some(reason) = Lane::Direct.obstacle() {
-        println!("\n== cpython: skipped: {reason}");
-        return Ok(Vec::new());
-    }
-    let asked: Vec<&str> = context.options.module.iter().map(String::as_str).collect();
-    let modules = if asked.is_empty() { MODULES } else { &asked };
-    let mut news = Vec::new();
-    for (index, module) in modules.iter().enumerate() {
-        let record = compare(context, module).with_context(|| format!("cannot run {module}"))?;
-        println!(
-            "[{}/{}] {module}: {} pass natively in {:.0} s, {} of these in a partition in {:.0} s",
-            index + 1,
-            modules.len(),
-            record.native,
-            record.native_seconds,
-            record.partition,
-            record.partition_seconds
-        );
-        record.differences.iter().for_each(|difference| println!("    {difference}"));
-        news.extend(super::settle(context, Suite::Cpython, record)?);
-    }
-    Ok(news)
+    python::run(context, &SCRIPT, MODULES)
 }
 
-fn compare(context: &Context, module: &str) -> Result<Record> {
-    let suite = Suite::Cpython.name();
-    let bench = Bench::new(context.workspace, &context.septum, suite)?;
-    let session = Session { context, bench, module };
-    let (native, native_seconds) = session.run(Place::Native, &[])?;
-    let (partition, partition_seconds) = session.run(Place::Partition, &[])?;
-    let mut differences = native.differences(&partition);
-    if !differences.is_empty() && differences.len() <= SECOND_TRIES {
-        let tests: Vec<String> = differences.iter().map(|difference| difference.test.clone()).collect();
-        let (native, _) = session.run(Place::Native, &tests)?;
-        let (partition, _) = session.run(Place::Partition, &tests)?;
-        let twice = native.differences(&partition);
-        differences.retain(|first| {
-            let is_different = twice.iter().any(|second| second.test == first.test);
-            if !is_different {
-                println!("    at the second try no difference: {first}");
-            }
-            is_different
-        });
-    }
-    let passed = native.count(Verdict::Passed);
-    Ok(Record {
-        name: module.to_owned(),
-        native: u64::try_from(passed)?,
-        partition: u64::try_from(passed - differences.len())?,
-        native_seconds,
-        partition_seconds,
-        origin: context.origin.clone(),
-        differences,
-    })
-}
-
-struct Session<'a> {
-    context: &'a Context<'a>,
-    bench: Bench<'a>,
-    module: &'a str,
-}
-
-impl Session<'_> {
-    /// Runs the module, or only the named tests of it, in one place, as often as it takes to reach its end.
-    fn run(&self, place: Place, only: &[String]) -> Result<(Verdicts, f64)> {
-        self.bench.empty()?;
-        let log = self.bench.log(self.module, place);
-        if only.is_empty() {
-            drop(fs::remove_file(log));
-        }
-        let folder = self.bench.folder();
-        fs::copy(self.context.workspace.root().join("tests/suites/cpython.py"), folder.join("cpython.py"))?;
-        fs::write(folder.join("only"), only.iter().map(|test| format!("{test}\n")).collect::<String>())?;
-        let results = folder.join("results");
-        let begin = Instant::now();
-        let mut verdicts = Verdicts::default();
-        for _ in 0..RUNS {
-            let before = verdicts.len();
-            let end = self.once(place)?;
-            verdicts = Verdicts::parse(&fs::read_to_string(&results).unwrap_or_default());
-            if verdicts.is_complete {
-                break;
-            }
-            println!("    {} {}: ended after {} tests: {end:?}", self.module, place.name(), verdicts.len());
-            if verdicts.len() == before {
-                break;
-            }
-        }
-        Ok((verdicts, begin.elapsed().as_secs_f64()))
-    }
-
-    fn once(&self, place: Place) -> Result<End> {
-        let folder = self.bench.folder();
-        let more =
-            MORE_RESOURCES.iter().filter(|(module, _)| *module == self.module).map(|(_, resource)| *resource);
-        let mut program = vec![PYTHON, "cpython.py", "results", "work", self.module];
-        program.extend(RESOURCES.iter().copied().chain(more));
-        self.bench.run(place, self.module, &program, &folder.join("results"), LIMITS)
-    }
+fn resources(module: &str) -> Vec<&'static str> {
+    let more = MORE_RESOURCES.iter().filter(|(needy, _)| *needy == module).map(|(_, resource)| *resource);
+    RESOURCES.iter().copied().chain(more).collect()
 }

@@ -24,6 +24,10 @@ in a volume and in RAM. Parity is: every test that passes natively passes in the
 below the table with its reason. (Debian leaves the tests of `sqlite3` out.)
 ";
 
+const NUMPY: &str = "\
+NumPy's own tests without those marked as slow, as `numpy.test('fast')` runs them, in both places, files in a volume. Parity is as above.
+";
+
 const STRESS: &str = "\
 stress-ng (Debian's package), two workers of each stressor with `--verify`. What must hold is that nothing fails; the
 rates, in stress-ng's operations a second, are for comparison only.
@@ -44,19 +48,29 @@ pub fn write(workspace: &Workspace, exceptions: &Exceptions) -> Result<()> {
 pub fn text(workspace: &Workspace, exceptions: &Exceptions) -> Result<String> {
     let mut text = HEADING.to_owned();
     let records = record::read(workspace, Suite::Cpython.name())?;
-    cpython(&mut text, &records, exceptions)?;
+    tested(&mut text, "CPython", CPYTHON, Suite::Cpython, &records, exceptions)?;
+    let records = record::read(workspace, Suite::Numpy.name())?;
+    tested(&mut text, "NumPy", NUMPY, Suite::Numpy, &records, exceptions)?;
     let records = record::read(workspace, Suite::StressNg.name())?;
     stress(&mut text, &records, exceptions)?;
     own_programs(&mut text, &programs::read(workspace)?)?;
     Ok(text)
 }
 
-fn cpython(text: &mut String, records: &BTreeMap<String, Record>, exceptions: &Exceptions) -> Result<()> {
+/// A suite that says of each test how it ended.
+fn tested(
+    text: &mut String,
+    title: &str,
+    about: &str,
+    suite: Suite,
+    records: &BTreeMap<String, Record>,
+    exceptions: &Exceptions,
+) -> Result<()> {
     let sum = |count: fn(&Record) -> u64| records.values().map(count).sum::<u64>();
     let (native, partition) = (sum(|record| record.native), sum(|record| record.partition));
     writeln!(
         text,
-        "\n## CPython\n\n{CPYTHON}\n{} modules, {native} tests pass natively, {partition} of these in the partition.\n",
+        "\n## {title}\n\n{about}\n{} modules, {native} tests pass natively, {partition} of these in the partition.\n",
         records.len()
     )?;
     origins(text, records)?;
@@ -73,7 +87,7 @@ fn cpython(text: &mut String, records: &BTreeMap<String, Record>, exceptions: &E
             "| {name} | {native} | {partition} | {count} | {native_seconds:.1} | {partition_seconds:.1} |"
         )?;
     }
-    reasons(text, Suite::Cpython, records, exceptions)
+    reasons(text, suite, records, exceptions)
 }
 
 fn stress(text: &mut String, records: &BTreeMap<String, Record>, exceptions: &Exceptions) -> Result<()> {

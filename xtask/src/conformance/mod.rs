@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   programs    small programs of our own and the host's tools, all effects compared byte for byte    programs.rs
-//!   cpython     CPython's own test suite, each test natively and in a partition                       cpython.rs
+//!   cpython     CPython's own test suite, each test natively and in a partition                       cpython.rs, python.rs
+//!   numpy       NumPy's own tests, likewise                                                           numpy.rs, python.rs
 //!   stress-ng   stress-ng's stressors, which verify what they compute                                 stress.rs
 //! ```
 //!
@@ -14,8 +15,10 @@
 mod cpython;
 mod document;
 mod exceptions;
+mod numpy;
 mod place;
 mod programs;
+mod python;
 mod record;
 mod stress;
 mod verdicts;
@@ -39,7 +42,7 @@ pub struct Options {
     /// Run only these suites
     #[arg(value_enum)]
     suites: Vec<Suite>,
-    /// Of cpython or stress-ng, run only this module or stressor, whether it is in the list or not (may be repeated)
+    /// Of cpython, numpy or stress-ng, run only this module, package or stressor, whether it is in the list or not (may be repeated)
     #[arg(long)]
     module: Vec<String>,
     /// Run `programs` on this lane only, and keep what the document says of the other
@@ -57,18 +60,21 @@ enum Suite {
     Programs,
     /// CPython's own test suite
     Cpython,
+    /// NumPy's own tests
+    Numpy,
     /// stress-ng's stressors
     StressNg,
 }
 
 impl Suite {
-    const ALL: [Self; 3] = [Self::Programs, Self::Cpython, Self::StressNg];
+    const ALL: [Self; 4] = [Self::Programs, Self::Cpython, Self::Numpy, Self::StressNg];
 
     /// The suite's name, as the command, the files and the document have it.
     fn name(self) -> &'static str {
         match self {
             Self::Programs => "programs",
             Self::Cpython => "cpython",
+            Self::Numpy => "numpy",
             Self::StressNg => "stress-ng",
         }
     }
@@ -91,7 +97,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         .into_iter()
         .filter(|suite| options.suites.is_empty() || options.suites.contains(suite))
         .collect();
-    if !options.module.is_empty() && suites != [Suite::Cpython] && suites != [Suite::StressNg] {
+    if !options.module.is_empty() && (suites.len() != 1 || suites.contains(&Suite::Programs)) {
         bail!("--module belongs to one suite: cargo xtask conformance cpython --module test_os");
     }
     let exceptions = Exceptions::read(workspace)?;
@@ -103,6 +109,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         news.extend(match suite {
             Suite::Programs => programs::run(&context)?,
             Suite::Cpython => cpython::run(&context)?,
+            Suite::Numpy => numpy::run(&context)?,
             Suite::StressNg => stress::run(&context)?,
         });
         document::write(workspace, &exceptions)?;

@@ -1,4 +1,4 @@
-//! What the runner in `tests/suites/cpython.py` writes about each test, and the comparison of two runs.
+//! What a runner in `tests/suites/` (`cpython.py`, `numpy.py`) writes about each test, and the comparison of two runs.
 //!
 //! ```text
 //!   start test.test_os.FileTests.test_access

@@ -56,7 +56,8 @@ const FIRST_OF_COMMAND: u32 = 1;
 
 /// The processors of a command that asked for `count`, as a mask.
 pub fn processors_of_command(count: u8) -> u64 {
-    (0..u32::from(count)).fold(0, |mask, number| mask | 1_u64.checked_shl(FIRST_OF_COMMAND + number).unwrap_or(0))
+    (0..u32::from(count))
+        .fold(0, |mask, number| mask | 1_u64.checked_shl(FIRST_OF_COMMAND + number).unwrap_or(0))
 }
 
 /// How a run ended.
