@@ -69,7 +69,7 @@ def main():
     recorder = Recorder(results)
     os.makedirs(folder, exist_ok=True)
     os.chdir(folder)
-    tests = os.path.join(library[0], package.removeprefix("numpy.").replace(".", "/"), "tests")
+    tests = os.path.join(library[0], *package.split(".")[1:], "tests")
     pytest.main(
         ["-v", "-p", "no:cacheprovider", "-m", "not slow", "--rootdir", os.path.dirname(library[0])]
         + ["--basetemp", os.path.abspath("pytest"), "--hypothesis-profile", "np.test() profile", tests],

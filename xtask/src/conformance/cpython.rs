@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::place::MEMORY;
 use super::python::{self, Script};
 use super::{Context, Suite};
 use crate::setup;
@@ -88,7 +89,8 @@ const MODULES: &[&str] = &[
 /// Modules that are nothing without a resource which the others do without.
 const MORE_RESOURCES: &[(&str, &str)] = &[("test_largefile", "largefile")];
 
-const SCRIPT: Script = Script { suite: Suite::Cpython, file: "cpython.py", arguments: resources };
+const SCRIPT: Script =
+    Script { suite: Suite::Cpython, file: "cpython.py", arguments: resources, memory: MEMORY };
 
 /// Runs the modules that were asked for and says what differs without an explanation.
 pub fn run(context: &Context) -> Result<Vec<String>> {

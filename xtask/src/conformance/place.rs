@@ -27,8 +27,8 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("TERM", "dumb"),
 ];
 
-/// The partition's memory: what a small machine has.
-const MEMORY: &str = "2G";
+/// The partition's memory, where nothing else is said: what a small machine has.
+pub const MEMORY: &str = "2G";
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -69,17 +69,18 @@ pub struct Limits {
 /// A folder for one module's runs, and where their logs are kept.
 pub struct Bench<'a> {
     septum: &'a Path,
+    memory: &'a str,
     folder: PathBuf,
     logs: PathBuf,
 }
 
 impl<'a> Bench<'a> {
     /// Makes the folder. Its path is short: addresses of Unix sockets have room for 108 bytes.
-    pub fn new(workspace: &Workspace, septum: &'a Path, suite: &str) -> Result<Self> {
+    pub fn new(workspace: &Workspace, septum: &'a Path, suite: &str, memory: &'a str) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("septum-{}", std::process::id()));
         let logs = workspace.target().join("conformance").join(suite);
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        Ok(Self { septum, folder, logs })
+        Ok(Self { septum, memory, folder, logs })
     }
 
     pub fn folder(&self) -> &Path {
@@ -133,7 +134,7 @@ impl<'a> Bench<'a> {
                 let folder = self.folder.display();
                 let processors = thread::available_parallelism().map_or(1, std::num::NonZero::get);
                 let mut command = Command::new(self.septum);
-                command.args(["run", "--memory", MEMORY, "--cpus", &processors.to_string()]);
+                command.args(["run", "--memory", self.memory, "--cpus", &processors.to_string()]);
                 command.arg(format!("--volume={folder}:{folder}")).arg(format!("--workdir={folder}"));
                 command.args(ENVIRONMENT.iter().map(|(key, value)| format!("--env={key}={value}")));
                 command.arg("--").args(program);

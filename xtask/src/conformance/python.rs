@@ -33,6 +33,8 @@ pub struct Script {
     pub file: &'static str,
     /// More arguments, for a module.
     pub arguments: fn(&str) -> Vec<&'static str>,
+    /// The partition's memory.
+    pub memory: &'static str,
 }
 
 /// Runs the modules, or those that were asked for, and says what differs without an explanation.
@@ -63,7 +65,7 @@ pub fn run(context: &Context, script: &Script, all: &[&str]) -> Result<Vec<Strin
 }
 
 fn compare(context: &Context, script: &Script, module: &str) -> Result<Record> {
-    let bench = Bench::new(context.workspace, &context.septum, script.suite.name())?;
+    let bench = Bench::new(context.workspace, &context.septum, script.suite.name(), script.memory)?;
     let session = Session { context, script, bench, module };
     let (native, native_seconds) = session.run(Place::Native, &[])?;
     let (partition, partition_seconds) = session.run(Place::Partition, &[])?;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::Value;
 
-use super::place::{Bench, End, Limits, Place};
+use super::place::{Bench, End, Limits, MEMORY, Place};
 use super::record::Record;
 use super::verdicts::{Difference, Verdict};
 use super::{Context, Suite};
@@ -46,7 +46,7 @@ pub fn run(context: &Context) -> Result<Vec<String>> {
 }
 
 fn compare(context: &Context, stressor: &str) -> Result<Record> {
-    let bench = Bench::new(context.workspace, &context.septum, Suite::StressNg.name())?;
+    let bench = Bench::new(context.workspace, &context.septum, Suite::StressNg.name(), MEMORY)?;
     let native = stress(context, &bench, Place::Native, stressor)?;
     let partition = stress(context, &bench, Place::Partition, stressor)?;
     let mut differences = Vec::new();
