@@ -54,6 +54,7 @@ mod sockets {
     conformance! {
         unix_in_ram: "unix_sockets" Static [].files(Files::Ram);
         unix_dynamic: "unix_sockets" Dynamic [].files(Files::Ram);
+        time_limits: "time_limits" Static [];
         passing: "passing" Static [];
         loopback: "loopback" Static [];
         urgent_bytes_and_headers: "urgent" Static [];

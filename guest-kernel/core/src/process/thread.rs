@@ -248,7 +248,12 @@ impl Thread {
         self.program.borrow_mut().registers().rax = value;
         match result {
             Err(Errno::EINTR) if syscall::must_restart(call, &arguments) => Restart::Always(call),
-            Err(Errno::EINTR) if syscall::may_restart(call, &arguments) => Restart::Call(call),
+            Err(Errno::EINTR)
+                if syscall::may_restart(call, &arguments)
+                    && !syscall::has_time_limit(self, call, &arguments) =>
+            {
+                Restart::Call(call)
+            }
             _ => Restart::No,
         }
     }

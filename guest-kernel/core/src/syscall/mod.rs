@@ -137,6 +137,30 @@ pub fn may_restart(call: u64, arguments: &[u64; 6]) -> bool {
     !NEVER.contains(&call) && (call != number::FUTEX || arguments[3] == 0)
 }
 
+/// Whether it waits at a socket with a time limit of its own (SO_RCVTIMEO, SO_SNDTIMEO): then it is not made again, whatever SA_RESTART
+/// says, and not after a signal without a handler either (`signal(7)`).
+#[must_use]
+pub fn has_time_limit(thread: &Thread, call: u64, arguments: &[u64; 6]) -> bool {
+    const READS: [usize; 7] = [
+        number::READ,
+        number::READV,
+        number::RECVFROM,
+        number::RECVMSG,
+        number::RECVMMSG,
+        number::ACCEPT,
+        number::ACCEPT4,
+    ];
+    const WRITES: [usize; 6] =
+        [number::WRITE, number::WRITEV, number::SENDTO, number::SENDMSG, number::SENDMMSG, number::CONNECT];
+    let call = usize::try_from(call).unwrap_or(LIMIT);
+    let is_write = WRITES.contains(&call);
+    if !is_write && !READS.contains(&call) {
+        return false;
+    }
+    let file = thread.process.descriptors.lock().get(int(arguments[0]));
+    file.is_ok_and(|file| file.file().patience_ns(is_write).is_some())
+}
+
 /// Whether it is made again even without SA_RESTART.
 #[must_use]
 pub fn must_restart(call: u64, arguments: &[u64; 6]) -> bool {
