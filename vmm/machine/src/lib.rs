@@ -12,6 +12,7 @@ mod boot;
 mod bus;
 mod core;
 mod cpu;
+mod devices;
 mod guest;
 mod image;
 mod machine;

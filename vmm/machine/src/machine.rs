@@ -5,23 +5,18 @@
 //! so that what they report is whole, and leaves the devices to the end of the process.
 
 use crate::boot::{self, BootError, LateFacts};
-use crate::bus::{Bus, Ram, VmServices, Window};
+use crate::bus::Bus;
 use crate::core::Core;
+use crate::devices::{self, Devices};
 use crate::mailbox::{Message, StopRequests, Waiting, mailbox};
 use crate::outcome::{End, MachineStats, Outcome};
 use crate::profile::SAMPLE_PERIOD;
-use crate::ready::Readiness;
 use crate::report::{self, TscBase};
 use crate::run_loop::VcpuEnd;
 use crate::spec::{MachineResources, MachineSpec};
 use crate::vcpus::{self, Vcpus};
-use septum_abi::layout::PCI_WINDOW;
-use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
-use septum_devices::pci::{PciBus, PciError};
-use septum_devices::virtio::balloon::Balloon;
-use septum_devices::virtio::console::{Console, ConsolePorts, ControlPort};
-use septum_devices::virtio::entropy::Entropy;
-use septum_devices::virtio::fs::{FileSystem, FsConfig};
+use septum_devices::core::DeviceThread;
+use septum_devices::pci::PciError;
 use septum_hypervisor::{KvmError, Vcpu};
 use septum_memory::{GuestRam, MemoryError};
 use std::io;
@@ -75,46 +70,8 @@ impl Machine {
     /// See [`MachineError`].
     pub fn new(core: Core, spec: &MachineSpec, resources: MachineResources) -> Result<Self, MachineError> {
         let Core { ram, vm, first, policy, privilege, vcpu_limit, kernel, tsc_khz, .. } = core;
-        let vm_services = Arc::new(VmServices { vm: Arc::clone(&vm) });
-        let services = HostServices {
-            memory: GuestMemory::new(ram.clone()),
-            msi: Arc::clone(&vm_services) as Arc<dyn MsiSender>,
-            kicks: vm_services,
-        };
-        let pci = PciBus::new(services, PCI_WINDOW);
-        let thread = |name: &str| DeviceThread::spawn(name).map_err(MachineError::Thread);
-        let (streams, files) = (thread("streams")?, thread("files")?);
-        let streams_of = [&resources.stdin, &resources.stdout, &resources.stderr];
-        let closed_streams =
-            (0..).zip(streams_of).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
-        let ports = ConsolePorts {
-            log: None,
-            stdin: resources.stdin,
-            stdout: resources.stdout,
-            stderr: resources.stderr,
-        };
-        let console = Console::new(ports, Arc::new(NoMessages), streams.handle())
-            .map_err(|e| MachineError::Device("console", e))?;
-        let mut ready = Readiness::new();
-        ready.add(&pci, Box::new(console)).map_err(|e| MachineError::Bus("console", e))?;
-        let window =
-            septum_memory::FileWindow::reserve().map_err(|e| MachineError::Device("file system", e))?;
-        let window = Window { vm: Arc::clone(&vm), files: window };
-        let config = FsConfig {
-            window: Some(Arc::new(window)),
-            populator: Some(Arc::new(Ram(ram.clone()))),
-            ..FsConfig::new(resources.shared_root)
-        };
-        let file_system =
-            FileSystem::new(config, files.handle()).map_err(|e| MachineError::Device("file system", e))?;
-        ready.add(&pci, Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;
-        let entropy = Entropy::new(streams.handle()).map_err(|e| MachineError::Device("entropy", e))?;
-        pci.add_virtio(Box::new(entropy)).map_err(|e| MachineError::Bus("entropy", e))?;
-        if spec.returns_free_memory {
-            let balloon = Balloon::new(Arc::new(Ram(ram.clone())), streams.handle())
-                .map_err(|e| MachineError::Device("balloon", e))?;
-            pci.add_virtio(Box::new(balloon)).map_err(|e| MachineError::Bus("balloon", e))?;
-        }
+        let Devices { pci, ready, closed_streams, threads, when_crowded } =
+            devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
         let config = boot::write_configuration(&ram, &kernel, spec, closed_streams)?;
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
@@ -146,10 +103,10 @@ impl Machine {
             bus: Arc::new(Bus { pci }),
             is_profiled: spec.profile,
             cpus: core.spec.cpus,
-            when_crowded: Mutex::new(Some(resources.when_crowded)),
+            when_crowded: Mutex::new(Some(when_crowded)),
         };
         let vcpus = Vcpus::new(parts, mailbox);
-        Ok(Self { first, vcpus, ram, threads: vec![streams, files], waiting, stats, tsc_khz, vm })
+        Ok(Self { first, vcpus, ram, threads, waiting, stats, tsc_khz, vm })
     }
 
     /// Runs the partition to its end.
@@ -205,11 +162,4 @@ fn known_end(message: Message) -> Option<End> {
             Some(End::Failed { message: "the vCPUs stopped for no reason".into() })
         }
     }
-}
-
-/// The guest has nothing to say on the control port yet: it reports in memory.
-struct NoMessages;
-
-impl ControlPort for NoMessages {
-    fn message(&self, _message: &[u8]) {}
 }

@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Where a processor begins. KVM on SVM resets one that took a triple fault, and where that was is lost.
+const RESET_RIP: u64 = 0xfff0;
+
 /// Exits by reason.
 pub type Exits = BTreeMap<&'static str, u64>;
 
@@ -94,6 +97,7 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>, mut name: ThreadName) -> (VcpuEnd
         if let Some(mut end) = end {
             if let VcpuEnd::Broken(message) = &mut end
                 && let Ok(regs) = vcpu.regs()
+                && regs.rip != RESET_RIP
             {
                 message.push_str(&format!(" (at {:#x})", regs.rip));
             }

@@ -1,0 +1,87 @@
+//! The machine's devices: made, put on the bus, and served by two threads.
+
+use crate::bus::{Ram, VmServices, Window};
+use crate::machine::MachineError;
+use crate::ready::Readiness;
+use crate::spec::{MachineResources, WhenCrowded};
+use septum_abi::layout::PCI_WINDOW;
+use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
+use septum_devices::pci::PciBus;
+use septum_devices::virtio::balloon::Balloon;
+use septum_devices::virtio::console::{Console, ConsolePorts, ControlPort};
+use septum_devices::virtio::entropy::Entropy;
+use septum_devices::virtio::fs::{FileSystem, FsConfig};
+use septum_hypervisor::Vm;
+use septum_memory::{FileWindow, GuestRam};
+use std::sync::Arc;
+
+/// What [`attach`] made.
+pub struct Devices {
+    pub pci: PciBus,
+    /// What the guest gets to know of those that are up already.
+    pub ready: Readiness,
+    /// A bit for each standard stream that the program does not have.
+    pub closed_streams: u32,
+    pub threads: Vec<DeviceThread>,
+    pub when_crowded: WhenCrowded,
+}
+
+/// Makes the devices of a partition.
+///
+/// # Errors
+/// See [`MachineError`].
+pub fn attach(
+    vm: &Arc<Vm>,
+    ram: &GuestRam,
+    resources: MachineResources,
+    returns_free_memory: bool,
+) -> Result<Devices, MachineError> {
+    let pci = PciBus::new(services(vm, ram), PCI_WINDOW);
+    let thread = |name: &str| DeviceThread::spawn(name).map_err(MachineError::Thread);
+    let (streams, files) = (thread("streams")?, thread("files")?);
+    let mut ready = Readiness::new();
+
+    let MachineResources { shared_root, stdin, stdout, stderr, when_crowded } = resources;
+    let closed_streams =
+        (0..).zip([&stdin, &stdout, &stderr]).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
+    let ports = ConsolePorts { log: None, stdin, stdout, stderr };
+    let console = Console::new(ports, Arc::new(NoMessages), streams.handle())
+        .map_err(|e| MachineError::Device("console", e))?;
+    ready.add(&pci, Box::new(console)).map_err(|e| MachineError::Bus("console", e))?;
+
+    let window = FileWindow::reserve().map_err(|e| MachineError::Device("file system", e))?;
+    let config = FsConfig {
+        window: Some(Arc::new(Window { vm: Arc::clone(vm), files: window })),
+        populator: Some(Arc::new(Ram(ram.clone()))),
+        ..FsConfig::new(shared_root)
+    };
+    let file_system =
+        FileSystem::new(config, files.handle()).map_err(|e| MachineError::Device("file system", e))?;
+    ready.add(&pci, Box::new(file_system)).map_err(|e| MachineError::Bus("file system", e))?;
+
+    let entropy = Entropy::new(streams.handle()).map_err(|e| MachineError::Device("entropy", e))?;
+    pci.add_virtio(Box::new(entropy)).map_err(|e| MachineError::Bus("entropy", e))?;
+    if returns_free_memory {
+        let balloon = Balloon::new(Arc::new(Ram(ram.clone())), streams.handle())
+            .map_err(|e| MachineError::Device("balloon", e))?;
+        pci.add_virtio(Box::new(balloon)).map_err(|e| MachineError::Bus("balloon", e))?;
+    }
+    Ok(Devices { pci, ready, closed_streams, threads: vec![streams, files], when_crowded })
+}
+
+/// What devices get from the rest of the machine.
+fn services(vm: &Arc<Vm>, ram: &GuestRam) -> HostServices {
+    let of_vm = Arc::new(VmServices { vm: Arc::clone(vm) });
+    HostServices {
+        memory: GuestMemory::new(ram.clone()),
+        msi: Arc::clone(&of_vm) as Arc<dyn MsiSender>,
+        kicks: of_vm,
+    }
+}
+
+/// The guest has nothing to say on the control port yet: it reports in memory.
+struct NoMessages;
+
+impl ControlPort for NoMessages {
+    fn message(&self, _message: &[u8]) {}
+}
