@@ -41,7 +41,7 @@ fn script(interpreter: &str, name: &str) -> Case {
 }
 
 mod python {
-    use super::{Case, Lane, PACKAGES, PYTHON, Path, lane, script};
+    use super::{Case, Files, Lane, PACKAGES, PYTHON, Path, lane, script};
 
     /// Runs the program if Python has all these packages.
     fn with_packages(wanted: &[&str], case: &Case) {
@@ -49,6 +49,15 @@ mod python {
             Some(absent) => lane::skip(&format!("no {absent}; Debian's package python3-{absent} brings it")),
             None => case.conform(),
         }
+    }
+
+    #[test]
+    fn in_daily_use() {
+        direct_only!();
+        if !Path::new("/usr/lib/python3.11/ensurepip").is_dir() {
+            return lane::skip("no ensurepip; Debian's package python3.11-venv brings it");
+        }
+        script("bash", "daily.sh").files(Files::Ram).conform();
     }
 
     #[test]

@@ -51,13 +51,16 @@ const TEST_PACKAGES: &[Package] = &[
     program("python3", "python3"),
 ];
 
+/// Virtual environments with pip in them.
+const VENV: Package = Package {
+    name: "python3.11-venv",
+    proof: Proof::AnyFile(&["/usr/lib/python3.11/ensurepip/__init__.py"]),
+};
+
 /// CPython with its own test suite.
 const CPYTHON_PACKAGES: &[Package] = &[
     program("python3.11", "python3.11"),
-    Package {
-        name: "python3.11-venv",
-        proof: Proof::AnyFile(&["/usr/lib/python3.11/ensurepip/__init__.py"]),
-    },
+    VENV,
     Package {
         name: "libpython3.11-testsuite",
         proof: Proof::AnyFile(&["/usr/lib/python3.11/test/test_os.py"]),
@@ -93,6 +96,7 @@ const STACK_PACKAGES: &[Package] = &[
     Package { name: "python3-scipy", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/scipy"]) },
     Package { name: "python3-sklearn", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/sklearn"]) },
     program("stress-ng", "stress-ng"),
+    VENV,
     program("mmdebstrap", "mmdebstrap"),
     program("git", "git"),
     program("curl", "curl"),
