@@ -46,6 +46,7 @@ int main(void) {
     SHOW(read(timer, &count, 8));
     // A time that is over is now.
     SHOW(set(timer, TFD_TIMER_ABSTIME, 1, 0, 0, 0));
+    SHOW(poll(&one, 1, 10000));
     SHOW(read(timer, &count, 8));
     struct timespec at = now(CLOCK_MONOTONIC);
     SHOW(set(timer, TFD_TIMER_ABSTIME, at.tv_sec + 1000, 0, 0, 0));
