@@ -118,11 +118,9 @@ impl Lanes {
         let native = results.median(row, Mode::Native);
         let ratio = native.and_then(|native| row.unit.ratio(value, native));
         let shown = ratio.map_or(shown.clone(), |ratio| format!("{shown} ({ratio})"));
-        let [direct, nested] = row.promises;
-        let promise = if lane == Lane::Direct { direct } else { nested };
-        let verdict = promise.and_then(|promise| promise.is_kept(value, native));
-        match verdict {
-            Some(false) if mode == results.quick_mode() => format!("**{shown}: missed**"),
+        let promise = row.promise(lane, mode, results.quick_mode());
+        match promise.and_then(|promise| promise.is_kept(value, native)) {
+            Some(false) => format!("**{shown}: missed**"),
             _ => shown,
         }
     }
@@ -139,15 +137,17 @@ impl Lanes {
     }
 }
 
-/// The promise of a line in words, by lane where the lanes differ.
+/// The promises of a line in words, by lane where the lanes differ.
 fn promises(row: &Row) -> String {
-    match row.promises.map(|promise| promise.map(|promise| promise.text(row.unit))) {
+    let quick = match row.promises.map(|promise| promise.map(|promise| promise.text(row.unit))) {
         [Some(direct), Some(nested)] if direct == nested => direct,
         [Some(direct), Some(nested)] => format!("{direct}; nested {nested}"),
         [Some(direct), None] => format!("direct {direct}"),
         [None, Some(nested)] => format!("nested {nested}"),
         [None, None] => String::new(),
-    }
+    };
+    let ring0 = row.slow_ring0.map(|promise| format!("; ring 0 {}", promise.text(row.unit)));
+    quick + &ring0.unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -165,21 +165,26 @@ mod tests {
 
     #[test]
     fn a_missed_promise_and_a_gap_are_told() {
-        let entry = |value: f64| {
+        let entry_of = |series: &str, value: f64| {
             json!({ "rounds": 3, "unsupported": {}, "error": null,
-                    "measured": { "getpid": { "median": value, "min": value, "max": value } } })
+                    "measured": { series: { "median": value, "min": value, "max": value } } })
         };
+        let entry = |value| entry_of("getpid", value);
+        let hello = |value| entry_of("wall_us", value);
         let refused = json!({ "rounds": 3, "error": null, "measured": {},
                               "unsupported": { "create_join": "Function not implemented" } });
         let results = Results::from_document(json!({
             "lane": "direct", "quick_mode": "single",
             "cases": { "getpid": { "native": entry(200.0), "single": entry(2500.0), "ring0": entry(1e5) },
+                       "hello": { "native": hello(1e3), "single": hello(8e3), "ring0": hello(61e3) },
                        "create": { "single": refused } },
         }));
         let lanes = Lanes { direct: Some(results), nested: None };
         let tables = lanes.tables().unwrap();
         let line = "| getpid | ≤ 2 µs; nested ≤ 0.28 µs | 0.20 µs | **2.50 µs (12.5×): missed** | 100 µs (500×) |  |  |\n";
         assert!(tables.contains(line), "{tables}");
+        let hello = "| 1.00 ms | 8.00 ms (8.00×) | **61.0 ms (61.0×): missed** |  |  |\n";
+        assert!(tables.contains(hello), "{tables}");
         assert!(tables.contains("- pthread_create and join, direct, single: Function not implemented\n"));
         assert!(tables.contains("*nested*: not measured."));
     }

@@ -36,15 +36,16 @@ impl Report<'_> {
             ratio.unwrap_or_default(),
             spread.unwrap_or_default()
         )?;
-        let [direct, nested] = row.promises;
-        let promise = if self.lane == Lane::Direct { direct } else { nested };
-        if let Some(promise) = promise {
-            let verdict = match partition.and_then(|partition| promise.is_kept(partition, native)) {
+        for mode in Mode::ALL {
+            let Some(promise) = row.promise(self.lane, mode, quick) else { continue };
+            let measured = self.results.median(row, mode);
+            let verdict = match measured.and_then(|measured| promise.is_kept(measured, native)) {
                 Some(true) => "kept",
                 Some(false) => "MISSED",
                 None => "not measured",
             };
-            write!(f, "   {}: {verdict}", promise.text(row.unit))?;
+            let which = if mode == quick { "" } else { "in ring 0 " };
+            write!(f, "   {which}{}: {verdict}", promise.text(row.unit))?;
         }
         writeln!(f)
     }

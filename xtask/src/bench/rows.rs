@@ -1,5 +1,8 @@
 //! The lines of the tables: what each shows, in which unit, and what is promised.
 
+use super::cases::Mode;
+use crate::test::Lane;
+
 /// One line.
 pub struct Row {
     pub label: &'static str,
@@ -7,8 +10,23 @@ pub struct Row {
     pub case: &'static str,
     pub series: &'static str,
     pub unit: Unit,
-    /// What is promised on the direct and on the nested lane.
+    /// What is promised on the direct and on the nested lane, for the quicker kind of partition.
     pub promises: [Option<Promise>; 2],
+    /// What is promised on the direct lane for ring 0, where that is not the quicker kind.
+    pub slow_ring0: Option<Promise>,
+}
+
+impl Row {
+    /// What is promised for a partition of kind `mode`, where the quicker kind is `quick`.
+    pub fn promise(&self, lane: Lane, mode: Mode, quick: Mode) -> Option<Promise> {
+        let [direct, nested] = self.promises;
+        match lane {
+            Lane::Direct if mode == quick => direct,
+            Lane::Nested if mode == quick => nested,
+            Lane::Direct if mode == Mode::Ring0 => self.slow_ring0,
+            _ => None,
+        }
+    }
 }
 
 /// How a measured number is shown.
@@ -129,7 +147,7 @@ const fn row(
     unit: Unit,
     promises: [Option<Promise>; 2],
 ) -> Row {
-    Row { label, case, series, unit, promises }
+    Row { label, case, series, unit, promises, slow_ring0: None }
 }
 
 const fn direct(promise: Promise) -> [Option<Promise>; 2] {
@@ -147,13 +165,16 @@ use Unit::{Count, Gigaflops, Mebibytes, MebibytesPerSecond, Microseconds, Millis
 
 /// Every line; those with a promise first.
 pub const ROWS: &[Row] = &[
-    row(
-        "static hello, exec to exit",
-        "hello",
-        "wall_us",
-        Milliseconds,
-        [Some(AtMost(8.0)), Some(AtMost(90.0))],
-    ),
+    Row {
+        slow_ring0: Some(AtMost(60.0)),
+        ..row(
+            "static hello, exec to exit",
+            "hello",
+            "wall_us",
+            Milliseconds,
+            [Some(AtMost(8.0)), Some(AtMost(90.0))],
+        )
+    },
     row(
         "of which before the first guest instruction",
         "hello",

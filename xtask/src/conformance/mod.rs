@@ -90,6 +90,18 @@ struct Context<'a> {
     origin: Origin,
 }
 
+impl Context<'_> {
+    /// Which of the modules of a suite to run: those that were asked for, or all; none, and that is said, where there are no partitions.
+    fn modules<'a>(&'a self, suite: Suite, all: &[&'a str]) -> Vec<&'a str> {
+        if let Some(reason) = Lane::Direct.obstacle() {
+            println!("\n== {}: skipped: {reason}", suite.name());
+            return Vec::new();
+        }
+        let asked: Vec<&str> = self.options.module.iter().map(String::as_str).collect();
+        if asked.is_empty() { all.to_vec() } else { asked }
+    }
+}
+
 /// Runs the suites and writes the document.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     setup::base(workspace)?;

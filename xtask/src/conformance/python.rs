@@ -7,13 +7,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::place::{Bench, End, Limits, Place};
 use super::record::Record;
 use super::verdicts::{Verdict, Verdicts};
 use super::{Context, Suite};
-use crate::test::Lane;
 
 /// Debian's, which has the packages; a `python3.11` that comes earlier in a path may be another.
 const PYTHON: &str = "/usr/bin/python3.11";
@@ -38,14 +37,8 @@ pub struct Script {
 }
 
 /// Runs the modules, or those that were asked for, and says what differs without an explanation.
-pub fn run(context: &Context, script: &Script, all: &[&str]) -> Result<Vec<String>> {
-    let name = script.suite.name();
-    if let Some(reason) = Lane::Direct.obstacle() {
-        println!("\n== {name}: skipped: {reason}");
-        return Ok(Vec::new());
-    }
-    let asked: Vec<&str> = context.options.module.iter().map(String::as_str).collect();
-    let modules = if asked.is_empty() { all } else { &asked };
+pub fn run(context: &Context, script: &Script, all: &[&'static str]) -> Result<Vec<String>> {
+    let modules = context.modules(script.suite, all);
     let mut news = Vec::new();
     for (index, module) in modules.iter().enumerate() {
         let record = compare(context, script, module).with_context(|| format!("cannot run {module}"))?;
@@ -68,6 +61,13 @@ fn compare(context: &Context, script: &Script, module: &str) -> Result<Record> {
     let bench = Bench::new(context.workspace, &context.septum, script.suite.name(), script.memory)?;
     let session = Session { context, script, bench, module };
     let (native, native_seconds) = session.run(Place::Native, &[])?;
+    if !native.is_complete {
+        // What did not run here could not differ there.
+        bail!(
+            "natively it does not reach its end; see {}",
+            session.bench.log(module, Place::Native).display()
+        );
+    }
     let (partition, partition_seconds) = session.run(Place::Partition, &[])?;
     let mut differences = native.differences(&partition);
     if !differences.is_empty() && differences.len() <= SECOND_TRIES {

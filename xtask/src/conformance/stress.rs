@@ -14,7 +14,6 @@ use super::record::Record;
 use super::verdicts::{Difference, Verdict};
 use super::{Context, Suite};
 use crate::setup;
-use crate::test::Lane;
 
 /// The stressors at which nothing may fail.
 const STRESSORS: &[&str] = &[
@@ -28,14 +27,8 @@ const GRACE: Duration = Duration::from_secs(60);
 /// Runs the stressors that were asked for and says which fail without an explanation.
 pub fn run(context: &Context) -> Result<Vec<String>> {
     setup::stress_suite()?;
-    if let Some(reason) = Lane::Direct.obstacle() {
-        println!("\n== stress-ng: skipped: {reason}");
-        return Ok(Vec::new());
-    }
-    let asked: Vec<&str> = context.options.module.iter().map(String::as_str).collect();
-    let stressors = if asked.is_empty() { STRESSORS } else { &asked };
     let mut news = Vec::new();
-    for stressor in stressors {
+    for stressor in context.modules(Suite::StressNg, STRESSORS) {
         let record = compare(context, stressor)?;
         let (native, partition) = (record.native, record.partition);
         println!("{stressor}: {native} operations a second natively, {partition} in a partition");

@@ -52,12 +52,11 @@ const KERNEL_ARGUMENTS: &str = "console=ttyS0 quiet panic=-1 rdinit=/init intel_
 /// which the *first* keeps whether it is in a guest's nested page tables and whether it takes interrupts (`cpu_clear_ignne` of QEMU's
 /// `target/i386/tcg/sysemu/fpu_helper.c`: FERR# goes to the first processor). A VMRUN of the first can be lost in it: the guest then runs
 /// in the host's physical memory, or the processor takes no interrupt ever again.
-const FIRST_OF_COMMAND: u32 = 1;
+const FIRST_OF_COMMAND: u16 = 1;
 
-/// The processors of a command that asked for `count`, as a mask.
-pub fn processors_of_command(count: u8) -> u64 {
-    (0..u32::from(count))
-        .fold(0, |mask, number| mask | 1_u64.checked_shl(FIRST_OF_COMMAND + number).unwrap_or(0))
+/// The processors of a command that asked for `count`, as `taskset -c` takes them.
+pub fn processors_of_command(count: u8) -> String {
+    format!("{FIRST_OF_COMMAND}-{count}")
 }
 
 /// How a run ended.
@@ -253,7 +252,7 @@ fn emulator(options: &Options, sockets: &Path, shares: &[(&str, PathBuf)]) -> Co
     command.args(["-nodefaults", "-no-user-config", "-nographic", "-no-reboot", "-monitor", &monitor]);
     command.args(["-machine", "q35,kernel-irqchip=split,memory-backend=memory"]);
     command.args(["-accel", "tcg,thread=multi", "-cpu", "EPYC,+svm,+npt"]);
-    command.args(["-smp", &(u32::from(options.cpus) + FIRST_OF_COMMAND).to_string()]);
+    command.args(["-smp", &(u16::from(options.cpus) + FIRST_OF_COMMAND).to_string()]);
     // The file servers read the emulated memory, so it is shared.
     command.args(["-m", &format!("{memory}M"), "-object"]);
     command.arg(format!("memory-backend-memfd,id=memory,size={memory}M,share=on"));

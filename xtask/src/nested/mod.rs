@@ -82,7 +82,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         let folder = RunFolder::create(&cache)?;
         let yes = |condition: bool| if condition { "yes" } else { "" };
         let settings = format!(
-            "end_marker={}\nprocessors={:x}\nwrite_back={}\noverlay={}\n",
+            "end_marker={}\nprocessors={}\nwrite_back={}\noverlay={}\n",
             process::shell_quote(output::END_MARKER),
             machine::processors_of_command(options.cpus),
             yes(options.write_back.is_some()),

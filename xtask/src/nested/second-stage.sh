@@ -71,7 +71,7 @@ read -r _ </run/nested/held
 
 echo start >&3
 # Not in the background, where a shell lets SIGINT and SIGQUIT be ignored. Its remark about a killed job goes nowhere.
-{ (exec taskset "$processors" env -i /bin/sh /run/nested/job >/run/nested/pipe-out 2>/run/nested/pipe-err </dev/null 3>&-); } 2>/dev/null
+{ (exec taskset -c "$processors" env -i /bin/sh /run/nested/job >/run/nested/pipe-out 2>/run/nested/pipe-err </dev/null 3>&-); } 2>/dev/null
 echo "exit $?" >&3
 # The outer host ends the emulator when it has this line and both end markers.
 sleep 60
