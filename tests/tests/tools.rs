@@ -173,7 +173,7 @@ mod processes {
         "false | true | (exit 3); echo \"${PIPESTATUS[@]}\"; set -o pipefail; yes | head -1; echo $?";
     const COPROCESS: &str = "coproc cat; echo hi >&${COPROC[1]}; read x <&${COPROC[0]}; echo $x; \
         kill $COPROC_PID; wait $COPROC_PID; echo $?";
-    const STOPPED: &str = "(sleep 5; echo no) & sleep 0.02; kill -STOP $!; kill -CONT $!; kill -STOP $!; kill $!; kill -CONT $!; \
+    const STOPPED: &str = "(sleep 5 > /dev/null 2>&1; echo no) & sleep 0.02; kill -STOP $!; kill -CONT $!; kill -STOP $!; kill $!; kill -CONT $!; \
         wait $! 2> /dev/null; echo $?";
     const PYTHON: &str = "import os, subprocess, sys\n\
         print(subprocess.run(['sort', '-r'], input=b'a\\nb\\n', capture_output=True).stdout)\n\
