@@ -6,7 +6,8 @@
 //! in the form that they are parsed from.
 //!
 //! Neighbours: the command line turns flags into a [`spec::PartitionSpec`], the worker builds a machine from it and
-//! fills in a [`stats::PartitionStats`]. Nothing here touches a file or a process.
+//! fills in a [`stats::PartitionStats`]. [`places`] names the directories of images and running partitions. Nothing here touches a file
+//! or a process.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -14,6 +15,7 @@ pub mod bytes;
 pub mod duration;
 pub mod exit;
 pub mod failure;
+pub mod places;
 pub mod privilege;
 pub mod size;
 pub mod spec;

@@ -1,0 +1,85 @@
+//! Where Septum keeps its state on a host.
+//!
+//! ```text
+//!             root                 others
+//! data        /var/lib/septum      $XDG_DATA_HOME/septum, or ~/.local/share/septum      images, named volumes
+//! runtime     /run/septum          $XDG_RUNTIME_DIR/septum, or /tmp/septum-UID           running partitions
+//! ```
+//!
+//! `SEPTUM_DATA_DIR` and `SEPTUM_RUNTIME_DIR` replace them. Relative values of any of these variables are ignored, as the
+//! XDG Base Directory Specification asks. Nothing is created here.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// The directory of what outlives partitions and the host's uptime.
+#[must_use]
+pub fn data_directory(uid: u32) -> PathBuf {
+    data_of(uid, &|name| env::var_os(name))
+}
+
+/// The directory of what describes running partitions; emptied by a reboot of the host.
+#[must_use]
+pub fn runtime_directory(uid: u32) -> PathBuf {
+    runtime_of(uid, &|name| env::var_os(name))
+}
+
+/// Looks up a variable of the environment.
+type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn data_of(uid: u32, variables: Variables) -> PathBuf {
+    if let Some(given) = absolute(variables, "SEPTUM_DATA_DIR") {
+        return given;
+    }
+    let home = || absolute(variables, "HOME").map(|home| home.join(".local/share"));
+    match uid {
+        0 => PathBuf::from("/var/lib/septum"),
+        _ => match absolute(variables, "XDG_DATA_HOME").or_else(home) {
+            Some(base) => base.join("septum"),
+            None => PathBuf::from(format!("/var/tmp/septum-{uid}")),
+        },
+    }
+}
+
+fn runtime_of(uid: u32, variables: Variables) -> PathBuf {
+    if let Some(given) = absolute(variables, "SEPTUM_RUNTIME_DIR") {
+        return given;
+    }
+    match uid {
+        0 => PathBuf::from("/run/septum"),
+        _ => match absolute(variables, "XDG_RUNTIME_DIR") {
+            Some(base) => base.join("septum"),
+            None => PathBuf::from(format!("/tmp/septum-{uid}")),
+        },
+    }
+}
+
+fn absolute(variables: Variables, name: &str) -> Option<PathBuf> {
+    variables(name).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_particular_one_counts() {
+        let none = |_: &str| None;
+        assert_eq!(data_of(0, &none), PathBuf::from("/var/lib/septum"));
+        assert_eq!(runtime_of(0, &none), PathBuf::from("/run/septum"));
+        assert_eq!(data_of(1000, &none), PathBuf::from("/var/tmp/septum-1000"));
+        assert_eq!(runtime_of(1000, &none), PathBuf::from("/tmp/septum-1000"));
+        let user = |name: &str| match name {
+            "HOME" => Some("/home/ada".into()),
+            "XDG_DATA_HOME" => Some("relative".into()),
+            "XDG_RUNTIME_DIR" => Some("/run/user/1000".into()),
+            _ => None,
+        };
+        assert_eq!(data_of(1000, &user), PathBuf::from("/home/ada/.local/share/septum"));
+        assert_eq!(runtime_of(1000, &user), PathBuf::from("/run/user/1000/septum"));
+        let given = |name: &str| name.starts_with("SEPTUM_").then(|| "/x".into());
+        assert_eq!(data_of(0, &given), PathBuf::from("/x"));
+        assert_eq!(runtime_of(1000, &given), PathBuf::from("/x"));
+    }
+}
