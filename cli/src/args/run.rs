@@ -1,44 +1,18 @@
-//! What was typed.
-//!
-//! Flags become typed values here and nothing else happens: no file is looked at, no default depends on the host.
+//! `septum run`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
+use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
-use clap::{Args, Parser, Subcommand};
 use septum_api_types::duration::Span;
 use septum_api_types::exit::Code;
 use septum_api_types::privilege::PrivilegeChoice;
 use septum_api_types::size::Size;
-use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS, MAXIMUM_THREADS};
+use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS};
 use septum_api_types::volume::Volume;
 
-use crate::message;
-
-/// Run unmodified Linux programs in KVM virtual machines that start like processes.
-#[derive(Debug, Parser)]
-#[command(name = "septum", version, args_override_self = true, after_help = EXAMPLES)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-const EXAMPLES: &str = "Examples:
-  septum run -- sha256sum README.md         an unmodified program of the host, reading a host file
-  septum run ./program arg1 < in > out      streams are the caller's
-  septum doctor                             what this host can do, and what is missing";
-
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Run a program in a partition of its own
-    Run(Box<Run>),
-    /// Tell what this host can do, what is missing, and how to get it
-    Doctor(Doctor),
-    /// Print the version
-    Version,
-}
+use super::values::{environment_variable, partition_name, thread_count, volume};
 
 /// Run a program in a partition of its own: a virtual machine that sees the host's system directories and the current
 /// directory, read-only, and writes into RAM.
@@ -155,68 +129,10 @@ Exit status:
     text
 }
 
-/// Tell what this host can do, what is missing, and how to get it
-#[derive(Debug, Args)]
-pub struct Doctor {
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Parses the process's command line. Help, version and errors are printed here.
-pub fn parse() -> Result<Command, ExitCode> {
-    match Arguments::try_parse() {
-        Ok(arguments) => Ok(arguments.command),
-        Err(error) => Err(message::command_line(&error)),
-    }
-}
-
-fn volume(text: OsString) -> Result<Volume, septum_api_types::volume::VolumeError> {
-    Volume::parse(text.as_encoded_bytes())
-}
-
-fn environment_variable(text: OsString) -> Result<OsString, &'static str> {
-    match text.as_encoded_bytes().first() {
-        None => Err("is empty; expected KEY=VALUE"),
-        Some(b'=') => Err("has no key; expected KEY=VALUE"),
-        Some(_) => Ok(text),
-    }
-}
-
-fn thread_count(text: &str) -> Result<u32, String> {
-    let count = text.parse().ok().filter(|count| (1..=MAXIMUM_THREADS).contains(count));
-    count.ok_or_else(|| format!("is not a number of threads; expected 1 to {MAXIMUM_THREADS}"))
-}
-
-/// As host names are: it ends up as one.
-fn partition_name(text: &str) -> Result<String, &'static str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text.is_empty() || text.len() > 63 {
-        Err("must have 1 to 63 characters")
-    } else if !text.chars().all(is_plain) || text.starts_with(['-', '.']) {
-        Err("may hold letters, digits, '-', '_' and '.', and must start with a letter, a digit or '_'")
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
-
-    fn run(line: &[&str]) -> Result<Run, clap::Error> {
-        let line = ["septum", "run"].iter().chain(line);
-        Arguments::try_parse_from(line).map(|arguments| match arguments.command {
-            Command::Run(run) => *run,
-            other => panic!("{other:?}"),
-        })
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Arguments::command().debug_assert();
-    }
+    use crate::args::tests_support::run;
 
     #[test]
     fn everything_after_the_program_is_the_programs() {
@@ -262,21 +178,6 @@ mod tests {
         ];
         for line in lines {
             assert!(run(line).is_err(), "{line:?}");
-        }
-    }
-}
-
-/// For tests of other modules.
-#[cfg(test)]
-pub mod tests_support {
-    use super::{Arguments, Command, Parser as _};
-    use septum_api_types::spec::PartitionSpec;
-
-    /// The spec of a whole command line.
-    pub fn spec_of(line: &[&str]) -> PartitionSpec {
-        match Arguments::try_parse_from(line).map(|arguments| arguments.command) {
-            Ok(Command::Run(run)) => crate::resolve::resolve(*run),
-            other => panic!("{other:?}"),
         }
     }
 }

@@ -1,0 +1,82 @@
+//! What was typed.
+//!
+//! Flags become typed values here and nothing else happens: no file is looked at, no default depends on the host. Each command, or
+//! family of commands, has a file; [`values`] parses what several of them take.
+
+mod doctor;
+mod run;
+mod values;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use self::doctor::Doctor;
+pub use self::run::Run;
+use crate::message;
+
+/// Run unmodified Linux programs in KVM virtual machines that start like processes.
+#[derive(Debug, Parser)]
+#[command(name = "septum", version, args_override_self = true, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  septum run -- sha256sum README.md         an unmodified program of the host, reading a host file
+  septum run ./program arg1 < in > out      streams are the caller's
+  septum doctor                             what this host can do, and what is missing";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program in a partition of its own
+    Run(Box<Run>),
+    /// Tell what this host can do, what is missing, and how to get it
+    Doctor(Doctor),
+    /// Print the version
+    Version,
+}
+
+/// Parses the process's command line. Help, version and errors are printed here.
+pub fn parse() -> Result<Command, ExitCode> {
+    match Arguments::try_parse() {
+        Ok(arguments) => Ok(arguments.command),
+        Err(error) => Err(message::command_line(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}
+
+/// For tests of other modules.
+#[cfg(test)]
+pub mod tests_support {
+    use super::{Arguments, Command, Parser as _, Run};
+    use septum_api_types::spec::PartitionSpec;
+
+    /// The options of `septum run` from a command line without its first two words.
+    pub fn run(line: &[&str]) -> Result<Run, clap::Error> {
+        let line = ["septum", "run"].iter().chain(line);
+        Arguments::try_parse_from(line).map(|arguments| match arguments.command {
+            Command::Run(run) => *run,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    /// The spec of a whole command line.
+    pub fn spec_of(line: &[&str]) -> PartitionSpec {
+        match Arguments::try_parse_from(line).map(|arguments| arguments.command) {
+            Ok(Command::Run(run)) => crate::resolve::resolve(*run),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Values that options take, where they are no type of their own.
+
+use std::ffi::OsString;
+
+use septum_api_types::spec::MAXIMUM_THREADS;
+use septum_api_types::volume::{Volume, VolumeError};
+
+pub(super) fn volume(text: OsString) -> Result<Volume, VolumeError> {
+    Volume::parse(text.as_encoded_bytes())
+}
+
+pub(super) fn environment_variable(text: OsString) -> Result<OsString, &'static str> {
+    match text.as_encoded_bytes().first() {
+        None => Err("is empty; expected KEY=VALUE"),
+        Some(b'=') => Err("has no key; expected KEY=VALUE"),
+        Some(_) => Ok(text),
+    }
+}
+
+pub(super) fn thread_count(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| (1..=MAXIMUM_THREADS).contains(count));
+    count.ok_or_else(|| format!("is not a number of threads; expected 1 to {MAXIMUM_THREADS}"))
+}
+
+/// As host names are: it ends up as one.
+pub(super) fn partition_name(text: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.len() > 63 {
+        Err("must have 1 to 63 characters")
+    } else if !text.chars().all(is_plain) || text.starts_with(['-', '.']) {
+        Err("may hold letters, digits, '-', '_' and '.', and must start with a letter, a digit or '_'")
+    } else {
+        Ok(text.to_owned())
+    }
+}
