@@ -15,6 +15,7 @@ pub mod bytes;
 pub mod duration;
 pub mod exit;
 pub mod failure;
+pub mod image;
 pub mod places;
 pub mod privilege;
 pub mod size;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::ByteString;
 use crate::duration::Span;
+use crate::image::ImageSource;
 use crate::privilege::PrivilegeChoice;
 use crate::volume::Volume;
 
@@ -55,6 +56,8 @@ pub struct PartitionSpec {
     pub volumes: Vec<Volume>,
     /// Directory of the host that replaces the host's system directories as the partition's root.
     pub root: Option<ByteString>,
+    /// Image that is the partition's root; then the current directory is not shared.
+    pub image: Option<ImageSource>,
     /// How long it may run.
     pub timeout: Option<Span>,
     /// User id of the program.

@@ -4,10 +4,10 @@
 //!   60  septum (cli)      septum-api-server
 //!   50  septum-worker     septum-coordinator
 //!   40  septum-machine
-//!   30  septum-devices    septum-vfio
+//!   30  septum-devices    septum-vfio     septum-images
 //!   20  septum-hypervisor septum-memory  septum-kernel-image
 //!   10  septum-api-types
-//!    0  septum-abi                                      beside it: septum-guest-* → septum-abi only
+//!    0  septum-abi        septum-erofs                  beside it: septum-guest-* → these two only
 //! ```
 //!
 //! A crate may use crates of lower layers and of its own, never of a higher one. Besides, some libraries
@@ -27,11 +27,13 @@ const LAYERS: &[(&str, u8)] = &[
     ("septum-machine", 40),
     ("septum-devices", 30),
     ("septum-vfio", 30),
+    ("septum-images", 30),
     ("septum-hypervisor", 20),
     ("septum-memory", 20),
     ("septum-kernel-image", 20),
     ("septum-api-types", 10),
     ("septum-abi", 0),
+    ("septum-erofs", 0),
 ];
 
 /// Libraries that only the named crates may use.
@@ -47,7 +49,8 @@ const RESERVED: &[(&[&str], &[&str])] = &[
 /// Crates that may use only what is listed (a `*` at the end stands for any rest of the name).
 const CONFINED: &[(&str, &[&str])] = &[
     ("septum-abi", &["bitflags"]),
-    ("septum-guest-*", &["septum-abi", "septum-guest-*", "bitflags", "spin"]),
+    ("septum-erofs", &[]),
+    ("septum-guest-*", &["septum-abi", "septum-erofs", "septum-guest-*", "bitflags", "spin"]),
 ];
 
 /// Crates that are tools: nothing of the product depends on them, and they may use anything.
