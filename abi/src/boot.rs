@@ -90,6 +90,9 @@ pub struct BootPage {
     pub privilege: u32,
     /// vCPUs there may be at most: threads of the program.
     pub vcpu_limit: u32,
+    /// The image that is mapped read-only from [`crate::layout::IMAGE_WINDOW`]'s start on: its length in bytes, whole pages; 0 if
+    /// there is none.
+    pub image_len: u64,
     /// Devices that are up already.
     pub ready: [ReadyDevice; DEVICES],
     /// Random bytes: the key of the kernel's generator.

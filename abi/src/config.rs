@@ -34,6 +34,10 @@ pub enum MountKind {
     Device = b'd',
     /// The process file system; the source is ignored.
     Process = b'p',
+    /// As [`Overlay`](Self::Overlay), over the image that the boot page tells of; the source is ignored.
+    Image = b'i',
+    /// One file in RAM, whose contents are the source.
+    Text = b't',
 }
 
 impl MountKind {
@@ -47,6 +51,8 @@ impl MountKind {
             b'm' => Self::Ram,
             b'd' => Self::Device,
             b'p' => Self::Process,
+            b'i' => Self::Image,
+            b't' => Self::Text,
             _ => return None,
         })
     }
@@ -57,7 +63,7 @@ impl MountKind {
 pub struct Mount<'a> {
     /// How.
     pub kind: MountKind,
-    /// Path inside the shared directory.
+    /// Path inside the shared directory, or what the kind says.
     pub source: &'a [u8],
     /// Absolute path in the guest.
     pub target: &'a [u8],

@@ -20,4 +20,4 @@ pub mod ready;
 pub mod report;
 
 /// Version of this contract. The worker refuses a guest kernel built for another one.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;

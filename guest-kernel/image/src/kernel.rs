@@ -68,7 +68,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     if let Some(files) = &devices.file_system {
         reclaim::bind(Box::leak(Box::new(Arc::clone(files))));
     }
-    let namespace = mounts::make(&devices, config, page.cpu_count).map_err(because(start_error::ROOT))?;
+    let namespace = mounts::make(&devices, config, page).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));
     fs.set_identity(config.uid, config.gid);
     fs.umask = config.umask;

@@ -5,26 +5,39 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use septum_abi::boot::BootPage;
 use septum_abi::config::{BootConfig, Mount, MountKind};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::dentry::Dentry;
 use septum_guest_core::fs::devices;
-use septum_guest_core::fs::inode::{InodeRef, SetMetadata};
+use septum_guest_core::fs::erofs;
+use septum_guest_core::fs::inode::{Access, Create, InodeRef, Ownership, SetMetadata};
 use septum_guest_core::fs::mount::{Maker, MountOptions, Namespace};
 use septum_guest_core::fs::overlay;
 use septum_guest_core::fs::proc;
 use septum_guest_core::fs::ramfs::RamFs;
 use septum_guest_core::fs::terminal;
+use septum_guest_core::io::KernelSource;
 use septum_guest_core::process::table::ProcessTable;
 use septum_guest_drivers::Devices;
 use septum_guest_drivers::virtio::fs::{Caching, FuseFileSystem};
+use septum_guest_hal::frame::window;
 
 /// Makes the root, which is the first mount, and plans the others.
-pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Result<Arc<Namespace>, Errno> {
+pub fn make(
+    devices: &Devices,
+    config: &BootConfig<'static>,
+    page: &BootPage,
+) -> Result<Arc<Namespace>, Errno> {
     let host = devices.file_system.as_ref().ok_or(Errno::ENODEV)?;
+    let cpus = page.cpu_count;
     let mut mounts = config.mounts();
-    let first = mounts.next().filter(|first| first.kind == MountKind::Overlay).ok_or(Errno::EINVAL)?;
-    let lower = host.subtree(first.source, Caching::Forever)?;
+    let first = mounts.next().ok_or(Errno::EINVAL)?;
+    let lower = match first.kind {
+        MountKind::Overlay => host.subtree(first.source, Caching::Forever)?,
+        MountKind::Image => erofs::root(page.image_len, Box::new(window::image_frame))?,
+        _ => return Err(Errno::EINVAL),
+    };
     let namespace = Namespace::new(overlay::over(lower)?, options(&first));
     let description = septum_guest_hal::cpu::description;
     let processes = ProcessTable::new(Arc::clone(&namespace), cpus, description);
@@ -50,9 +63,9 @@ pub fn make(devices: &Devices, config: &BootConfig<'static>, cpus: u32) -> Resul
 
 fn options(mount: &Mount<'static>) -> MountOptions<'static> {
     let file_system = match mount.kind {
-        MountKind::Overlay => "overlay",
+        MountKind::Overlay | MountKind::Image => "overlay",
         MountKind::ReadOnly | MountKind::ReadWrite => "virtiofs",
-        MountKind::Ram => "tmpfs",
+        MountKind::Ram | MountKind::Text => "tmpfs",
         MountKind::Device => "devtmpfs",
         MountKind::Process => "proc",
     };
@@ -68,11 +81,17 @@ fn maker(mount: &Mount<'static>, host: &Arc<FuseFileSystem>, processes: &Arc<Pro
         MountKind::ReadOnly | MountKind::ReadWrite => {
             Maker::Free(Box::new(move || host.subtree(source, Caching::AsTold)))
         }
-        MountKind::Ram => Maker::Covering(Box::new(|covered| {
-            let root = RamFs::new().root();
-            look_like(&root, covered)?;
-            Ok(root)
-        })),
+        MountKind::Ram => {
+            let is_everybodys = mount.target == b"/tmp";
+            Maker::Covering(Box::new(move |covered| {
+                let root = RamFs::new().root();
+                look_like(&root, covered, is_everybodys)?;
+                Ok(root)
+            }))
+        }
+        // There is one image, and it is the root.
+        MountKind::Image => Maker::Free(Box::new(|| Err(Errno::EINVAL))),
+        MountKind::Text => Maker::File(Box::new(move || text(source))),
         MountKind::Device => Maker::Free(Box::new(devices::file_system)),
         MountKind::Process => {
             let processes = Arc::clone(processes);
@@ -84,11 +103,19 @@ fn maker(mount: &Mount<'static>, host: &Arc<FuseFileSystem>, processes: &Arc<Pro
     }
 }
 
-/// Gives a file system's root the permissions and the owner of the directory that it covers (`/tmp` is everybody's).
-fn look_like(root: &InodeRef, covered: &Dentry) -> Result<(), Errno> {
+/// A file in RAM.
+fn text(contents: &[u8]) -> Result<InodeRef, Errno> {
+    let ownership = Ownership { uid: 0, gid: 0, permissions: 0o644 };
+    let inode = RamFs::new().root().create(b"text", Create::File, ownership)?;
+    inode.open(Access { read: false, write: true })?.write_at(0, &mut KernelSource(contents))?;
+    Ok(inode)
+}
+
+/// Gives a file system's root the permissions and the owner of the directory that it covers.
+fn look_like(root: &InodeRef, covered: &Dentry, is_everybodys: bool) -> Result<(), Errno> {
     let metadata = covered.metadata()?;
     root.set_metadata(&SetMetadata {
-        permissions: Some(metadata.permissions),
+        permissions: Some(if is_everybodys { 0o1777 } else { metadata.permissions }),
         uid: Some(metadata.uid),
         gid: Some(metadata.gid),
         ..SetMetadata::default()

@@ -24,14 +24,18 @@ pub struct Vm {
     memory: OnceLock<GuestMemoryMmap<()>>,
     /// Likewise.
     window: OnceLock<GuestMemoryMmap<()>>,
+    /// Likewise.
+    image: OnceLock<GuestMemoryMmap<()>>,
 }
 
 /// The slot of the window for files; RAM has those before.
 const WINDOW_SLOT: u32 = 8;
+/// The slot of the image.
+const IMAGE_SLOT: u32 = 9;
 
 impl Vm {
     pub(crate) fn new(fd: VmFd) -> Self {
-        Self { fd, memory: OnceLock::new(), window: OnceLock::new() }
+        Self { fd, memory: OnceLock::new(), window: OnceLock::new(), image: OnceLock::new() }
     }
 
     /// Gives the guest `ram` as memory, one slot a region; once. Before
@@ -45,7 +49,7 @@ impl Vm {
             call: "KVM_SET_USER_MEMORY_REGION",
             source: io::Error::from_raw_os_error(libc::EEXIST),
         })?;
-        self.set_slots(0, ram)
+        self.set_slots(0, ram, 0)
     }
 
     /// Gives the guest the window for files, once; it does not overlap RAM, and may be given while the guest runs.
@@ -54,23 +58,33 @@ impl Vm {
     /// KVM refused.
     pub fn add_window(&self, window: &GuestMemoryMmap<()>) -> Result<(), KvmError> {
         if self.window.get().is_none() {
-            self.set_slots(WINDOW_SLOT, window)?;
+            self.set_slots(WINDOW_SLOT, window, 0)?;
             // Kept from here on; the caller has it until then.
             let _ = self.window.set(window.clone());
         }
         Ok(())
     }
 
-    fn set_slots(&self, first: u32, memory: &GuestMemoryMmap<()>) -> Result<(), KvmError> {
+    /// Gives the guest an image that it can only read, once; when, as for [`add_ram`](Self::add_ram).
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn add_image(&self, image: &GuestMemoryMmap<()>) -> Result<(), KvmError> {
+        self.set_slots(IMAGE_SLOT, image, KVM_MEM_READONLY)?;
+        // Nobody calls this twice; if somebody did, the first one would stay mapped.
+        let _ = self.image.set(image.clone());
+        Ok(())
+    }
+
+    fn set_slots(&self, first: u32, memory: &GuestMemoryMmap<()>, flags: u32) -> Result<(), KvmError> {
         for (slot, region) in (first..).zip(memory.iter()) {
             let region = kvm_userspace_memory_region {
                 slot,
-                flags: 0,
+                flags,
                 guest_phys_addr: region.start_addr().raw_value(),
                 memory_size: region.len(),
                 userspace_addr: region.as_ptr() as u64,
             };
-            debug_assert_eq!(region.flags & KVM_MEM_READONLY, 0);
             // SAFETY: 1. the range is a live mapping of that length, kept by `self` for as long as the VM; 2. regions
             // of one `GuestMemoryMmap` do not overlap.
             unsafe { self.fd.set_user_memory_region(region) }

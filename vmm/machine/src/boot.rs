@@ -46,6 +46,8 @@ pub struct LateFacts {
     pub privilege: Privilege,
     /// vCPUs there may be at most.
     pub vcpu_limit: u32,
+    /// Bytes of the image, if there is one.
+    pub image_len: u64,
     /// Devices that are up.
     pub ready: [ReadyDevice; DEVICES],
 }
@@ -142,6 +144,7 @@ pub fn write_boot_page(
         debug_panic: u32::from(debug_panic),
         privilege: facts.privilege as u32,
         vcpu_limit: facts.vcpu_limit,
+        image_len: facts.image_len,
         ready: facts.ready,
         ..BootPage::default()
     };

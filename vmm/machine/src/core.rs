@@ -11,7 +11,7 @@ use crate::vcpus;
 use septum_abi::boot::Privilege;
 use septum_abi::layout::FIRST_VCPU_AREA;
 use septum_hypervisor::{Kvm, Vcpu, Vm};
-use septum_memory::{GuestRam, OwnFile, Pages};
+use septum_memory::{GuestImage, GuestRam, OwnFile, Pages};
 use std::sync::Arc;
 
 /// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
@@ -52,18 +52,27 @@ pub struct Core {
     pub(crate) vcpu_limit: u32,
     pub(crate) kernel: LoadedKernel,
     pub(crate) tsc_khz: u64,
+    pub(crate) image_len: u64,
 }
 
 impl Core {
-    /// Makes it. `own_file` is this program's own file, of which the guest kernel is a part.
+    /// Makes it. `own_file` is this program's own file, of which the guest kernel is a part; `image` is what the guest has for its root.
     ///
     /// # Errors
     /// No memory, KVM refused, or the privilege mode that is asked for cannot be.
-    pub fn new(kvm: &Kvm, spec: CoreSpec, own_file: Option<&OwnFile>) -> Result<Self, MachineError> {
+    pub fn new(
+        kvm: &Kvm,
+        spec: CoreSpec,
+        own_file: Option<&OwnFile>,
+        image: Option<&GuestImage>,
+    ) -> Result<Self, MachineError> {
         let created_ns = boot::monotonic_ns();
         let ram = septum_memory::allocate(spec.memory_bytes, spec.pages)?;
         let vm = kvm.create_vm()?;
         vm.add_ram(&ram)?;
+        if let Some(image) = image {
+            vm.add_image(image.memory())?;
+        }
         let mut wanted_vcpus = spec.vcpu_limit;
         if wanted_vcpus > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
             wanted_vcpus = vcpus::XAPIC_LIMIT;
@@ -86,6 +95,19 @@ impl Core {
         policy.apply(&first, FIRST_VCPU_AREA, &kernel, kernel.entry)?;
         let tsc_khz = u64::from(first.tsc_khz()?);
         let vm = Arc::new(vm);
-        Ok(Self { spec, created_ns, ram, vm, first, policy, privilege, vcpu_limit, kernel, tsc_khz })
+        let image_len = image.map_or(0, GuestImage::len);
+        Ok(Self {
+            spec,
+            created_ns,
+            image_len,
+            ram,
+            vm,
+            first,
+            policy,
+            privilege,
+            vcpu_limit,
+            kernel,
+            tsc_khz,
+        })
     }
 }

@@ -32,5 +32,5 @@ pub use core::{Core, CoreSpec};
 pub use machine::{Machine, MachineError};
 pub use mailbox::StopRequests;
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
-pub use septum_memory::{HUGE_PAGE, OwnFile, Pages};
+pub use septum_memory::{GuestImage, HUGE_PAGE, OwnFile, Pages};
 pub use spec::{MachineResources, MachineSpec, MountSpec, PrivilegeChoice, WhenCrowded};

@@ -69,7 +69,7 @@ impl Machine {
     /// # Errors
     /// See [`MachineError`].
     pub fn new(core: Core, spec: &MachineSpec, resources: MachineResources) -> Result<Self, MachineError> {
-        let Core { ram, vm, first, policy, privilege, vcpu_limit, kernel, tsc_khz, .. } = core;
+        let Core { ram, vm, first, policy, privilege, vcpu_limit, kernel, tsc_khz, image_len, .. } = core;
         let Devices { pci, ready, closed_streams, threads, when_crowded } =
             devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
         let config = boot::write_configuration(&ram, &kernel, spec, closed_streams)?;
@@ -79,6 +79,7 @@ impl Machine {
             has_tsc_deadline: policy.has_tsc_deadline,
             privilege,
             vcpu_limit,
+            image_len,
             ready: ready.devices,
         };
         boot::write_boot_page(&ram, config, &core.spec, spec.debug_panic, facts)?;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 pub struct MountSpec {
     /// How.
     pub kind: MountKind,
-    /// Path inside the shared directory.
+    /// Path inside the shared directory, or what the kind says.
     pub source: Vec<u8>,
     /// Absolute path in the guest.
     pub target: Vec<u8>,

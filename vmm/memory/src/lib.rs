@@ -5,6 +5,7 @@
 //! could not have on many hosts. If asked for, all of it is huge pages of the host's pool instead.
 #![allow(unsafe_code, reason = "mappings and advice inside the mapping that this crate made")]
 
+mod image;
 mod mapping;
 mod own_file;
 mod plain;
@@ -12,6 +13,7 @@ mod reclaim;
 mod still;
 mod window;
 
+pub use image::GuestImage;
 pub use mapping::{HUGE_PAGE, Pages};
 pub use own_file::OwnFile;
 pub use plain::Plain;

@@ -21,7 +21,7 @@ unsafe impl ByteValued for Plain<GuestReport> {}
 
 const _: () = {
     use septum_abi::report::{LOG_SIZE, PanicRecord};
-    assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 2 * size_of::<ReadyDevice>() + 96);
+    assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 8 + 2 * size_of::<ReadyDevice>() + 96);
     assert!(size_of::<ReadyDevice>() == 16 + 4 * 24);
     assert!(size_of::<ClockPage>() == 40);
     assert!(size_of::<GuestReport>() == 32 + 88 + 1024 * 12 + size_of::<PanicRecord>() + LOG_SIZE);

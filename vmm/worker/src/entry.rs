@@ -118,6 +118,7 @@ impl Worker {
         self.stage("KVM is open");
 
         let plan = rootfs::plan(&spec)?;
+        let image = plan.image().map(|image| image.map()).transpose()?;
         rootfs::leave()?;
         let core_spec = CoreSpec {
             memory_bytes: if spec.huge_pages {
@@ -132,7 +133,7 @@ impl Worker {
         };
         // Composing the root and making the virtual machine both wait for the host's kernel: not one after the other.
         let (view, core) = std::thread::scope(|scope| {
-            let make = || Core::new(&kvm, core_spec, own_file.as_ref());
+            let make = || Core::new(&kvm, core_spec, own_file.as_ref(), image.as_ref());
             let thread = std::thread::Builder::new().name("machine".to_owned()).stack_size(MAKER_STACK_BYTES);
             let thread = thread.spawn_scoped(scope, make);
             let view = rootfs::enter(&plan);
@@ -162,8 +163,8 @@ impl Worker {
             workdir: workdir.into_os_string().into_vec(),
             hostname: spec.name.clone().into_bytes(),
             mounts: view.mounts().to_vec(),
-            uid: spec.uid,
-            gid: spec.gid,
+            uid: plan.user.uid,
+            gid: plan.user.gid,
             umask: spec.umask,
             debug_panic: spec.debug_panic,
             verbose: spec.verbose,

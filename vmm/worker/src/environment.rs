@@ -15,7 +15,7 @@ use std::path::Path;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::spec::{DEFAULT_PATH, PartitionSpec};
 
-use crate::rootfs::{Kind, User, View};
+use crate::rootfs::{Kind, Place, User, View};
 
 /// `KEY=VALUE` each; no key twice.
 pub(crate) fn build(spec: &PartitionSpec, user: &User, view: &View) -> Vec<ByteString> {
@@ -27,7 +27,7 @@ pub(crate) fn build(spec: &PartitionSpec, user: &User, view: &View) -> Vec<ByteS
             None => variables.push(variable.into()),
         }
     };
-    let path = spec.caller_path.as_ref().filter(|_| spec.root.is_none());
+    let path = spec.caller_path.as_ref().filter(|_| spec.root.is_none() && spec.image.is_none());
     let path = path.map(|path| usable(path, view)).filter(|path| !path.is_empty());
     set(&[b"PATH=", path.as_deref().unwrap_or(DEFAULT_PATH.as_bytes())].concat());
     set(&[b"HOME=", user.home.as_os_str().as_bytes()].concat());
@@ -58,7 +58,8 @@ fn usable(path: &ByteString, view: &View) -> Vec<u8> {
         let directory = Path::new(OsStr::from_bytes(entry));
         // Directories that only exist in the guest's RAM are empty.
         let is_usable = || {
-            view.lookup(directory).is_ok_and(|found| found.kind == Kind::Directory && found.host.is_some())
+            view.lookup(directory)
+                .is_ok_and(|found| found.kind == Kind::Directory && found.place != Place::Guest)
         };
         if directory.is_absolute() && !entries.contains(&entry) && is_usable() {
             entries.push(entry);

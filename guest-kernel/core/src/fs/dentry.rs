@@ -263,9 +263,12 @@ impl Dentry {
         let child = match children.entries.get(name) {
             Some(Some(known)) => Arc::clone(known),
             _ => {
-                let ownership = Ownership { uid: 0, gid: 0, permissions: 0o755 };
+                let plan = children.plans.iter().find(|plan| plan.name == name);
+                let what = plan.map_or(Create::Directory, Plan::stand_in);
+                let permissions = if matches!(what, Create::File) { 0o644 } else { 0o755 };
+                let ownership = Ownership { uid: 0, gid: 0, permissions };
                 let inode = match self.inode.lookup(name) {
-                    Err(Errno::ENOENT) => self.inode.create(name, Create::Directory, ownership)?,
+                    Err(Errno::ENOENT) => self.inode.create(name, what, ownership)?,
                     found => found?,
                 };
                 self.adopt(children, name, inode)

@@ -6,14 +6,14 @@
 //!  paths, permissions, creation     context, open, path
 //!  names already looked up, mounts  dentry, mount
 //!  ---------- the traits Inode and File (inode) ----------
-//!  ramfs  overlay  devices  proc  pipe   and, elsewhere, virtio-fs and the console
+//!  ramfs  overlay  erofs  devices  proc  pipe   and, elsewhere, virtio-fs and the console
 //! ```
 //!
 //! * [`inode`]: what a file system implements: the two traits [`Inode`](inode::Inode) and [`File`](inode::File);
 //! * [`dentry`]: the tree of names; [`mount`]: what is mounted where; [`path`]: walking; [`context`]: for whom, and what is allowed;
 //! * [`open`]: opening; [`names`]: making and removing names; [`descriptors`]: open files and their numbers;
 //! * [`locks`]: who keeps others from a file; [`watch`]: who is told what happens to it;
-//! * [`ramfs`], [`overlay`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`]: file systems and files.
+//! * [`ramfs`], [`overlay`], [`erofs`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`]: file systems and files.
 
 pub mod anonymous;
 pub mod buffer;
@@ -22,6 +22,7 @@ pub mod dentry;
 pub mod descriptors;
 pub mod devices;
 pub mod epoll;
+pub mod erofs;
 pub mod event;
 pub mod inode;
 pub mod listing;

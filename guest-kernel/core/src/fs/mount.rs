@@ -22,7 +22,7 @@
 //! A [`Namespace`] is made at start and only grows.
 
 use super::dentry::Dentry;
-use super::inode::InodeRef;
+use super::inode::{Create, InodeRef};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -102,6 +102,8 @@ pub enum Maker {
     Free(Box<MakeFree>),
     /// Given the directory that it will cover.
     Covering(Box<MakeCovering>),
+    /// As [`Free`](Self::Free), of one file: it covers a file, which is made if it is not there.
+    File(Box<MakeFree>),
 }
 
 /// See [`Maker::Free`].
@@ -141,6 +143,11 @@ impl Plan {
         self.rest.is_empty()
     }
 
+    /// What is to be made where there is nothing for the next step.
+    pub(super) fn stand_in(&self) -> Create<'static> {
+        if self.is_near() && matches!(self.make, Maker::File(_)) { Create::File } else { Create::Directory }
+    }
+
     /// Makes a step that is not the last, to `place`.
     pub(super) fn go_on(mut self, place: &Dentry) {
         (self.name, self.rest) = split(self.rest);
@@ -151,7 +158,7 @@ impl Plan {
     pub(super) fn carry_out(&self, place: &Arc<Dentry>) -> Result<(), Errno> {
         let inode = match (&self.root, &self.make) {
             (Some(root), _) => return self.mounted.mount(place, root),
-            (None, Maker::Free(make)) => make()?,
+            (None, Maker::Free(make) | Maker::File(make)) => make()?,
             (None, Maker::Covering(make)) => make(place)?,
         };
         self.mounted.mount(place, &Dentry::root(Mount::new(self.options, None), inode))

@@ -1,4 +1,4 @@
-//! Frames of the window in which the host maps files (VirtIO shared memory), beyond RAM.
+//! Frames of the windows in which the host maps files (VirtIO shared memory) and the image that is the root, beyond RAM.
 //!
 //! ```text
 //! frame numbers   0 ........ end of RAM          FIRST ............ FIRST + LEN
@@ -9,25 +9,30 @@
 //! in progress have others. So a frame of the window is never the only reference to itself, which is what makes a private
 //! mapping copy it before a store, and it never goes to the pool. A unit can be closed when nobody refers to its frames.
 //!
-//! The direct map shows a unit from the first time it is open. Devices cannot reach the window.
+//! The direct map shows a unit from the first time it is open. Devices cannot reach the windows. The units of an image, which never
+//! changes, stay open: [`image_frame`].
 
 use super::large::{LARGE_PAGE, LargeFrame};
 use super::pool::BLOCK;
 use super::{Frame, memory};
 use crate::address::{PhysAddr, to_usize};
+use crate::sync::Mutex;
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
-use septum_abi::layout::{FILE_WINDOW, FILE_WINDOW_UNIT, PAGE_SHIFT};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use septum_abi::layout::{FILE_WINDOW, FILE_WINDOW_UNIT, IMAGE_WINDOW, PAGE_SHIFT};
 
 const FIRST: u64 = FILE_WINDOW.start >> PAGE_SHIFT;
-const END: u64 = FILE_WINDOW.end >> PAGE_SHIFT;
-/// Units there are.
+const END: u64 = IMAGE_WINDOW.end >> PAGE_SHIFT;
+/// Units of the window for files; those of the image follow.
 pub const UNITS: usize = to_usize((FILE_WINDOW.end - FILE_WINDOW.start) / FILE_WINDOW_UNIT);
-const _: () = assert!(FILE_WINDOW_UNIT == LARGE_PAGE);
+const _: () = assert!(FILE_WINDOW_UNIT == LARGE_PAGE && FILE_WINDOW.end == IMAGE_WINDOW.start);
+/// Units of the image.
+const IMAGE_UNITS: usize = to_usize((IMAGE_WINDOW.end - IMAGE_WINDOW.start) / FILE_WINDOW_UNIT);
+const ALL_UNITS: usize = UNITS + IMAGE_UNITS;
 
 type Counts = [AtomicU32; BLOCK as usize];
 
-static COUNTS: [AtomicPtr<Counts>; UNITS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; UNITS];
+static COUNTS: [AtomicPtr<Counts>; ALL_UNITS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; ALL_UNITS];
 
 /// Whether a frame of this number lies in the window.
 pub fn contains(number: u64) -> bool {
@@ -52,6 +57,23 @@ fn counts_of(unit: usize) -> Option<&'static Counts> {
     let counts: &'static Counts = Box::leak(Box::new([const { AtomicU32::new(0) }; BLOCK as usize]));
     place.store(core::ptr::from_ref(counts).cast_mut(), Ordering::Release);
     Some(counts)
+}
+
+/// The frame that holds page `index` of the image; the boot page says how many there are. `None` if there is no memory for the tables.
+#[must_use]
+pub fn image_frame(index: u64) -> Option<Frame> {
+    static IS_OPEN: [AtomicBool; IMAGE_UNITS] = [const { AtomicBool::new(false) }; IMAGE_UNITS];
+    static OPENING: Mutex<()> = Mutex::new(());
+    let number = to_usize(index / BLOCK);
+    let is_open = IS_OPEN.get(number)?;
+    if !is_open.load(Ordering::Acquire) {
+        let _opening = OPENING.lock();
+        if !is_open.load(Ordering::Acquire) {
+            Unit::open(UNITS + number)?;
+            is_open.store(true, Ordering::Release);
+        }
+    }
+    Some(Unit(UNITS + number).frame(index))
 }
 
 /// 2 MiB of the window, open.

@@ -3,11 +3,11 @@
 //! Reads the file header and the program headers only (ELF specification, chapters 1 and 2). Every offset comes from
 //! the file and is checked against its length.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
 use thiserror::Error;
+
+use super::executable::Executable;
 
 /// What an ELF file starts with.
 pub(super) const MAGIC: &[u8] = b"\x7fELF";
@@ -47,8 +47,8 @@ pub(super) enum ElfError {
 }
 
 /// Checks an ELF file.
-pub(super) fn inspect(file: &File) -> Result<Program, ElfError> {
-    let length = file.metadata()?.len();
+pub(super) fn inspect(file: &Executable) -> Result<Program, ElfError> {
+    let length = file.len();
     let header: [u8; HEADER_SIZE] = read(file, length, 0)?;
     if !header.starts_with(MAGIC) {
         return Err(ElfError::Malformed("it does not start with an ELF header"));
@@ -79,7 +79,7 @@ pub(super) fn inspect(file: &File) -> Result<Program, ElfError> {
     segments(file, length, quad(&header, 32), two(56))
 }
 
-fn segments(file: &File, length: u64, start: u64, count: u16) -> Result<Program, ElfError> {
+fn segments(file: &Executable, length: u64, start: u64, count: u16) -> Result<Program, ElfError> {
     let mut interpreter = None;
     let mut has_load = false;
     for index in 0..u64::from(count) {
@@ -103,7 +103,7 @@ fn segments(file: &File, length: u64, start: u64, count: u16) -> Result<Program,
     if has_load { Ok(Program { interpreter }) } else { Err(ElfError::Malformed("it has nothing to load")) }
 }
 
-fn path(file: &File, offset: u64, size: u64) -> Result<Vec<u8>, ElfError> {
+fn path(file: &Executable, offset: u64, size: u64) -> Result<Vec<u8>, ElfError> {
     const BAD: ElfError = ElfError::Malformed("the path of its interpreter is malformed");
     if !(2..=PATH_LIMIT).contains(&size) {
         return Err(BAD);
@@ -118,7 +118,7 @@ fn within(length: u64, offset: u64, size: u64) -> Result<(), ElfError> {
     if needs > length { Err(ElfError::Truncated { has: length, needs }) } else { Ok(()) }
 }
 
-fn read<const SIZE: usize>(file: &File, length: u64, at: u64) -> Result<[u8; SIZE], ElfError> {
+fn read<const SIZE: usize>(file: &Executable, length: u64, at: u64) -> Result<[u8; SIZE], ElfError> {
     within(length, at, u64::try_from(SIZE).unwrap_or(u64::MAX))?;
     let mut bytes = [0; SIZE];
     file.read_exact_at(&mut bytes, at)?;

@@ -7,12 +7,11 @@
 //! `script args` with first line `#!/usr/bin/env -S x` becomes `/usr/bin/env`, `-S x`, `script`, `args`.
 
 mod elf;
+mod executable;
 mod script;
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use septum_api_types::bytes::ByteString;
@@ -24,6 +23,7 @@ use crate::environment;
 use crate::outcome::without_number;
 use crate::rootfs::{Kind, LookupError, Plan, View};
 use elf::ElfError;
+use executable::Executable;
 use script::ScriptError;
 
 /// Interpreters of interpreters, as on Linux.
@@ -48,7 +48,8 @@ pub(crate) fn resolve(
 ) -> Result<Invocation, Failure> {
     let resolver = Resolver { typed: &spec.program, view, workdir };
     let path = if plan.program.as_bytes().contains(&b'/') {
-        plan.program.as_path().to_owned()
+        // Of an image, relative paths are its own.
+        workdir.join(plan.program.as_path())
     } else {
         let search = environment::value(environment, "PATH").unwrap_or_default();
         resolver.search(search, plan.found_outside.as_deref())?
@@ -149,20 +150,18 @@ impl Resolver<'_> {
     }
 
     /// Opens a file of the partition that could be executed.
-    fn open(&self, path: &Path) -> Result<File, Unusable> {
+    fn open(&self, path: &Path) -> Result<Executable, Unusable> {
         let found = self.view.lookup(path).map_err(|error| match error {
             LookupError::Io(_, error) => Unusable::Unreadable(error),
             other => Unusable::Absent(other),
         })?;
-        match (found.kind, found.host) {
-            (Kind::Directory, _) => Err(Unusable::Directory),
-            (Kind::Regular, Some(host)) => {
-                let file = File::open(host).map_err(Unusable::Unreadable)?;
-                let metadata = file.metadata().map_err(Unusable::Unreadable)?;
-                let is_executable = metadata.permissions().mode() & 0o111 != 0;
-                if is_executable { Ok(file) } else { Err(Unusable::NotExecutable) }
+        match found.kind {
+            Kind::Directory => Err(Unusable::Directory),
+            Kind::Regular => {
+                let file = Executable::open(found.place, self.view).map_err(Unusable::Unreadable)?;
+                if file.is_executable() { Ok(file) } else { Err(Unusable::NotExecutable) }
             }
-            _ => Err(Unusable::Special),
+            Kind::Other => Err(Unusable::Special),
         }
     }
 
@@ -182,7 +181,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn classify(&self, file: &File, path: &Path) -> Result<Content, Failure> {
+    fn classify(&self, file: &Executable, path: &Path) -> Result<Content, Failure> {
         let mut start = [0; script::LINE_LIMIT];
         let len = read_start(file, &mut start).map_err(|error| self.explain(Unusable::Unreadable(error)))?;
         let start = start.get(..len).unwrap_or(&[]);
@@ -203,7 +202,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn check_elf(&self, file: &File) -> Result<(), Failure> {
+    fn check_elf(&self, file: &Executable) -> Result<(), Failure> {
         let program = elf::inspect(file).map_err(|error| self.elf_failure(&error))?;
         let Some(interpreter) = program.interpreter else { return Ok(()) };
         let path = self.workdir.join(OsStr::from_bytes(&interpreter));
@@ -258,7 +257,7 @@ enum Content {
 }
 
 /// Reads until the buffer is full or the file ends.
-fn read_start(file: &File, buffer: &mut [u8]) -> std::io::Result<usize> {
+fn read_start(file: &Executable, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut len = 0;
     while let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) {
         match file.read_at(rest, u64::try_from(len).unwrap_or(0))? {

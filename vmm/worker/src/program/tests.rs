@@ -4,6 +4,7 @@ use super::*;
 use septum_abi::config::MountKind;
 use septum_machine::MountSpec;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 struct World {
@@ -17,7 +18,7 @@ impl World {
         fs::create_dir_all(folder.path().join("system/bin")).unwrap();
         let mounts =
             vec![MountSpec { kind: MountKind::Overlay, source: b"/system".to_vec(), target: b"/".to_vec() }];
-        let view = View::new(folder.path().to_owned(), mounts);
+        let view = View::new(folder.path().to_owned(), mounts, None);
         Self { folder, view }
     }
 

@@ -39,6 +39,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
     let system = match &plan.root {
         Root::Host => Lower::Host(system::collect()?),
         Root::Directory(directory) => Lower::Directory(copy(directory, Access::ReadOnly)?),
+        Root::Image(_) => Lower::Image,
     };
     let shares =
         plan.shares.iter().map(|share| copy(&share.host, share.access)).collect::<Result<Vec<_>, _>>()?;
@@ -57,12 +58,14 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
     make_file(&mounts, &[])?;
     let share_root = stage.join("share");
     place_system(system, plan, &share_root.join("system"))?;
-    make_mount_points(plan, &share_root.join("system"));
+    if !matches!(plan.root, Root::Image(_)) {
+        make_mount_points(plan, &share_root.join("system"));
+    }
     for (number, (share, tree)) in plan.shares.iter().zip(shares).enumerate() {
         place_share(share, tree, &share_root.join(number.to_string()), plan)?;
     }
     pivot(stage)?;
-    Ok(View::new(super::SHARED_ROOT.into(), plan.mounts.clone()))
+    Ok(View::new(super::SHARED_ROOT.into(), plan.mounts.clone(), plan.image().cloned()))
 }
 
 /// Enters a tree with nothing in it, to see whether this host allows it.
@@ -75,6 +78,8 @@ pub(crate) fn try_to_enter() -> Result<(), Failure> {
 enum Lower {
     Host(Vec<(&'static str, system::Entry)>),
     Directory(Tree),
+    /// The guest has it in its memory.
+    Image,
 }
 
 fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure> {
@@ -84,6 +89,7 @@ fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure
             etc::compose(Path::new("/etc"), &target.join("etc"), &plan.user, &plan.hostname)
         }
         Lower::Directory(tree) => attach(tree, target),
+        Lower::Image => Ok(()),
     }
 }
 

@@ -115,7 +115,12 @@ fn look(folder: &Path) {
     assert!(!folder.exists(), "the host's files can still be reached");
 
     // The partition finds its shares where they belong.
-    let find = |path: &Path| view.lookup(path).ok().and_then(|found| found.host);
+    let find = |path: &Path| {
+        view.lookup(path).ok().and_then(|found| match found.place {
+            super::Place::Host(path) => Some(path),
+            _ => None,
+        })
+    };
     let read = |path: &Path| fs::read_to_string(find(path).unwrap()).unwrap();
     assert_eq!(read(&folder.join("here/file")), "here");
     assert_eq!(read(Path::new("/data/read/file")), "read");

@@ -117,6 +117,14 @@ fn made_up(user: &User, hostname: &str) -> [(&'static str, String); 6] {
     ]
 }
 
+/// What even an image does not say itself, where the partition finds it: who it is for others, and how it finds them.
+pub(super) fn identity(user: &User, hostname: &str) -> Vec<(&'static str, String)> {
+    let places =
+        [("hostname", "/etc/hostname"), ("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")];
+    let text = |wanted: &str| made_up(user, hostname).into_iter().find(|(name, _)| *name == wanted);
+    places.into_iter().filter_map(|(name, place)| Some((place, text(name)?.1))).collect()
+}
+
 fn share_directory(source: &Path, base: &Path, name: &OsStr) -> Result<(), Failure> {
     let from = source.join(name);
     let failure = |error| refused(error, &format!("share {}", from.display()));

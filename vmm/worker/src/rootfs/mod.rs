@@ -29,6 +29,7 @@
 
 mod enter;
 mod etc;
+mod image;
 mod namespace;
 mod plan;
 mod system;
@@ -37,8 +38,9 @@ mod view;
 mod workdir;
 
 pub(crate) use enter::{enter, leave, try_to_enter};
+pub(crate) use image::RootImage;
 pub(crate) use plan::{Plan, User, plan};
-pub(crate) use view::{Kind, LookupError, View};
+pub(crate) use view::{Kind, LookupError, Place, View};
 pub(crate) use workdir::workdir;
 
 #[cfg(test)]

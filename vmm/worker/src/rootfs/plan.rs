@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use septum_abi::config::MountKind;
 use septum_api_types::bytes::ByteString;
@@ -17,8 +18,9 @@ use septum_api_types::spec::PartitionSpec;
 use septum_api_types::volume::Volume;
 use septum_machine::MountSpec;
 
-use super::system;
+use super::image::RootImage;
 use super::tree::Access;
+use super::{etc, system};
 use crate::outcome::without_number;
 
 /// Everything that is decided.
@@ -45,6 +47,8 @@ pub(super) enum Root {
     Host,
     /// A directory of the host.
     Directory(PathBuf),
+    /// An image, which the guest has in its memory.
+    Image(Arc<RootImage>),
 }
 
 /// One directory of the host that is not a system directory.
@@ -77,9 +81,10 @@ const NEVER: [&str; 4] = ["/proc", "/sys", "/dev", "/etc"];
 
 /// Decides.
 pub(crate) fn plan(spec: &PartitionSpec) -> Result<Plan, Failure> {
-    let root = match &spec.root {
-        None => Root::Host,
-        Some(directory) => Root::Directory(root_directory(spec, directory)?),
+    let root = match (&spec.image, &spec.root) {
+        (Some(source), _) => Root::Image(Arc::new(RootImage::open(source)?)),
+        (None, None) => Root::Host,
+        (None, Some(directory)) => Root::Directory(root_directory(spec, directory)?),
     };
     let mut shares = Vec::new();
     for volume in &spec.volumes {
@@ -90,14 +95,17 @@ pub(crate) fn plan(spec: &PartitionSpec) -> Result<Plan, Failure> {
         }
         shares.push(share);
     }
-    if let Some(directory) = &spec.current_directory {
+    if let (Some(directory), false) = (&spec.current_directory, matches!(root, Root::Image(_))) {
         shares.extend(current_directory_share(directory.as_path(), &shares));
     }
     check_mount_points(spec, &shares)?;
-    let user = User::of(spec, Path::new("/etc"));
+    let user = match (&spec.image, &root) {
+        (Some(source), Root::Image(image)) => image.user(source)?,
+        _ => User::of(spec, Path::new("/etc")),
+    };
     let mut program = Program::locate(spec, &root, &shares)?;
     shares.extend(program.share.take());
-    let mounts = mounts(&root, &mut shares, &user);
+    let mounts = mounts(&root, &mut shares, &user, &spec.name);
     Ok(Plan {
         mounts,
         program: program.path,
@@ -111,6 +119,11 @@ pub(crate) fn plan(spec: &PartitionSpec) -> Result<Plan, Failure> {
 }
 
 impl Plan {
+    /// The image that is the root, if one is.
+    pub(crate) fn image(&self) -> Option<&Arc<RootImage>> {
+        if let Root::Image(image) = &self.root { Some(image) } else { None }
+    }
+
     /// The host's system directories and nothing else.
     pub(super) fn empty() -> Self {
         Self {
@@ -239,6 +252,9 @@ impl Program {
             share: None,
             found_outside: None,
         };
+        if let Root::Image(_) = root {
+            return Ok(as_typed(typed));
+        }
         if matches!(root, Root::Directory(_)) && !is_shared(&literal, shares) {
             return Ok(as_typed(&literal));
         }
@@ -286,14 +302,26 @@ fn find_outside(spec: &PartitionSpec, root: &Root, shares: &[Share]) -> Option<P
 }
 
 /// The guest's mounts; sorts the shares so that share N is mounted before those inside it.
-fn mounts(root: &Root, shares: &mut [Share], user: &User) -> Vec<MountSpec> {
+fn mounts(root: &Root, shares: &mut [Share], user: &User, hostname: &str) -> Vec<MountSpec> {
     let make = |kind, source: &str, target: &Path| MountSpec {
         kind,
         source: source.as_bytes().to_vec(),
         target: target.as_os_str().as_bytes().to_vec(),
     };
-    let mut mounts = vec![make(MountKind::Overlay, "/system", Path::new("/"))];
+    let first = match root {
+        Root::Image(_) => make(MountKind::Image, "", Path::new("/")),
+        _ => make(MountKind::Overlay, "/system", Path::new("/")),
+    };
+    let mut mounts = vec![first];
     match root {
+        Root::Image(image) => {
+            if !image.has_directory(Path::new("/tmp")) {
+                mounts.push(make(MountKind::Ram, "", Path::new("/tmp")));
+            }
+            for (target, text) in etc::identity(user, hostname) {
+                mounts.push(make(MountKind::Text, &text, Path::new(target)));
+            }
+        }
         Root::Host => {
             mounts.extend(RAM.map(|directory| make(MountKind::Ram, "", Path::new(directory))));
             if !RAM.iter().any(|directory| user.home == Path::new(directory)) {

@@ -19,6 +19,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         privilege: septum_api_types::privilege::PrivilegeChoice::Auto,
         volumes: Vec::new(),
         root: None,
+        image: None,
         timeout: None,
         uid: 1000,
         gid: 1000,

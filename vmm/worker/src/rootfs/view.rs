@@ -9,9 +9,14 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use septum_abi::config::MountKind;
+use septum_erofs::Inode;
 use septum_machine::MountSpec;
 use thiserror::Error;
+
+use super::image::RootImage;
 
 /// Symbolic links followed in one lookup, as on Linux.
 const LINK_LIMIT: u32 = 40;
@@ -19,6 +24,8 @@ const LINK_LIMIT: u32 = 40;
 /// The partition's files. Targets of its mounts have no symbolic links.
 pub(crate) struct View {
     base: PathBuf,
+    /// What mounts of kind [`MountKind::Image`] show.
+    image: Option<Arc<RootImage>>,
     mounts: Vec<MountSpec>,
 }
 
@@ -34,8 +41,18 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) kind: Kind,
-    /// Where the worker finds it; `None` for directories that only exist in the guest.
-    pub(crate) host: Option<PathBuf>,
+    pub(crate) place: Place,
+}
+
+/// Where the worker finds a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Nowhere: a directory that only exists in the guest.
+    Guest,
+    /// On the host.
+    Host(PathBuf),
+    /// In the image.
+    Image(Inode),
 }
 
 /// Why a path leads nowhere.
@@ -52,7 +69,7 @@ pub(crate) enum LookupError {
 }
 
 /// One step of a walk.
-enum Step {
+pub(super) enum Step {
     Link(PathBuf),
     File(Found),
 }
@@ -60,13 +77,21 @@ enum Step {
 impl View {
     /// The view through these mounts, whose sources are below `base`. A target with symbolic links is the place where they
     /// lead through the mounts before it.
-    pub(crate) fn new(base: PathBuf, mounts: Vec<MountSpec>) -> Self {
-        let mut view = Self { base, mounts: Vec::with_capacity(mounts.len()) };
+    pub(crate) fn new(base: PathBuf, mounts: Vec<MountSpec>, image: Option<Arc<RootImage>>) -> Self {
+        let mut view = Self { base, image, mounts: Vec::with_capacity(mounts.len()) };
         for mut mount in mounts {
-            mount.target = view.without_links(target(&mount)).into_os_string().into_vec();
+            // A link that a file is mounted on is covered by it.
+            if mount.kind != MountKind::Text {
+                mount.target = view.without_links(target(&mount)).into_os_string().into_vec();
+            }
             view.mounts.push(mount);
         }
         view
+    }
+
+    /// The image, if there is one.
+    pub(crate) fn image(&self) -> Option<&Arc<RootImage>> {
+        self.image.as_ref()
     }
 
     /// Its mounts, for the guest kernel.
@@ -93,7 +118,7 @@ impl View {
         let mut pending: Vec<Vec<u8>> = Vec::new();
         push_components(&mut pending, path);
         let mut current = PathBuf::from("/");
-        let mut found = Found { kind: Kind::Directory, host: None };
+        let mut found = Found { kind: Kind::Directory, place: Place::Guest };
         let mut links = 0;
         while let Some(name) = pending.pop() {
             if found.kind != Kind::Directory {
@@ -126,7 +151,7 @@ impl View {
 
     /// What is at an absolute path of which all but the last component is a directory without links.
     fn step(&self, path: &Path) -> Result<Step, LookupError> {
-        let directory = Step::File(Found { kind: Kind::Directory, host: None });
+        let directory = Step::File(Found { kind: Kind::Directory, place: Place::Guest });
         // Mounts are in order: of those at the same place the last one counts.
         let covering = self
             .mounts
@@ -134,6 +159,20 @@ impl View {
             .filter(|mount| path.starts_with(target(mount)))
             .max_by_key(|mount| target(mount).components().count());
         let is_on_the_way = self.mounts.iter().any(|mount| target(mount).starts_with(path));
+        if let Some(mount) = covering {
+            match (mount.kind, &self.image) {
+                (MountKind::Text, _) => {
+                    return Ok(Step::File(Found { kind: Kind::Other, place: Place::Guest }));
+                }
+                (MountKind::Image, Some(image)) => {
+                    return match image.step(path) {
+                        Err(LookupError::Missing(_)) if is_on_the_way => Ok(directory),
+                        step => step,
+                    };
+                }
+                _ => {}
+            }
+        }
         let source = covering.filter(|mount| !mount.source.is_empty());
         let Some(mount) = source else {
             // In RAM there are only the places where something is mounted.
@@ -163,7 +202,7 @@ impl View {
         } else {
             Kind::Other
         };
-        Ok(Step::File(Found { kind, host: Some(host) }))
+        Ok(Step::File(Found { kind, place: Place::Host(host) }))
     }
 }
 
@@ -183,7 +222,6 @@ fn push_components(stack: &mut Vec<Vec<u8>>, path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use septum_abi::config::MountKind;
     use std::os::unix::fs::symlink;
 
     fn mount(kind: MountKind, source: &str, target: &str) -> MountSpec {
@@ -209,6 +247,7 @@ mod tests {
                 mount(MountKind::Ram, "", "/tmp"),
                 mount(MountKind::ReadOnly, "/0", "/tmp/work/here"),
             ],
+            None,
         )
     }
 
@@ -217,7 +256,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path();
         let view = view(base);
-        let host = |path: &str| view.lookup(Path::new(path)).unwrap().host;
+        let host = |path: &str| match view.lookup(Path::new(path)).unwrap().place {
+            Place::Host(path) => Some(path),
+            _ => None,
+        };
         assert_eq!(host("/bin/tool"), Some(base.join("system/usr/bin/tool")));
         assert_eq!(host("/usr/bin/../../bin/./tool"), Some(base.join("system/usr/bin/tool")));
         assert_eq!(host("/tmp/work/here/file"), Some(base.join("0/file")));
@@ -236,7 +278,7 @@ mod tests {
         let mut mounts = links.mounts().to_vec();
         let targets = ["/bin/new/place", "/here/sub", "/tmp/hidden/x", "/here/loop/x", "/bin"];
         mounts.extend(targets.map(|target| mount(MountKind::ReadOnly, "/0", target)));
-        let found: Vec<_> = View::new(base.to_owned(), mounts).mounts()[3..].to_vec();
+        let found: Vec<_> = View::new(base.to_owned(), mounts, None).mounts()[3..].to_vec();
         let found: Vec<_> = found.iter().map(|mount| String::from_utf8_lossy(&mount.target)).collect();
         let expected = [
             "/usr/bin/new/place",

@@ -8,11 +8,15 @@ use septum_api_types::spec::PartitionSpec;
 
 use super::view::{Kind, View};
 
-/// The working directory: the one asked for, which must exist; else the current directory if the partition has it;
+/// The working directory: the one asked for, or the image's, which must exist; else the current directory if the partition has it;
 /// else `/`.
 pub(crate) fn workdir(spec: &PartitionSpec, view: &View) -> Result<PathBuf, Failure> {
-    let current = spec.current_directory.as_ref().map_or(Path::new("/"), |directory| directory.as_path());
-    match &spec.working_directory {
+    let of_image = spec.image.as_ref().map(|image| image.working_directory.as_ref());
+    let current = match (&spec.current_directory, &of_image) {
+        (Some(directory), None) => directory.as_path(),
+        _ => Path::new("/"),
+    };
+    match spec.working_directory.as_ref().or(of_image.flatten()) {
         Some(directory) => {
             let path: PathBuf = current.join(directory.as_path()).components().collect();
             let why = match view.lookup(&path) {
