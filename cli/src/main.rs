@@ -2,11 +2,12 @@
 //!
 //! ```text
 //!   args (what was typed) ─► resolve (what it means) ─► run: supervisor of one worker ─► exit status
-//!                                                    └► doctor, version
+//!                                                    └► image, doctor, version
 //! ```
 
 mod args;
 mod doctor;
+mod image;
 mod message;
 mod resolve;
 mod run;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let epoch_ns = septum_worker::now_ns();
     match args::parse() {
         Ok(Command::Run(run)) => run::run(*run, epoch_ns),
+        Ok(Command::Image(image)) => image::image(image),
         Ok(Command::Doctor(options)) => doctor::doctor(&options),
         Ok(Command::Version) => {
             message::print(&format!("septum {}\n", env!("CARGO_PKG_VERSION")));

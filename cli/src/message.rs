@@ -80,7 +80,7 @@ fn usage(error: &clap::Error) -> Failure {
             match &suggested {
                 Some(suggestion) => failure.hint(format!("did you mean '{suggestion}'?")),
                 None => failure.hint(format!(
-                    "the commands are run, doctor and version; did you mean 'septum run {command}'?"
+                    "the commands are run, image, doctor and version; did you mean 'septum run {command}'?"
                 )),
             }
         }

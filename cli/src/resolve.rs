@@ -4,23 +4,36 @@ use std::ffi::{OsStr, OsString};
 
 use rustix::fs::Mode;
 use septum_api_types::bytes::ByteString;
+use septum_api_types::failure::Failure;
 use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
 
 use crate::args::Run;
+use crate::image::choice::{self, Chosen};
 
-/// Variables of the caller that the program gets: how to talk to the person in front of the terminal.
+/// Variables of the caller that the program gets: how to talk to the person in front of the terminal. The first three concern the
+/// terminal itself; an image speaks its own language.
 const PASSED_ON: [&str; 5] = ["TERM", "COLORTERM", "NO_COLOR", "LANG", "TZ"];
 
-/// The whole spec; nothing is looked up yet.
-pub fn resolve(run: Run) -> PartitionSpec {
-    let mut program = run.program.into_iter();
-    PartitionSpec {
+/// The whole spec; nothing but the image is looked up yet.
+pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
+    let chosen = choice::choose(&mut run)?;
+    let (words, environment, image) = match chosen {
+        None => {
+            (with_entry_point(&mut run), environment(&run.env, std::env::vars_os(), &[], &PASSED_ON), None)
+        }
+        Some(Chosen { source, words, environment: of_image }) => {
+            let environment = environment(&run.env, std::env::vars_os(), &of_image, &PASSED_ON[..3]);
+            (words, environment, Some(source))
+        }
+    };
+    let mut program = words.into_iter();
+    Ok(PartitionSpec {
         name: run.name.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
         program: program.next().unwrap_or_default().into(),
         arguments: program.map(ByteString::from).collect(),
         current_directory: std::env::current_dir().ok().map(|directory| directory.into_os_string().into()),
         working_directory: run.workdir.map(ByteString::from),
-        environment: environment(&run.env, std::env::vars_os()),
+        environment,
         caller_path: std::env::var_os("PATH").map(ByteString::from),
         memory_bytes: run.memory.0,
         huge_pages: run.hugepages,
@@ -29,6 +42,7 @@ pub fn resolve(run: Run) -> PartitionSpec {
         privilege: run.privilege,
         volumes: run.volume,
         root: run.rootfs.map(ByteString::from),
+        image,
         timeout: run.timeout,
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
@@ -37,20 +51,32 @@ pub fn resolve(run: Run) -> PartitionSpec {
         verbose: run.verbose,
         debug_panic: run.debug_panic,
         debug_profile: run.debug_profile,
-    }
+    })
 }
 
-/// Variables that are passed on, then those of `--env` in their order.
-fn environment(given: &[OsString], callers: impl Iterator<Item = (OsString, OsString)>) -> Vec<ByteString> {
+/// The program and its arguments, where there is no image.
+fn with_entry_point(run: &mut Run) -> Vec<OsString> {
+    run.entrypoint.take().into_iter().chain(std::mem::take(&mut run.program)).collect()
+}
+
+/// Variables that are passed on, then those of the image, then those of `--env` in their order.
+fn environment(
+    given: &[OsString],
+    callers: impl Iterator<Item = (OsString, OsString)>,
+    of_image: &[String],
+    passed_on: &[&str],
+) -> Vec<ByteString> {
     let callers: Vec<(OsString, OsString)> = callers.collect();
     let join = |key: &OsStr, value: &OsStr| {
         ByteString([key.as_encoded_bytes(), value.as_encoded_bytes()].join(&b'='))
     };
     let is_passed_on = |key: &OsStr| {
-        PASSED_ON.iter().any(|name| key == OsStr::new(name)) || key.as_encoded_bytes().starts_with(b"LC_")
+        let is_language = passed_on.contains(&"LANG") && key.as_encoded_bytes().starts_with(b"LC_");
+        is_language || passed_on.iter().any(|name| key == OsStr::new(name))
     };
     let mut variables: Vec<ByteString> =
         callers.iter().filter(|(key, _)| is_passed_on(key)).map(|(key, value)| join(key, value)).collect();
+    variables.extend(of_image.iter().map(|variable| ByteString::from(variable.as_str())));
     for variable in given {
         if variable.as_encoded_bytes().contains(&b'=') {
             variables.push(variable.as_os_str().into());
@@ -75,7 +101,7 @@ mod tests {
     fn names(given: &[&str], callers: &[(&str, &str)]) -> Vec<String> {
         let given: Vec<OsString> = given.iter().map(OsString::from).collect();
         let callers = callers.iter().map(|(key, value)| (key.into(), value.into()));
-        environment(&given, callers).iter().map(ToString::to_string).collect()
+        environment(&given, callers, &[], &PASSED_ON).iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -22,7 +22,13 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
             return ExitCode::from(failure.code.number());
         }
     };
-    let spec = resolve(arguments);
+    let spec = match resolve(arguments) {
+        Ok(spec) => spec,
+        Err(failure) => {
+            message::failure(&failure);
+            return ExitCode::from(failure.code.number());
+        }
+    };
     let order = Order { spec: spec.clone(), epoch_ns, wants_stats: statistics.is_some() };
     let mut ended = supervisor::run(order, &mut message::stage);
     let end = judge(&ended.end, &spec);

@@ -4,14 +4,17 @@
 //! family of commands, has a file; [`values`] parses what several of them take.
 
 mod doctor;
+mod image;
 mod run;
 mod values;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub use self::doctor::Doctor;
+pub use self::image::{Action, Build, Image, Inspect, List, Remove, Tag};
 pub use self::run::Run;
 use crate::message;
 
@@ -26,12 +29,15 @@ struct Arguments {
 const EXAMPLES: &str = "Examples:
   septum run -- sha256sum README.md         an unmodified program of the host, reading a host file
   septum run ./program arg1 < in > out      streams are the caller's
+  septum image build ./rootfs -t tools      an image; then: septum run tools COMMAND
   septum doctor                             what this host can do, and what is missing";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a program in a partition of its own
     Run(Box<Run>),
+    /// Make images, and look after those that there are
+    Image(Image),
     /// Tell what this host can do, what is missing, and how to get it
     Doctor(Doctor),
     /// Print the version
@@ -40,10 +46,19 @@ pub enum Command {
 
 /// Parses the process's command line. Help, version and errors are printed here.
 pub fn parse() -> Result<Command, ExitCode> {
-    match Arguments::try_parse() {
-        Ok(arguments) => Ok(arguments.command),
+    match parse_line(std::env::args_os().collect()) {
+        Ok(command) => Ok(command),
         Err(error) => Err(message::command_line(&error)),
     }
+}
+
+fn parse_line(line: Vec<OsString>) -> Result<Command, clap::Error> {
+    let mut command = Arguments::try_parse_from(&line)?.command;
+    if let Command::Run(run) = &mut command {
+        let before = line.len().checked_sub(run.program.len() + 1).and_then(|at| line.get(at));
+        run.is_program_for_sure = before.is_some_and(|word| word == "--");
+    }
+    Ok(command)
 }
 
 #[cfg(test)]
@@ -60,13 +75,13 @@ mod tests {
 /// For tests of other modules.
 #[cfg(test)]
 pub mod tests_support {
-    use super::{Arguments, Command, Parser as _, Run};
+    use super::{Command, OsString, Run, parse_line};
     use septum_api_types::spec::PartitionSpec;
 
     /// The options of `septum run` from a command line without its first two words.
     pub fn run(line: &[&str]) -> Result<Run, clap::Error> {
-        let line = ["septum", "run"].iter().chain(line);
-        Arguments::try_parse_from(line).map(|arguments| match arguments.command {
+        let line = ["septum", "run"].iter().chain(line).map(OsString::from).collect();
+        parse_line(line).map(|command| match command {
             Command::Run(run) => *run,
             other => panic!("{other:?}"),
         })
@@ -74,8 +89,8 @@ pub mod tests_support {
 
     /// The spec of a whole command line.
     pub fn spec_of(line: &[&str]) -> PartitionSpec {
-        match Arguments::try_parse_from(line).map(|arguments| arguments.command) {
-            Ok(Command::Run(run)) => crate::resolve::resolve(*run),
+        match parse_line(line.iter().map(Into::into).collect()) {
+            Ok(Command::Run(run)) => crate::resolve::resolve(*run).unwrap(),
             other => panic!("{other:?}"),
         }
     }

@@ -53,8 +53,17 @@ pub struct Run {
     pub volume: Vec<Volume>,
 
     /// Use this directory as the partition's root instead of the host's system directories
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "image")]
     pub rootfs: Option<OsString>,
+
+    /// Use an image as the partition's root: NAME, NAME:TAG, sha256:DIGEST or the path of an image's file; without this option,
+    /// a first word that names one
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+
+    /// Run this program instead of the image's entry point; what follows are its arguments
+    #[arg(long, value_name = "PROGRAM")]
+    pub entrypoint: Option<OsString>,
 
     /// Stop the partition after this time, such as 500ms, 10s or 5m
     #[arg(long, value_name = "DURATION")]
@@ -80,9 +89,13 @@ pub struct Run {
     #[arg(long, hide = true)]
     pub debug_profile: bool,
 
-    /// The program and its arguments; everything after the program is the program's
-    #[arg(trailing_var_arg = true, required = true, value_name = "PROGRAM [ARGS]")]
+    /// The program and its arguments, or an image and what it shall run; everything after the program is the program's
+    #[arg(trailing_var_arg = true, required_unless_present = "image", value_name = "[IMAGE] PROGRAM [ARGS]")]
     pub program: Vec<OsString>,
+
+    /// Whether `--` came before the program: then it is no image.
+    #[arg(skip)]
+    pub is_program_for_sure: bool,
 }
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -145,6 +158,20 @@ mod tests {
         assert!(run.verbose);
         assert_eq!(run.memory, Size(1 << 30));
         assert_eq!(run.program, ["./a", "--help"]);
+    }
+
+    #[test]
+    fn dashes_say_that_it_is_a_program() {
+        for (line, is_program) in [
+            (&["--", "x"][..], true),
+            (&["-v", "--", "x", "--", "y"], true),
+            (&["x"], false),
+            (&["x", "--", "y"], false),
+            (&["--name", "a", "x", "--"], false),
+        ] {
+            assert_eq!(run(line).unwrap().is_program_for_sure, is_program, "{line:?}");
+        }
+        assert!(run(&["--image", "x"]).unwrap().program.is_empty());
     }
 
     #[test]

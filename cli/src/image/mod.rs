@@ -1,0 +1,128 @@
+//! `septum image`: flags, the store, what it says.
+
+pub mod choice;
+
+use std::process::ExitCode;
+
+use rustix::process::getuid;
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+use septum_api_types::places;
+use septum_api_types::size::Size;
+use septum_images::{Error, Limits, Listed, Order, Reference, Store};
+
+use crate::args::{Action, Build, Image, Inspect, List, Remove, Tag};
+use crate::message;
+
+/// Does what was asked for.
+pub fn image(image: Image) -> ExitCode {
+    let store = Store::new(&places::data_directory(getuid().as_raw()));
+    let result = match image.action {
+        Action::Build(build) => self::build(&store, build),
+        Action::Ls(list) => self::list(&store, &list),
+        Action::Rm(remove) => self::remove(&store, &remove),
+        Action::Inspect(inspect) => self::inspect(&store, &inspect),
+        Action::Tag(tag) => self::tag(&store, &tag),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            message::failure(&failure);
+            ExitCode::from(failure.code.number())
+        }
+    }
+}
+
+/// For `map_err`.
+fn because(what: String) -> impl FnOnce(Error) -> Failure {
+    move |error| error.failure(&what)
+}
+
+fn build(store: &Store, build: Build) -> Result<(), Failure> {
+    let what = format!("cannot build an image from '{}'", build.source.display());
+    let names: Result<Vec<Reference>, Error> = build.tag.iter().map(|name| name.parse()).collect();
+    let names = names.map_err(because(what.clone()))?;
+    if let Some(digest) = names.iter().find(|name| matches!(name, Reference::Digest(_))) {
+        return Err(Failure::new(Code::Usage, what, format!("'{digest}' is a digest, and no name")));
+    }
+    let limits = Limits { bytes: build.max_size.0, entries: build.max_files };
+    let order = Order { source: build.source, names, limits };
+    let built = store.build(&order).map_err(because(what))?;
+    message::print(&format!("sha256:{}\n", built.digits));
+    if !build.quiet {
+        let names: Vec<String> = order.names.iter().map(ToString::to_string).collect();
+        let called = if names.is_empty() { "it has no name".to_owned() } else { names.join(", ") };
+        message::tell(&format!("{called}: {} files, {}", built.stored.entries, Size(built.stored.size)));
+    }
+    if built.attributes_lost > 0 {
+        message::tell(&format!(
+            "septum: {} extended attributes are not kept: this file system does not take them",
+            built.attributes_lost
+        ));
+    }
+    Ok(())
+}
+
+fn list(store: &Store, list: &List) -> Result<(), Failure> {
+    let images = store.list().map_err(because("cannot list the images".to_owned()))?;
+    if list.json {
+        let images: Vec<serde_json::Value> = images.iter().map(as_json).collect();
+        let text = serde_json::to_string_pretty(&images).unwrap_or_default();
+        message::print(&format!("{text}\n"));
+        return Ok(());
+    }
+    let mut text = format!("{:<40} {:<14} {:>10} {:>9}\n", "NAME", "DIGEST", "SIZE", "FILES");
+    for image in &images {
+        let name = image.name.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string);
+        let digits = image.digits.get(..12).unwrap_or_default();
+        let size = Size(image.stored.size).to_string();
+        text.push_str(&format!("{name:<40} {digits:<14} {size:>10} {:>9}\n", image.stored.entries));
+    }
+    message::print(&text);
+    Ok(())
+}
+
+fn as_json(image: &Listed) -> serde_json::Value {
+    serde_json::json!({
+        "name": image.name.as_ref().map(ToString::to_string),
+        "digest": format!("sha256:{}", image.digits),
+        "size": image.stored.size,
+        "files": image.stored.entries,
+        "stored_at": image.stored_at,
+    })
+}
+
+fn remove(store: &Store, remove: &Remove) -> Result<(), Failure> {
+    for name in &remove.images {
+        let gone = name.parse().and_then(|reference| store.remove(&reference));
+        for gone in gone.map_err(because(format!("cannot remove image '{name}'")))? {
+            message::print(&format!("{gone}\n"));
+        }
+    }
+    Ok(())
+}
+
+fn inspect(store: &Store, inspect: &Inspect) -> Result<(), Failure> {
+    let what = format!("cannot inspect image '{}'", inspect.image);
+    let found = inspect.image.parse().and_then(|reference| {
+        let digits = store.resolve(&reference)?;
+        Ok((store.stored(&digits)?, digits))
+    });
+    let (stored, digits) = found.map_err(because(what))?;
+    let json = serde_json::json!({
+        "digest": format!("sha256:{digits}"),
+        "files_digest": stored.files,
+        "size": stored.size,
+        "files": stored.entries,
+        "config": stored.config,
+    });
+    message::print(&format!("{}\n", serde_json::to_string_pretty(&json).unwrap_or_default()));
+    Ok(())
+}
+
+fn tag(store: &Store, tag: &Tag) -> Result<(), Failure> {
+    let references = tag.image.parse().and_then(|image| Ok((image, tag.name.parse()?)));
+    references
+        .and_then(|(image, name): (Reference, Reference)| store.tag(&image, &name))
+        .map_err(because(format!("cannot give image '{}' the name '{}'", tag.image, tag.name)))
+}
