@@ -49,6 +49,8 @@ const TEST_PACKAGES: &[Package] = &[
     program("gzip", "gzip"),
     program("sqlite3", "sqlite3"),
     program("python3", "python3"),
+    program("erofs-utils", "mkfs.erofs"),
+    program("busybox-static", "busybox"),
 ];
 
 /// Virtual environments with pip in them.
