@@ -22,6 +22,7 @@ mod building;
 mod config;
 mod erofs_file;
 mod error;
+mod export;
 mod fs_verity;
 mod limits;
 mod open;

@@ -15,6 +15,7 @@
 //! running partitions may be removed: they keep what they have mapped.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -28,7 +29,7 @@ use crate::error::Error;
 use crate::reference::Reference;
 use crate::source::{self, Loaded};
 use crate::verity::{Leaves, hexadecimal, named};
-use crate::{Limits, erofs_file, fs_verity, stage};
+use crate::{Limits, erofs_file, export, fs_verity, stage};
 
 /// Configurations that are larger than this are none.
 const LARGEST_CONFIG: u64 = 8 << 20;
@@ -314,6 +315,16 @@ impl Store {
         Ok(())
     }
 
+    /// Writes an image as an archive that is both an OCI layout and one of `docker save`.
+    ///
+    /// # Errors
+    /// There is no such image, or it is damaged; the host does not let us.
+    pub fn export(&self, reference: &Reference, target: &mut dyn Write) -> Result<(), Error> {
+        self.prepare()?;
+        let mut building = Building::begin(&self.path.join("building"))?;
+        export::export(self, reference, &mut building, target)
+    }
+
     /// Removes a name, and the image if that was its last one. By digest, the image with all its names. Returns what went.
     ///
     /// # Errors
@@ -376,7 +387,6 @@ fn serialize(stored: &Stored) -> Result<(String, Vec<u8>), Error> {
 
 /// Writes a file that is whole on the disk when this returns.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    use std::io::Write as _;
     let write = || {
         let mut file = File::create(path)?;
         file.write_all(bytes)?;

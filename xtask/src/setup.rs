@@ -103,6 +103,8 @@ const STACK_PACKAGES: &[Package] = &[
     program("git", "git"),
     program("curl", "curl"),
     program("make", "make"),
+    program("umoci", "umoci"),
+    program("skopeo", "skopeo"),
 ];
 
 /// What is too large to be installed for every run of the tests.

@@ -23,6 +23,8 @@ pub enum Action {
     Rm(Remove),
     /// Tell how an image is started, and what it is made of
     Inspect(Inspect),
+    /// Write an image as an archive that is both an OCI layout and one of 'docker save'
+    Export(Export),
     /// Give an image another name
     Tag(Tag),
 }
@@ -69,6 +71,17 @@ pub struct Inspect {
     /// Name or digest
     #[arg(value_name = "IMAGE")]
     pub image: String,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Name or digest
+    #[arg(value_name = "IMAGE")]
+    pub image: String,
+
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

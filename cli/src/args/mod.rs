@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use self::doctor::Doctor;
-pub use self::image::{Action, Build, Image, Inspect, List, Remove, Tag};
+pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
 pub use self::run::Run;
 use crate::message;
 

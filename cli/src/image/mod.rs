@@ -2,6 +2,7 @@
 
 pub mod choice;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use rustix::process::getuid;
@@ -11,7 +12,7 @@ use septum_api_types::places;
 use septum_api_types::size::Size;
 use septum_images::{Error, Limits, Listed, Order, Reference, Store};
 
-use crate::args::{Action, Build, Image, Inspect, List, Remove, Tag};
+use crate::args::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
 use crate::message;
 
 /// Does what was asked for.
@@ -22,6 +23,7 @@ pub fn image(image: Image) -> ExitCode {
         Action::Ls(list) => self::list(&store, &list),
         Action::Rm(remove) => self::remove(&store, &remove),
         Action::Inspect(inspect) => self::inspect(&store, &inspect),
+        Action::Export(export) => self::export(&store, &export),
         Action::Tag(tag) => self::tag(&store, &tag),
     };
     match result {
@@ -118,6 +120,27 @@ fn inspect(store: &Store, inspect: &Inspect) -> Result<(), Failure> {
     });
     message::print(&format!("{}\n", serde_json::to_string_pretty(&json).unwrap_or_default()));
     Ok(())
+}
+
+fn export(store: &Store, export: &Export) -> Result<(), Failure> {
+    let what = format!("cannot export image '{}'", export.image);
+    let reference: Reference = export.image.parse().map_err(because(what.clone()))?;
+    let Some(path) = &export.output else {
+        if std::io::stdout().is_terminal() {
+            let why = "standard output is a terminal, and this is no text";
+            return Err(Failure::new(Code::Usage, what, why).hint("name a file with -o, or redirect it"));
+        }
+        return store.export(&reference, &mut std::io::stdout().lock()).map_err(because(what));
+    };
+    let failed = |error: std::io::Error| {
+        Failure::new(Code::Path, what.clone(), format!("'{}': {error}", path.display()))
+    };
+    let mut file = std::fs::File::create(path).map_err(failed)?;
+    let written = store.export(&reference, &mut file).map_err(because(what.clone()));
+    if written.is_err() {
+        let _ = std::fs::remove_file(path);
+    }
+    written.and_then(|()| file.sync_all().map_err(failed))
 }
 
 fn tag(store: &Store, tag: &Tag) -> Result<(), Failure> {

@@ -4,4 +4,5 @@
 
 mod basic;
 mod hostile;
+mod sources;
 mod store;
