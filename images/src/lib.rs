@@ -23,6 +23,8 @@ mod config;
 mod erofs_file;
 mod error;
 mod export;
+#[cfg(test)]
+mod flips_tests;
 mod fs_verity;
 mod limits;
 mod open;

@@ -113,6 +113,8 @@ const LARGE_STACK_PACKAGES: &[Package] =
 
 /// The release of Debian that has Julia, in which it is kept below `target/stacks`.
 const JULIA_RELEASE: &str = "bullseye";
+/// The release whose Python images are tested with.
+const PYTHON_RELEASE: &str = "bookworm";
 
 /// Everything that any command needs.
 pub fn everything(workspace: &Workspace) -> Result<()> {
@@ -125,8 +127,18 @@ pub fn stacks(workspace: &Workspace) {
     if let Err(error) = packages(STACK_PACKAGES) {
         eprintln!("setup: some tests of real stacks will be skipped: {error:#}");
     }
-    if let Err(error) = julia_image(&workspace.target().join("stacks")) {
+    let folder = workspace.target().join("stacks");
+    if let Err(error) = unpacked(&folder, "julia", JULIA_RELEASE, "julia,coreutils") {
         eprintln!("setup: the tests of Julia will be skipped: {error:#}");
+    }
+    python_root(workspace);
+}
+
+/// A Debian with Python and NumPy and nothing else, of which images are made.
+pub fn python_root(workspace: &Workspace) {
+    let folder = workspace.target().join("stacks");
+    if let Err(error) = unpacked(&folder, "python", PYTHON_RELEASE, "python3,python3-numpy,coreutils,dash") {
+        eprintln!("setup: tests of images with Python will be skipped: {error:#}");
     }
 }
 
@@ -137,24 +149,24 @@ pub fn large_stacks() {
     }
 }
 
-/// Unpacks Julia with what it needs into `folder/julia`, once.
-fn julia_image(folder: &Path) -> Result<()> {
-    let image = folder.join("julia");
-    if image.join("usr/bin/julia").is_file() {
+/// Unpacks packages of a release of Debian with what they need into `folder/name`, once.
+fn unpacked(folder: &Path, name: &str, release: &str, packages: &str) -> Result<()> {
+    let root = folder.join(name);
+    if root.join("usr/bin").is_dir() {
         return Ok(());
     }
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let unfinished = folder.join("julia.new");
+    let unfinished = folder.join(format!("{name}.new"));
     if unfinished.exists() {
         std::fs::remove_dir_all(&unfinished)
             .with_context(|| format!("cannot remove {}", unfinished.display()))?;
     }
-    eprintln!("setup: unpacking Julia into {}", image.display());
+    eprintln!("setup: unpacking {packages} into {}", root.display());
     let mut mmdebstrap = Command::new("mmdebstrap");
     // Unpacked only: no script of a package is run.
-    mmdebstrap.args(["--quiet", "--variant=extract", "--include=julia,coreutils", JULIA_RELEASE]);
+    mmdebstrap.args(["--quiet", "--variant=extract", &format!("--include={packages}"), release]);
     process::capture(mmdebstrap.arg(&unfinished))?;
-    std::fs::rename(&unfinished, &image).with_context(|| format!("cannot rename {}", unfinished.display()))
+    std::fs::rename(&unfinished, &root).with_context(|| format!("cannot rename {}", unfinished.display()))
 }
 
 /// What building, testing and measuring on this machine needs.

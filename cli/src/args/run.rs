@@ -116,6 +116,7 @@ What the partition sees:
   /tmp /home /var /run /root    in RAM
   /dev /proc                    the partition's own
   anything else that is written goes into RAM too, and is gone when the program ends
+  With an image: its files and nothing of the host but volumes; its own environment, user and directory.
 
 Environment of the program:
   PATH            the caller's, without directories that the partition lacks

@@ -77,7 +77,8 @@ fn load_from(path: &Path, unpacking: &mut Unpacking<'_>) -> Result<Loaded, Error
             return oci::load(&Archive::Directory(path.to_owned()), unpacking);
         }
         let mut tree = Tree::new();
-        directory::load(path, b"", None, &mut tree, unpacking)?;
+        let path = path.canonicalize().map_err(Error::host("read", path))?;
+        directory::load(&path, b"", None, &mut tree, unpacking)?;
         return Ok(Loaded { tree, config: Config::default() });
     }
     if !metadata.is_file() {

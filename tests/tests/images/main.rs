@@ -4,5 +4,6 @@
 
 mod basic;
 mod hostile;
+mod real;
 mod sources;
 mod store;

@@ -12,6 +12,8 @@
 mod directory;
 mod file;
 mod inode;
+#[cfg(test)]
+mod tests;
 
 use self::inode::ErofsInode;
 use super::inode::InodeRef;
