@@ -11,7 +11,7 @@ mod values;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::doctor::Doctor;
 pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
@@ -53,12 +53,15 @@ pub fn parse() -> Result<Command, ExitCode> {
 }
 
 fn parse_line(line: Vec<OsString>) -> Result<Command, clap::Error> {
-    let mut command = Arguments::try_parse_from(&line)?.command;
-    if let Command::Run(run) = &mut command {
-        let before = line.len().checked_sub(run.program.len() + 1).and_then(|at| line.get(at));
-        run.is_program_for_sure = before.is_some_and(|word| word == "--");
+    if line.get(1).is_none_or(|word| word != "run") {
+        return Ok(Arguments::try_parse_from(&line)?.command);
     }
-    Ok(command)
+    // What other commands take is put together only for them: that is a part of each start.
+    let options = Run::augment_args(clap::Command::new("run").bin_name("septum run"));
+    let mut run = Run::from_arg_matches(&options.try_get_matches_from(line.iter().skip(1))?)?;
+    let before = line.len().checked_sub(run.program.len() + 1).and_then(|at| line.get(at));
+    run.is_program_for_sure = before.is_some_and(|word| word == "--");
+    Ok(Command::Run(Box::new(run)))
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ fn debian_with_numpy() {
     output.expect_code(0).expect_stdout("5208302083375000.0 50 (3, 11) ['bin', 'boot', 'dev', 'etc']\n");
     // All files of the image, by what the image says of them and by what the source does.
     let count = "import os; print(sum(len(f) + sum(os.path.islink(b + '/' + x) for x in d) for b, d, f in os.walk('/usr')))";
-    let inside = images.run(["numpy", "-c", count]).run();
+    let inside = images.run(["numpy", "-B", "-c", count]).run();
     inside.expect_code(0);
     let mut files = 0;
     let mut waiting = vec![lane::workspace().join("target/stacks/python/usr")];
