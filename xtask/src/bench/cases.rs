@@ -12,6 +12,12 @@ use crate::test::Lane;
 const PYTHON: &str = "/usr/bin/python3";
 const NUMPY: &str = "/usr/lib/python3/dist-packages/numpy";
 
+/// An image of a Debian with Python, in the folder of programs, and what names it there.
+pub const PYTHON_IMAGE: &str = "python.erofs";
+const PYTHON_IMAGE_OPTION: &str = "./python.erofs";
+/// A program that waits as `idle` does, with some of Python's library.
+const WAITING: &str = "import sys, json, re\nprint('ready')\nfor _ in sys.stdin: print('alive')";
+
 /// Where a program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
@@ -52,8 +58,8 @@ pub enum Output {
 pub enum Kind {
     /// A program runs to its end.
     Program { words: Vec<String>, output: Output },
-    /// This many idle programs wait at the same time, and their memory is counted.
-    Idle { count: u32 },
+    /// This many programs that wait for their input do so at the same time, and their memory is counted.
+    Idle { count: u32, words: Vec<String> },
 }
 
 /// Where a case is worth its time.
@@ -102,7 +108,7 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
     };
     let idle = |name, count, is_once| Case {
         name,
-        kind: Kind::Idle { count },
+        kind: Kind::Idle { count, words: program(&["idle"]) },
         options: &[],
         extent: Extent::QuickMode,
         is_once,
@@ -159,6 +165,14 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
         idle("idle", 1, false),
         idle("idle-100", 100, true),
     ]);
+    // The same Python, natively the host's.
+    if !is_slow && folder.join(PYTHON_IMAGE).is_file() {
+        let options = &["--image", PYTHON_IMAGE_OPTION];
+        let waiting = Kind::Idle { count: 50, words: python(&["-u", "-c", WAITING]) };
+        let image = wall("image-python", python(&["-c", "pass"]), Output::Text(""), Extent::QuickMode);
+        cases.push(Case { options, ..image });
+        cases.push(Case { kind: waiting, options, ..idle("image-idle-50", 50, true) });
+    }
     if Path::new(NUMPY).is_dir() {
         cases.push(wall("numpy", python(&["-c", "import numpy"]), Output::Text(""), Extent::QuickMode));
         // Emulated, it takes longer than a run may.

@@ -36,9 +36,8 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn start(starter: &Starter, mode: Mode, options: &[&str]) -> Result<Self> {
-        let program = starter.folder.join("idle").to_string_lossy().into_owned();
-        let mut command = starter.command(mode, LIMIT, options, &[program])?;
+    fn start(starter: &Starter, mode: Mode, options: &[&str], words: &[String]) -> Result<Self> {
+        let mut command = starter.command(mode, LIMIT, options, words)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().context("cannot start an idle program")?;
         let input = child.stdin.take().context("no input")?;
@@ -74,14 +73,14 @@ pub fn measure(
     starter: &Starter,
     mode: Mode,
     options: &[&str],
-    count: u32,
+    (count, words): (u32, &[String]),
     native_bytes: Option<f64>,
     series: &mut Series,
 ) -> Result<()> {
     let start = Instant::now();
     let mut all = Vec::new();
     for _ in 0..count {
-        match Waiting::start(starter, mode, options) {
+        match Waiting::start(starter, mode, options, words) {
             Ok(waiting) => all.push(waiting),
             Err(error) => {
                 finish(all)?;
@@ -92,17 +91,21 @@ pub fn measure(
     series.add("started_us", start.elapsed().as_secs_f64() * 1e6);
     thread::sleep(SETTLING);
     let children = children();
-    let (mut roots, mut others) = (0.0, 0.0);
+    let (mut roots, mut others, mut image) = (0.0, 0.0, 0.0);
     for waiting in &all {
         roots += pss_bytes(waiting.child.id())?;
         for process in descendants(&children, waiting.child.id()) {
             others += pss_bytes(process)?;
+            image += image_pss_bytes(process)?;
         }
     }
     series.add("pss_bytes", roots + others);
     if mode != Mode::Native {
         series.add("supervisor_pss_bytes", roots);
         series.add("worker_pss_bytes", others);
+        if image > 0.0 {
+            series.add("image_pss_bytes", image);
+        }
         if let Some(native) = native_bytes {
             series.add("beyond_bytes", others - native);
         }
@@ -124,6 +127,22 @@ fn pss_bytes(process: u32) -> Result<f64> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;
     let kibibytes: f64 = line.split_whitespace().next().unwrap_or_default().parse()?;
+    Ok(kibibytes * 1024.0)
+}
+
+/// The proportional set size of an image that a process has mapped.
+fn image_pss_bytes(process: u32) -> Result<f64> {
+    let path = format!("/proc/{process}/smaps");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let (mut is_image, mut kibibytes) = (false, 0.0);
+    for line in text.lines() {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        if !first.ends_with(':') {
+            is_image = line.ends_with(super::cases::PYTHON_IMAGE);
+        } else if is_image && first == "Pss:" {
+            kibibytes += line.split_whitespace().nth(1).unwrap_or_default().parse::<f64>()?;
+        }
+    }
     Ok(kibibytes * 1024.0)
 }
 

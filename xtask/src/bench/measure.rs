@@ -139,10 +139,11 @@ impl Measuring<'_> {
                 Kind::Program { words, output } => {
                     self.starter.run(mode, case.options, words, *output, outcome, is_warm_up)
                 }
-                Kind::Idle { count } => {
+                Kind::Idle { count, words } => {
                     let mut series = Series::default();
                     let native = self.native_bytes.map(|bytes| bytes * f64::from(*count));
-                    let result = idle::measure(self.starter, mode, case.options, *count, native, &mut series);
+                    let result =
+                        idle::measure(self.starter, mode, case.options, (*count, words), native, &mut series);
                     if mode == Mode::Native
                         && let Some(bytes) = series.last("pss_bytes")
                     {

@@ -78,6 +78,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     };
     let folder = workspace.target().join("bench");
     programs::prepare(workspace, &folder)?;
+    if let Err(error) = programs::prepare_image(workspace, &septum, &folder) {
+        eprintln!("bench: no image is measured: {error:#}");
+    }
     for lane in [Lane::Direct, Lane::Nested] {
         if options.lane.is_some_and(|wanted| wanted != lane) {
             continue;

@@ -3,6 +3,7 @@
 //! ```text
 //!   hello idle kernel threads files matrix processes empty_vm     static, from benches/programs/*.c
 //!   hello.c epoch.py   as they are
+//!   python.erofs       an image of a Debian with Python, where there is one
 //!   input     4 MiB    for sha256sum, and a name to look up
 //!   medium   64 MiB    for lanes where a GiB takes too long
 //!   large     1 GiB    where this machine has the memory to keep it
@@ -13,9 +14,11 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
+use super::cases::PYTHON_IMAGE;
 use crate::process;
+use crate::setup;
 use crate::workspace::Workspace;
 
 const PROGRAMS: &[&str] = &["hello", "idle", "kernel", "threads", "files", "matrix", "processes", "empty_vm"];
@@ -51,6 +54,26 @@ pub fn prepare(workspace: &Workspace, folder: &Path) -> Result<()> {
         fill(&folder.join("large"), LARGE_MIB)?;
     }
     Ok(())
+}
+
+/// Makes an image of a Debian with Python in the folder.
+pub fn prepare_image(workspace: &Workspace, septum: &Path, folder: &Path) -> Result<()> {
+    setup::python_root(workspace);
+    let root = workspace.target().join("stacks/python");
+    ensure!(root.join("usr/bin").is_dir(), "there is no {}", root.display());
+    let (data, name) = (folder.join("images"), "bench-python");
+    let image = |arguments: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(septum);
+        command.env("SEPTUM_DATA_DIR", &data).arg("image").args(arguments);
+        process::capture(&mut command)
+    };
+    image(&["build".as_ref(), "-q".as_ref(), "-t".as_ref(), name.as_ref(), root.as_os_str()])?;
+    let shown: serde_json::Value = serde_json::from_str(&image(&["inspect".as_ref(), name.as_ref()])?)?;
+    let digest = shown.get("files_digest").and_then(serde_json::Value::as_str).context("no digest")?;
+    let file = data.join("images/files").join(digest.trim_start_matches("sha256:")).with_extension("erofs");
+    let place = folder.join(PYTHON_IMAGE);
+    let _ = fs::remove_file(&place);
+    fs::hard_link(&file, &place).with_context(|| format!("cannot make {}", place.display()))
 }
 
 /// Makes a file of this size, unless it is there. Any bytes do that are the same each time and differ from page to

@@ -257,6 +257,13 @@ pub const ROWS: &[Row] = &[
     row("gcc hello.c", "gcc", "wall_us", Milliseconds, direct(TimesNative(5.0))),
     row("idle partition, beyond the program's pages", "idle", "beyond_bytes", Mebibytes, both(AtMost(6.0))),
     row("100 idle partitions: alive", "idle-100", "alive", Count, both(AtLeast(100.0))),
+    row(
+        "50 waiting Pythons of one image: its pages in memory, all together",
+        "image-idle-50",
+        "image_pss_bytes",
+        Mebibytes,
+        direct(AtMost(30.0)),
+    ),
     row("100 idle partitions: memory in all", "idle-100", "pss_bytes", Mebibytes, direct(AtMost(700.0))),
     row(
         "worker's own memory, without guest RAM",
@@ -302,6 +309,8 @@ pub const ROWS: &[Row] = &[
     ),
     row("matrix product, 1 thread", "matrix-1", "matrix_gflops", Gigaflops, NONE),
     row("bits of its vectors", "matrix-1", "matrix_vector_bits", Count, NONE),
+    row("python3 -c pass of an image", "image-python", "wall_us", Milliseconds, NONE),
+    row("50 waiting Pythons of one image: all processes", "image-idle-50", "pss_bytes", Mebibytes, NONE),
     row("idle: supervisor", "idle", "supervisor_pss_bytes", Mebibytes, NONE),
     row("idle: worker, with guest RAM", "idle", "worker_pss_bytes", Mebibytes, NONE),
     row("idle: all processes", "idle", "pss_bytes", Mebibytes, NONE),
