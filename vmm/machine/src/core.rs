@@ -12,6 +12,7 @@ use septum_abi::boot::Privilege;
 use septum_abi::layout::FIRST_VCPU_AREA;
 use septum_hypervisor::{Kvm, Vcpu, Vm};
 use septum_memory::{GuestImage, GuestRam, OwnFile, Pages};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
@@ -53,6 +54,8 @@ pub struct Core {
     pub(crate) kernel: LoadedKernel,
     pub(crate) tsc_khz: u64,
     pub(crate) image_len: u64,
+    /// Where this process has the image mapped.
+    pub(crate) image_mappings: Vec<Range<u64>>,
 }
 
 impl Core {
@@ -96,10 +99,12 @@ impl Core {
         let tsc_khz = u64::from(first.tsc_khz()?);
         let vm = Arc::new(vm);
         let image_len = image.map_or(0, GuestImage::len);
+        let image_mappings = image.map_or_else(Vec::new, |image| septum_memory::host_ranges(image.memory()));
         Ok(Self {
             spec,
             created_ns,
             image_len,
+            image_mappings,
             ram,
             vm,
             first,

@@ -12,7 +12,8 @@ use septum_devices::virtio::console::{Console, ConsolePorts, ControlPort};
 use septum_devices::virtio::entropy::Entropy;
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
 use septum_hypervisor::Vm;
-use septum_memory::{FileWindow, GuestRam};
+use septum_memory::{FileWindow, GuestRam, host_ranges};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What [`attach`] made.
@@ -23,6 +24,8 @@ pub struct Devices {
     /// A bit for each standard stream that the program does not have.
     pub closed_streams: u32,
     pub threads: Vec<DeviceThread>,
+    /// Where this process has guest memory mapped, files for the guest included.
+    pub guest_mappings: Vec<Range<u64>>,
     pub when_crowded: WhenCrowded,
 }
 
@@ -50,6 +53,7 @@ pub fn attach(
     ready.add(&pci, Box::new(console)).map_err(|e| MachineError::Bus("console", e))?;
 
     let window = FileWindow::reserve().map_err(|e| MachineError::Device("file system", e))?;
+    let guest_mappings = [host_ranges(ram), host_ranges(window.memory())].concat();
     let config = FsConfig {
         window: Some(Arc::new(Window { vm: Arc::clone(vm), files: window })),
         populator: Some(Arc::new(Ram(ram.clone()))),
@@ -66,7 +70,7 @@ pub fn attach(
             .map_err(|e| MachineError::Device("balloon", e))?;
         pci.add_virtio(Box::new(balloon)).map_err(|e| MachineError::Bus("balloon", e))?;
     }
-    Ok(Devices { pci, ready, closed_streams, threads: vec![streams, files], when_crowded })
+    Ok(Devices { pci, ready, closed_streams, threads: vec![streams, files], guest_mappings, when_crowded })
 }
 
 /// What devices get from the rest of the machine.

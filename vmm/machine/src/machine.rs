@@ -69,8 +69,20 @@ impl Machine {
     /// # Errors
     /// See [`MachineError`].
     pub fn new(core: Core, spec: &MachineSpec, resources: MachineResources) -> Result<Self, MachineError> {
-        let Core { ram, vm, first, policy, privilege, vcpu_limit, kernel, tsc_khz, image_len, .. } = core;
-        let Devices { pci, ready, closed_streams, threads, when_crowded } =
+        let Core {
+            ram,
+            vm,
+            first,
+            policy,
+            privilege,
+            vcpu_limit,
+            kernel,
+            tsc_khz,
+            image_len,
+            image_mappings,
+            ..
+        } = core;
+        let Devices { pci, ready, closed_streams, threads, guest_mappings, when_crowded } =
             devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
         let config = boot::write_configuration(&ram, &kernel, spec, closed_streams)?;
         let facts = LateFacts {
@@ -89,6 +101,7 @@ impl Machine {
             created_ns: core.created_ns,
             guest_limit_bytes: core.spec.memory_bytes,
             kernel_bytes: kernel.end,
+            guest_mappings: [guest_mappings, image_mappings].concat(),
             vcpu_limit,
             privilege: privilege.name(),
             ..MachineStats::default()

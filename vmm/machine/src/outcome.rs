@@ -1,6 +1,7 @@
 //! How a partition ended, and what it took.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Why a machine was stopped from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,8 @@ pub struct MachineStats {
     pub guest_peak_bytes: u64,
     /// Guest kernel: image, boot structures and fixed tables.
     pub kernel_bytes: u64,
+    /// Host addresses at which this process has guest memory mapped.
+    pub guest_mappings: Vec<Range<u64>>,
     /// vCPUs there may be at most.
     pub vcpu_limit: u32,
     /// Most vCPUs there were.

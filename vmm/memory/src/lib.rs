@@ -20,9 +20,10 @@ pub use plain::Plain;
 pub use reclaim::{populate, reclaim};
 use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
 use std::io;
+use std::ops::Range;
 pub use still::lies_still;
 use thiserror::Error;
-use vm_memory::{Address, GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
+use vm_memory::{Address, GuestAddress, GuestMemory, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
 pub use window::FileWindow;
 
 /// Guest RAM.
@@ -55,6 +56,16 @@ pub fn ranges(bytes: u64) -> Vec<(u64, u64)> {
         return vec![(0, bytes)];
     }
     vec![(0, LOW_RAM_END), (HIGH_RAM_START, bytes - LOW_RAM_END)]
+}
+
+/// Where this process has the memory mapped: host addresses.
+#[must_use]
+pub fn host_ranges(memory: &GuestMemoryMmap<()>) -> Vec<Range<u64>> {
+    let range = |region: &GuestRegionMmap<()>| {
+        let start = region.as_ptr().addr() as u64;
+        start..start + region.len()
+    };
+    memory.iter().map(range).collect()
 }
 
 /// Reserves RAM of `bytes`; zero, and not yet backed by host memory. Of [`Pages::Huge`], whole ones are taken from the host's pool.

@@ -192,10 +192,11 @@ impl Worker {
             Ok(ToWorker::Stop(StopCause::Signal(signal))) => Some(StopReason::Signal(signal)),
             Err(_) => None,
         };
-        let result = machine.run(Some(StopRequests { descriptor: socket.as_fd(), next: &mut next }));
-        let mut last_word = outcome::translate(result, &spec, self.order.epoch_ns, &self.timings);
+        let outcome = machine.run(Some(StopRequests { descriptor: socket.as_fd(), next: &mut next }));
+        let guest_mappings = outcome.stats.guest_mappings.clone();
+        let mut last_word = outcome::translate(outcome, &spec, self.order.epoch_ns, &self.timings);
         if self.order.wants_stats {
-            last_word.stats.memory.worker_pss_bytes = usage.pss_without_guest_bytes(spec.memory_bytes);
+            last_word.stats.memory.worker_pss_bytes = usage.pss_without_bytes(&guest_mappings);
         }
         Ok(last_word)
     }

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::ops::Range;
 
 /// The opened statistics; `None` if the host does not have them.
 pub(crate) struct Usage {
@@ -17,30 +18,28 @@ impl Usage {
         Self { maps: File::open("/proc/self/smaps").ok() }
     }
 
-    /// Bytes of the worker without the partition's RAM; 0 if unknown. Mappings at least as large as a quarter of
-    /// the RAM that have no file behind them are taken to be RAM: the worker has no other large ones.
-    pub(crate) fn pss_without_guest_bytes(self, memory_bytes: u64) -> u64 {
+    /// Bytes of the worker without the mappings at these addresses; 0 if unknown.
+    pub(crate) fn pss_without_bytes(self, guest_mappings: &[Range<u64>]) -> u64 {
         let mut text = String::new();
         match self.maps.map(|mut maps| maps.read_to_string(&mut text)) {
-            Some(Ok(_)) => sum_pss_kib(&text, memory_bytes / 1024 / 4) * 1024,
+            Some(Ok(_)) => sum_pss_kib(&text, guest_mappings) * 1024,
             _ => 0,
         }
     }
 }
 
-/// Sums `Pss:` over the mappings that are smaller than `limit_kib` or have a file behind them.
-fn sum_pss_kib(smaps: &str, limit_kib: u64) -> u64 {
+/// Sums `Pss:` over the mappings that begin in none of the ranges.
+fn sum_pss_kib(smaps: &str, without: &[Range<u64>]) -> u64 {
     let mut total = 0;
-    let mut has_file = false;
     let mut is_counted = true;
     for line in smaps.lines() {
         let mut words = line.split_ascii_whitespace();
         match words.next() {
-            Some("Size:") => is_counted = has_file || number(words.next()) < limit_kib,
             Some("Pss:") if is_counted => total += number(words.next()),
             // `start-end permissions offset device inode [path]`
-            Some(word) if word.contains('-') && !word.ends_with(':') => {
-                has_file = words.nth(4).is_some_and(|path| path.starts_with('/'));
+            Some(word) if !word.ends_with(':') => {
+                let start = word.split_once('-').and_then(|(start, _)| u64::from_str_radix(start, 16).ok());
+                is_counted = start.is_some_and(|start| without.iter().all(|range| !range.contains(&start)));
             }
             _ => {}
         }
@@ -64,15 +63,19 @@ Pss_Dirty:             4 kB
 7f00-7f01 rw-p 00000000 00:00 0
 Size:             524288 kB
 Pss:              262144 kB
-7fff-7fff rw-p 00000000 00:00 0 [stack]
+7f01-7f02 rw-p 00100000 fe:00 123 /usr/bin/septum
+Size:                  4 kB
+Pss:                   4 kB
+7fff-8000 rw-p 00000000 00:00 0 [stack]
 Size:                132 kB
 Pss:                  12 kB
 ";
 
     #[test]
     fn the_partition_is_not_counted() {
-        assert_eq!(sum_pss_kib(SMAPS, 524_288 / 4), 1012);
-        assert_eq!(sum_pss_kib(SMAPS, 1 << 30), 263_156);
-        assert_eq!(sum_pss_kib("", 1), 0);
+        assert_eq!(sum_pss_kib(SMAPS, &[0x7f00..0x7f02]), 1012);
+        assert_eq!(sum_pss_kib(SMAPS, &[0x7f00..0x7f01, 0x7f01..0x7f02]), 1012);
+        assert_eq!(sum_pss_kib(SMAPS, &[]), 263_160);
+        assert_eq!(sum_pss_kib("", &[]), 0);
     }
 }
