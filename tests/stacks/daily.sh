@@ -1,6 +1,6 @@
 # Python as people use it: a session over a pipe, a virtual environment with a wheel of one's own, a database, what is imported.
 mkdir -p "${STORY_DIRECTORY:-.}" && cd "${STORY_DIRECTORY:-.}"
-python=/usr/bin/python3
+python=${DAILY_PYTHON:-/usr/bin/python3}
 
 echo '== a session'
 printf 'x = 6\nx * 7\ndef f(n):\n    return n / 0\n\nf(x)\nprint("after")\n' | $python -i -q 2>&1

@@ -60,6 +60,20 @@ mod python {
         script("bash", "daily.sh").files(Files::Ram).conform();
     }
 
+    /// Not in system directories, and not cut into packages.
+    #[test]
+    fn built_as_by_pyenv() {
+        direct_only!();
+        let prefix = lane::workspace().join("target/conformance/pyenv/versions/3.11.2");
+        let python = prefix.join("bin/python");
+        if !python.exists() {
+            return lane::skip("it is not built; 'cargo xtask conformance pyenv' does it");
+        }
+        let share = format!("{0}:{0}:ro", prefix.display());
+        let case = script("bash", "daily.sh").files(Files::Ram).option("--volume", &share);
+        case.environment("DAILY_PYTHON", &python.to_string_lossy()).conform();
+    }
+
     #[test]
     fn numpy_learns_digits() {
         with_packages(&["numpy", "sklearn"], &script(PYTHON, "digits.py"));

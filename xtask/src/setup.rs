@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::process;
 use crate::workspace::Workspace;
@@ -20,6 +20,8 @@ pub const GUEST_TARGET: &str = "x86_64-unknown-none";
 enum Proof {
     /// A program of this name can be found.
     Program(&'static str),
+    /// This file exists.
+    File(&'static str),
     /// One of these files exists.
     AnyFile(&'static [&'static str]),
     /// This function says so.
@@ -34,6 +36,10 @@ struct Package {
 
 const fn program(name: &'static str, program: &'static str) -> Package {
     Package { name, proof: Proof::Program(program) }
+}
+
+const fn header(name: &'static str, path: &'static str) -> Package {
+    Package { name, proof: Proof::File(path) }
 }
 
 /// Compilers and tools that the tests, the demonstration and the benchmarks run.
@@ -67,6 +73,20 @@ const CPYTHON_PACKAGES: &[Package] = &[
         name: "libpython3.11-testsuite",
         proof: Proof::AnyFile(&["/usr/lib/python3.11/test/test_os.py"]),
     },
+];
+
+/// What CPython is built with, as pyenv's documentation lists it, without the graphical part.
+const CPYTHON_BUILD_PACKAGES: &[Package] = &[
+    program("gcc", "gcc"),
+    program("make", "make"),
+    header("libssl-dev", "/usr/include/openssl/ssl.h"),
+    header("zlib1g-dev", "/usr/include/zlib.h"),
+    header("libbz2-dev", "/usr/include/bzlib.h"),
+    header("libreadline-dev", "/usr/include/readline/readline.h"),
+    header("libsqlite3-dev", "/usr/include/sqlite3.h"),
+    header("libncurses-dev", "/usr/include/curses.h"),
+    header("libffi-dev", "/usr/include/x86_64-linux-gnu/ffi.h"),
+    header("liblzma-dev", "/usr/include/lzma.h"),
 ];
 
 /// NumPy with what its own tests use.
@@ -190,6 +210,52 @@ pub fn cpython_suite() -> Result<()> {
     packages(CPYTHON_PACKAGES)
 }
 
+/// What `cargo xtask conformance pyenv` builds an interpreter with.
+pub fn cpython_build() -> Result<()> {
+    packages(CPYTHON_BUILD_PACKAGES)
+}
+
+/// Downloads the source package from where this machine has its packages from, into the folder; nothing of the system changes.
+pub fn fetch_source(package: &str, folder: &Path) -> Result<()> {
+    let mut targets = Command::new("apt-get");
+    targets.args([
+        "indextargets",
+        "--format",
+        "$(REPO_URI) $(CODENAME) $(COMPONENT)",
+        "Created-By: Packages",
+    ]);
+    let targets = process::capture(&mut targets)?;
+    let mut failure = anyhow!("apt-get knows no archive");
+    // One archive after the other: not every one has the sources of what it has.
+    for archive in targets.lines() {
+        match fetch_source_from(archive, package, folder) {
+            Ok(()) => return Ok(()),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure).context(format!("cannot fetch the source of {package}"))
+}
+
+/// `archive` is address, release and component.
+fn fetch_source_from(archive: &str, package: &str, folder: &Path) -> Result<()> {
+    let lists = folder.join("lists");
+    drop(std::fs::remove_dir_all(&lists));
+    std::fs::create_dir_all(lists.join("partial"))
+        .with_context(|| format!("cannot create {}", lists.display()))?;
+    let sources = folder.join("sources.list");
+    std::fs::write(&sources, format!("deb-src {archive}\n"))
+        .with_context(|| format!("cannot write {}", sources.display()))?;
+    for arguments in [&["update"][..], &["source", "--download-only", package]] {
+        let mut apt_get = Command::new("apt-get");
+        apt_get.current_dir(folder).arg("-qq");
+        apt_get.arg("-o").arg(format!("Dir::Etc::SourceList={}", sources.display()));
+        apt_get.args(["-o", "Dir::Etc::SourceParts=/nonexistent"]);
+        apt_get.arg("-o").arg(format!("Dir::State::Lists={}", lists.display()));
+        process::capture(apt_get.args(arguments))?;
+    }
+    Ok(())
+}
+
 /// What `cargo xtask conformance numpy` runs.
 pub fn numpy_suite() -> Result<()> {
     packages(NUMPY_PACKAGES)
@@ -223,6 +289,7 @@ pub fn rust_target(workspace: &Workspace) -> Result<()> {
 fn is_present(package: &Package) -> bool {
     match package.proof {
         Proof::Program(name) => process::find_program(name).is_some(),
+        Proof::File(path) => Path::new(path).exists(),
         Proof::AnyFile(paths) => paths.iter().any(|path| Path::new(path).exists()),
         Proof::Test(function) => function(),
     }

@@ -1,5 +1,7 @@
 //! CPython's own test suite (Debian's `libpython3.11-testsuite`).
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::place::MEMORY;
@@ -89,16 +91,22 @@ const MODULES: &[&str] = &[
 /// Modules that are nothing without a resource which the others do without.
 const MORE_RESOURCES: &[(&str, &str)] = &[("test_largefile", "largefile")];
 
-const SCRIPT: Script =
-    Script { suite: Suite::Cpython, file: "cpython.py", arguments: resources, memory: MEMORY };
-
 /// Runs the modules that were asked for and says what differs without an explanation.
 pub fn run(context: &Context) -> Result<Vec<String>> {
     setup::cpython_suite()?;
-    python::run(context, &SCRIPT, MODULES)
+    let script = Script {
+        suite: Suite::Cpython,
+        python: PathBuf::from(python::DEBIAN),
+        share: None,
+        file: "cpython.py",
+        arguments: resources,
+        memory: MEMORY,
+    };
+    python::run(context, &script, MODULES)
 }
 
-fn resources(module: &str) -> Vec<&'static str> {
+/// What the suite's own runner is told that it may use.
+pub fn resources(module: &str) -> Vec<&'static str> {
     let more = MORE_RESOURCES.iter().filter(|(needy, _)| *needy == module).map(|(_, resource)| *resource);
     RESOURCES.iter().copied().chain(more).collect()
 }

@@ -24,6 +24,11 @@ in a volume and in RAM. Parity is: every test that passes natively passes in the
 below the table with its reason. (Debian leaves the tests of `sqlite3` out.)
 ";
 
+const PYENV: &str = "\
+CPython built from its source as pyenv builds it, in a folder of its own that a partition sees read-only, and the tests that come with it:
+modules that depend on how it was built. Parity is as above.
+";
+
 const NUMPY: &str = "\
 NumPy's own tests without those marked as slow, as `numpy.test('fast')` runs them, in both places, files in a volume. Parity is as above.
 ";
@@ -49,6 +54,8 @@ pub fn text(workspace: &Workspace, exceptions: &Exceptions) -> Result<String> {
     let mut text = HEADING.to_owned();
     let records = record::read(workspace, Suite::Cpython.name())?;
     tested(&mut text, "CPython", CPYTHON, Suite::Cpython, &records, exceptions)?;
+    let records = record::read(workspace, Suite::Pyenv.name())?;
+    tested(&mut text, "CPython, built as by pyenv", PYENV, Suite::Pyenv, &records, exceptions)?;
     let records = record::read(workspace, Suite::Numpy.name())?;
     tested(&mut text, "NumPy", NUMPY, Suite::Numpy, &records, exceptions)?;
     let records = record::read(workspace, Suite::StressNg.name())?;

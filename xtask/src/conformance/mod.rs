@@ -3,6 +3,7 @@
 //! ```text
 //!   programs    small programs of our own and the host's tools, all effects compared byte for byte    programs.rs
 //!   cpython     CPython's own test suite, each test natively and in a partition                       cpython.rs, python.rs
+//!   pyenv       CPython's suite again, built from source as pyenv does it                             pyenv.rs, python.rs
 //!   numpy       NumPy's own tests, likewise                                                           numpy.rs, python.rs
 //!   stress-ng   stress-ng's stressors, which verify what they compute                                 stress.rs
 //! ```
@@ -18,6 +19,7 @@ mod exceptions;
 mod numpy;
 mod place;
 mod programs;
+mod pyenv;
 mod python;
 mod record;
 mod stress;
@@ -42,7 +44,7 @@ pub struct Options {
     /// Run only these suites
     #[arg(value_enum)]
     suites: Vec<Suite>,
-    /// Of cpython, numpy or stress-ng, run only this module, package or stressor, whether it is in the list or not (may be repeated)
+    /// Of cpython, pyenv, numpy or stress-ng, run only this module, package or stressor, whether it is in the list or not (may be repeated)
     #[arg(long)]
     module: Vec<String>,
     /// Run `programs` on this lane only, and keep what the document says of the other
@@ -60,6 +62,8 @@ enum Suite {
     Programs,
     /// CPython's own test suite
     Cpython,
+    /// CPython built as pyenv builds it, with its own test suite
+    Pyenv,
     /// NumPy's own tests
     Numpy,
     /// stress-ng's stressors
@@ -67,13 +71,14 @@ enum Suite {
 }
 
 impl Suite {
-    const ALL: [Self; 4] = [Self::Programs, Self::Cpython, Self::Numpy, Self::StressNg];
+    const ALL: [Self; 5] = [Self::Programs, Self::Cpython, Self::Pyenv, Self::Numpy, Self::StressNg];
 
     /// The suite's name, as the command, the files and the document have it.
     fn name(self) -> &'static str {
         match self {
             Self::Programs => "programs",
             Self::Cpython => "cpython",
+            Self::Pyenv => "pyenv",
             Self::Numpy => "numpy",
             Self::StressNg => "stress-ng",
         }
@@ -121,6 +126,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
         news.extend(match suite {
             Suite::Programs => programs::run(&context)?,
             Suite::Cpython => cpython::run(&context)?,
+            Suite::Pyenv => pyenv::run(&context)?,
             Suite::Numpy => numpy::run(&context)?,
             Suite::StressNg => stress::run(&context)?,
         });

@@ -1,5 +1,7 @@
 //! NumPy's own tests, those that `numpy.test("fast")` runs (Debian's `python3-numpy`).
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use super::python::{self, Script};
@@ -25,12 +27,17 @@ const PACKAGES: &[&str] = &[
     "numpy",
 ];
 
-/// Some tests look for 8 GiB that are free, or take 2 GiB without looking.
-const SCRIPT: Script =
-    Script { suite: Suite::Numpy, file: "numpy.py", arguments: |_| Vec::new(), memory: "10G" };
-
 /// Runs the packages that were asked for and says what differs without an explanation.
 pub fn run(context: &Context) -> Result<Vec<String>> {
     setup::numpy_suite()?;
-    python::run(context, &SCRIPT, PACKAGES)
+    let script = Script {
+        suite: Suite::Numpy,
+        python: PathBuf::from(python::DEBIAN),
+        share: None,
+        file: "numpy.py",
+        arguments: |_| Vec::new(),
+        // Some tests look for 8 GiB that are free, or take 2 GiB without looking.
+        memory: "10G",
+    };
+    python::run(context, &script, PACKAGES)
 }

@@ -70,6 +70,8 @@ pub struct Limits {
 pub struct Bench<'a> {
     septum: &'a Path,
     memory: &'a str,
+    /// What a partition sees besides, read-only.
+    share: Option<&'a Path>,
     folder: PathBuf,
     logs: PathBuf,
 }
@@ -80,7 +82,12 @@ impl<'a> Bench<'a> {
         let folder = std::env::temp_dir().join(format!("septum-{}", std::process::id()));
         let logs = workspace.target().join("conformance").join(suite);
         fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
-        Ok(Self { septum, memory, folder, logs })
+        Ok(Self { septum, memory, share: None, folder, logs })
+    }
+
+    /// Lets partitions see this folder.
+    pub fn share(&mut self, folder: Option<&'a Path>) {
+        self.share = folder;
     }
 
     pub fn folder(&self) -> &Path {
@@ -136,6 +143,7 @@ impl<'a> Bench<'a> {
                 let mut command = Command::new(self.septum);
                 command.args(["run", "--memory", self.memory, "--cpus", &processors.to_string()]);
                 command.arg(format!("--volume={folder}:{folder}")).arg(format!("--workdir={folder}"));
+                command.args(self.share.map(|share| format!("--volume={0}:{0}:ro", share.display())));
                 command.args(ENVIRONMENT.iter().map(|(key, value)| format!("--env={key}={value}")));
                 command.arg("--").args(program);
                 command

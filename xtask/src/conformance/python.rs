@@ -5,6 +5,7 @@
 //! themselves, because some of them measure time; what differs twice is a difference.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -15,7 +16,7 @@ use super::verdicts::{Verdict, Verdicts};
 use super::{Context, Suite};
 
 /// Debian's, which has the packages; a `python3.11` that comes earlier in a path may be another.
-const PYTHON: &str = "/usr/bin/python3.11";
+pub const DEBIAN: &str = "/usr/bin/python3.11";
 
 const LIMITS: Limits = Limits { whole: Duration::from_secs(900), without_progress: Duration::from_secs(120) };
 
@@ -28,6 +29,10 @@ const SECOND_TRIES: usize = 60;
 /// A suite and what it is run with.
 pub struct Script {
     pub suite: Suite,
+    /// The interpreter.
+    pub python: PathBuf,
+    /// A folder that a partition sees besides the system's, read-only.
+    pub share: Option<PathBuf>,
     /// Its file in `tests/suites/`: `SCRIPT RESULTS FOLDER MODULE ARGUMENT…`.
     pub file: &'static str,
     /// More arguments, for a module.
@@ -58,7 +63,8 @@ pub fn run(context: &Context, script: &Script, all: &[&'static str]) -> Result<V
 }
 
 fn compare(context: &Context, script: &Script, module: &str) -> Result<Record> {
-    let bench = Bench::new(context.workspace, &context.septum, script.suite.name(), script.memory)?;
+    let mut bench = Bench::new(context.workspace, &context.septum, script.suite.name(), script.memory)?;
+    bench.share(script.share.as_deref());
     let session = Session { context, script, bench, module };
     let (native, native_seconds) = session.run(Place::Native, &[])?;
     if !native.is_complete {
@@ -67,6 +73,9 @@ fn compare(context: &Context, script: &Script, module: &str) -> Result<Record> {
             "natively it does not reach its end; see {}",
             session.bench.log(module, Place::Native).display()
         );
+    }
+    if native.len() == 0 {
+        bail!("natively it has no tests; see {}", session.bench.log(module, Place::Native).display());
     }
     let (partition, partition_seconds) = session.run(Place::Partition, &[])?;
     let mut differences = native.differences(&partition);
@@ -134,7 +143,8 @@ impl Session<'_> {
 
     fn once(&self, place: Place) -> Result<End> {
         let folder = self.bench.folder();
-        let mut program = vec![PYTHON, self.script.file, "results", "work", self.module];
+        let python = self.script.python.to_str().context("the interpreter's path is no text")?;
+        let mut program = vec![python, self.script.file, "results", "work", self.module];
         program.extend((self.script.arguments)(self.module));
         self.bench.run(place, self.module, &program, &folder.join("results"), LIMITS)
     }
