@@ -14,6 +14,8 @@
 
 use std::sync::{PoisonError, RwLock};
 
+use super::listing::Numbers;
+
 const NUMBER_BITS: u32 = 48;
 const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
 /// Places for devices; those beyond share the last one.
@@ -23,7 +25,13 @@ const MIXED: u64 = 1 << 62;
 /// Devices met so far.
 #[derive(Debug, Default)]
 pub(super) struct InodeNumbers {
-    devices: RwLock<Vec<u64>>,
+    devices: RwLock<Vec<Device>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Device {
+    number: u64,
+    listed: Option<Numbers>,
 }
 
 impl InodeNumbers {
@@ -37,17 +45,35 @@ impl InodeNumbers {
         }
     }
 
+    /// What is known of the numbers that the device lists.
+    pub(super) fn listed(&self, device: u64) -> Option<Numbers> {
+        let position = self.position(device);
+        self.devices.read().unwrap_or_else(PoisonError::into_inner).get(position)?.listed
+    }
+
+    /// Notes it.
+    pub(super) fn set_listed(&self, device: u64, listed: Numbers) {
+        let position = self.position(device);
+        let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = devices.get_mut(position) {
+            known.listed = Some(listed);
+        }
+    }
+
     fn place(&self, device: u64) -> u64 {
-        let find = |devices: &[u64]| devices.iter().position(|known| *known == device);
+        u64::try_from(self.position(device)).unwrap_or(LAST_PLACE).min(LAST_PLACE)
+    }
+
+    fn position(&self, number: u64) -> usize {
+        let find = |devices: &[Device]| devices.iter().position(|known| known.number == number);
         let known = find(&self.devices.read().unwrap_or_else(PoisonError::into_inner));
-        let position = known.unwrap_or_else(|| {
+        known.unwrap_or_else(|| {
             let mut devices = self.devices.write().unwrap_or_else(PoisonError::into_inner);
             find(&devices).unwrap_or_else(|| {
-                devices.push(device);
+                devices.push(Device { number, listed: None });
                 devices.len() - 1
             })
-        });
-        u64::try_from(position).unwrap_or(LAST_PLACE).min(LAST_PLACE)
+        })
     }
 }
 

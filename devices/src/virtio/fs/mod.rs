@@ -30,6 +30,7 @@
 
 mod copies;
 mod inode_numbers;
+mod listing;
 mod low_memory;
 mod pace;
 mod session;

@@ -8,6 +8,10 @@
 //! - Extended attributes: those of users only. The others mean something to the host (`security.capability`).
 //! - Sizes: buffers that the guest asks for are bounded before they are allocated.
 //! - Inode numbers are made unique over all mounts below the root.
+//!
+//! Two things are asked of the host less often than the protocol has it. A directory is listed with the numbers that the host lists, where
+//! those are the files' own. And handle 0 is whatever file the request names, opened for that request alone: who reads a file once needs
+//! no OPEN and no RELEASE.
 
 use std::ffi::{CStr, OsStr};
 use std::io;
@@ -26,6 +30,7 @@ use fuse_backend_rs::passthrough::{Config, PassthroughFs};
 use fuse_backend_rs::transport::FsCacheReqHandler;
 
 use super::inode_numbers::InodeNumbers;
+use super::listing::{self, Numbers};
 
 /// Largest directory read.
 const LARGEST_DIRECTORY_READ: u32 = 1 << 20;
@@ -39,6 +44,9 @@ const OPTIONS: FsOptions = FsOptions::ASYNC_READ
     .union(FsOptions::MAX_PAGES)
     .union(FsOptions::PARALLEL_DIROPS)
     .union(FsOptions::ATOMIC_O_TRUNC);
+
+/// The handle of files that are opened for a single read. The passthrough file system counts from 1.
+const NO_HANDLE: u64 = 0;
 
 struct Shared {
     files: PassthroughFs<()>,
@@ -73,6 +81,38 @@ impl Tree {
 
     fn entry(&self, entry: Entry) -> Entry {
         Entry { attr: self.numbered(entry.attr), ..entry }
+    }
+
+    /// Lists a directory with the numbers that the host lists, if those are its files'. False if not.
+    fn list_as_host(
+        &self,
+        context: &Context,
+        directory: u64,
+        size: u32,
+        from: u64,
+        add_entry: &mut dyn FnMut(DirEntry) -> io::Result<usize>,
+    ) -> io::Result<bool> {
+        let (attributes, _) = self.files().getattr(context, directory, None)?;
+        let device = attributes.st_dev;
+        let numbers = &self.shared.numbers;
+        if numbers.listed(device) == Some(Numbers::Other) {
+            return Ok(false);
+        }
+        let path = self.files().readlinkat_proc_file(directory)?;
+        if numbers.listed(device).is_none() {
+            numbers.set_listed(device, Numbers::of(&path));
+            return self.list_as_host(context, directory, size, from, add_entry);
+        }
+        let size = usize::try_from(size).map_err(io::Error::other)?;
+        listing::list(&path, (device, attributes.st_ino), from, size, |entry| {
+            let added = add_entry(DirEntry {
+                ino: numbers.number(device, entry.number),
+                offset: entry.next,
+                type_: u32::from(entry.kind),
+                name: entry.name.to_bytes(),
+            })?;
+            Ok(added > 0)
+        })
     }
 
     /// A hard link where the host does not let this process link an open file: by the names that the kernel knows
@@ -197,6 +237,9 @@ impl FileSystem for Tree {
         add_entry: &mut dyn FnMut(DirEntry) -> io::Result<usize>,
     ) -> io::Result<()> {
         let size = size.min(LARGEST_DIRECTORY_READ);
+        if self.list_as_host(context, inode, size, offset, add_entry)? {
+            return Ok(());
+        }
         self.files().readdirplus(context, inode, handle, size, offset, &mut |mut name, entry| {
             name.ino = self.numbered(entry.attr).st_ino;
             let added = add_entry(name);
@@ -223,6 +266,28 @@ impl FileSystem for Tree {
             name.ino = entry.attr.st_ino;
             add_entry(name, entry)
         })
+    }
+
+    fn read(
+        &self,
+        context: &Context,
+        inode: u64,
+        handle: u64,
+        target: &mut dyn ZeroCopyWriter,
+        size: u32,
+        offset: u64,
+        lock_owner: Option<u64>,
+        flags: u32,
+    ) -> io::Result<usize> {
+        if handle != NO_HANDLE {
+            return self.files().read(context, inode, handle, target, size, offset, lock_owner, flags);
+        }
+        let read_only = libc::O_RDONLY.cast_unsigned();
+        let (opened, ..) = self.files().open(context, inode, read_only, 0)?;
+        let opened = opened.ok_or_else(|| error(libc::EBADF))?;
+        let result = self.files().read(context, inode, opened, target, size, offset, lock_owner, read_only);
+        self.files().release(context, inode, read_only, opened, false, false, None)?;
+        result
     }
 
     fn getxattr(&self, context: &Context, inode: u64, name: &CStr, size: u32) -> io::Result<GetxattrReply> {
@@ -312,10 +377,6 @@ impl FileSystem for Tree {
         fn open(
             &self, context: &Context, inode: u64, flags: u32, fuse_flags: u32
         ) -> io::Result<(Option<u64>, OpenOptions, Option<u32>)>;
-        fn read(
-            &self, context: &Context, inode: u64, handle: u64, target: &mut dyn ZeroCopyWriter, size: u32,
-            offset: u64, lock_owner: Option<u64>, flags: u32
-        ) -> io::Result<usize>;
         fn write(
             &self, context: &Context, inode: u64, handle: u64, source: &mut dyn ZeroCopyReader, size: u32,
             offset: u64, lock_owner: Option<u64>, is_delayed: bool, flags: u32, fuse_flags: u32

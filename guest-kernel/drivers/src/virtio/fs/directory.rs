@@ -71,9 +71,10 @@ impl Directory {
     /// Has the host list them.
     fn fetch(&self, from: u64) -> Result<Vec<u8>, Errno> {
         let frame = platform::new_frame().ok_or(Errno::ENOMEM)?;
+        let number = self.handle()?.number_for_reading()?;
         let mut exchange = self.node.volume.session.begin(Opcode::ReadDirectory, self.node.id)?;
         let len = u32::try_from(PAGE_SIZE).map_err(|_| Errno::EIO)?;
-        exchange.words([self.handle()?.number, from, fuse::pair(len, 0), 0, 0]);
+        exchange.words([number, from, fuse::pair(len, 0), 0, 0]);
         let len = exchange.call(0, Data::In(&[segment::of_frame(&frame, 0, PAGE_SIZE)]))?.min(PAGE_SIZE);
         let mut bytes = alloc::vec![0; len];
         frame.read(0, &mut bytes);

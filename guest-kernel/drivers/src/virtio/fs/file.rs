@@ -307,8 +307,9 @@ impl File for RegularFile {
     }
 
     fn allocate(&self, mode: u32, offset: u64, len: u64) -> Result<(), Errno> {
+        let number = self.handle.number()?;
         let mut exchange = self.node.volume.session.begin(Opcode::Allocate, self.node.id)?;
-        exchange.words([self.handle.number, offset, len, fuse::pair(mode, 0)]);
+        exchange.words([number, offset, len, fuse::pair(mode, 0)]);
         match exchange.call(0, Data::None) {
             Ok(_) => {}
             Err(Errno::ENOSYS) => return Err(Errno::EOPNOTSUPP),

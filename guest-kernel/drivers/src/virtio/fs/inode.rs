@@ -47,13 +47,14 @@ impl Inode for Node {
         // Who has the file open for writing may truncate it even if permissions forbid to open it again.
         let handle = size.and_then(|_| self.open_writable());
         let valid = if handle.is_some() { valid | set::HANDLE } else { valid };
+        let number = handle.as_ref().map_or(Ok(0), |handle| handle.number())?;
         let (accessed, modified) = (accessed.unwrap_or_default(), modified.unwrap_or_default());
         let seconds = |time: Timestamp| time.seconds.cast_unsigned();
         let mode = permissions.map_or(0, |permissions| self.kind as u32 | permissions & 0o7777);
         let mut exchange = self.volume.session.begin(Opcode::SetAttributes, self.id)?;
         exchange.words([
             fuse::pair(valid, 0),
-            handle.as_ref().map_or(0, |handle| handle.number),
+            number,
             size.unwrap_or(0),
             0,
             seconds(accessed),

@@ -24,6 +24,9 @@ use septum_guest_core::fs::inode::{Access, FileKind};
 use septum_guest_core::fs::pipe::Pipe;
 use septum_guest_hal::sync::{Mutex, MutexGuard};
 
+/// S_IROTH.
+const READ_BY_OTHERS: u32 = 0o4;
+
 /// A file, directory or link of the host.
 pub struct Node {
     this: Weak<Self>,
@@ -284,8 +287,15 @@ impl Node {
             }
         }
         let is_directory = self.kind == FileKind::Directory;
-        let handle = Handle::open(self, access, is_directory)?;
-        if self.tree.is_immutable() && !is_directory && !access.write {
+        // Who may read it is known, so the host has no reason to refuse later.
+        let is_for_all = self.state.lock().attributes.mode() & READ_BY_OTHERS != 0;
+        let is_lasting = self.tree.is_immutable() && !access.write;
+        let handle = if is_lasting && is_for_all {
+            Handle::deferred(self, access, is_directory)
+        } else {
+            Handle::open(self, access, is_directory)?
+        };
+        if is_lasting && !is_directory {
             self.tree.kept.add(&handle);
         }
         if let Some(place) = self.state.lock().handles.get_or_insert_default().open.get_mut(place) {

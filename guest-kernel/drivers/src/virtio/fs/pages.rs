@@ -51,9 +51,10 @@ impl Node {
         len: usize,
         segments: &[Segment],
     ) -> Result<usize, Errno> {
+        let number = handle.number_for_reading()?;
         let mut exchange = self.volume.session.begin(Opcode::Read, self.id)?;
         let size = u32::try_from(len).map_err(|_| Errno::EIO)?;
-        exchange.words([handle.number, offset, fuse::pair(size, 0), 0, 0]);
+        exchange.words([number, offset, fuse::pair(size, 0), 0, 0]);
         Ok(exchange.call(0, Data::In(segments))?.min(len))
     }
 
@@ -243,8 +244,9 @@ pub const READ: Access = Access { read: true, write: false };
 impl Node {
     /// Has the host store what it holds back of this file.
     pub(super) fn sync(&self, opcode: Opcode, handle: &Handle, data_only: bool) -> Result<(), Errno> {
+        let number = handle.number()?;
         let mut exchange = self.volume.session.begin(opcode, self.id)?;
-        exchange.words([handle.number, fuse::pair(if data_only { fuse::SYNC_DATA } else { 0 }, 0)]);
+        exchange.words([number, fuse::pair(if data_only { fuse::SYNC_DATA } else { 0 }, 0)]);
         match exchange.call(0, Data::None) {
             Ok(_) | Err(Errno::ENOSYS) => Ok(()),
             Err(errno) => Err(errno),

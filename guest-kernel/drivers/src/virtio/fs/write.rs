@@ -87,10 +87,11 @@ impl RegularFile {
     }
 
     pub(super) fn write_out(&self, target: Target, len: usize, segments: &[Segment]) -> Result<usize, Errno> {
+        let number = self.handle.number()?;
         let mut exchange = self.node.volume.session.begin(Opcode::Write, self.node.id)?;
         let size = u32::try_from(len).map_err(|_| Errno::EIO)?;
         let Target { offset, flags } = target;
-        exchange.words([self.handle.number, offset, fuse::pair(size, 0), 0, fuse::pair(flags, 0)]);
+        exchange.words([number, offset, fuse::pair(size, 0), 0, fuse::pair(flags, 0)]);
         exchange.call(fuse::WRITTEN, Data::Out(segments))?;
         let [taken] = exchange.results();
         let taken = usize::try_from(fuse::low(taken)).map_err(|_| Errno::EIO)?;
