@@ -26,6 +26,10 @@ const BULK: u64 = BULK_RAM_START / (2 << 20);
 /// Whole blocks that are kept for use as they are before memory that was never used is begun.
 const KEEP: u64 = 8;
 
+/// Frames of small pages that programs take before they get those of large ones: what a small program needs. The host has them ready
+/// (`septum_machine::core`); each one after them would cost it a page fault, and KVM another.
+const SMALL_FOR_PROGRAMS: u16 = 32;
+
 /// For whom a frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
@@ -315,11 +319,24 @@ impl Pool {
         Some(block)
     }
 
+    /// Whether a block of small pages has given what it is for, and has nothing that was used before.
+    fn is_enough_for_small_programs(&self, block: u64) -> bool {
+        let Block { free_count, dirty_count, .. } = self.blocks[block as usize];
+        block < BULK && dirty_count == 0 && BLOCK as u16 - free_count >= SMALL_FOR_PROGRAMS
+    }
+
     /// A block of which `group` may take frames.
     fn source(&mut self, group: Group, want_zero: bool) -> Option<u64> {
-        let own = self.partial[group as usize];
-        if own != 0 {
-            return Some(u64::from(own - 1));
+        let own = self.partial[group as usize].checked_sub(1).map(u64::from);
+        if group == Group::Program
+            && own.is_some_and(|block| self.is_enough_for_small_programs(block))
+            && let Some(block) = self.take_untouched(true)
+        {
+            self.open(block, 0..self.end, group);
+            return Some(block);
+        }
+        if own.is_some() {
+            return own;
         }
         if let Some(block) = self.refill(group, want_zero) {
             return Some(block);

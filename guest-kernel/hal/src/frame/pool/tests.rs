@@ -53,6 +53,19 @@ fn groups_do_not_share_blocks_while_there_are_others() {
 }
 
 #[test]
+fn only_small_programs_have_small_pages() {
+    let small = |frames: u64, count: u64| {
+        let mut pool = pool(frames);
+        let taken: Vec<u64> = (0..count).map(|_| take(&mut pool, Group::Program, true).unwrap().0).collect();
+        taken.iter().filter(|frame| **frame / BLOCK < BULK).count()
+    };
+    let few = u64::from(SMALL_FOR_PROGRAMS);
+    assert_eq!(small(16 * BLOCK, few), usize::from(SMALL_FOR_PROGRAMS));
+    assert_eq!(small(16 * BLOCK, few + 700), usize::from(SMALL_FOR_PROGRAMS));
+    assert_eq!(small(BULK * BLOCK, few + 700), usize::from(SMALL_FOR_PROGRAMS) + 700, "there are no others");
+}
+
+#[test]
 fn what_was_used_is_not_taken_for_zero() {
     let mut pool = pool(BLOCK);
     let (used, is_zero) = take(&mut pool, Group::Program, true).unwrap();
