@@ -73,7 +73,7 @@ Pss:                  12 kB
 
     #[test]
     fn the_partition_is_not_counted() {
-        assert_eq!(sum_pss_kib(SMAPS, &[0x7f00..0x7f02]), 1012);
+        assert_eq!(sum_pss_kib(SMAPS, std::slice::from_ref(&(0x7f00..0x7f02))), 1012);
         assert_eq!(sum_pss_kib(SMAPS, &[0x7f00..0x7f01, 0x7f01..0x7f02]), 1012);
         assert_eq!(sum_pss_kib(SMAPS, &[]), 263_160);
         assert_eq!(sum_pss_kib("", &[]), 0);
