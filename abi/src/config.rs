@@ -11,12 +11,13 @@
 //! +36  environ   offset u32, len u32, count u32
 //! +48  mounts    offset u32, len u32, count u32      per mount: kind byte, source NUL, target NUL
 //! +60  identity  uid u32, gid u32, umask u32, closed streams u32
-//! +76  strings
+//! +76  disks     count u32
+//! +80  strings
 //! ```
 
 use core::str;
 
-const HEADER: usize = 76;
+const HEADER: usize = 80;
 
 /// How a subtree of the shared directory appears in the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,8 @@ pub struct BootConfig<'a> {
     pub umask: u32,
     /// Bit N: the caller has closed the standard stream with descriptor N.
     pub closed_streams: u32,
+    /// Block devices on the bus.
+    pub disks: u32,
 }
 
 impl<'a> BootConfig<'a> {
@@ -135,6 +138,7 @@ impl<'a> BootConfig<'a> {
             gid: word(blob, 64)?,
             umask: word(blob, 68)?,
             closed_streams: word(blob, 72)?,
+            disks: word(blob, 76)?,
         })
     }
 
@@ -184,6 +188,8 @@ pub struct Source<'a> {
     pub umask: u32,
     /// See [`BootConfig`].
     pub closed_streams: u32,
+    /// See [`BootConfig`].
+    pub disks: u32,
 }
 
 impl Source<'_> {
@@ -206,7 +212,7 @@ impl Source<'_> {
         put(&u32_of(self.environment.len()).to_le_bytes());
         place(&mut put, mounts_len);
         put(&u32_of(self.mounts.len()).to_le_bytes());
-        for number in [self.uid, self.gid, self.umask, self.closed_streams] {
+        for number in [self.uid, self.gid, self.umask, self.closed_streams, self.disks] {
             put(&number.to_le_bytes());
         }
         put(self.program);
@@ -261,6 +267,7 @@ mod tests {
             gid: 2,
             umask: 0o22,
             closed_streams: 5,
+            disks: 3,
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));
@@ -271,6 +278,7 @@ mod tests {
         assert_eq!(config.environment.iter().collect::<Vec<_>>(), [&b"A=1"[..]]);
         assert_eq!(config.mounts().collect::<Vec<_>>(), source.mounts);
         assert_eq!((config.uid, config.gid, config.umask, config.closed_streams), (1, 2, 0o22, 5));
+        assert_eq!(config.disks, 3);
     }
 
     #[test]
@@ -286,6 +294,7 @@ mod tests {
             gid: 0,
             umask: 0,
             closed_streams: 0,
+            disks: 0,
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));

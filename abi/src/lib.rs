@@ -10,6 +10,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod block;
 pub mod boot;
 pub mod clock;
 pub mod config;
@@ -20,4 +21,4 @@ pub mod ready;
 pub mod report;
 
 /// Version of this contract. The worker refuses a guest kernel built for another one.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;

@@ -41,6 +41,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         threads: run.threads,
         privilege: run.privilege,
         volumes: run.volume,
+        disks: run.block,
         root: run.rootfs.map(ByteString::from),
         image,
         timeout: run.timeout,

@@ -54,6 +54,7 @@ const TEST_PACKAGES: &[Package] = &[
     program("gawk", "gawk"),
     program("gzip", "gzip"),
     program("sqlite3", "sqlite3"),
+    Package { name: "e2fsprogs", proof: Proof::AnyFile(&["/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"]) },
     program("python3", "python3"),
     program("erofs-utils", "mkfs.erofs"),
     program("busybox-static", "busybox"),

@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 pub mod bytes;
+pub mod disk;
 pub mod duration;
 pub mod exit;
 pub mod failure;

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::ByteString;
+use crate::disk::Disk;
 use crate::duration::Span;
 use crate::image::ImageSource;
 use crate::privilege::PrivilegeChoice;
@@ -54,6 +55,8 @@ pub struct PartitionSpec {
     pub privilege: PrivilegeChoice,
     /// Directories of the host in the partition.
     pub volumes: Vec<Volume>,
+    /// Files and devices of the host that are its disks: `/dev/vda` and so on.
+    pub disks: Vec<Disk>,
     /// Directory of the host that replaces the host's system directories as the partition's root.
     pub root: Option<ByteString>,
     /// Image that is the partition's root; then the current directory is not shared.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
 use septum_api_types::exit::Code;
 use septum_api_types::privilege::PrivilegeChoice;
@@ -12,7 +13,7 @@ use septum_api_types::size::Size;
 use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS};
 use septum_api_types::volume::Volume;
 
-use super::values::{environment_variable, partition_name, thread_count, volume};
+use super::values::{disk, environment_variable, partition_name, thread_count, volume};
 
 /// Run a program in a partition of its own: a virtual machine that sees the host's system directories and the current
 /// directory, read-only, and writes into RAM.
@@ -51,6 +52,11 @@ pub struct Run {
     /// Share a directory of the host, writable unless ':ro' is added
     #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = OsStringValueParser::new().try_map(volume))]
     pub volume: Vec<Volume>,
+
+    /// Give the partition a file or block device of the host as a disk: /dev/vda, the next /dev/vdb …; writable unless
+    /// ':ro' is added
+    #[arg(long, value_name = "FILE[:ro]", value_parser = OsStringValueParser::new().try_map(disk))]
+    pub block: Vec<Disk>,
 
     /// Use this directory as the partition's root instead of the host's system directories
     #[arg(long, value_name = "DIR", conflicts_with = "image")]
@@ -186,7 +192,7 @@ mod tests {
 
     #[test]
     fn wrong_values_are_refused() {
-        let lines: [&[&str]; 16] = [
+        let lines: [&[&str]; 17] = [
             &[],
             &["--memory", "lots", "x"],
             &["--memory"],
@@ -198,6 +204,7 @@ mod tests {
             &["--privilege", "ring1", "x"],
             &["--timeout", "soon", "x"],
             &["--volume", "/data", "x"],
+            &["--block", ":ro", "x"],
             &["--env", "=1", "x"],
             &["--name", "a b", "x"],
             &["--name", "", "x"],

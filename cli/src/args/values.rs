@@ -2,8 +2,13 @@
 
 use std::ffi::OsString;
 
+use septum_api_types::disk::{Disk, DiskError};
 use septum_api_types::spec::MAXIMUM_THREADS;
 use septum_api_types::volume::{Volume, VolumeError};
+
+pub(super) fn disk(text: OsString) -> Result<Disk, DiskError> {
+    Disk::parse(text.as_encoded_bytes())
+}
 
 pub(super) fn volume(text: OsString) -> Result<Volume, VolumeError> {
     Volume::parse(text.as_encoded_bytes())

@@ -4,7 +4,7 @@
 //!  transport  registers: features, status, queue addresses, vectors, doorbells      (vCPU threads)
 //!      │ activate(rings) / reset
 //!      ▼
-//!  VirtioDevice   balloon · console · entropy · fs: the part with the lock
+//!  VirtioDevice   balloon · block · console · entropy · fs: the part with the lock
 //!      │
 //!  worker         waits for kicks and host descriptors, on a device thread
 //!      │
@@ -14,6 +14,7 @@
 //! ```
 
 pub mod balloon;
+pub mod block;
 pub(crate) mod chain;
 pub mod console;
 mod device;
@@ -31,6 +32,8 @@ pub use transport::{QueueSetup, Setup, Up, VirtioPciFunction};
 
 /// Device types (virtio 1.2 chapter 5).
 pub mod device_type {
+    /// Block device.
+    pub const BLOCK: u16 = 2;
     /// Console.
     pub const CONSOLE: u16 = 3;
     /// Entropy.

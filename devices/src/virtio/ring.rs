@@ -196,6 +196,11 @@ impl Rings {
         Self { rings }
     }
 
+    /// Takes the ring of this queue out, for a device that keeps it elsewhere.
+    pub fn take(&mut self, queue: usize) -> Option<Ring> {
+        self.rings.get_mut(queue)?.take()
+    }
+
     /// The ring of this queue, if the driver enabled it.
     pub fn get(&mut self, queue: usize) -> Option<&mut Ring> {
         self.rings.get_mut(queue)?.as_mut()

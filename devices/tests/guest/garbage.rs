@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use septum_devices::core::Fault;
 use septum_devices::virtio::balloon::Balloon;
+use septum_devices::virtio::block::Block;
 use septum_devices::virtio::console::{Console, ConsolePorts};
 use septum_devices::virtio::entropy::Entropy;
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
@@ -81,7 +82,9 @@ fn victim() -> Victim {
     let config = FsConfig::new(root.path());
     machine.bus.add_virtio(Box::new(FileSystem::new(config, thread.clone()).unwrap())).unwrap();
     let ram = crate::balloon::Ram::new(&machine);
-    machine.bus.add_virtio(Box::new(Balloon::new(ram, thread).unwrap())).unwrap();
+    machine.bus.add_virtio(Box::new(Balloon::new(ram, thread.clone()).unwrap())).unwrap();
+    let (disk, _) = crate::block::disk(false);
+    machine.bus.add_virtio(Box::new(Block::new(disk, thread))).unwrap();
     Victim { machine, _root: root }
 }
 
@@ -90,12 +93,12 @@ impl Victim {
     fn assert_works(&self) {
         let machine = &self.machine;
         // The noise may have moved anything: put the BARs back, as firmware would.
-        for device in 1..5_u8 {
+        for device in 1..6_u8 {
             let base = WINDOW.start + 0x8000 * u64::from(device - 1);
             machine.config_write(device, 0x04, &[0, 0]);
             machine.config_write(device, 0x10, &base.to_le_bytes());
         }
-        for device in 1..5 {
+        for device in 1..6 {
             machine.config_write(device, 0x04, &[6, 0]);
         }
         let mut driver = Driver::probe(machine, 4);
@@ -163,7 +166,7 @@ fn scribble(noise: &mut Noise, queue: &mut Virtqueue<'_>, machine: &Machine) {
         if flags & INDIRECT != 0 || noise.below(2) == 0 {
             let mut words = Vec::new();
             for _ in 0..8 {
-                // A request header of FUSE, or a descriptor of an indirect table.
+                // A request header of FUSE or of a disk, or a descriptor of an indirect table.
                 let word = if noise.below(2) == 0 { noise.below(60) << 32 | 64 } else { noise.value() };
                 words.extend(word.to_le_bytes());
             }
@@ -184,7 +187,7 @@ fn random_rings_are_survived_by_every_device() {
     let machine = &victim.machine;
     for seed in 100..130 {
         let mut noise = Noise(seed);
-        for device_type in [3, 4, 5, 26] {
+        for device_type in [2, 3, 4, 5, 26] {
             let mut driver = Driver::probe(machine, device_type);
             driver.begin(noise.next() & (1 << 29 | 1 << 28 | 2));
             let count = driver.read16(0x12);

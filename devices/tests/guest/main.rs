@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests")]
 
 mod balloon;
+mod block;
 mod console;
 mod driver;
 mod entropy;

@@ -4,6 +4,7 @@
 //! discover ── pci ── virtio::transport ──┬── virtio::console   standard streams
 //!                                        ├── virtio::fs        files of the host
 //!                                        ├── virtio::entropy   random bytes
+//!                                        ├── virtio::block     disks
 //!                                        └── virtio::balloon   free memory goes back to the host
 //!                          virtio::queue under each
 //! ```
@@ -25,6 +26,7 @@ pub mod virtio;
 
 use crate::pci::{Function, Place};
 use crate::virtio::balloon::Balloon;
+use crate::virtio::block::OnTheBus;
 use crate::virtio::console::Console;
 use crate::virtio::entropy::Entropy;
 use crate::virtio::fs::FuseFileSystem;
@@ -55,8 +57,13 @@ impl OnBus {
     /// The first virtio device of a type.
     #[must_use]
     pub fn find(&self, kind: u16) -> Option<Function> {
-        let mut functions = pci::functions(self.ecam_base, self.functions);
-        functions.find(|function| transport::type_of(function) == Some(kind))
+        self.find_all(kind).next()
+    }
+
+    /// The virtio devices of a type, in their order on the bus.
+    pub fn find_all(&self, kind: u16) -> impl Iterator<Item = Function> {
+        let functions = pci::functions(self.ecam_base, self.functions);
+        functions.filter(move |function| transport::type_of(function) == Some(kind))
     }
 }
 
@@ -98,6 +105,12 @@ impl Devices {
     pub fn entropy(&self) -> Option<Result<Entropy, TransportError>> {
         let function = self.on_bus.find(device_type::ENTROPY)?;
         Some(Transport::probe(&function).and_then(|transport| Entropy::start(&transport)))
+    }
+
+    /// The disks, of which there are `count`; each is brought up when it is first opened.
+    #[must_use]
+    pub fn disks(&self, count: u8) -> OnTheBus {
+        OnTheBus::new(self.on_bus, count)
     }
 
     /// The balloon, which is looked for and brought up when there is something to report.

@@ -10,6 +10,7 @@ use septum_abi::config::BootConfig;
 use septum_abi::linux::Errno;
 use septum_abi::report::start_error;
 use septum_guest_core::fs::anonymous;
+use septum_guest_core::fs::block;
 use septum_guest_core::fs::context::FsContext;
 use septum_guest_core::fs::dentry::Dentry;
 use septum_guest_core::fs::descriptors::DescriptorTable;
@@ -67,6 +68,10 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     discard::bind(Box::leak(Box::new(devices.balloon())));
     if let Some(files) = &devices.file_system {
         reclaim::bind(Box::leak(Box::new(Arc::clone(files))));
+    }
+    if config.disks > 0 {
+        let count = u8::try_from(config.disks).unwrap_or(u8::MAX);
+        block::set_disks(Box::new(devices.disks(count)), config.uid, config.gid);
     }
     let namespace = mounts::make(&devices, config, page).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));

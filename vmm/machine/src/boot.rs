@@ -76,13 +76,14 @@ pub fn write_configuration(
     kernel: &LoadedKernel,
     spec: &MachineSpec,
     closed_streams: u32,
+    disks: u32,
 ) -> Result<MemoryRange, BootError> {
-    let config = configuration(spec, closed_streams);
+    let config = configuration(spec, closed_streams, disks);
     write_bytes(ram, kernel.end, &config)?;
     Ok(MemoryRange { start: kernel.end, len: config.len() as u64 })
 }
 
-fn configuration(spec: &MachineSpec, closed_streams: u32) -> Vec<u8> {
+fn configuration(spec: &MachineSpec, closed_streams: u32, disks: u32) -> Vec<u8> {
     let arguments: Vec<&[u8]> = spec.arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<&[u8]> = spec.environment.iter().map(Vec::as_slice).collect();
     let mounts: Vec<Mount<'_>> = spec
@@ -101,6 +102,7 @@ fn configuration(spec: &MachineSpec, closed_streams: u32) -> Vec<u8> {
         gid: spec.gid,
         umask: spec.umask,
         closed_streams,
+        disks,
     };
     let mut blob = Vec::new();
     source.write(|bytes| blob.extend_from_slice(bytes));

@@ -3,11 +3,12 @@
 use crate::bus::{Ram, VmServices, Window};
 use crate::machine::MachineError;
 use crate::ready::Readiness;
-use crate::spec::{MachineResources, WhenCrowded};
+use crate::spec::{BlockFile, MachineResources, WhenCrowded};
 use septum_abi::layout::PCI_WINDOW;
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
 use septum_devices::pci::PciBus;
 use septum_devices::virtio::balloon::Balloon;
+use septum_devices::virtio::block::{Block, Disk};
 use septum_devices::virtio::console::{Console, ConsolePorts, ControlPort};
 use septum_devices::virtio::entropy::Entropy;
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
@@ -23,6 +24,8 @@ pub struct Devices {
     pub ready: Readiness,
     /// A bit for each standard stream that the program does not have.
     pub closed_streams: u32,
+    /// How many block devices are on the bus.
+    pub disks: u32,
     pub threads: Vec<DeviceThread>,
     /// Where this process has guest memory mapped, files for the guest included.
     pub guest_mappings: Vec<Range<u64>>,
@@ -44,7 +47,7 @@ pub fn attach(
     let (streams, files) = (thread("streams")?, thread("files")?);
     let mut ready = Readiness::new();
 
-    let MachineResources { shared_root, stdin, stdout, stderr, when_crowded } = resources;
+    let MachineResources { shared_root, stdin, stdout, stderr, disks, when_crowded } = resources;
     let closed_streams =
         (0..).zip([&stdin, &stdout, &stderr]).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
     let ports = ConsolePorts { log: None, stdin, stdout, stderr };
@@ -70,7 +73,23 @@ pub fn attach(
             .map_err(|e| MachineError::Device("balloon", e))?;
         pci.add_virtio(Box::new(balloon)).map_err(|e| MachineError::Bus("balloon", e))?;
     }
-    Ok(Devices { pci, ready, closed_streams, threads: vec![streams, files], guest_mappings, when_crowded })
+    let mut threads = vec![streams, files];
+    let count = u32::try_from(disks.len()).unwrap_or(0);
+    if !disks.is_empty() {
+        threads.push(attach_disks(&pci, disks)?);
+    }
+    Ok(Devices { pci, ready, closed_streams, disks: count, threads, guest_mappings, when_crowded })
+}
+
+/// Puts the disks on the bus, in their order. Returns the thread that they share.
+fn attach_disks(pci: &PciBus, disks: Vec<BlockFile>) -> Result<DeviceThread, MachineError> {
+    let thread = DeviceThread::spawn("disks").map_err(MachineError::Thread)?;
+    for BlockFile { file, is_read_only, name } in disks {
+        let disk = Disk::new(file, is_read_only, &name).map_err(|e| MachineError::Disk(name, e))?;
+        pci.add_virtio(Box::new(Block::new(disk, thread.handle())))
+            .map_err(|e| MachineError::Bus("block", e))?;
+    }
+    Ok(thread)
 }
 
 /// What devices get from the rest of the machine.

@@ -42,6 +42,9 @@ pub enum MachineError {
     /// A device could not be made.
     #[error("cannot make the {0} device")]
     Device(&'static str, #[source] io::Error),
+    /// A file cannot be a disk.
+    #[error("'{}' cannot be a disk", String::from_utf8_lossy(.0))]
+    Disk(Vec<u8>, #[source] io::Error),
     /// The bus refused a device.
     #[error("cannot attach the {0} device")]
     Bus(&'static str, #[source] PciError),
@@ -82,9 +85,9 @@ impl Machine {
             image_mappings,
             ..
         } = core;
-        let Devices { pci, ready, closed_streams, threads, guest_mappings, when_crowded } =
+        let Devices { pci, ready, closed_streams, disks, threads, guest_mappings, when_crowded } =
             devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
-        let config = boot::write_configuration(&ram, &kernel, spec, closed_streams)?;
+        let config = boot::write_configuration(&ram, &kernel, spec, closed_streams, disks)?;
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
             tsc_khz,

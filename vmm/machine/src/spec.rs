@@ -1,6 +1,7 @@
 //! What a machine is made of.
 
 use septum_abi::config::MountKind;
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -68,6 +69,17 @@ impl std::fmt::Debug for WhenCrowded {
     }
 }
 
+/// A file of the host that is a disk of the partition.
+#[derive(Debug)]
+pub struct BlockFile {
+    /// A regular file or a block device, open for what the partition may do with it.
+    pub file: File,
+    /// Whether it may only read.
+    pub is_read_only: bool,
+    /// What the driver is told as its identity, up to 20 bytes of it.
+    pub name: Vec<u8>,
+}
+
 /// What the machine gets from the host, and nothing else.
 #[derive(Debug)]
 pub struct MachineResources {
@@ -79,6 +91,8 @@ pub struct MachineResources {
     pub stdout: Option<OwnedFd>,
     /// The program's standard error.
     pub stderr: Option<OwnedFd>,
+    /// Its disks.
+    pub disks: Vec<BlockFile>,
     /// Whom to tell that it has more vCPUs than CPUs.
     pub when_crowded: WhenCrowded,
 }

@@ -23,6 +23,7 @@ use septum_machine::{
     StopReason, StopRequests, WhenCrowded,
 };
 
+use crate::disks;
 use crate::environment;
 use crate::huge_pages;
 use crate::jail;
@@ -119,6 +120,7 @@ impl Worker {
 
         let plan = rootfs::plan(&spec)?;
         let image = plan.image().map(|image| image.map()).transpose()?;
+        let disks = disks::open(&spec)?;
         rootfs::leave()?;
         let core_spec = CoreSpec {
             memory_bytes: if spec.huge_pages {
@@ -176,6 +178,7 @@ impl Worker {
             stdin,
             stdout,
             stderr,
+            disks,
             when_crowded: self.tell_when_crowded()?,
         };
         let machine = core

@@ -82,6 +82,17 @@ pub(crate) fn machine_failure(error: &MachineError, spec: &PartitionSpec) -> Fai
         MachineError::NoSinglePrivilege => {
             Failure::new(Code::Usage, "the guest kernel cannot run in single-privilege mode", why)
         }
+        MachineError::Disk(name, error) => {
+            let what = format!("cannot use '{}' as a disk", String::from_utf8_lossy(name));
+            let why = match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => "it is shorter than a sector (512 bytes)".to_owned(),
+                std::io::ErrorKind::InvalidInput => {
+                    "it is neither a regular file nor a block device".to_owned()
+                }
+                _ => without_number(error),
+            };
+            Failure::new(Code::Path, what, why)
+        }
         MachineError::Kvm(_) => Failure::new(Code::Host, "cannot build the virtual machine", why),
         _ => Failure::new(Code::Internal, "cannot build the virtual machine", why),
     }

@@ -209,15 +209,14 @@ impl OpenFile {
         if self.file.stays_at_start() {
             return Ok(0);
         }
-        let size = || self.dentry.inode().metadata().map(|metadata| metadata.size);
         let mut position = self.position.lock();
         let from = match whence {
             Whence::Start => 0,
             Whence::Current => *position,
-            Whence::End => size()?,
+            Whence::End => self.size()?,
             // Holes are not told apart: all is data up to the end, where the one hole is.
             Whence::Data | Whence::Hole => {
-                let size = size()?;
+                let size = self.size()?;
                 let start = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
                 if start >= size {
                     return Err(Errno::ENXIO);
@@ -229,6 +228,13 @@ impl OpenFile {
         let to = from.checked_add_signed(offset).filter(|&to| to <= MAX_POSITION).ok_or(Errno::EINVAL)?;
         *position = to;
         Ok(to)
+    }
+
+    fn size(&self) -> Result<u64, Errno> {
+        match self.file.disk() {
+            Some(disk) => Ok(disk.facts().bytes),
+            None => self.dentry.inode().metadata().map(|metadata| metadata.size),
+        }
     }
 
     /// EBADF unless open for reading, EISDIR if a directory.
@@ -252,16 +258,27 @@ impl OpenFile {
         check_end(offset, from.remaining())?;
         let len = self.file.write_at(offset, from)?;
         self.tell(watch::event::MODIFY, len);
+        self.sync_if_asked(len)?;
         Ok(len)
+    }
+
+    /// Of a file that was opened with O_SYNC or O_DSYNC, what was written reaches the disk.
+    fn sync_if_asked(&self, len: usize) -> Result<(), Errno> {
+        let flags = self.flags();
+        if len == 0 || !flags.intersects(OpenFlags::DATA_SYNC | OpenFlags::SYNC) {
+            return Ok(());
+        }
+        self.file.sync(!flags.contains(OpenFlags::SYNC))
     }
 
     fn append(&self, from: &mut dyn Source) -> Result<(usize, u64), Errno> {
         if let Some(result) = self.file.append(from) {
             let (len, end) = result?;
             self.tell(watch::event::MODIFY, len);
+            self.sync_if_asked(len)?;
             return Ok((len, end));
         }
-        let end = self.dentry.inode().metadata()?.size;
+        let end = self.size()?;
         let len = self.write_checked(end, from)?;
         Ok((len, end + wide(len)))
     }

@@ -7,6 +7,7 @@
 //! fd → /proc/self/fd   stdin stdout stderr → /proc/self/fd/{0,1,2}   pts/ shm/ mqueue/
 //! ```
 
+use super::block;
 use super::inode::{Create, File, FileKind, InodeRef, Ownership};
 use super::ramfs::RamFs;
 use super::terminal::{self, Terminal};
@@ -66,6 +67,9 @@ pub fn file_system() -> Result<InodeRef, Errno> {
     ];
     for (name, device, permissions) in nodes {
         root.create(name, Create::Node { kind: FileKind::CharacterDevice, device }, with(permissions))?;
+    }
+    for (name, device) in (0..block::count()).map(block::name) {
+        root.create(&name, Create::Node { kind: FileKind::BlockDevice, device }, block::ownership())?;
     }
     let links: [(&[u8], &[u8]); 4] = [
         (b"fd", b"/proc/self/fd"),

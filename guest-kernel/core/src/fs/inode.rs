@@ -4,6 +4,7 @@
 //! components, never empty, `.` or `..`; paths, mounts, permissions and positions are the business of the layers above. Every default
 //! body is what Linux answers when the operation makes no sense for that kind of file.
 
+use super::block::Disk;
 use super::ramfs::{Seal, Writer};
 use crate::fs::dentry::Dentry;
 use crate::fs::pipe::Pipe;
@@ -375,6 +376,11 @@ pub mod poll {
 pub trait File: Send + Sync {
     /// For recognition.
     fn as_any(&self) -> &dyn Any;
+
+    /// The disk, of a block device.
+    fn disk(&self) -> Option<&Arc<dyn Disk>> {
+        None
+    }
 
     /// Reads at `offset`; 0 at the end of the file. May return less than fits.
     fn read_at(&self, offset: u64, to: &mut dyn Destination) -> Result<usize, Errno> {

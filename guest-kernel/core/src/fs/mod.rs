@@ -16,6 +16,7 @@
 //! * [`ramfs`], [`overlay`], [`erofs`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`]: file systems and files.
 
 pub mod anonymous;
+pub mod block;
 pub mod buffer;
 pub mod context;
 pub mod dentry;

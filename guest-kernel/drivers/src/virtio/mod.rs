@@ -5,6 +5,7 @@
 //! it writes into a ring is checked, and nonsense is EIO.
 
 pub mod balloon;
+pub mod block;
 pub mod console;
 pub mod entropy;
 pub mod fs;

@@ -33,6 +33,8 @@ pub mod feature {
 
 /// Device types (virtio 1.2 section 5).
 pub mod device_type {
+    /// Block device.
+    pub const BLOCK: u16 = 2;
     /// Console.
     pub const CONSOLE: u16 = 3;
     /// Entropy source.
@@ -48,6 +50,7 @@ mod capability {
     pub const MSIX: u8 = 0x11;
     pub const COMMON: u8 = 1;
     pub const NOTIFY: u8 = 2;
+    pub const DEVICE: u8 = 4;
     pub const SHARED_MEMORY: u8 = 8;
 }
 
@@ -272,6 +275,18 @@ impl Probed {
         let all = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK | status::DRIVER_OK;
         self.common.write_u8(common::DEVICE_STATUS, all);
     }
+}
+
+/// The first `len` bytes of a device's own configuration (section 4.1.4.6), if it has any.
+#[must_use]
+pub fn device_configuration(function: &Function, len: usize) -> Option<Registers> {
+    let found = function.capabilities().find(|capability| {
+        let [_, kind] = capability.extra.to_le_bytes();
+        (capability.id, kind) == (capability::VENDOR_SPECIFIC, capability::DEVICE)
+    })?;
+    let mut bars = Bars { function, last: None };
+    let address = bars.address(function.read(found.offset + 4) & 0xff, function.read(found.offset + 8))?;
+    Registers::map(address, len)
 }
 
 /// Memory that a device shares with the driver.

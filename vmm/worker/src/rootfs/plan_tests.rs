@@ -18,6 +18,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         threads: 256,
         privilege: septum_api_types::privilege::PrivilegeChoice::Auto,
         volumes: Vec::new(),
+        disks: Vec::new(),
         root: None,
         image: None,
         timeout: None,

@@ -3,6 +3,7 @@
 use super::copy::copy;
 use super::directory::{OverlayDirectory, merge};
 use super::{MAGIC, Overlay};
+use crate::fs::block;
 use crate::fs::devices;
 use crate::fs::inode::{
     Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
@@ -357,6 +358,7 @@ impl Inode for OverlayInode {
         match self.kind {
             FileKind::Directory => return Ok(Arc::new(OverlayDirectory::new(self.this()?))),
             FileKind::CharacterDevice => return devices::open(self.metadata()?.represented_device),
+            FileKind::BlockDevice => return block::open(self.metadata()?.represented_device, access),
             _ => {}
         }
         match self.layers() {

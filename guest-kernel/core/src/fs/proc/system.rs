@@ -2,6 +2,7 @@
 
 use super::facts::{State, System};
 use super::text::escaped;
+use crate::fs::block;
 use crate::fs::dentry::Dentry;
 use crate::names;
 use crate::process::numbers;
@@ -41,6 +42,18 @@ pub(super) const fn directory(name: &'static [u8], items: &'static [Item]) -> It
     Item { name, body: Body::Directory(items) }
 }
 
+fn partitions() -> Vec<u8> {
+    let mut text = String::from("major minor  #blocks  name\n\n");
+    for index in 0..block::count() {
+        let Ok(disk) = block::disk(index) else { continue };
+        let (name, number) = block::name(index);
+        let name = String::from_utf8_lossy(&name);
+        let (major, minor, kib) = (number >> 8, number & 0xff, disk.facts().bytes / 1024);
+        let _ = writeln!(text, "{major:4}  {minor:7} {kib:10} {name}");
+    }
+    text.into_bytes()
+}
+
 /// What is in `/proc` beside processes.
 pub static ITEMS: &[Item] = &[
     Item { name: b"self", body: Body::Link(own) },
@@ -48,7 +61,10 @@ pub static ITEMS: &[Item] = &[
     Item { name: b"mounts", body: Body::Link(|_| b"self/mounts".to_vec()) },
     file(b"cpuinfo", cpuinfo),
     file(b"cmdline", |_| b"\n".to_vec()),
-    file(b"devices", |_| b"Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devices:\n".to_vec()),
+    file(b"devices", |_| {
+        b"Character devices:\n  1 mem\n  5 /dev/tty\n\nBlock devices:\n254 virtblk\n".to_vec()
+    }),
+    file(b"partitions", |_| partitions()),
     file(b"filesystems", |_| {
         b"nodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\toverlay\nnodev\tvirtiofs\n".to_vec()
     }),

@@ -4,6 +4,7 @@ use super::contents::Contents;
 use super::directory::{Entries, Slot, is_directory};
 use super::extended::ExtendedAttributes;
 use super::{MAX_SIZE, RamFs, Seal, Writer};
+use crate::fs::block;
 use crate::fs::devices;
 use crate::fs::inode::{
     Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
@@ -451,7 +452,7 @@ impl Inode for RamInode {
         }
     }
 
-    fn open(&self, _access: Access) -> Result<Arc<dyn File>, Errno> {
+    fn open(&self, access: Access) -> Result<Arc<dyn File>, Errno> {
         let this = self.this()?;
         match &self.body {
             Body::Regular(_) => Ok(Arc::new(RamFile { inode: this })),
@@ -461,7 +462,7 @@ impl Inode for RamInode {
             Body::Symlink(_) => Err(Errno::ELOOP),
             Body::Fifo(_) => Err(Errno::ENXIO),
             Body::Device(device) if self.kind == FileKind::CharacterDevice => devices::open(*device),
-            Body::Device(_) => Err(Errno::ENXIO),
+            Body::Device(device) => block::open(*device, access),
         }
     }
 

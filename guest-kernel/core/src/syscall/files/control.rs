@@ -4,6 +4,7 @@
 
 use super::FileContext;
 use super::arguments::usable_file;
+use super::disk::ioctl as disk_ioctl;
 use super::terminal::ioctl as terminal_ioctl;
 use crate::fs::inode::FileKind;
 use crate::fs::open::OpenFlags;
@@ -55,6 +56,9 @@ pub fn sys_ioctl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) 
         _ => {
             if let Some(socket) = Socket::of(&file) {
                 return interfaces::ioctl(ctx, socket, command, argument);
+            }
+            if let Some(disk) = file.file().disk() {
+                return disk_ioctl(ctx, &**disk, file.access().write, command, argument);
             }
             return match terminal::of(&**file.file()) {
                 Some((end, is_master)) => terminal_ioctl(ctx, end, is_master, command, argument),

@@ -17,6 +17,7 @@ pub mod close;
 pub mod control;
 pub mod descriptors;
 pub mod directories;
+pub mod disk;
 pub mod epoll;
 pub mod extended_attributes;
 pub mod file_system;

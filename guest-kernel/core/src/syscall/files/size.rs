@@ -37,12 +37,12 @@ pub fn sys_fallocate<C: FileContext>(ctx: &C, fd: i32, mode: u32, at: u64, len: 
         return Err(Errno::EINVAL);
     }
     match file.dentry().kind() {
-        FileKind::Regular => {}
+        FileKind::Regular => check_writable_mount(file.dentry())?,
+        FileKind::BlockDevice => {}
         FileKind::Fifo => return Err(Errno::ESPIPE),
         FileKind::Directory => return Err(Errno::EISDIR),
         _ => return Err(Errno::ENODEV),
     }
-    check_writable_mount(file.dentry())?;
     file.file().allocate(mode, at, len)?;
     Ok(0)
 }

@@ -1,0 +1,247 @@
+//! Block devices (virtio 1.2 section 5.2).
+//!
+//! A disk is brought up when it is first opened. Each request has a slot of memory for its header and its status; the data is
+//! the program's own pages.
+//!
+//! ```text
+//! slot: +0 type u32, reserved u32, sector u64 | +16 range { sector u64, sectors u32, flags u32 } | +32 status u8 | +64
+//! ```
+
+use super::queue::{Queue, Segment};
+use super::segment;
+use super::transport::{self, Transport, TransportError, device_type};
+use crate::OnBus;
+use crate::platform::Region;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use septum_abi::block::NO_SPACE;
+use septum_abi::linux::Errno;
+use septum_guest_core::fs::block::{Disk, Disks, Facts, SECTOR};
+use septum_guest_core::io::Pinned;
+use septum_guest_hal::sync::Mutex;
+
+/// VIRTIO_BLK_F_*
+const RO: u64 = 1 << 5;
+const BLK_SIZE: u64 = 1 << 6;
+const FLUSH: u64 = 1 << 9;
+const TOPOLOGY: u64 = 1 << 10;
+const DISCARD: u64 = 1 << 13;
+const WRITE_ZEROES: u64 = 1 << 14;
+
+const QUEUE_SIZE: u16 = 1024;
+/// Most pieces of data in a request.
+const MOST_SEGMENTS: usize = 254;
+
+const SLOT: usize = 64;
+const RANGE_AT: usize = 16;
+const STATUS_AT: usize = 32;
+const HEADER_LEN: u32 = 16;
+const RANGE_LEN: u32 = 16;
+/// Requests under way at once: as many as a partition can have threads.
+const SLOTS: u16 = 1024;
+/// What no device says.
+const UNKNOWN: u32 = 0xff;
+
+/// Where things are in the configuration space.
+mod config {
+    pub const CAPACITY: usize = 0;
+    pub const BLOCK_SIZE: usize = 20;
+    pub const TOPOLOGY: usize = 24;
+    pub const MOST_DISCARDED: usize = 36;
+    pub const MOST_ZEROED: usize = 48;
+    pub const LEN: usize = 60;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+enum Kind {
+    Read = 0,
+    Write = 1,
+    Flush = 4,
+    Discard = 11,
+    Zero = 13,
+}
+
+/// The disks of the partition, which are found on the bus.
+pub struct OnTheBus {
+    on_bus: OnBus,
+    disks: Mutex<Vec<Option<Arc<VirtioDisk>>>>,
+}
+
+impl OnTheBus {
+    /// `count` disks.
+    #[must_use]
+    pub fn new(on_bus: OnBus, count: u8) -> Self {
+        Self { on_bus, disks: Mutex::new(alloc::vec![None; usize::from(count)]) }
+    }
+}
+
+impl Disks for OnTheBus {
+    fn count(&self) -> u8 {
+        u8::try_from(self.disks.lock().len()).unwrap_or(u8::MAX)
+    }
+
+    fn disk(&self, index: u8) -> Result<Arc<dyn Disk>, Errno> {
+        let mut disks = self.disks.lock();
+        let place = disks.get_mut(usize::from(index)).ok_or(Errno::ENXIO)?;
+        let disk = match place {
+            Some(disk) => Arc::clone(disk),
+            None => {
+                let disk =
+                    VirtioDisk::bring_up(&self.on_bus, usize::from(index)).map_err(|_| Errno::ENXIO)?;
+                Arc::clone(place.insert(Arc::new(disk)))
+            }
+        };
+        Ok(disk)
+    }
+}
+
+/// A disk.
+pub struct VirtioDisk {
+    facts: Facts,
+    features: u64,
+    most_discarded: u64,
+    most_zeroed: u64,
+    queue: Queue,
+    slots: Region,
+    free: Mutex<Vec<u16>>,
+    changing: Mutex<()>,
+}
+
+impl VirtioDisk {
+    fn bring_up(on_bus: &OnBus, index: usize) -> Result<Self, TransportError> {
+        let function = on_bus.find_all(device_type::BLOCK).nth(index).ok_or(TransportError::Structure)?;
+        let transport = Transport::probe(&function)?;
+        let wanted = RO | BLK_SIZE | FLUSH | TOPOLOGY | DISCARD | WRITE_ZEROES;
+        let features = transport.negotiate(wanted, 0)?;
+        let registers =
+            transport::device_configuration(&function, config::LEN).ok_or(TransportError::Structure)?;
+        let word = |offset: usize| u64::from(registers.read_u32(offset));
+        let sectors = word(config::CAPACITY + 4) << 32 | word(config::CAPACITY);
+        let bytes = sectors.checked_mul(SECTOR as u64).ok_or(TransportError::Structure)?;
+        let logical = if features & BLK_SIZE == 0 { 512 } else { registers.read_u32(config::BLOCK_SIZE) };
+        let exponent = if features & TOPOLOGY == 0 { 0 } else { registers.read_u8(config::TOPOLOGY) };
+        let physical = logical.checked_shl(u32::from(exponent)).unwrap_or(logical);
+        let limit = |feature, offset| if features & feature == 0 { 0 } else { word(offset) };
+        let facts = Facts { bytes, logical, physical, is_read_only: features & RO != 0 };
+        let (most_discarded, most_zeroed) =
+            (limit(DISCARD, config::MOST_DISCARDED), limit(WRITE_ZEROES, config::MOST_ZEROED));
+        let queue = transport.queue(0, QUEUE_SIZE)?;
+        let slots = Region::allocate(SLOT * usize::from(SLOTS)).ok_or(TransportError::Resources)?;
+        transport.start();
+        Ok(Self {
+            facts,
+            features,
+            most_discarded,
+            most_zeroed,
+            queue,
+            slots,
+            free: Mutex::new((0..SLOTS).rev().collect()),
+            changing: Mutex::new(()),
+        })
+    }
+
+    fn request(&self, kind: Kind, sector: u64, data: &[Segment]) -> Result<(), Errno> {
+        self.with_slot(|at| {
+            self.slots.write_u64(at, u64::from(kind as u32));
+            self.slots.write_u64(at + 8, sector);
+            self.slots.write_u32(at + STATUS_AT, UNKNOWN);
+            let header = segment::of_region(&self.slots, at, HEADER_LEN as usize);
+            let status = segment::of_region(&self.slots, at + STATUS_AT, 1);
+            let mut all = Vec::with_capacity(data.len() + 2);
+            all.push(header);
+            all.extend_from_slice(data);
+            all.push(status);
+            let outputs = if kind == Kind::Read { 1 } else { 1 + data.len() };
+            let (output, input) = all.split_at(outputs);
+            let token = self.queue.submit_blocking(output, input)?;
+            self.queue.wait(token)?;
+            Ok(self.slots.read_u32(at + STATUS_AT) & 0xff)
+        })
+        .and_then(|status| match status {
+            0 => Ok(()),
+            2 => Err(Errno::EOPNOTSUPP),
+            status if status == u32::from(NO_SPACE) => Err(Errno::ENOSPC),
+            _ => Err(Errno::EIO),
+        })
+    }
+
+    fn with_slot<T>(&self, work: impl FnOnce(usize) -> Result<T, Errno>) -> Result<T, Errno> {
+        let slot = self.free.lock().pop().ok_or(Errno::EAGAIN)?;
+        let result = work(SLOT * usize::from(slot));
+        self.free.lock().push(slot);
+        result
+    }
+
+    fn move_sectors(&self, kind: Kind, offset: u64, pieces: &[Pinned]) -> Result<usize, Errno> {
+        let mut segments = Vec::with_capacity(pieces.len().min(MOST_SEGMENTS) + 1);
+        let limit = MOST_SEGMENTS.min(usize::from(self.queue.size()).saturating_sub(2));
+        let bytes = segment::gather(pieces, &mut segments, limit);
+        let mut surplus = u32::try_from(bytes % SECTOR).map_err(|_| Errno::EINVAL)?;
+        while surplus > 0 {
+            let last = segments.last_mut().ok_or(Errno::EINVAL)?;
+            let cut = surplus.min(last.len);
+            last.len -= cut;
+            surplus -= cut;
+            if last.len == 0 {
+                segments.pop();
+            }
+        }
+        let bytes = bytes - bytes % SECTOR;
+        if bytes == 0 {
+            return Err(Errno::EINVAL);
+        }
+        self.request(kind, offset / SECTOR as u64, &segments)?;
+        Ok(bytes)
+    }
+
+    /// Asks for something to be done to a range, `most` sectors at a time.
+    fn change(&self, kind: Kind, offset: u64, len: u64, most: u64, flags: u32) -> Result<(), Errno> {
+        let most = most.min(u64::from(u32::MAX));
+        if most == 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let (mut sector, end) = (offset / SECTOR as u64, (offset + len) / SECTOR as u64);
+        while sector < end {
+            let count = most.min(end - sector);
+            self.with_slot(|at| {
+                self.slots.write_u64(at + RANGE_AT, sector);
+                self.slots.write_u64(at + RANGE_AT + 8, count | u64::from(flags) << 32);
+                let range = segment::of_region(&self.slots, at + RANGE_AT, RANGE_LEN as usize);
+                self.request(kind, 0, &[range])
+            })?;
+            sector += count;
+        }
+        Ok(())
+    }
+}
+
+impl Disk for VirtioDisk {
+    fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    fn read(&self, offset: u64, pieces: &[Pinned]) -> Result<usize, Errno> {
+        self.move_sectors(Kind::Read, offset, pieces)
+    }
+
+    fn write(&self, offset: u64, pieces: &[Pinned]) -> Result<usize, Errno> {
+        self.move_sectors(Kind::Write, offset, pieces)
+    }
+
+    fn flush(&self) -> Result<(), Errno> {
+        if self.features & FLUSH == 0 { Ok(()) } else { self.request(Kind::Flush, 0, &[]) }
+    }
+
+    fn discard(&self, offset: u64, len: u64) -> Result<(), Errno> {
+        self.change(Kind::Discard, offset, len, self.most_discarded, 0)
+    }
+
+    fn zero(&self, offset: u64, len: u64, may_unmap: bool) -> Result<(), Errno> {
+        self.change(Kind::Zero, offset, len, self.most_zeroed, u32::from(may_unmap))
+    }
+
+    fn changing(&self) -> &Mutex<()> {
+        &self.changing
+    }
+}
