@@ -9,6 +9,7 @@ mod args;
 mod doctor;
 mod image;
 mod message;
+mod partitions;
 mod resolve;
 mod run;
 mod statistics;
@@ -22,6 +23,16 @@ fn main() -> ExitCode {
     match args::parse() {
         Ok(Command::Run(run)) => run::run(*run, epoch_ns),
         Ok(Command::Image(image)) => image::image(image),
+        Ok(Command::Ps(options)) => partitions::list::ps(&options),
+        Ok(Command::Logs(options)) => partitions::logs::logs(&options),
+        Ok(Command::Attach(options)) => partitions::attach::attach(options),
+        Ok(Command::Stop(options)) => partitions::orders::stop(&options),
+        Ok(Command::Kill(options)) => partitions::orders::kill(&options),
+        Ok(Command::Pause(which)) => partitions::orders::pause(&which),
+        Ok(Command::Unpause(which)) => partitions::orders::resume(&which),
+        Ok(Command::Wait(which)) => partitions::orders::wait(&which),
+        Ok(Command::Rm(options)) => partitions::orders::rm(&options),
+        Ok(Command::Inspect(which)) => partitions::list::inspect(&which),
         Ok(Command::Doctor(options)) => doctor::doctor(&options),
         Ok(Command::Version) => {
             message::print(&format!("septum {}\n", env!("CARGO_PKG_VERSION")));

@@ -5,9 +5,11 @@ use std::ffi::{OsStr, OsString};
 use rustix::fs::Mode;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::failure::Failure;
+use septum_api_types::places;
 use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
+use septum_worker::keeping::{Detached, Keeping, LogLimits};
 
-use crate::args::Run;
+use crate::args::{LogOption, Run};
 use crate::image::choice::{self, Chosen};
 
 /// Variables of the caller that the program gets: how to talk to the person in front of the terminal. The first three concern the
@@ -48,11 +50,36 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
         umask: umask(),
-        streams_open: septum_worker::standard_streams_open(),
+        streams_open: if run.detach { [true; 3] } else { septum_worker::standard_streams_open() },
         verbose: run.verbose,
         debug_panic: run.debug_panic,
         debug_profile: run.debug_profile,
     })
+}
+
+/// How the partition is kept. Its name has gone into the spec; `id` is for one in the background.
+pub fn keeping(run: &Run, id: String) -> Keeping {
+    let uid = rustix::process::getuid().as_raw();
+    let mut log_limits = LogLimits::default();
+    for option in &run.log_opt {
+        match *option {
+            LogOption::Size(bytes) => log_limits.file_bytes = bytes,
+            LogOption::Files(files) => log_limits.files = files,
+        }
+    }
+    Keeping {
+        runtime: places::runtime_directory(uid),
+        name: run.name.clone(),
+        labels: run.label.iter().cloned().collect(),
+        restart: run.restart,
+        detached: run.detach.then(|| Detached {
+            log_directory: places::data_directory(uid).join("logs").join(&id),
+            id,
+            log_limits,
+            keeps_input: run.interactive,
+            removes_itself: run.rm,
+        }),
+    }
 }
 
 /// The program and its arguments, where there is no image.

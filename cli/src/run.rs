@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use septum_api_types::exit::{self, Code};
-use septum_api_types::failure::Failure;
-use septum_api_types::spec::PartitionSpec;
-use septum_api_types::stats::{self, EndStats};
-use septum_worker::{End, Ended, Order, StopCause, supervisor};
+use septum_api_types::stats;
+use septum_registry::directory;
+use septum_worker::supervisor::Launch;
+use septum_worker::{Ended, Order, judge, supervisor};
 
 use crate::args::Run;
 use crate::message;
-use crate::resolve::resolve;
+use crate::resolve::{keeping, resolve};
 use crate::statistics::StatisticsFile;
 
 /// Runs the program. `epoch_ns` is when the process started.
@@ -22,6 +21,8 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
             return ExitCode::from(failure.code.number());
         }
     };
+    let id = if arguments.detach { directory::new_id().unwrap_or_default() } else { String::new() };
+    let keeping = keeping(&arguments, id);
     let spec = match resolve(arguments) {
         Ok(spec) => spec,
         Err(failure) => {
@@ -29,8 +30,13 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
             return ExitCode::from(failure.code.number());
         }
     };
-    let order = Order { spec: spec.clone(), epoch_ns, wants_stats: statistics.is_some() };
-    let mut ended = supervisor::run(order, &mut message::stage);
+    let is_detached = keeping.detached.is_some();
+    let order =
+        Order { spec: spec.clone(), epoch_ns, wants_stats: statistics.is_some(), wants_start: is_detached };
+    if is_detached {
+        return tell_launch(supervisor::detach(order, keeping));
+    }
+    let mut ended = supervisor::run(order, keeping, &mut message::stage);
     let end = judge(&ended.end, &spec);
     if spec.verbose || spec.debug_profile {
         tell_details(&ended);
@@ -50,33 +56,20 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// The exit status and the message for an end.
-fn judge(end: &End, spec: &PartitionSpec) -> EndStats {
-    let by_signal = |signal: u32| EndStats {
-        kind: "signaled".to_owned(),
-        status: exit::of_signal(signal),
-        signal: Some(signal),
-        message: None,
-    };
-    match end {
-        End::Exited { code } => {
-            EndStats { kind: "exited".to_owned(), status: *code, signal: None, message: None }
+/// What became of a start in the background.
+fn tell_launch(launch: Launch) -> ExitCode {
+    match launch {
+        Launch::Started(id) => {
+            message::print(&format!("{id}\n"));
+            ExitCode::SUCCESS
         }
-        End::Signaled { signal } => by_signal(*signal),
-        End::Stopped(StopCause::Signal(signal)) => {
-            EndStats { kind: "stopped".to_owned(), ..by_signal(u32::try_from(*signal).unwrap_or(0)) }
+        Launch::Failed(end) => {
+            if let Some(text) = &end.message {
+                message::tell(text);
+            }
+            ExitCode::from(end.status)
         }
-        End::Stopped(StopCause::Timeout) => {
-            let limit = spec.timeout.map(|span| span.to_string()).unwrap_or_default();
-            let why = format!("its time limit of {limit} passed");
-            failed(&Failure::new(Code::Timeout, "the partition was stopped", why))
-        }
-        End::Failed(failure) => failed(failure),
     }
-}
-
-fn failed(failure: &Failure) -> EndStats {
-    EndStats::of_code(failure.code, failure.to_string())
 }
 
 /// What `-v` adds at the end.
@@ -110,6 +103,10 @@ fn tell_details(ended: &Ended) {
 mod tests {
     use super::*;
     use septum_api_types::duration::Span;
+    use septum_api_types::exit::Code;
+    use septum_api_types::failure::Failure;
+    use septum_api_types::spec::PartitionSpec;
+    use septum_worker::{End, StopCause};
 
     fn spec() -> PartitionSpec {
         let line = ["septum", "run", "--timeout", "10s", "true"];

@@ -5,6 +5,7 @@
 
 mod doctor;
 mod image;
+mod partitions;
 mod run;
 mod values;
 
@@ -15,7 +16,9 @@ use clap::{Args as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::doctor::Doctor;
 pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
+pub use self::partitions::{Attach, Format, Logs, Ps, Rm, Several, Tail};
 pub use self::run::Run;
+pub use self::values::LogOption;
 use crate::message;
 
 /// Run unmodified Linux programs in KVM virtual machines that start like processes.
@@ -38,6 +41,27 @@ pub enum Command {
     Run(Box<Run>),
     /// Make images, and look after those that there are
     Image(Image),
+    /// List partitions
+    Ps(Ps),
+    /// Show what a partition in the background has said
+    Logs(Logs),
+    /// Be part of the streams of a partition in the background
+    Attach(Attach),
+    /// End partitions, as SIGTERM to their commands does
+    Stop(Several),
+    /// End partitions at once, whatever they are doing
+    Kill(Several),
+    /// Hold the processors of partitions
+    Pause(Several),
+    /// Let paused partitions go on
+    #[command(visible_alias = "resume")]
+    Unpause(Several),
+    /// Wait until partitions end, and print their exit statuses
+    Wait(Several),
+    /// Remove the records and logs of partitions that have ended
+    Rm(Rm),
+    /// Print all that is known of partitions, as JSON
+    Inspect(Several),
     /// Tell what this host can do, what is missing, and how to get it
     Doctor(Doctor),
     /// Print the version

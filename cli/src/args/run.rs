@@ -9,11 +9,14 @@ use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
 use septum_api_types::exit::Code;
 use septum_api_types::privilege::PrivilegeChoice;
+use septum_api_types::restart::Restart;
 use septum_api_types::size::Size;
 use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS};
 use septum_api_types::volume::Volume;
 
-use super::values::{disk, environment_variable, partition_name, thread_count, volume};
+use super::values::{
+    LogOption, disk, environment_variable, label, log_option, partition_name, thread_count, volume,
+};
 
 /// Run a program in a partition of its own: a virtual machine that sees the host's system directories and the current
 /// directory, read-only, and writes into RAM.
@@ -21,7 +24,7 @@ use super::values::{disk, environment_variable, partition_name, thread_count, vo
 #[command(after_help = RUN_EXAMPLES, after_long_help = run_long_help(), args_override_self = true)]
 pub struct Run {
     /// RAM of the partition, such as 512M, 4G or 1.5G
-    #[arg(long, value_name = "SIZE", default_value_t = Size(DEFAULT_MEMORY_BYTES))]
+    #[arg(short, long, value_name = "SIZE", default_value_t = Size(DEFAULT_MEMORY_BYTES))]
     pub memory: Size,
 
     /// Take the RAM from the host's pool of 2 MiB pages (vm.nr_hugepages), all of it at the start
@@ -42,11 +45,11 @@ pub struct Run {
     pub privilege: PrivilegeChoice,
 
     /// Set a variable of the program's environment; KEY alone takes the caller's value
-    #[arg(long, value_name = "KEY=VALUE", value_parser = OsStringValueParser::new().try_map(environment_variable))]
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = OsStringValueParser::new().try_map(environment_variable))]
     pub env: Vec<OsString>,
 
     /// Start the program in this directory of the partition
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<OsString>,
 
     /// Share a directory of the host, writable unless ':ro' is added
@@ -75,9 +78,33 @@ pub struct Run {
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Span>,
 
-    /// Name of the partition: its host name, and the name of its worker process
+    /// Name of the partition, for other commands and processes; its host name too, unless that is given
     #[arg(long, value_name = "NAME", value_parser = partition_name)]
     pub name: Option<String>,
+
+    /// Go on in the background, and print the partition's identifier
+    #[arg(short, long)]
+    pub detach: bool,
+
+    /// Leave nothing of a partition in the background when it ends; one in the foreground never does
+    #[arg(long)]
+    pub rm: bool,
+
+    /// Keep standard input open in the background, for those that attach; in the foreground it always is the caller's
+    #[arg(short, long)]
+    pub interactive: bool,
+
+    /// Start it again when it has ended: no, on-failure[:TIMES] or always
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    pub restart: Restart,
+
+    /// Attach a label to the partition
+    #[arg(short, long, value_name = "KEY[=VALUE]", value_parser = label)]
+    pub label: Vec<(String, String)>,
+
+    /// How much of a background partition's output is kept: max-size=SIZE of a file (16M), max-file=N files (2)
+    #[arg(long, value_name = "KEY=VALUE", value_parser = log_option)]
+    pub log_opt: Vec<LogOption>,
 
     /// Write timings and counters as JSON into this file
     #[arg(long, value_name = "FILE")]

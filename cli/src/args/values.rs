@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use septum_api_types::disk::{Disk, DiskError};
+use septum_api_types::size::Size;
 use septum_api_types::spec::MAXIMUM_THREADS;
 use septum_api_types::volume::{Volume, VolumeError};
 
@@ -36,5 +37,39 @@ pub(super) fn partition_name(text: &str) -> Result<String, &'static str> {
         Err("may hold letters, digits, '-', '_' and '.', and must start with a letter, a digit or '_'")
     } else {
         Ok(text.to_owned())
+    }
+}
+
+/// `KEY`, `KEY=VALUE`.
+pub(super) fn label(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    if key.is_empty() {
+        Err("has no key; expected KEY=VALUE")
+    } else {
+        Ok((key.to_owned(), value.to_owned()))
+    }
+}
+
+/// What of a background partition's output is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogOption {
+    /// Bytes of a file.
+    Size(u64),
+    /// Files.
+    Files(u32),
+}
+
+pub(super) fn log_option(text: &str) -> Result<LogOption, &'static str> {
+    const WRONG: &str = "is not possible; expected max-size=SIZE (4K or more) or max-file=N (1 to 100)";
+    match text.split_once('=') {
+        Some(("max-size", size)) => {
+            let size: Size = size.parse().map_err(|_| WRONG)?;
+            if size.0 < 4096 { Err(WRONG) } else { Ok(LogOption::Size(size.0)) }
+        }
+        Some(("max-file", files)) => {
+            let files = files.parse().ok().filter(|files| (1..=100).contains(files));
+            files.map(LogOption::Files).ok_or(WRONG)
+        }
+        _ => Err(WRONG),
     }
 }

@@ -188,6 +188,9 @@ impl Worker {
         self.timings.machine_ready = Some(self.now_us());
         self.stage("the machine is built");
 
+        if self.order.wants_start {
+            let _ = send(&self.socket, &FromWorker::Started);
+        }
         let socket = &self.socket;
         // No more requests, no more supervisor: the kernel is about to kill this process.
         let mut next = || match receive(socket) {

@@ -29,6 +29,8 @@ mod entry;
 mod environment;
 pub mod huge_pages;
 mod jail;
+mod judgement;
+pub mod keeping;
 mod outcome;
 mod program;
 mod protocol;
@@ -38,6 +40,7 @@ mod streams;
 pub mod supervisor;
 mod usage;
 
+pub use judgement::judge;
 pub use protocol::{End, Ended, Order, Stage, StopCause};
 pub use stages::now_ns;
 pub use streams::standard_streams_open;

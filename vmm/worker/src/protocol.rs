@@ -5,6 +5,7 @@
 //! ```text
 //! supervisor → worker   Stop(StopCause)          at any time
 //! worker → supervisor   Stage(Stage)             if the order is verbose
+//!                       Started                  if the order wants to know
 //!                       Crowded                  once, if there are more virtual CPUs than processors for them
 //!                       Ended(Ended)             last, once
 //! ```
@@ -34,6 +35,8 @@ pub struct Order {
     pub epoch_ns: u64,
     /// Whether the statistics will be looked at; some take time to gather.
     pub wants_stats: bool,
+    /// Whether somebody waits until the program runs.
+    pub wants_start: bool,
 }
 
 /// Why a partition is told to stop.
@@ -95,6 +98,7 @@ pub(crate) enum ToWorker {
 pub(crate) enum FromWorker {
     Stage(Stage),
     Crowded,
+    Started,
     Ended(Box<Ended>),
 }
 

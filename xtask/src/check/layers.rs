@@ -5,7 +5,7 @@
 //!   50  septum-worker     septum-coordinator
 //!   40  septum-machine
 //!   30  septum-devices    septum-vfio     septum-images
-//!   20  septum-hypervisor septum-memory  septum-kernel-image
+//!   20  septum-hypervisor septum-memory  septum-kernel-image  septum-registry
 //!   10  septum-api-types
 //!    0  septum-abi        septum-erofs                  beside it: septum-guest-* → these two only
 //! ```
@@ -31,6 +31,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("septum-hypervisor", 20),
     ("septum-memory", 20),
     ("septum-kernel-image", 20),
+    ("septum-registry", 20),
     ("septum-api-types", 10),
     ("septum-abi", 0),
     ("septum-erofs", 0),

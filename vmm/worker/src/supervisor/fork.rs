@@ -61,6 +61,13 @@ impl Worker {
         let _ = kill_process(self.pid, Signal::KILL);
     }
 
+    /// Holds all its threads, those of virtual CPUs that halt included, or lets them go on. Time goes on in the partition, as it does for a
+    /// process that is stopped.
+    pub(super) fn hold(&self, holds: bool) {
+        // As above.
+        let _ = kill_process(self.pid, if holds { Signal::STOP } else { Signal::CONT });
+    }
+
     /// Waits until it is gone.
     pub(super) fn wait(self) -> Option<WaitStatus> {
         loop {

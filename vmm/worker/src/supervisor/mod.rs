@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!              fork                  Ended                  worker gone
-//!   (nothing) ───────► running ──────────────► leaving ───────────────► result
-//!                        │ signal, timeout        ▲
+//!   (nothing) ───────► running ──────────────► leaving ───────────────► result, or once more (--restart)
+//!                        │ timeout, a demand      ▲
 //!                        ▼                        │ Ended
 //!                     stopping ───────────────────┘
 //!                        │ second signal, or GRACE passed
@@ -13,10 +13,17 @@
 //!
 //! From every state the end of the socket leads on: a worker that closed it without having said `Ended` has died, and
 //! its wait status tells of what. The function returns only after the worker has been waited for.
+//!
+//! Others on the host find the partition in the registry and come with their wishes to its [`desk`]; one that runs in the background
+//! has its [`streams`] here. There is one thread, and it forks: it must stay the only one.
 
 mod cpus;
+mod desk;
+mod detach;
 mod fork;
+mod log;
 mod signals;
+mod streams;
 mod wait;
 
 use std::os::fd::AsFd as _;
@@ -28,26 +35,36 @@ use rustix::io::Errno;
 use rustix::process::WaitStatus;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::restart::Backoff;
 use septum_api_types::stats::{CpuStats, PartitionStats};
+use septum_registry::control::Answer;
+use septum_registry::record::{self, Record, State};
+use septum_registry::{Registry, RegistryError, directory};
 
 use crate::entry;
+use crate::judgement::judge;
+use crate::keeping::Keeping;
 use crate::protocol::{
     End, Ended, FromWorker, Order, ProtocolError, Stage, StopCause, ToWorker, receive, send,
 };
 use cpus::Confinement;
+use desk::{ClientId, Demand, Desk};
 use fork::Worker;
 use signals::Signals;
+use streams::Streams;
+
+pub use detach::{Launch, detach};
 
 /// How long a worker may take to stop, and to leave after it has said how its partition ended.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Runs a partition to its end. `stage` is called for every stage, if the order is verbose.
+/// Runs a partition to its end, as often as its restart policy wants. `stage` is called for every stage, if the order is verbose.
 ///
 /// From this call on, SIGINT, SIGTERM, SIGHUP and SIGQUIT stop the partition instead of the calling process. Must be
 /// called by a process with a single thread, which then has nothing else to do.
-pub fn run(order: Order, stage: &mut dyn FnMut(&Stage)) -> Ended {
-    match start(order) {
-        Ok(mut supervision) => supervision.watch(stage),
+pub fn run(order: Order, keeping: Keeping, stage: &mut dyn FnMut(&Stage)) -> Ended {
+    match Supervision::new(order, keeping, None) {
+        Ok(supervision) => supervision.live(stage, &mut |_| {}),
         Err(failure) => ended(End::Failed(failure)),
     }
 }
@@ -76,25 +93,40 @@ pub fn cpu_confinement() -> &'static str {
     cpus::try_out().name()
 }
 
-/// One running worker.
+/// A partition that is watched over.
 struct Supervision {
+    order: Order,
+    keeping: Keeping,
+    signals: Signals,
+    desk: Desk,
+    streams: Option<Streams>,
+    /// The program runs, as far as is known.
+    has_started: bool,
+    /// Nobody wants it to be started again.
+    is_told_to_end: bool,
+    current: Option<Current>,
+}
+
+/// One worker.
+struct Current {
     /// `None` once it has been waited for.
     worker: Option<Worker>,
     socket: UnixStream,
-    signals: Signals,
+    began: Instant,
     /// When the time limit passes.
     timeout_at: Option<Instant>,
     /// Why it is to stop, and when to stop asking.
     stopping: Option<(StopCause, Instant)>,
     /// Whether it was killed here.
     killed: bool,
+    is_paused: bool,
     /// Processors that the partition may use.
     cpus: u32,
     /// How it is kept to them, once that is necessary.
     confinement: Option<Confinement>,
 }
 
-impl Drop for Supervision {
+impl Drop for Current {
     fn drop(&mut self) {
         if let Some(confinement) = self.confinement.take() {
             confinement.end();
@@ -102,103 +134,324 @@ impl Drop for Supervision {
     }
 }
 
-fn start(order: Order) -> Result<Supervision, Failure> {
-    let internal = |why: String| Failure::new(Code::Internal, "cannot start the worker process", why);
-    // Held before the worker exists, so that it is born ignoring what the terminal sends to both.
-    let signals = Signals::hold().map_err(|error| internal(reason(error)))?;
-    let timeout = order.spec.timeout.map(|span| span.as_duration());
-    let cpus = order.spec.cpus;
-    let (worker, socket) = Worker::fork(|socket, supervisor| entry::serve(socket, supervisor, order))
-        .map_err(|error| internal(format!("fork failed: {error}")))?;
-    Ok(Supervision {
-        worker: Some(worker),
-        socket,
-        signals,
-        timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
-        stopping: None,
-        killed: false,
-        cpus,
-        confinement: None,
-    })
-}
-
 /// What the watch woke up for.
 #[derive(Default)]
 struct Wake {
     worker: bool,
     signal: Option<i32>,
+    demands: Vec<(ClientId, Demand)>,
+}
+
+fn cannot_start(why: String) -> Failure {
+    Failure::new(Code::Internal, "cannot start the worker process", why)
 }
 
 impl Supervision {
-    fn watch(&mut self, stage: &mut dyn FnMut(&Stage)) -> Ended {
+    fn new(order: Order, keeping: Keeping, streams: Option<Streams>) -> Result<Self, Failure> {
+        // Held before the worker exists, so that it is born ignoring what the terminal sends to both.
+        let signals = Signals::hold().map_err(|error| cannot_start(reason(error)))?;
+        let desk = Desk::open(record_of(&order, &keeping), None);
+        Ok(Self {
+            order,
+            keeping,
+            signals,
+            desk,
+            streams,
+            has_started: false,
+            is_told_to_end: false,
+            current: None,
+        })
+    }
+
+    /// Enters the partition into the registry. Whoever is in the foreground runs without an entry where there can be none.
+    fn register(&mut self) -> Result<(), Failure> {
+        let registry = Registry::new(self.keeping.runtime.clone());
+        match registry.register(&self.desk.record) {
+            Ok(place) => self.desk = Desk::open(self.desk.record.clone(), Some(place)),
+            Err(error @ RegistryError::NameTaken { .. }) => return Err(not_registered(&error)),
+            Err(error) if self.keeping.detached.is_some() => return Err(not_registered(&error)),
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The whole life: from the first start to the last end. `launched` is told when the program runs for the first time.
+    fn live(mut self, stage: &mut dyn FnMut(&Stage), launched: &mut dyn FnMut(&str)) -> Ended {
+        let mut backoff = Backoff::default();
+        // A name that is taken is told before anything starts; everything else is done while the worker starts.
+        let registered = if self.keeping.name.is_some() { Some(self.register()) } else { None };
+        if let Some(Err(failure)) = registered {
+            self.forget_log();
+            return ended(End::Failed(failure));
+        }
+        let mut is_registered = registered.is_some();
+        let last_word = loop {
+            if let Err(failure) = self.start() {
+                break ended(End::Failed(failure));
+            }
+            if !is_registered {
+                is_registered = true;
+                if let Err(failure) = self.register() {
+                    self.kill();
+                    self.reap();
+                    break ended(End::Failed(failure));
+                }
+            }
+            let last_word = self.watch(stage, launched);
+            let ran = self.current.take().map_or(Duration::ZERO, |current| current.began.elapsed());
+            if let Some(streams) = &mut self.streams {
+                streams.drain();
+            }
+            let status = judge(&last_word.end, &self.order.spec).status;
+            let restarts = self.desk.record.restarts;
+            if self.is_told_to_end || !self.keeping.restart.applies(status, restarts) {
+                break last_word;
+            }
+            if !self.pause_before_restart(backoff.next(ran)) {
+                break last_word;
+            }
+            self.desk.note(|record| record.restarts += 1);
+        };
+        self.conclude(&last_word);
+        last_word
+    }
+
+    /// Everybody learns of the end.
+    fn conclude(mut self, last_word: &Ended) {
+        let end = judge(&last_word.end, &self.order.spec);
+        if let Some(streams) = &mut self.streams {
+            streams.drain();
+        }
+        self.desk.tell_all(end.status);
+        let keeps = self.has_started && self.keeping.detached.as_ref().is_some_and(|how| !how.removes_itself);
+        if keeps {
+            self.desk.record.worker = None;
+            self.desk.record.state =
+                State::Exited { status: end.status, message: end.message, at_ms: record::now_ms() };
+        } else {
+            self.forget_log();
+        }
+        self.desk.close(keeps);
+    }
+
+    /// Nothing that it said is to be kept.
+    fn forget_log(&self) {
+        if let Some(detached) = &self.keeping.detached {
+            let _ = std::fs::remove_dir_all(&detached.log_directory);
+        }
+    }
+
+    /// False if it is not to be started any more.
+    fn pause_before_restart(&mut self, pause: Duration) -> bool {
+        let until = Instant::now() + pause;
+        let at_ms = record::now_ms() + u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.desk.note(|record| (record.state, record.worker) = (State::Restarting { at_ms }, None));
+        while Instant::now() < until {
+            let wake = self.sleep(Some(until));
+            self.is_told_to_end |= wake.signal.is_some();
+            for (client, demand) in wake.demands {
+                self.meet(client, demand);
+            }
+            if self.is_told_to_end {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        let order = self.order.clone();
+        let timeout = order.spec.timeout.map(|span| span.as_duration());
+        let cpus = order.spec.cpus;
+        if let Some(streams) = &mut self.streams {
+            streams.forget_input();
+        }
+        let (worker, socket) = Worker::fork(|socket, supervisor| entry::serve(socket, supervisor, order))
+            .map_err(|error| cannot_start(format!("fork failed: {error}")))?;
+        self.desk.record.worker = u32::try_from(worker.pid().as_raw_nonzero().get()).ok();
+        self.current = Some(Current {
+            worker: Some(worker),
+            socket,
+            began: Instant::now(),
+            timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            stopping: None,
+            killed: false,
+            is_paused: false,
+            cpus,
+            confinement: None,
+        });
+        Ok(())
+    }
+
+    fn watch(&mut self, stage: &mut dyn FnMut(&Stage), launched: &mut dyn FnMut(&str)) -> Ended {
         loop {
-            let wake = self.sleep();
+            let deadline = self.current.as_ref().and_then(Current::deadline);
+            let wake = self.sleep(deadline);
             if wake.worker {
-                match receive(&self.socket) {
-                    Ok(FromWorker::Stage(completed)) => stage(&completed),
-                    Ok(FromWorker::Crowded) => self.confine(),
-                    Ok(FromWorker::Ended(mut last_word)) => {
+                match self.current.as_ref().map(|current| receive(&current.socket)) {
+                    Some(Ok(FromWorker::Stage(completed))) => stage(&completed),
+                    Some(Ok(FromWorker::Crowded)) => self.confine(),
+                    Some(Ok(FromWorker::Started)) => self.started(launched),
+                    Some(Ok(FromWorker::Ended(mut last_word))) => {
                         self.reap();
                         last_word.stats.cpus = self.cpu_stats();
                         return *last_word;
                     }
-                    Err(ProtocolError::Closed) => return self.worker_died(),
-                    Err(error) => return self.worker_babbled(&error),
+                    Some(Err(ProtocolError::Closed)) => return self.worker_died(),
+                    Some(Err(error)) => return self.worker_babbled(&error),
+                    None => return self.worker_died(),
                 }
             }
             if let Some(signal) = wake.signal {
                 self.signal_came(signal);
             }
-            let now = Instant::now();
-            if self.timeout_at.is_some_and(|at| now >= at) {
-                self.timeout_at = None;
-                self.stop(StopCause::Timeout);
+            for (client, demand) in wake.demands {
+                self.meet(client, demand);
             }
-            if self.stopping.is_some_and(|(_, until)| now >= until) {
-                self.kill();
-            }
+            self.look_at_the_clock();
         }
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let Some(current) = &mut self.current else { return };
+        let now = Instant::now();
+        if current.timeout_at.is_some_and(|at| now >= at) {
+            current.timeout_at = None;
+            self.stop(StopCause::Timeout);
+        } else if current.stopping.is_some_and(|(_, until)| now >= until) {
+            self.kill();
+        }
+    }
+
+    fn started(&mut self, launched: &mut dyn FnMut(&str)) {
+        self.has_started = true;
+        self.desk.note(|record| {
+            record.state = State::Running;
+            record.started_ms = Some(record::now_ms());
+        });
+        launched(&self.desk.record.id);
+    }
+
+    /// Does what somebody wants, or says why not.
+    fn meet(&mut self, client: ClientId, demand: Demand) {
+        let answer = match demand {
+            Demand::Wait => None,
+            Demand::Gone => {
+                if let Some(streams) = &mut self.streams {
+                    streams.detach(client);
+                }
+                None
+            }
+            Demand::Stop => {
+                self.is_told_to_end = true;
+                self.stop(StopCause::Signal(libc::SIGTERM));
+                None
+            }
+            Demand::Kill => {
+                self.is_told_to_end = true;
+                self.stop(StopCause::Signal(libc::SIGKILL));
+                self.kill();
+                None
+            }
+            Demand::Pause => Some(self.set_paused(true)),
+            Demand::Resume => Some(self.set_paused(false)),
+            Demand::Attach(descriptors) => self.attach(client, descriptors),
+        };
+        if let Some(answer) = answer {
+            self.desk.answer(client, &answer);
+        }
+    }
+
+    /// Holds the worker as a whole, or lets it go on: its virtual CPUs are threads of it.
+    fn set_paused(&mut self, pauses: bool) -> Answer {
+        let Some(current) = &mut self.current else { return not_now("it does not run at the moment") };
+        let Some(worker) = current.worker.as_ref() else { return not_now("it is ending") };
+        if current.is_paused != pauses {
+            worker.hold(pauses);
+            current.is_paused = pauses;
+            let state = if pauses { State::Paused } else { State::Running };
+            self.desk.note(|record| record.state = state);
+        }
+        Answer::Done
+    }
+
+    fn attach(&mut self, client: ClientId, descriptors: Vec<std::os::fd::OwnedFd>) -> Option<Answer> {
+        let Some(streams) = &mut self.streams else {
+            let failure = Failure::new(
+                Code::Usage,
+                "cannot attach to the partition",
+                "it runs in the foreground, and its streams are its caller's",
+            );
+            return Some(Answer::Refused(
+                failure.hint("only partitions started with --detach can be attached to"),
+            ));
+        };
+        streams.attach(client, descriptors).err().map(|error| not_now(&error.to_string()))
     }
 
     /// The partition could use more processors than it may.
     fn confine(&mut self) {
-        if let (None, Some(worker)) = (&self.confinement, &self.worker) {
-            self.confinement = cpus::confine(worker.pid(), self.cpus);
+        let Some(current) = &mut self.current else { return };
+        if let (None, Some(worker)) = (&current.confinement, &current.worker) {
+            current.confinement = cpus::confine(worker.pid(), current.cpus);
         }
     }
 
     fn cpu_stats(&self) -> CpuStats {
-        let kept_by = self.confinement.as_ref().map(|confinement| confinement.name().to_owned());
-        CpuStats { count: self.cpus, kept_by }
+        let current = self.current.as_ref();
+        let kept_by = current.and_then(|current| current.confinement.as_ref());
+        CpuStats {
+            count: self.order.spec.cpus,
+            kept_by: kept_by.map(|confinement| confinement.name().to_owned()),
+        }
     }
 
-    /// Until the worker says something, a signal comes, or a deadline passes.
-    fn sleep(&self) -> Wake {
-        let deadline = match (self.timeout_at, self.stopping.map(|(_, until)| until)) {
-            _ if self.killed => None,
-            (Some(timeout), Some(until)) => Some(timeout.min(until)),
-            (timeout, until) => timeout.or(until),
-        };
+    /// Until the worker says something, a signal comes, somebody wants something, or a deadline passes.
+    fn sleep(&mut self, deadline: Option<Instant>) -> Wake {
         let timeout =
             deadline.and_then(|at| Timespec::try_from(at.saturating_duration_since(Instant::now())).ok());
-        let mut fds = [
-            PollFd::from_borrowed_fd(self.socket.as_fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN),
-        ];
+        let mut fds = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        let has_worker = self.current.is_some();
+        fds.extend(
+            self.current
+                .as_ref()
+                .map(|current| PollFd::from_borrowed_fd(current.socket.as_fd(), PollFlags::IN)),
+        );
+        let of_desk = fds.len();
+        self.desk.poll(&mut fds);
+        let of_streams = fds.len();
+        if let Some(streams) = &self.streams {
+            streams.poll(&mut fds);
+        }
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             // Cannot fail otherwise; if it does, the worker's own word is awaited.
-            Err(_) => return Wake { worker: true, signal: None },
+            Err(_) => return Wake { worker: has_worker, ..Wake::default() },
         }
-        Wake {
-            worker: !fds[0].revents().is_empty(),
-            signal: if fds[1].revents().is_empty() { None } else { self.signals.take() },
+        let ready: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
+        drop(fds);
+        let is_ready = |flags: &PollFlags| !flags.is_empty();
+        let signal = if is_ready(&ready[0]) { self.signals.take() } else { None };
+        let worker = has_worker && is_ready(&ready[1]);
+        let mut demands = Vec::new();
+        if ready[of_desk..of_streams].iter().any(is_ready) {
+            demands = self.desk.serve(&ready[of_desk..of_streams]);
         }
+        if let Some(streams) = &mut self.streams
+            && ready[of_streams..].iter().any(is_ready)
+        {
+            for client in streams.serve().gone {
+                self.desk.answer(client, &not_now("what the partition says was not read fast enough"));
+            }
+        }
+        Wake { worker, signal, demands }
     }
 
     /// The first signal asks, the second kills; SIGQUIT kills at once.
     fn signal_came(&mut self, signal: i32) {
-        let asked_before = matches!(self.stopping, Some((StopCause::Signal(_), _)));
+        self.is_told_to_end = true;
+        let Some(current) = &self.current else { return };
+        let asked_before = matches!(current.stopping, Some((StopCause::Signal(_), _)));
         self.stop(StopCause::Signal(signal));
         if asked_before || signal == libc::SIGQUIT {
             self.kill();
@@ -206,33 +459,39 @@ impl Supervision {
     }
 
     fn stop(&mut self, cause: StopCause) {
-        let until = self.stopping.map_or_else(|| Instant::now() + GRACE, |(_, until)| until);
+        self.set_paused(false);
+        let Some(current) = &mut self.current else { return };
+        let until = current.stopping.map_or_else(|| Instant::now() + GRACE, |(_, until)| until);
         // A signal after the timeout, or the other way round, does not change what the caller is told.
-        let first_cause = self.stopping.map_or(cause, |(first, _)| first);
-        self.stopping = Some((first_cause, until));
+        let first_cause = current.stopping.map_or(cause, |(first, _)| first);
+        current.stopping = Some((first_cause, until));
         // A worker that is gone is noticed by the watch.
-        let _ = send(&self.socket, &ToWorker::Stop(cause));
+        let _ = send(&current.socket, &ToWorker::Stop(cause));
     }
 
     fn kill(&mut self) {
-        self.killed = true;
-        if let Some(worker) = &self.worker {
+        let Some(current) = &mut self.current else { return };
+        current.killed = true;
+        if let Some(worker) = &current.worker {
             worker.kill();
         }
     }
 
     /// Waits until the worker is gone; makes sure that it goes. Returns how it went.
     fn reap(&mut self) -> Option<WaitStatus> {
-        if self.worker.as_ref().is_some_and(|worker| !wait::wait_at_most(worker.pid(), GRACE)) {
+        let lingers = |current: &Current| {
+            current.worker.as_ref().is_some_and(|worker| !wait::wait_at_most(worker.pid(), GRACE))
+        };
+        if self.current.as_ref().is_some_and(lingers) {
             self.kill();
         }
-        self.worker.take()?.wait()
+        self.current.as_mut()?.worker.take()?.wait()
     }
 
     fn worker_died(&mut self) -> Ended {
         let status = self.reap();
-        if let (true, Some((cause, _))) = (self.killed, self.stopping) {
-            return ended(End::Stopped(cause));
+        if let Some(Current { killed: true, stopping: Some((cause, _)), .. }) = &self.current {
+            return ended(End::Stopped(*cause));
         }
         let why = status.map_or_else(|| "its status is unknown".to_owned(), wait::describe);
         let hint = match status.and_then(WaitStatus::terminating_signal) {
@@ -255,6 +514,17 @@ impl Supervision {
     }
 }
 
+impl Current {
+    /// When something is to be done if nothing happens before.
+    fn deadline(&self) -> Option<Instant> {
+        if self.killed || self.is_paused && self.stopping.is_none() {
+            return self.timeout_at.filter(|_| !self.killed);
+        }
+        let stopping = self.stopping.map(|(_, until)| until);
+        [self.timeout_at, stopping].into_iter().flatten().min()
+    }
+}
+
 /// An end of which nothing else is known.
 fn ended(end: End) -> Ended {
     Ended { end, stats: PartitionStats::default(), log: String::new() }
@@ -262,4 +532,48 @@ fn ended(end: End) -> Ended {
 
 fn reason(error: Errno) -> String {
     crate::outcome::reason(error)
+}
+
+/// Why something cannot be done to the partition as it is.
+fn not_now(why: &str) -> Answer {
+    Answer::Refused(
+        Failure::new(Code::Usage, "the partition cannot do that", why)
+            .hint("'septum ps -a' tells how it goes with it"),
+    )
+}
+
+fn not_registered(error: &RegistryError) -> Failure {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let failure =
+        Failure::new(Code::Path, "cannot enter the partition into the registry", format!("{error}{cause}"));
+    match error {
+        RegistryError::NameTaken { name, .. } => {
+            failure.hint(format!("choose another --name, or end that one with 'septum stop {name}'"))
+        }
+        _ => failure.hint("SEPTUM_RUNTIME_DIR can name another directory, which must be yours alone"),
+    }
+}
+
+/// What others learn of the partition at first.
+fn record_of(order: &Order, keeping: &Keeping) -> Record {
+    let spec = &order.spec;
+    let id = keeping.detached.as_ref().map(|detached| detached.id.clone());
+    Record {
+        version: record::VERSION,
+        id: id.or_else(|| directory::new_id().ok()).unwrap_or_else(|| "000000000000".to_owned()),
+        name: keeping.name.clone(),
+        program: spec.program.clone(),
+        arguments: spec.arguments.clone(),
+        created_ms: record::now_ms(),
+        started_ms: None,
+        state: if keeping.detached.is_some() { State::Starting } else { State::Running },
+        supervisor: std::process::id(),
+        worker: None,
+        restarts: 0,
+        is_detached: keeping.detached.is_some(),
+        log: keeping.detached.as_ref().map(|detached| detached.log_directory.clone()),
+        memory_bytes: spec.memory_bytes,
+        cpus: spec.cpus,
+        labels: keeping.labels.clone(),
+    }
 }

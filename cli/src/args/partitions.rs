@@ -1,0 +1,149 @@
+//! Commands about partitions that run, or have run in the background.
+
+use std::time::SystemTime;
+
+use clap::{Args, ValueEnum};
+
+/// List partitions
+#[derive(Debug, Args)]
+pub struct Ps {
+    /// Those that have ended too
+    #[arg(short, long)]
+    pub all: bool,
+
+    /// Only their identifiers
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// How: a table, or a JSON object a line
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    pub format: Format,
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Show what a partition in the background has said
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Go on with what it says from now on, until it ends
+    #[arg(short, long)]
+    pub follow: bool,
+
+    /// Only so many lines from the end
+    #[arg(short = 'n', long, value_name = "N", value_parser = tail)]
+    pub tail: Option<Tail>,
+
+    /// Only what was said since a time (2026-11-25T12:00:00Z) or for a while (10m)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    pub since: Option<SystemTime>,
+
+    /// Put the time before each line
+    #[arg(short, long)]
+    pub timestamps: bool,
+
+    /// Its name, its identifier or the beginning of that
+    #[arg(value_name = "PARTITION")]
+    pub partition: String,
+}
+
+/// How many lines from the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail(pub usize);
+
+/// Remove the records and logs of partitions that have ended
+#[derive(Debug, Args)]
+pub struct Rm {
+    /// End those that run, too
+    #[arg(short, long)]
+    pub force: bool,
+
+    #[command(flatten)]
+    pub partitions: Several,
+}
+
+/// Partitions.
+#[derive(Debug, Args)]
+pub struct Several {
+    /// Their names, their identifiers or the beginnings of those
+    #[arg(value_name = "PARTITION", required = true)]
+    pub partitions: Vec<String>,
+}
+
+/// Be part of the streams of a partition in the background
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// Keys that end this and leave the partition running, such as ctrl-p,ctrl-q
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = keys)]
+    pub detach_keys: Keys,
+
+    /// Send nothing that is typed
+    #[arg(long)]
+    pub no_stdin: bool,
+
+    /// Its name, its identifier or the beginning of that
+    #[arg(value_name = "PARTITION")]
+    pub partition: String,
+}
+
+/// A sequence of keys, as the bytes that a terminal sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keys(pub Vec<u8>);
+
+fn tail(text: &str) -> Result<Tail, &'static str> {
+    match text {
+        "all" => Ok(Tail(usize::MAX)),
+        _ => text.parse().map(Tail).map_err(|_| "is not a number of lines; expected a number, or all"),
+    }
+}
+
+fn since(text: &str) -> Result<SystemTime, &'static str> {
+    let ago = humantime::parse_duration(text).ok().and_then(|ago| SystemTime::now().checked_sub(ago));
+    ago.or_else(|| humantime::parse_rfc3339_weak(text).ok())
+        .ok_or("is not a time; expected one such as 2026-11-25T12:00:00Z, or a duration such as 10m")
+}
+
+/// `ctrl-p,ctrl-q`, `q`, `ctrl-]`.
+fn keys(text: &str) -> Result<Keys, &'static str> {
+    let key = |text: &str| match text.strip_prefix("ctrl-") {
+        None => match *text.as_bytes() {
+            [key] if key.is_ascii_graphic() => Some(key),
+            _ => None,
+        },
+        Some(name) => match *name.as_bytes() {
+            [key @ b'a'..=b'z'] => Some(key & 0x1f),
+            [key @ (b'@' | b'[' | b'\\' | b']' | b'^' | b'_')] => Some(key & 0x1f),
+            _ => None,
+        },
+    };
+    let keys: Option<Vec<u8>> = text.split(',').map(key).collect();
+    keys.map(Keys).ok_or("is not a sequence of keys; expected one such as ctrl-p,ctrl-q")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_bytes() {
+        assert_eq!(keys("ctrl-p,ctrl-q"), Ok(Keys(vec![0x10, 0x11])));
+        assert_eq!(keys("ctrl-],x"), Ok(Keys(vec![0x1d, b'x'])));
+        for text in ["", "ctrl-", "ctrl-P", "ab", "ctrl-p,", "f1"] {
+            assert!(keys(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_and_times() {
+        assert_eq!(tail("10"), Ok(Tail(10)));
+        assert_eq!(tail("all"), Ok(Tail(usize::MAX)));
+        assert!(tail("-1").is_err() && tail("x").is_err());
+        assert!(since("10m").is_ok() && since("2026-11-25T12:00:00Z").is_ok() && since("soon").is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! `septum stop`, `kill`, `pause`, `unpause`, `wait` and `rm`: the same order for each partition that is named.
+
+use std::process::ExitCode;
+
+use septum_api_types::exit::Code;
+use septum_api_types::failure::Failure;
+use septum_registry::State;
+use septum_registry::control::{Answer, Request};
+
+use super::{ask, find, registry};
+use crate::args::{Rm, Several};
+use crate::message;
+
+/// Does something for each; what fails is told, and the first failure is the exit status.
+fn for_each(which: &Several, act: impl Fn(&str) -> Result<String, Failure>) -> ExitCode {
+    let mut status = 0;
+    for wanted in &which.partitions {
+        match act(wanted) {
+            Ok(line) => message::print(&format!("{line}\n")),
+            Err(failure) => {
+                message::failure(&failure);
+                status = if status == 0 { failure.code.number() } else { status };
+            }
+        }
+    }
+    ExitCode::from(status)
+}
+
+/// `septum stop`
+pub fn stop(which: &Several) -> ExitCode {
+    for_each(which, |wanted| ended_already(wanted, ask(wanted, &Request::Stop, &[])))
+}
+
+/// `septum kill`
+pub fn kill(which: &Several) -> ExitCode {
+    for_each(which, |wanted| ended_already(wanted, ask(wanted, &Request::Kill, &[])))
+}
+
+/// `septum pause`
+pub fn pause(which: &Several) -> ExitCode {
+    for_each(which, |wanted| ask(wanted, &Request::Pause, &[]).map(|_| wanted.to_owned()))
+}
+
+/// `septum unpause`
+pub fn resume(which: &Several) -> ExitCode {
+    for_each(which, |wanted| ask(wanted, &Request::Resume, &[]).map(|_| wanted.to_owned()))
+}
+
+/// `septum wait`
+pub fn wait(which: &Several) -> ExitCode {
+    for_each(which, |wanted| {
+        if let State::Exited { status, .. } = find(wanted)?.record.state {
+            return Ok(status.to_string());
+        }
+        match ask(wanted, &Request::Wait, &[])? {
+            Answer::Ended(status) => Ok(status.to_string()),
+            _ => Err(unexpected(wanted)),
+        }
+    })
+}
+
+/// `septum rm`
+pub fn rm(options: &Rm) -> ExitCode {
+    for_each(&options.partitions, |wanted| {
+        let mut found = find(wanted)?;
+        let what = || format!("cannot remove partition '{wanted}'");
+        if found.record.state.is_live() {
+            if !options.force {
+                let failure =
+                    Failure::new(Code::Usage, what(), format!("it is {}", found.record.state.name()));
+                return Err(failure.hint("stop it first, or end it with --force"));
+            }
+            let id = found.record.id.clone();
+            ended_already(&id, ask(&id, &Request::Kill, &[]))?;
+            // One that was not to be kept is gone by itself.
+            for _ in 0..200 {
+                let Ok(now) = find(&id) else { return Ok(wanted.to_owned()) };
+                found = now;
+                if !found.record.state.is_live() {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+        }
+        if let Some(log) = &found.record.log {
+            let _ = std::fs::remove_dir_all(log);
+        }
+        for _ in 0..100 {
+            if found.remove(&registry()) {
+                return Ok(wanted.to_owned());
+            }
+            // Its supervisor is about to go.
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        Err(Failure::new(Code::Path, what(), "its record cannot be removed").hint("try again"))
+    })
+}
+
+/// An order that ends a partition is obeyed if that has ended by itself.
+fn ended_already(wanted: &str, answer: Result<Answer, Failure>) -> Result<String, Failure> {
+    match answer {
+        Ok(_) => Ok(wanted.to_owned()),
+        Err(failure) => match find(wanted) {
+            Ok(found) if matches!(found.record.state, State::Exited { .. }) => Ok(wanted.to_owned()),
+            _ => Err(failure),
+        },
+    }
+}
+
+fn unexpected(wanted: &str) -> Failure {
+    Failure::new(
+        Code::Internal,
+        format!("partition '{wanted}' gave a strange answer"),
+        "it is not one to this question",
+    )
+}

@@ -1,0 +1,25 @@
+//! Which partitions there are on this host, and how to talk to those that run.
+//!
+//! ```text
+//!   RUNTIME/partitions/        0700, its owner's
+//!     ID/                      locked (flock) by the supervisor for as long as it lives
+//!       record.json            what it is and how it goes: a Record, replaced as a whole
+//!       control                socket of the supervisor: control::Request, control::Answer
+//!     .new-ID/                 one that is being made
+//!   RUNTIME/names/NAME         a symbolic link to ID: a name is taken by making it
+//! ```
+//!
+//! There is no server: supervisors write, everybody of the same user reads. What holds at every moment: a folder without a dot has a
+//! whole record; a record that says that its partition lives, in a folder that nobody has locked, is stale — the supervisor was
+//! killed — and [`Registry::list`] says so ([`State::Lost`]) and removes what a partition that was not kept has left.
+//!
+//! * [`record`]: what is written; [`directory`]: the files; [`control`]: what is said over the socket.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod control;
+pub mod directory;
+pub mod record;
+
+pub use directory::{Entry, FindError, Found, Registry, RegistryError};
+pub use record::{Record, State};
