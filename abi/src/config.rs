@@ -12,12 +12,13 @@
 //! +48  mounts    offset u32, len u32, count u32      per mount: kind byte, source NUL, target NUL
 //! +60  identity  uid u32, gid u32, umask u32, closed streams u32
 //! +76  disks     count u32
-//! +80  strings
+//! +80  network   u32: 1 if there is a way out of the partition
+//! +84  strings
 //! ```
 
 use core::str;
 
-const HEADER: usize = 80;
+const HEADER: usize = 84;
 
 /// How a subtree of the shared directory appears in the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +116,8 @@ pub struct BootConfig<'a> {
     pub closed_streams: u32,
     /// Block devices on the bus.
     pub disks: u32,
+    /// Whether there is a socket device, and with it a way out of the partition.
+    pub has_network: bool,
 }
 
 impl<'a> BootConfig<'a> {
@@ -139,6 +142,7 @@ impl<'a> BootConfig<'a> {
             umask: word(blob, 68)?,
             closed_streams: word(blob, 72)?,
             disks: word(blob, 76)?,
+            has_network: word(blob, 80)? != 0,
         })
     }
 
@@ -190,6 +194,7 @@ pub struct Source<'a> {
     pub closed_streams: u32,
     /// See [`BootConfig`].
     pub disks: u32,
+    pub has_network: bool,
 }
 
 impl Source<'_> {
@@ -212,7 +217,8 @@ impl Source<'_> {
         put(&u32_of(self.environment.len()).to_le_bytes());
         place(&mut put, mounts_len);
         put(&u32_of(self.mounts.len()).to_le_bytes());
-        for number in [self.uid, self.gid, self.umask, self.closed_streams, self.disks] {
+        let has_network = u32::from(self.has_network);
+        for number in [self.uid, self.gid, self.umask, self.closed_streams, self.disks, has_network] {
             put(&number.to_le_bytes());
         }
         put(self.program);
@@ -268,6 +274,7 @@ mod tests {
             umask: 0o22,
             closed_streams: 5,
             disks: 3,
+            has_network: true,
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));
@@ -279,6 +286,7 @@ mod tests {
         assert_eq!(config.mounts().collect::<Vec<_>>(), source.mounts);
         assert_eq!((config.uid, config.gid, config.umask, config.closed_streams), (1, 2, 0o22, 5));
         assert_eq!(config.disks, 3);
+        assert!(config.has_network);
     }
 
     #[test]
@@ -295,6 +303,7 @@ mod tests {
             umask: 0,
             closed_streams: 0,
             disks: 0,
+            has_network: false,
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));

@@ -51,6 +51,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         gid: rustix::process::getgid().as_raw(),
         umask: umask(),
         streams_open: if run.detach { [true; 3] } else { septum_worker::standard_streams_open() },
+        network: run.network.network(),
         verbose: run.verbose,
         debug_panic: run.debug_panic,
         debug_profile: run.debug_profile,

@@ -17,6 +17,7 @@ pub mod duration;
 pub mod exit;
 pub mod failure;
 pub mod image;
+pub mod network;
 pub mod places;
 pub mod privilege;
 pub mod restart;

@@ -10,6 +10,7 @@ use crate::bytes::ByteString;
 use crate::disk::Disk;
 use crate::duration::Span;
 use crate::image::ImageSource;
+use crate::network::Network;
 use crate::privilege::PrivilegeChoice;
 use crate::volume::Volume;
 
@@ -71,6 +72,9 @@ pub struct PartitionSpec {
     pub umask: u32,
     /// Whether standard input, output and error are open.
     pub streams_open: [bool; 3],
+    /// What it may reach, and what reaches it.
+    #[serde(default)]
+    pub network: Network,
     /// Whether the stages are to be reported, and the guest kernel's log kept.
     pub verbose: bool,
     /// Whether the guest kernel is to panic, to test how that is told.

@@ -40,6 +40,9 @@ pub struct PartitionStats {
     /// Processors.
     #[serde(default)]
     pub cpus: CpuStats,
+    /// Connections out of the partition.
+    #[serde(default)]
+    pub network: NetworkStats,
     /// How the guest kernel is kept apart from the program: `ring0`, …
     pub privilege: String,
 }
@@ -59,6 +62,13 @@ pub struct Timings {
     pub first_user_instruction: Option<u64>,
     /// The program ended.
     pub exit: Option<u64>,
+}
+
+/// Connections out of the partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkStats {
+    /// What was refused, and what would allow it: each destination once, and no more than the first few hundred.
+    pub refused: Vec<String>,
 }
 
 /// Bytes of memory.

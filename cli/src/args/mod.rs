@@ -5,6 +5,7 @@
 
 mod doctor;
 mod image;
+mod network;
 mod partitions;
 mod run;
 mod values;

@@ -14,6 +14,7 @@ use septum_api_types::size::Size;
 use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS};
 use septum_api_types::volume::Volume;
 
+use super::network::NetworkOptions;
 use super::values::{
     LogOption, disk, environment_variable, label, log_option, partition_name, thread_count, volume,
 };
@@ -73,6 +74,10 @@ pub struct Run {
     /// Run this program instead of the image's entry point; what follows are its arguments
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<OsString>,
+
+    /// What it may reach, and what reaches it
+    #[command(flatten)]
+    pub network: NetworkOptions,
 
     /// Stop the partition after this time, such as 500ms, 10s or 5m
     #[arg(long, value_name = "DURATION")]

@@ -4,7 +4,7 @@
 //!  transport  registers: features, status, queue addresses, vectors, doorbells      (vCPU threads)
 //!      │ activate(rings) / reset
 //!      ▼
-//!  VirtioDevice   balloon · block · console · entropy · fs: the part with the lock
+//!  VirtioDevice   balloon · block · console · entropy · fs · vsock: the part with the lock
 //!      │
 //!  worker         waits for kicks and host descriptors, on a device thread
 //!      │
@@ -23,6 +23,7 @@ pub mod fs;
 mod interrupt;
 pub(crate) mod ring;
 pub mod transport;
+pub mod vsock;
 pub(crate) mod worker;
 
 pub use device::{ActivateError, ActivationContext, Attachment, Doorkeeper, VirtioDevice, read_config_bytes};
@@ -40,6 +41,8 @@ pub mod device_type {
     pub const ENTROPY: u16 = 4;
     /// Memory balloon.
     pub const BALLOON: u16 = 5;
+    /// Sockets.
+    pub const SOCKET: u16 = 19;
     /// File system.
     pub const FILE_SYSTEM: u16 = 26;
 }

@@ -8,6 +8,7 @@
 //! arrives between looking and halting ends the halt at once (the kernel runs with interrupts off; see `septum_guest_hal::interrupt`).
 //! In tests on a host, threads of the host take the vCPUs' part.
 
+use crate::net::outside::{self, Carrier};
 use crate::process::task::Task;
 use crate::process::vcpus::current_task;
 use alloc::vec::Vec;
@@ -84,9 +85,42 @@ pub fn wait_for_any<T>(
     let cpu = vcpu::current();
     queues.iter().for_each(|queue| queue.enter(cpu));
     park::listen_to_devices(true);
-    let result = wait_listed(deadline_ns, condition);
+    let result = match outside::carrier() {
+        None => wait_listed(deadline_ns, condition),
+        Some(carrier) => wait_for_carrier(carrier, deadline_ns, condition),
+    };
     park::listen_to_devices(false);
     queues.iter().for_each(|queue| queue.leave(cpu));
+    result
+}
+
+/// For how long a waiter looks for what has come from outside before it has the device interrupt it, when something has just come.
+const LOOK_NS: u64 = 40_000;
+
+/// Waits, and takes in what comes from outside the partition: it may be what is waited for.
+fn wait_for_carrier<T>(
+    carrier: &dyn Carrier,
+    deadline_ns: Option<u64>,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Result<Option<T>, Errno> {
+    let mut look = || {
+        carrier.look();
+        condition()
+    };
+    if carrier.is_busy() {
+        let end = monotonic_ns().saturating_add(LOOK_NS).min(deadline_ns.unwrap_or(u64::MAX));
+        while monotonic_ns() < end {
+            if let Some(value) = look() {
+                return Ok(Some(value));
+            }
+            core::hint::spin_loop();
+        }
+    }
+    let is_up = carrier.set_waiting(true);
+    let result = wait_listed(deadline_ns, look);
+    if is_up {
+        carrier.set_waiting(false);
+    }
     result
 }
 

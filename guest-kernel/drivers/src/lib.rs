@@ -5,6 +5,7 @@
 //!                                        ├── virtio::fs        files of the host
 //!                                        ├── virtio::entropy   random bytes
 //!                                        ├── virtio::block     disks
+//!                                        ├── virtio::vsock     the way out of the partition
 //!                                        └── virtio::balloon   free memory goes back to the host
 //!                          virtio::queue under each
 //! ```
@@ -32,6 +33,7 @@ use crate::virtio::entropy::Entropy;
 use crate::virtio::fs::FuseFileSystem;
 use crate::virtio::ready::Ready;
 use crate::virtio::transport::{self, Transport, TransportError, device_type};
+use crate::virtio::vsock::Vsock;
 use alloc::sync::Arc;
 use septum_abi::ready::ReadyDevice;
 
@@ -117,5 +119,11 @@ impl Devices {
     #[must_use]
     pub fn balloon(&self) -> Balloon {
         Balloon::new(self.on_bus)
+    }
+
+    /// The socket device, which is looked for and brought up when a socket needs it.
+    #[must_use]
+    pub fn vsock(&self) -> Vsock {
+        Vsock::new(self.on_bus)
     }
 }

@@ -297,6 +297,16 @@ impl Frame {
         memory::fill(self.0, offset, len.min(PAGE_SIZE - offset), 0);
     }
 
+    /// Copies `len` bytes at `from` of `other` to `offset`, as far as neither frame ends before.
+    pub fn copy_part(&self, offset: usize, other: &Self, from: usize, len: usize) {
+        let (offset, from) = (offset.min(PAGE_SIZE), from.min(PAGE_SIZE));
+        memory::copy_part(
+            (self.0, offset),
+            (other.0, from),
+            len.min(PAGE_SIZE - offset).min(PAGE_SIZE - from),
+        );
+    }
+
     /// Copies the whole of `other`; false if that is a part of a file which is not there any more.
     #[must_use]
     pub fn try_copy_from(&self, other: &Self) -> bool {

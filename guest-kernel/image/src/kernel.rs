@@ -20,6 +20,7 @@ use septum_guest_core::fs::open::OpenFlags;
 use septum_guest_core::memory::layout::STACK_LIMIT;
 use septum_guest_core::memory::{discard, reclaim};
 use septum_guest_core::names;
+use septum_guest_core::net::outside;
 use septum_guest_core::process::load::{LoadError, Request, load};
 use septum_guest_core::process::thread::Thread;
 use septum_guest_core::process::{First, Machine, Process, vcpus};
@@ -72,6 +73,9 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     if config.disks > 0 {
         let count = u8::try_from(config.disks).unwrap_or(u8::MAX);
         block::set_disks(Box::new(devices.disks(count)), config.uid, config.gid);
+    }
+    if config.has_network {
+        outside::bind(Box::leak(Box::new(devices.vsock())));
     }
     let namespace = mounts::make(&devices, config, page).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));

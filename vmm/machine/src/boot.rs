@@ -77,13 +77,14 @@ pub fn write_configuration(
     spec: &MachineSpec,
     closed_streams: u32,
     disks: u32,
+    has_network: bool,
 ) -> Result<MemoryRange, BootError> {
-    let config = configuration(spec, closed_streams, disks);
+    let config = configuration(spec, closed_streams, disks, has_network);
     write_bytes(ram, kernel.end, &config)?;
     Ok(MemoryRange { start: kernel.end, len: config.len() as u64 })
 }
 
-fn configuration(spec: &MachineSpec, closed_streams: u32, disks: u32) -> Vec<u8> {
+fn configuration(spec: &MachineSpec, closed_streams: u32, disks: u32, has_network: bool) -> Vec<u8> {
     let arguments: Vec<&[u8]> = spec.arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<&[u8]> = spec.environment.iter().map(Vec::as_slice).collect();
     let mounts: Vec<Mount<'_>> = spec
@@ -103,6 +104,7 @@ fn configuration(spec: &MachineSpec, closed_streams: u32, disks: u32) -> Vec<u8>
         umask: spec.umask,
         closed_streams,
         disks,
+        has_network,
     };
     let mut blob = Vec::new();
     source.write(|bytes| blob.extend_from_slice(bytes));

@@ -1,9 +1,9 @@
-//! The machine's devices: made, put on the bus, and served by two threads.
+//! The machine's devices: made, put on the bus, and served by two threads, or three if there is a network.
 
 use crate::bus::{Ram, VmServices, Window};
 use crate::machine::MachineError;
 use crate::ready::Readiness;
-use crate::spec::{BlockFile, MachineResources, WhenCrowded};
+use crate::spec::{BlockFile, MachineResources, Network, WhenCrowded};
 use septum_abi::layout::PCI_WINDOW;
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
 use septum_devices::pci::PciBus;
@@ -12,6 +12,7 @@ use septum_devices::virtio::block::{Block, Disk};
 use septum_devices::virtio::console::{Console, ConsolePorts, ControlPort};
 use septum_devices::virtio::entropy::Entropy;
 use septum_devices::virtio::fs::{FileSystem, FsConfig};
+use septum_devices::virtio::vsock::Vsock;
 use septum_hypervisor::Vm;
 use septum_memory::{FileWindow, GuestRam, host_ranges};
 use std::ops::Range;
@@ -26,6 +27,8 @@ pub struct Devices {
     pub closed_streams: u32,
     /// How many block devices are on the bus.
     pub disks: u32,
+    /// There is a socket device.
+    pub has_network: bool,
     pub threads: Vec<DeviceThread>,
     /// Where this process has guest memory mapped, files for the guest included.
     pub guest_mappings: Vec<Range<u64>>,
@@ -47,7 +50,7 @@ pub fn attach(
     let (streams, files) = (thread("streams")?, thread("files")?);
     let mut ready = Readiness::new();
 
-    let MachineResources { shared_root, stdin, stdout, stderr, disks, when_crowded } = resources;
+    let MachineResources { shared_root, stdin, stdout, stderr, disks, when_crowded, network } = resources;
     let closed_streams =
         (0..).zip([&stdin, &stdout, &stderr]).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
     let ports = ConsolePorts { log: None, stdin, stdout, stderr };
@@ -78,7 +81,23 @@ pub fn attach(
     if !disks.is_empty() {
         threads.push(attach_disks(&pci, disks)?);
     }
-    Ok(Devices { pci, ready, closed_streams, disks: count, threads, guest_mappings, when_crowded })
+    let has_network = network.is_some();
+    if let Some(Network(host)) = network {
+        let carrier = thread("network")?;
+        let device = Vsock::new(host, carrier.handle()).map_err(|e| MachineError::Device("sockets", e))?;
+        pci.add_virtio(Box::new(device)).map_err(|e| MachineError::Bus("sockets", e))?;
+        threads.push(carrier);
+    }
+    Ok(Devices {
+        pci,
+        ready,
+        closed_streams,
+        disks: count,
+        has_network,
+        threads,
+        guest_mappings,
+        when_crowded,
+    })
 }
 
 /// Puts the disks on the bus, in their order. Returns the thread that they share.

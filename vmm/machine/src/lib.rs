@@ -33,4 +33,4 @@ pub use machine::{Machine, MachineError};
 pub use mailbox::StopRequests;
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
 pub use septum_memory::{GuestImage, HUGE_PAGE, OwnFile, Pages};
-pub use spec::{BlockFile, MachineResources, MachineSpec, MountSpec, PrivilegeChoice, WhenCrowded};
+pub use spec::{BlockFile, MachineResources, MachineSpec, MountSpec, Network, PrivilegeChoice, WhenCrowded};

@@ -85,9 +85,9 @@ impl Machine {
             image_mappings,
             ..
         } = core;
-        let Devices { pci, ready, closed_streams, disks, threads, guest_mappings, when_crowded } =
+        let Devices { pci, ready, closed_streams, disks, has_network, threads, guest_mappings, when_crowded } =
             devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
-        let config = boot::write_configuration(&ram, &kernel, spec, closed_streams, disks)?;
+        let config = boot::write_configuration(&ram, &kernel, spec, closed_streams, disks, has_network)?;
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
             tsc_khz,

@@ -1,6 +1,7 @@
 //! What a machine is made of.
 
 use septum_abi::config::MountKind;
+use septum_devices::virtio::vsock::HostSide;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -80,6 +81,15 @@ pub struct BlockFile {
     pub name: Vec<u8>,
 }
 
+/// What is behind the machine's socket device.
+pub struct Network(pub Box<dyn HostSide>);
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Network")
+    }
+}
+
 /// What the machine gets from the host, and nothing else.
 #[derive(Debug)]
 pub struct MachineResources {
@@ -95,4 +105,6 @@ pub struct MachineResources {
     pub disks: Vec<BlockFile>,
     /// Whom to tell that it has more vCPUs than CPUs.
     pub when_crowded: WhenCrowded,
+    /// What its sockets lead to, if it has a network.
+    pub network: Option<Network>,
 }

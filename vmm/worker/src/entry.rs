@@ -22,11 +22,13 @@ use septum_machine::{
     Core, CoreSpec, HUGE_PAGE, Machine, MachineError, MachineResources, MachineSpec, OwnFile, Pages,
     StopReason, StopRequests, WhenCrowded,
 };
+use septum_netproxy::broker::Log;
 
 use crate::disks;
 use crate::environment;
 use crate::huge_pages;
 use crate::jail;
+use crate::network::{self, Refusals};
 use crate::outcome;
 use crate::program;
 use crate::protocol::{End, Ended, FromWorker, Order, Stage, StopCause, ToWorker, receive, send};
@@ -121,6 +123,9 @@ impl Worker {
         let plan = rootfs::plan(&spec)?;
         let image = plan.image().map(|image| image.map()).transpose()?;
         let disks = disks::open(&spec)?;
+        // Sockets are made while the host's paths and names are still there.
+        let network = network::prepare(&spec)?;
+        let refusals = Refusals::default();
         rootfs::leave()?;
         let core_spec = CoreSpec {
             memory_bytes: if spec.huge_pages {
@@ -180,6 +185,9 @@ impl Worker {
             stderr,
             disks,
             when_crowded: self.tell_when_crowded()?,
+            network: network
+                .map(|ports| network::proxy(&spec, ports, self.network_log(&refusals)?))
+                .transpose()?,
         };
         let machine = core
             .unwrap_or_else(|| Err(MachineError::Thread(std::io::Error::other("it panicked"))))
@@ -201,6 +209,7 @@ impl Worker {
         let outcome = machine.run(Some(StopRequests { descriptor: socket.as_fd(), next: &mut next }));
         let guest_mappings = outcome.stats.guest_mappings.clone();
         let mut last_word = outcome::translate(outcome, &spec, self.order.epoch_ns, &self.timings);
+        last_word.stats.network.refused = refusals.all();
         if self.order.wants_stats {
             last_word.stats.memory.worker_pss_bytes = usage.pss_without_bytes(&guest_mappings);
         }
@@ -219,13 +228,33 @@ impl Worker {
         }
     }
 
+    /// What the network refuses is kept for the statistics, and told at once to a supervisor that wants to know.
+    fn network_log(&self, refusals: &Refusals) -> Result<Log, Failure> {
+        let refusals = refusals.clone();
+        let teller = if self.order.spec.verbose { Some(self.teller()?) } else { None };
+        let epoch_ns = self.order.epoch_ns;
+        Ok(Box::new(move |line| {
+            if refusals.add(line)
+                && let Some(socket) = &teller
+            {
+                let stage = Stage { what: line.to_owned(), at_us: since_us(epoch_ns, now_ns()) };
+                // If the supervisor is gone, this process is about to be killed.
+                let _ = send(socket, &FromWorker::Stage(stage));
+            }
+        }))
+    }
+
+    /// The way to the supervisor for another thread. A frame is one write, so that frames of several threads do not mix.
+    fn teller(&self) -> Result<UnixStream, Failure> {
+        self.socket
+            .try_clone()
+            .map_err(|error| Failure::new(Code::Internal, "cannot talk to the supervisor", error.to_string()))
+    }
+
     /// The supervisor keeps the partition to its processors once there are more vCPUs than those.
     fn tell_when_crowded(&self) -> Result<WhenCrowded, Failure> {
-        let failed = |error: std::io::Error| {
-            Failure::new(Code::Internal, "cannot talk to the supervisor", error.to_string())
-        };
-        let socket = self.socket.try_clone().map_err(failed)?;
-        // Nothing else is sent while vCPUs run. If the supervisor is gone, this process is about to be killed.
+        let socket = self.teller()?;
+        // If the supervisor is gone, this process is about to be killed.
         Ok(WhenCrowded(Box::new(move || drop(send(&socket, &FromWorker::Crowded)))))
     }
 }

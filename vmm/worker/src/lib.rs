@@ -31,6 +31,7 @@ pub mod huge_pages;
 mod jail;
 mod judgement;
 pub mod keeping;
+mod network;
 mod outcome;
 mod program;
 mod protocol;

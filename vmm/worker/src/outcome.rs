@@ -157,6 +157,7 @@ fn translate_stats(
 ) -> PartitionStats {
     let at = |time: Option<u64>| time.map(|ns| crate::stages::since_us(epoch_ns, ns));
     PartitionStats {
+        network: septum_api_types::stats::NetworkStats::default(),
         version: stats::VERSION,
         name: spec.name.clone(),
         end: stats::EndStats::default(),

@@ -4,6 +4,7 @@
 //!   60  septum (cli)      septum-api-server
 //!   50  septum-worker     septum-coordinator
 //!   40  septum-machine
+//!   35  septum-netproxy
 //!   30  septum-devices    septum-vfio     septum-images
 //!   20  septum-hypervisor septum-memory  septum-kernel-image  septum-registry
 //!   10  septum-api-types
@@ -25,6 +26,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("septum-coordinator", 50),
     ("septum-worker", 50),
     ("septum-machine", 40),
+    ("septum-netproxy", 35),
     ("septum-devices", 30),
     ("septum-vfio", 30),
     ("septum-images", 30),

@@ -7,7 +7,8 @@
 //!     └──────────────► connected: two channels
 //! ```
 //!
-//! Connecting makes the socket that the listener will accept, so that both ends are connected at once, whenever `accept` comes. What a connection
+//! Connecting makes the socket that the listener will accept, so that both ends are connected at once, whenever `accept` comes; with somebody
+//! outside the partition it takes an answer ([`stream_end`](super::stream_end)). What a connection
 //! is once stays so: its [`Ends`] are set once and read without a lock.
 //!
 //! The protocols differ in how they end. A Unix socket that is closed ends both directions; one that was not read to the end tells its
@@ -16,6 +17,7 @@
 
 use super::address::Address;
 use super::channel::{Channel, Room, State};
+use super::outside::{self, Wire};
 use super::passing::Credentials;
 use super::shared::Shared;
 use super::{Extra, How, Kind, Received, Socket, Target};
@@ -31,30 +33,123 @@ use septum_guest_hal::sync::{Mutex, Once};
 const LARGEST_BACKLOG: usize = 4096;
 /// What a connected socket has.
 pub struct Ends {
-    incoming: Arc<Channel>,
-    outgoing: Arc<Channel>,
+    /// What is received.
+    pub incoming: Arc<Channel>,
+    /// What is sent.
+    pub outgoing: Outgoing,
     /// The other socket.
-    peer: Arc<Shared>,
+    pub peer: Arc<Shared>,
     /// Its name when they were connected.
-    peer_address: Address,
+    pub peer_address: Address,
     /// Who connected or listened at the other end.
     pub peer_credentials: Credentials,
 }
 
+/// Where what is sent goes.
+pub enum Outgoing {
+    /// To another socket of this kernel.
+    Channel(Arc<Channel>),
+    /// Out of the partition.
+    Wire {
+        /// How.
+        wire: Arc<dyn Wire>,
+        /// Nothing more will be sent.
+        is_finished: AtomicBool,
+        /// The other side is gone.
+        is_refused: AtomicBool,
+    },
+}
+
+impl Outgoing {
+    /// The way out.
+    pub fn wire(wire: Arc<dyn Wire>) -> Self {
+        Self::Wire { wire, is_finished: AtomicBool::new(false), is_refused: AtomicBool::new(false) }
+    }
+
+    /// See [`Channel::state`].
+    pub fn state(&self) -> State {
+        match self {
+            Self::Channel(channel) => channel.state(),
+            Self::Wire { wire, is_finished, is_refused } => State {
+                has_room: wire.has_room(),
+                is_finished: is_finished.load(Ordering::SeqCst),
+                is_refused: is_refused.load(Ordering::SeqCst),
+                ..State::default()
+            },
+        }
+    }
+
+    fn send(&self, from: &mut dyn Source, extra: &mut Extra) -> Result<usize, Errno> {
+        match self {
+            Self::Channel(channel) => channel.send(from, extra),
+            Self::Wire { wire, is_finished, is_refused } => {
+                if is_finished.load(Ordering::SeqCst) || is_refused.load(Ordering::SeqCst) {
+                    return Err(Errno::EPIPE);
+                }
+                if from.remaining() == 0 { Ok(0) } else { wire.send(from) }
+            }
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        match self {
+            Self::Channel(channel) => channel.waiting(),
+            Self::Wire { wire, .. } => wire.unsent(),
+        }
+    }
+
+    fn set_room(&self, change: impl FnOnce(&mut Room)) {
+        // What waits outside is the proxy's, and as much as that allows.
+        if let Self::Channel(channel) = self {
+            channel.set_room(change);
+        }
+    }
+
+    fn finish(&self) {
+        match self {
+            Self::Channel(channel) => channel.finish(),
+            Self::Wire { wire, is_finished, .. } => {
+                if !is_finished.swap(true, Ordering::SeqCst) {
+                    wire.finish();
+                }
+            }
+        }
+    }
+
+    /// The other side receives nothing more.
+    pub fn refuse(&self) {
+        match self {
+            Self::Channel(channel) => {
+                channel.refuse();
+            }
+            Self::Wire { is_refused, .. } => is_refused.store(true, Ordering::SeqCst),
+        }
+    }
+
+    fn is_wire(&self) -> bool {
+        matches!(self, Self::Wire { .. })
+    }
+}
+
+/// How far a connection is.
 #[derive(Default)]
-enum Phase {
+pub enum Phase {
+    /// Nothing is begun.
     #[default]
     Idle,
     /// Someone is at it.
     Connecting,
     /// It failed or succeeded, and the program, which did not wait, has not asked yet.
     Connected {
+        /// It has asked.
         is_known: bool,
     },
+    /// Others connect to it.
     Listening(Backlog),
 }
 
-struct Backlog {
+/// What waits to be accepted.
+pub struct Backlog {
     waiting: VecDeque<Arc<Socket>>,
     limit: usize,
     credentials: Credentials,
@@ -63,8 +158,12 @@ struct Backlog {
 /// A stream or seqpacket socket.
 #[derive(Default)]
 pub struct Connection {
-    phase: Mutex<Phase>,
-    ends: Once<Ends>,
+    /// How far it is.
+    pub phase: Mutex<Phase>,
+    /// Both directions, once it is connected.
+    pub ends: Once<Ends>,
+    /// The way out of the partition, from the time it is asked for.
+    pub wire: Mutex<Option<Arc<dyn Wire>>>,
     /// `shutdown` ended receiving; of TCP only this end knows.
     is_deaf: AtomicBool,
     /// The peer was closed, and something was sent to it since: both directions have ended.
@@ -87,14 +186,14 @@ fn connect_ends(first: &Socket, second: &Socket, credentials: [Credentials; 2]) 
     let (first_address, second_address) = (first.address(), second.address());
     one.ends.call_once(|| Ends {
         incoming: Arc::clone(&back),
-        outgoing: Arc::clone(&there),
+        outgoing: Outgoing::Channel(Arc::clone(&there)),
         peer: Arc::clone(&second.shared),
         peer_address: second_address,
         peer_credentials: credentials[1],
     });
     other.ends.call_once(|| Ends {
         incoming: there,
-        outgoing: back,
+        outgoing: Outgoing::Channel(back),
         peer: Arc::clone(&first.shared),
         peer_address: first_address,
         peer_credentials: credentials[0],
@@ -160,6 +259,9 @@ impl Connection {
 
     /// `accept`: the connection that waits longest.
     pub fn accept(&self, socket: &Socket) -> Result<Arc<Socket>, Errno> {
+        if socket.is_inet() {
+            outside::look();
+        }
         let accepted = match &mut *self.phase.lock() {
             Phase::Listening(backlog)
                 if self.is_deaf.load(Ordering::SeqCst) && backlog.waiting.is_empty() =>
@@ -217,6 +319,12 @@ impl Connection {
         }
     }
 
+    /// Whether the answer to a connection request has yet to come.
+    #[must_use]
+    pub fn is_connecting(&self) -> bool {
+        matches!(*self.phase.lock(), Phase::Connecting)
+    }
+
     /// Gives up connecting.
     pub fn give_up(&self) {
         let mut phase = self.phase.lock();
@@ -245,7 +353,26 @@ impl Connection {
             connection.is_waiting.store(true, Ordering::SeqCst);
         }
         connect_ends(socket, &accepted, [Credentials::current(), credentials])?;
-        let refused = match &mut *there.phase.lock() {
+        there.queue_up(listener, accepted);
+        Ok(())
+    }
+
+    /// A socket that somebody outside has connected waits to be accepted. ECONNREFUSED if nobody listens any more, or too many wait.
+    pub fn offer(&self, listener: &Socket, accepted: Arc<Socket>) -> Result<(), Errno> {
+        match &*self.phase.lock() {
+            Phase::Listening(backlog)
+                if !self.is_deaf.load(Ordering::SeqCst) && backlog.waiting.len() < LARGEST_BACKLOG => {}
+            _ => return Err(Errno::ECONNREFUSED),
+        }
+        if let Some(connection) = of(&accepted) {
+            connection.is_waiting.store(true, Ordering::SeqCst);
+        }
+        self.queue_up(listener, accepted);
+        Ok(())
+    }
+
+    fn queue_up(&self, listener: &Socket, accepted: Arc<Socket>) {
+        let refused = match &mut *self.phase.lock() {
             // One too many, if two came at once, does no harm.
             Phase::Listening(backlog) => {
                 backlog.waiting.push_back(accepted);
@@ -256,7 +383,6 @@ impl Connection {
         // Closed without the lock; the connection is reset.
         drop(refused);
         listener.shared.queue.wake_all();
-        Ok(())
     }
 
     /// Sends. ENOTCONN (EPIPE, of TCP) if it is not connected.
@@ -268,6 +394,9 @@ impl Connection {
         extra: &mut Extra,
     ) -> Result<usize, Errno> {
         let Some(ends) = self.ends.get() else {
+            if socket.is_inet() && self.is_connecting() {
+                return Err(Errno::EAGAIN);
+            }
             return Err(match (socket.is_inet(), to) {
                 (true, _) => socket.shared.take_error().unwrap_or(Errno::EPIPE),
                 (false, Target::Peer) => Errno::ENOTCONN,
@@ -296,7 +425,10 @@ impl Connection {
     /// Whether the peer is closed and this is the first that is sent to it since. Then the connection is reset.
     fn is_unanswered(&self, ends: &Ends) -> bool {
         let state = ends.outgoing.state();
-        state.is_refused && !state.is_finished && !self.is_reset.swap(true, Ordering::SeqCst)
+        !ends.outgoing.is_wire()
+            && state.is_refused
+            && !state.is_finished
+            && !self.is_reset.swap(true, Ordering::SeqCst)
     }
 
     /// Receives; nothing at the end.
@@ -305,12 +437,22 @@ impl Connection {
             if self.is_deaf.load(Ordering::SeqCst) {
                 return Ok(Received::default());
             }
+            if socket.is_inet() && self.is_connecting() {
+                return Err(Errno::EAGAIN);
+            }
             let is_unix_stream = !socket.is_inet() && socket.kind == Kind::Stream;
             let otherwise = if is_unix_stream { Errno::EINVAL } else { Errno::ENOTCONN };
             return Err(socket.shared.take_error().unwrap_or(otherwise));
         };
         match ends.incoming.receive(to, how) {
-            Ok(received) if received.credentials.is_some() => Ok(received),
+            Ok(received) if received.credentials.is_some() => {
+                if let Outgoing::Wire { wire, .. } = &ends.outgoing
+                    && !how.is_peek
+                {
+                    wire.taken(received.len);
+                }
+                Ok(received)
+            }
             // TCP is told of a reset only if the other end had not finished before.
             Ok(end) if socket.is_inet() && !socket.shared.is_cut.load(Ordering::SeqCst) => Ok(end),
             Ok(end) => socket.shared.take_error().map_or(Ok(end), Err),
@@ -454,12 +596,23 @@ impl Connection {
             drop(backlog);
             socket.shared.queue.wake_all();
         }
-        let Some(ends) = self.ends.get() else { return };
+        let wire = self.wire.lock().take();
+        let Some(ends) = self.ends.get() else {
+            if let Some(wire) = wire {
+                wire.close(true);
+            }
+            return;
+        };
         let was_unread = ends.incoming.refuse();
         let lingers_not = socket.options.lock().linger == (true, 0);
         // One that nobody has accepted was not read to its end either.
         let was_unread = was_unread || self.is_waiting.load(Ordering::SeqCst);
         let is_reset = was_unread || (socket.is_inet() && lingers_not);
+        if let Some(wire) = wire {
+            wire.close(is_reset);
+            ends.incoming.clear();
+            return;
+        }
         if is_reset {
             let had_finished = ends.outgoing.state().is_finished;
             if socket.is_inet() {

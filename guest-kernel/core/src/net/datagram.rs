@@ -217,7 +217,9 @@ impl Mailbox {
         if from.remaining() > longest {
             return Err(Errno::EMSGSIZE);
         }
-        let Way::Loopback { to, from: source } = route::to(address.ip())?;
+        let Way::Loopback { to, from: source } = route::to(address.ip())? else {
+            return Err(Errno::ENETUNREACH);
+        };
         let own = ports::bound(socket)?;
         let own_ip = if own.ip().is_unspecified() { source } else { own.ip() };
         let own = SocketAddr::new(own_ip, own.port());

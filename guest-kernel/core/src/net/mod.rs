@@ -1,6 +1,6 @@
-//! Sockets between the programs of one partition.
+//! Sockets: between the programs of one partition, and through the host's proxy with the rest of the world.
 //!
-//! No packet leaves the guest kernel, and none is ever made: a TCP connection, like a Unix one, is two [`Channel`](channel::Channel)s, and a
+//! No packet of a network is ever made: a TCP connection, like a Unix one, is two [`Channel`](channel::Channel)s, and a
 //! datagram is a [`Packet`](packet::Packet) in the receiver's list. Checksums, windows and retransmission have nothing to do here.
 //!
 //! ```text
@@ -14,7 +14,8 @@
 //! * [`address`], [`options`], [`passing`]: what programs say, and what goes with messages;
 //! * [`packet`], [`channel`]: what is on its way, and how much of it there may be ([`memory`]);
 //! * [`connection`], [`datagram`], [`netlink`]: what each kind of socket does;
-//! * [`unix`], [`ports`]: who has which name; [`route`]: what can be reached, and where a way out of the partition would begin;
+//! * [`unix`], [`ports`]: who has which name; [`route`]: what can be reached;
+//! * [`outside`], [`stream_end`]: the way out of the partition;
 //! * [`interfaces`]: the one network interface there is, `lo`.
 //!
 //! A socket is a [`File`]: nothing waits here, and what would is EAGAIN. Locks: a socket's before a registry's; never two sockets' or two channels' at once.
@@ -28,11 +29,13 @@ pub mod interfaces;
 pub mod memory;
 pub mod netlink;
 pub mod options;
+pub mod outside;
 pub mod packet;
 pub mod passing;
 pub mod ports;
 pub mod route;
 pub mod shared;
+pub mod stream_end;
 pub mod unix;
 
 #[cfg(test)]
@@ -319,6 +322,7 @@ impl Socket {
 
     /// Sends, or EAGAIN. A message is sent as a whole.
     pub fn send(&self, from: &mut dyn Source, to: &Target, extra: &mut Extra) -> Result<usize, Errno> {
+        self.look_outside();
         match &self.role {
             Role::Connection(connection) => connection.send(self, from, to, extra),
             Role::Mailbox(mailbox) => mailbox.send(self, from, to, extra),
@@ -328,6 +332,7 @@ impl Socket {
 
     /// Receives, or EAGAIN.
     pub fn receive(&self, to: &mut dyn Destination, how: How) -> Result<Received, Errno> {
+        self.look_outside();
         match &self.role {
             Role::Connection(connection) => connection.receive(self, to, how),
             Role::Mailbox(mailbox) => mailbox.receive(self, to, how),
@@ -376,6 +381,7 @@ impl File for Socket {
     }
 
     fn poll(&self) -> u16 {
+        self.look_outside();
         match &self.role {
             Role::Connection(connection) => connection.poll(self),
             Role::Mailbox(mailbox) => mailbox.poll(self),
@@ -398,6 +404,7 @@ impl File for Socket {
     }
 
     fn available(&self) -> Result<usize, Errno> {
+        self.look_outside();
         match &self.role {
             Role::Connection(connection) => connection.available(),
             Role::Mailbox(mailbox) => Ok(mailbox.available()),
@@ -407,6 +414,13 @@ impl File for Socket {
 }
 
 impl Socket {
+    /// Takes in what has come from outside the partition, if that may be for this socket.
+    pub fn look_outside(&self) {
+        if self.is_inet() {
+            outside::look();
+        }
+    }
+
     /// What goes with bytes that are simply written.
     #[must_use]
     pub fn extra(&self) -> Extra {

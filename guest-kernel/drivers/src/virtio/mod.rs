@@ -13,3 +13,4 @@ pub mod queue;
 pub mod ready;
 pub mod segment;
 pub mod transport;
+pub mod vsock;

@@ -41,6 +41,8 @@ pub mod device_type {
     pub const ENTROPY: u16 = 4;
     /// Memory balloon.
     pub const BALLOON: u16 = 5;
+    /// Sockets.
+    pub const SOCKET: u16 = 19;
     /// File system.
     pub const FILE_SYSTEM: u16 = 26;
 }

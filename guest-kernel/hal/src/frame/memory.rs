@@ -124,6 +124,11 @@ pub fn copy(to: u64, from: u64) {
     unsafe { core::ptr::copy(at(from, 0), at(to, 0), PAGE_SIZE) }
 }
 
+pub fn copy_part(to: (u64, usize), from: (u64, usize), len: usize) {
+    // SAFETY: as in `copy`; the caller clips to the end of both.
+    unsafe { core::ptr::copy(at(from.0, from.1), at(to.0, to.1), len) }
+}
+
 pub fn ready() {
     place::ready();
 }

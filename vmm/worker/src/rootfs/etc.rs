@@ -11,7 +11,9 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+use septum_abi::net;
 use septum_api_types::failure::Failure;
+use septum_api_types::network::HOST_NAME;
 
 use super::namespace::refused;
 use super::plan::User;
@@ -63,7 +65,13 @@ const FILES: [&str; 18] = [
 const COPY_LIMIT: usize = 32 << 10;
 
 /// Composes `etc` below `base`. `source` is the host's `/etc`.
-pub(super) fn compose(source: &Path, base: &Path, user: &User, hostname: &str) -> Result<(), Failure> {
+pub(super) fn compose(
+    source: &Path,
+    base: &Path,
+    user: &User,
+    hostname: &str,
+    has_network: bool,
+) -> Result<(), Failure> {
     for name in DIRECTORIES {
         share_directory(source, base, OsStr::new(name))?;
     }
@@ -77,7 +85,7 @@ pub(super) fn compose(source: &Path, base: &Path, user: &User, hostname: &str) -
     for name in FILES {
         share_file(source, base, name, &mut buffer)?;
     }
-    for (name, text) in made_up(user, hostname) {
+    for (name, text) in made_up(user, hostname, has_network) {
         let path = base.join(name);
         make_file(&path, text.as_bytes())?;
     }
@@ -86,7 +94,7 @@ pub(super) fn compose(source: &Path, base: &Path, user: &User, hostname: &str) -
 }
 
 /// What is not the host's business to tell, or not the partition's to know.
-fn made_up(user: &User, hostname: &str) -> [(&'static str, String); 6] {
+fn made_up(user: &User, hostname: &str, has_network: bool) -> [(&'static str, String); 6] {
     let User { name, home, uid, gid, group } = user;
     let home = home.display();
     let mut passwd = "root:x:0:0:root:/root:/bin/sh\n\
@@ -102,11 +110,15 @@ fn made_up(user: &User, hostname: &str) -> [(&'static str, String); 6] {
         groups.push_str(&format!("{group}:x:{gid}:\n"));
     }
     groups.push_str("nogroup:x:65534:\n");
+    let mut hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{hostname}\n");
+    if has_network {
+        hosts.push_str(&format!("{}\t{HOST_NAME}\n", net::HOST));
+    }
     [
         ("passwd", passwd),
         ("group", groups),
         ("hostname", format!("{hostname}\n")),
-        ("hosts", format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{hostname}\n")),
+        ("hosts", hosts),
         ("resolv.conf", "# partitions resolve names through their worker\n".to_owned()),
         (
             "nsswitch.conf",
@@ -118,10 +130,11 @@ fn made_up(user: &User, hostname: &str) -> [(&'static str, String); 6] {
 }
 
 /// What even an image does not say itself, where the partition finds it: who it is for others, and how it finds them.
-pub(super) fn identity(user: &User, hostname: &str) -> Vec<(&'static str, String)> {
+pub(super) fn identity(user: &User, hostname: &str, has_network: bool) -> Vec<(&'static str, String)> {
     let places =
         [("hostname", "/etc/hostname"), ("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")];
-    let text = |wanted: &str| made_up(user, hostname).into_iter().find(|(name, _)| *name == wanted);
+    let text =
+        |wanted: &str| made_up(user, hostname, has_network).into_iter().find(|(name, _)| *name == wanted);
     places.into_iter().filter_map(|(name, place)| Some((place, text(name)?.1))).collect()
 }
 
@@ -215,7 +228,7 @@ mod tests {
     fn accounts_hold_the_caller_and_nobody_else() {
         let user =
             User { name: "ada".into(), home: "/home/ada".into(), uid: 1000, gid: 100, group: "users".into() };
-        let files = made_up(&user, "box");
+        let files = made_up(&user, "box", true);
         assert!(files[0].1.contains("ada:x:1000:100::/home/ada:/bin/sh\n"));
         assert_eq!(files[0].1.lines().count(), 5);
         assert!(files[1].1.contains("users:x:100:\n"));

@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) user: User,
     /// Host name.
     pub(super) hostname: String,
+    /// Whether there is anything outside that it may reach, or that reaches it.
+    pub(super) has_network: bool,
     pub(super) root: Root,
     pub(super) shares: Vec<Share>,
 }
@@ -105,7 +107,7 @@ pub(crate) fn plan(spec: &PartitionSpec) -> Result<Plan, Failure> {
     };
     let mut program = Program::locate(spec, &root, &shares)?;
     shares.extend(program.share.take());
-    let mounts = mounts(&root, &mut shares, &user, &spec.name);
+    let mounts = mounts(&root, &mut shares, &user, &spec.name, spec.network.is_wanted());
     Ok(Plan {
         mounts,
         program: program.path,
@@ -113,6 +115,7 @@ pub(crate) fn plan(spec: &PartitionSpec) -> Result<Plan, Failure> {
         found_outside: program.found_outside,
         user,
         hostname: spec.name.clone(),
+        has_network: spec.network.is_wanted(),
         root,
         shares,
     })
@@ -133,6 +136,7 @@ impl Plan {
             found_outside: None,
             user: User { name: "root".into(), home: "/root".into(), uid: 0, gid: 0, group: "root".into() },
             hostname: String::new(),
+            has_network: false,
             root: Root::Host,
             shares: Vec::new(),
         }
@@ -302,7 +306,13 @@ fn find_outside(spec: &PartitionSpec, root: &Root, shares: &[Share]) -> Option<P
 }
 
 /// The guest's mounts; sorts the shares so that share N is mounted before those inside it.
-fn mounts(root: &Root, shares: &mut [Share], user: &User, hostname: &str) -> Vec<MountSpec> {
+fn mounts(
+    root: &Root,
+    shares: &mut [Share],
+    user: &User,
+    hostname: &str,
+    has_network: bool,
+) -> Vec<MountSpec> {
     let make = |kind, source: &str, target: &Path| MountSpec {
         kind,
         source: source.as_bytes().to_vec(),
@@ -318,7 +328,7 @@ fn mounts(root: &Root, shares: &mut [Share], user: &User, hostname: &str) -> Vec
             if !image.has_directory(Path::new("/tmp")) {
                 mounts.push(make(MountKind::Ram, "", Path::new("/tmp")));
             }
-            for (target, text) in etc::identity(user, hostname) {
+            for (target, text) in etc::identity(user, hostname, has_network) {
                 mounts.push(make(MountKind::Text, &text, Path::new(target)));
             }
         }

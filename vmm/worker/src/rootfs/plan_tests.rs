@@ -26,6 +26,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         gid: 1000,
         umask: 0o22,
         streams_open: [true; 3],
+        network: Default::default(),
         verbose: false,
         debug_panic: false,
         debug_profile: false,

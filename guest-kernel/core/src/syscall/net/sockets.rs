@@ -7,7 +7,7 @@ use crate::net::address::{Address, Family, UnixName};
 use crate::net::datagram::Peer;
 use crate::net::ports::{self, Protocol};
 use crate::net::route::{self, Way};
-use crate::net::{Kind, Name, Role, Socket, unix};
+use crate::net::{Kind, Name, Role, Socket, outside, stream_end, unix};
 use crate::syscall::files::FileContext;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
@@ -115,6 +115,11 @@ pub fn sys_listen<C: FileContext>(ctx: &C, fd: i32, backlog: i32) -> Result<usiz
         return Err(Errno::EINVAL);
     }
     connection.listen(&socket, backlog)?;
+    if socket.is_inet()
+        && let Some(carrier) = outside::carrier()
+    {
+        carrier.listen();
+    }
     Ok(0)
 }
 
@@ -183,7 +188,10 @@ fn choose_peer<C: FileContext>(ctx: &C, socket: &Arc<Socket>, address: &Address)
             Ok(Peer::Socket(Arc::downgrade(&peer), peer.address()))
         }
         Address::Inet(address) => {
-            let Way::Loopback { to, from } = route::to(address.ip())?;
+            let (to, from) = match route::to(address.ip())? {
+                Way::Loopback { to, from } => (to, from),
+                Way::Outside => (address.ip(), route::outer(address.ip())),
+            };
             let own = ports::bound(socket)?;
             if own.ip().is_unspecified() {
                 socket.name.lock().address = Address::Inet(SocketAddr::new(from, own.port()));
@@ -246,10 +254,14 @@ fn connect_unix<C: FileContext>(
 /// reads SO_ERROR.
 fn connect_tcp(socket: &Arc<Socket>, address: SocketAddr, patience: Patience) -> Result<(), Errno> {
     let Role::Connection(connection) = &socket.role else { return Err(Errno::EOPNOTSUPP) };
+    socket.look_outside();
     if connection.learns_of_success() {
         return Ok(());
     }
     connection.begin(socket)?;
+    if route::to(address.ip()) == Ok(Way::Outside) {
+        return connect_outside(socket, address, patience);
+    }
     let result = reach(socket, address);
     connection.give_up();
     match result {
@@ -267,9 +279,28 @@ fn connect_tcp(socket: &Arc<Socket>, address: SocketAddr, patience: Patience) ->
     }
 }
 
+/// Connects to somebody outside the partition, and waits for the answer unless the program does not.
+fn connect_outside(socket: &Arc<Socket>, address: SocketAddr, patience: Patience) -> Result<(), Errno> {
+    let Role::Connection(connection) = &socket.role else { return Err(Errno::EOPNOTSUPP) };
+    if let Err(errno) = stream_end::connect(socket, address) {
+        connection.give_up();
+        return Err(errno);
+    }
+    let has_answer = || if connection.is_connecting() { Err(Errno::EAGAIN) } else { Ok(()) };
+    if patience.is_none() || patience.keep_trying(&socket.shared.queue, has_answer) == Err(Errno::EAGAIN) {
+        return Err(Errno::EINPROGRESS);
+    }
+    // A signal ends the wait and not the connection; a program that calls again is told how far that is.
+    match has_answer() {
+        Err(_) => Err(Errno::EINTR),
+        Ok(()) if connection.learns_of_success() => Ok(()),
+        Ok(()) => Err(socket.shared.take_error().unwrap_or(Errno::ECONNREFUSED)),
+    }
+}
+
 fn reach(socket: &Arc<Socket>, address: SocketAddr) -> Result<(), Errno> {
     let Role::Connection(connection) = &socket.role else { return Err(Errno::EOPNOTSUPP) };
-    let Way::Loopback { to, from } = route::to(address.ip())?;
+    let Way::Loopback { to, from } = route::to(address.ip())? else { return Err(Errno::ENETUNREACH) };
     let own = ports::bound(socket)?;
     let own_ip = if own.ip().is_unspecified() { from } else { own.ip() };
     if own_ip.is_ipv4() != to.is_ipv4() {

@@ -1,0 +1,358 @@
+//! What a partition may reach, and what reaches it.
+//!
+//! ```text
+//! rule      any[:PORT] | host.septum.internal[:PORT] | ADDRESS[/BITS][:PORT] | [ADDRESS[/BITS]]:PORT
+//! publish   [[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp]
+//! ```
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The host, as a partition calls it.
+pub const HOST_NAME: &str = "host.septum.internal";
+/// The domain of the host and of the partitions on it.
+pub const DOMAIN: &str = "septum.internal";
+
+/// The network of a partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// What it may reach.
+    pub allow: Vec<Rule>,
+    /// Ports of the host that lead into it.
+    pub publish: Vec<Publish>,
+}
+
+impl Network {
+    /// Whether it needs a network at all.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        !(self.allow.is_empty() && self.publish.is_empty())
+    }
+}
+
+/// To whom a rule allows connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Destination {
+    /// Everyone outside the host.
+    Any,
+    /// Addresses that begin with so many bits.
+    Net(IpAddr, u8),
+    /// A name, in lower case.
+    Name(String),
+}
+
+/// A rule: what a partition may reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// To whom.
+    pub to: Destination,
+    /// At which port; any, if it does not say.
+    pub port: Option<u16>,
+}
+
+/// A text is no rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RuleError {
+    /// It has no form of a rule.
+    #[error(
+        "is not a destination; expected 'any', a name, '*.DOMAIN' or an address, which '/BITS' and ':PORT' may follow"
+    )]
+    Form,
+    /// The port is none.
+    #[error("has no port from 1 to 65535 behind its last colon")]
+    Port,
+    /// The address has fewer bits.
+    #[error("has more bits behind '/' than such an address")]
+    Bits,
+    /// Names are not looked up.
+    #[error(
+        "is a name; names are not looked up for a partition yet, so allow its addresses, or 'host.septum.internal'"
+    )]
+    Name,
+    /// The host itself.
+    #[error("is the partition's own, or the host's; to reach the host's, allow 'host.septum.internal:PORT'")]
+    Local,
+}
+
+impl Rule {
+    /// Whether it allows this port.
+    #[must_use]
+    pub fn allows_port(&self, port: u16) -> bool {
+        self.port.is_none_or(|allowed| allowed == port)
+    }
+
+    /// Whether it allows the address, as such.
+    #[must_use]
+    pub fn allows_address(&self, ip: IpAddr) -> bool {
+        match (&self.to, ip) {
+            (Destination::Any, _) => true,
+            (&Destination::Net(IpAddr::V4(net), bits), IpAddr::V4(ip)) => {
+                let shift = 32_u32.saturating_sub(u32::from(bits));
+                (u32::from(net) ^ u32::from(ip)).checked_shr(shift).unwrap_or(0) == 0
+            }
+            (&Destination::Net(IpAddr::V6(net), bits), IpAddr::V6(ip)) => {
+                let shift = 128_u32.saturating_sub(u32::from(bits));
+                (u128::from(net) ^ u128::from(ip)).checked_shr(shift).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it allows the name, which is in lower case and has no dot at its end.
+    #[must_use]
+    pub fn allows_name(&self, name: &str) -> bool {
+        match &self.to {
+            // The host and its partitions are never meant by everyone.
+            Destination::Any => !is_internal(name),
+            Destination::Net(..) => false,
+            Destination::Name(allowed) => allowed == name,
+        }
+    }
+}
+
+/// Whether a name is one of the host or its partitions.
+#[must_use]
+pub fn is_internal(name: &str) -> bool {
+    name.strip_suffix(DOMAIN).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+fn port(text: &str) -> Result<u16, RuleError> {
+    let is_plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&port| is_plain && port != 0).ok_or(RuleError::Port)
+}
+
+/// Whether it can be a name that is looked up.
+fn is_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        (1..=63).contains(&label.len()) && label.chars().all(is_plain)
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// An address or a network, without a port.
+fn net(text: &str) -> Result<Option<Destination>, RuleError> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let Ok(ip) = address.parse::<IpAddr>() else {
+        return if bits.is_some() { Err(RuleError::Form) } else { Ok(None) };
+    };
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    let bits = match bits {
+        Some(bits) => bits.parse().ok().filter(|&bits| bits <= most).ok_or(RuleError::Bits)?,
+        None => most,
+    };
+    let ip = ip.to_canonical();
+    if bits > 0 && (ip.is_loopback() || ip.is_unspecified()) {
+        return Err(RuleError::Local);
+    }
+    Ok(Some(Destination::Net(ip, bits)))
+}
+
+impl FromStr for Rule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        // IPv6 addresses have colons of their own.
+        if let Some(rest) = text.strip_prefix('[') {
+            let (inside, behind) = rest.split_once(']').ok_or(RuleError::Form)?;
+            let to = net(inside)?.ok_or(RuleError::Form)?;
+            let port = match behind.strip_prefix(':') {
+                Some(text) => Some(port(text)?),
+                None if behind.is_empty() => None,
+                None => return Err(RuleError::Form),
+            };
+            return Ok(Self { to, port });
+        }
+        if text.matches(':').count() > 1 {
+            return Ok(Self { to: net(text)?.ok_or(RuleError::Form)?, port: None });
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, text)) => (host, Some(port(text)?)),
+            None => (text, None),
+        };
+        if let Some(to) = net(host)? {
+            return Ok(Self { to, port });
+        }
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let to = match host.as_str() {
+            "any" => Destination::Any,
+            "localhost" => return Err(RuleError::Local),
+            HOST_NAME => Destination::Name(host),
+            _ if is_name(host.strip_prefix("*.").unwrap_or(&host)) => return Err(RuleError::Name),
+            _ => return Err(RuleError::Form),
+        };
+        Ok(Self { to, port })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = |ip: &IpAddr| if ip.is_ipv4() { 32 } else { 128 };
+        match (&self.to, self.port) {
+            (Destination::Any, _) => f.write_str("any")?,
+            (Destination::Net(ip @ IpAddr::V6(_), bits), Some(_)) if *bits == whole(ip) => {
+                write!(f, "[{ip}]")?
+            }
+            (Destination::Net(ip @ IpAddr::V6(_), bits), Some(_)) => write!(f, "[{ip}/{bits}]")?,
+            (Destination::Net(ip, bits), _) if *bits == whole(ip) => write!(f, "{ip}")?,
+            (Destination::Net(ip, bits), _) => write!(f, "{ip}/{bits}")?,
+            (Destination::Name(name), _) => f.write_str(name)?,
+        }
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// A port of the host that leads into the partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publish {
+    /// The host's address and port; port 0 is any that is free.
+    pub host: SocketAddr,
+    /// The partition's port.
+    pub guest_port: u16,
+}
+
+/// A text is no publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PublishError {
+    /// It has not the form of one.
+    #[error("is not a published port; expected [[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp]")]
+    Form,
+    /// UDP's ports are not carried.
+    #[error("is of UDP, of which nothing leaves or reaches a partition yet")]
+    Udp,
+    /// One of the ports is none.
+    #[error("has a part that is no port from 1 to 65535")]
+    Port,
+}
+
+impl FromStr for Publish {
+    type Err = PublishError;
+
+    fn from_str(text: &str) -> Result<Self, PublishError> {
+        let text = text.strip_suffix("/tcp").unwrap_or(text);
+        if text.ends_with("/udp") {
+            return Err(PublishError::Udp);
+        }
+        let (rest, guest) = text.rsplit_once(':').unwrap_or(("", text));
+        let guest_port = port(guest).map_err(|_| PublishError::Port)?;
+        // Whoever wants others to reach it says so: the address of all interfaces is 0.0.0.0.
+        let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let (ip, host) = match rest.rsplit_once(':') {
+            _ if rest.is_empty() => (local, ""),
+            None => (local, rest),
+            Some((ip, host)) => {
+                let ip = match ip.strip_prefix('[').and_then(|ip| ip.strip_suffix(']')) {
+                    Some(ip) => ip.parse::<Ipv6Addr>().map(IpAddr::V6).ok(),
+                    None => ip.parse::<Ipv4Addr>().map(IpAddr::V4).ok(),
+                };
+                (ip.ok_or(PublishError::Form)?, host)
+            }
+        };
+        let host_port = match host {
+            "" | "0" => 0,
+            host => port(host).map_err(|_| PublishError::Port)?,
+        };
+        Ok(Self { host: SocketAddr::new(ip, host_port), guest_port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(text: &str) -> Rule {
+        text.parse().unwrap_or_else(|error| panic!("'{text}' {error}"))
+    }
+
+    #[test]
+    fn rules_are_read_and_written_alike() {
+        for text in [
+            "any",
+            "any:443",
+            "10.0.0.0/8",
+            "10.0.0.0/8:80",
+            "192.0.2.7:80",
+            "192.0.2.7",
+            "2001:db8::1",
+            "2001:db8::/32",
+            "[2001:db8::1]:443",
+            "[2001:db8::/32]:443",
+            "host.septum.internal:80",
+        ] {
+            assert_eq!(rule(text).to_string(), text);
+        }
+        assert_eq!(rule("Host.Septum.Internal.:443").to_string(), "host.septum.internal:443");
+        assert_eq!(rule("[2001:db8::1]").to_string(), "2001:db8::1");
+    }
+
+    #[test]
+    fn what_is_no_rule_is_refused() {
+        use RuleError::{Bits, Form, Local, Port};
+        for (text, error) in [
+            ("", Form),
+            ("exa mple", Form),
+            ("*.", Form),
+            ("*", Form),
+            ("a.*.b", Form),
+            ("example.org", RuleError::Name),
+            ("*.example.org:443", RuleError::Name),
+            ("example.org:", Port),
+            ("example.org:0", Port),
+            ("example.org:65536", Port),
+            ("example.org:http", Port),
+            ("example.org:+80", Port),
+            ("10.0.0.0/33", Bits),
+            ("2001:db8::/129", Bits),
+            ("name/8", Form),
+            ("127.0.0.1:80", Local),
+            ("127.0.0.0/8", Local),
+            ("::1", Local),
+            ("0.0.0.0", Local),
+            ("[::ffff:127.0.0.1]:80", Local),
+            ("localhost:80", Local),
+            ("[2001:db8::1", Form),
+            ("[2001:db8::1]80", Form),
+        ] {
+            assert_eq!(text.parse::<Rule>(), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn rules_allow_what_they_say() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(rule("10.0.0.0/8").allows_address(ip("10.1.2.3")));
+        assert!(!rule("10.0.0.0/8").allows_address(ip("11.1.2.3")));
+        assert!(!rule("10.0.0.0/8").allows_address(ip("::10.1.2.3")));
+        assert!(rule("0.0.0.0/0").allows_address(ip("8.8.8.8")));
+        assert!(rule("2001:db8::/32").allows_address(ip("2001:db8:ffff::1")));
+        assert!(!rule("2001:db8::/32").allows_address(ip("2001:db9::1")));
+        assert!(rule("any").allows_address(ip("8.8.8.8")) && !rule("any").allows_name(HOST_NAME));
+        assert!(rule(HOST_NAME).allows_name(HOST_NAME) && !rule(HOST_NAME).allows_name("example.org"));
+        assert!(
+            rule("any:80").allows_port(80) && !rule("any:80").allows_port(81) && rule("any").allows_port(81)
+        );
+    }
+
+    #[test]
+    fn published_ports() {
+        let publish = |text: &str| text.parse::<Publish>();
+        let of = |host: &str, guest_port| Ok(Publish { host: host.parse().unwrap(), guest_port });
+        assert_eq!(publish("8080:80"), of("127.0.0.1:8080", 80));
+        assert_eq!(publish("80"), of("127.0.0.1:0", 80));
+        assert_eq!(publish(":80"), of("127.0.0.1:0", 80));
+        assert_eq!(publish("0:80"), of("127.0.0.1:0", 80));
+        assert_eq!(publish("0.0.0.0:8080:80"), of("0.0.0.0:8080", 80));
+        assert_eq!(publish("[::1]:8080:80/tcp"), of("[::1]:8080", 80));
+        assert_eq!(publish("127.0.0.1::80"), of("127.0.0.1:0", 80));
+        for text in ["", "x:80", "80:x", "80:0", "70000:80", "80/icmp", "80:80/udp", "::1:80:80", "a:80:80"] {
+            assert!(publish(text).is_err(), "{text}");
+        }
+    }
+}
