@@ -8,6 +8,7 @@ use crate::fs::open::OpenFlags;
 use crate::fs::overlay;
 use crate::io::{KernelDestination, KernelSource};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::fs;
 use std::process::Command;
 
@@ -16,8 +17,10 @@ const OPTIONS: MountOptions<'_> =
 
 /// An image of a few files; `None` without `mkfs.erofs`.
 fn image(extended_options: &str) -> Option<Vec<u8>> {
-    let folder =
-        std::env::temp_dir().join(std::format!("septum-erofs-{}-{extended_options}", std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Tests run side by side.
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(std::format!("septum-erofs-{}-{number}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     let root = folder.join("root");
     fs::create_dir_all(root.join("etc")).unwrap();
