@@ -37,9 +37,9 @@ fn debian_with_numpy() {
     images.build(root, "debian");
     images.build(images.place.file("numpy.toml", format!("base = \"image:debian\"\n{recipe}")), "numpy");
     let script = "import numpy as n, os, sys\na = n.arange(250000.).reshape(500, 500)\n\
-                  print((a @ a.T).trace(), n.linalg.matrix_rank(n.eye(50)), sys.version_info[:2], sorted(os.listdir('/'))[:4])\n";
+                  print((a @ a.T).trace(), n.linalg.matrix_rank(n.eye(50)), sys.version_info[:2], sorted({'etc', 'lib', 'usr'} & set(os.listdir('/'))))\n";
     let output = images.run(["--memory", "256M", "numpy", "-c", script]).run();
-    output.expect_code(0).expect_stdout("5208302083375000.0 50 (3, 11) ['bin', 'boot', 'dev', 'etc']\n");
+    output.expect_code(0).expect_stdout("5208302083375000.0 50 (3, 11) ['etc', 'lib', 'usr']\n");
     // All files of the image, by what the image says of them and by what the source does.
     let count = "import os; print(sum(len(f) + sum(os.path.islink(b + '/' + x) for x in d) for b, d, f in os.walk('/usr')))";
     let inside = images.run(["numpy", "-B", "-c", count]).run();

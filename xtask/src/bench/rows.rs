@@ -342,8 +342,9 @@ mod tests {
     fn every_row_belongs_to_a_case() {
         let cases = crate::bench::cases::all(crate::test::Lane::Direct, std::path::Path::new("/"));
         let is_known = |row: &Row| {
-            // The large file is made only where there is memory for it, and NumPy may be absent.
+            // The large file is made only where there is memory for it; NumPy and the image may be absent.
             row.case.ends_with("-large")
+                || row.case.starts_with("image-")
                 || ["numpy", "epoch"].contains(&row.case)
                 || cases.iter().any(|case| case.name == row.case)
         };
