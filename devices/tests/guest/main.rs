@@ -14,3 +14,4 @@ mod garbage;
 mod machine;
 mod transport;
 mod virtqueue;
+mod vsock;

@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use super::host::StreamId;
-use septum_abi::vsock::{GUEST_CID, HOST_CID, Header};
+use septum_abi::vsock::{GUEST_CID, HOST_CID, Header, kind};
 
 /// The guest's port and the host's.
 pub(super) type Ports = (u32, u32);
@@ -18,6 +18,9 @@ pub(super) type Ports = (u32, u32);
 pub(super) const GENEROUS: u32 = 1 << 20;
 /// The same, when there are many.
 pub(super) const SPARING: u32 = 32 << 10;
+
+/// Pieces are joined up to this size: a guest that sends byte after byte costs no more than its bytes.
+const PIECE: usize = 64 << 10;
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +138,16 @@ impl Connection {
         self.passed.wrapping_sub(self.told) >= self.room / 4
     }
 
+    /// Keeps what was not passed on.
+    pub fn keep(&mut self, bytes: Vec<u8>) {
+        match self.kept.back_mut() {
+            Some(last) if self.kind == kind::STREAM && last.len() + bytes.len() <= PIECE => {
+                last.extend_from_slice(&bytes);
+            }
+            _ => self.kept.push_back(bytes),
+        }
+    }
+
     /// Whether there is something to read and the guest takes it.
     pub fn wants_to_read(&self) -> bool {
         let is_ready =
@@ -146,7 +159,6 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use septum_abi::vsock::kind;
 
     #[test]
     fn a_guest_is_held_to_what_it_was_allowed() {
@@ -159,6 +171,17 @@ mod tests {
         assert!(!connection.receive(1));
         let mut other = Connection::new((1, 2), 3, kind::STREAM, Phase::Open, 100);
         assert!(!other.receive(u32::MAX));
+    }
+
+    #[test]
+    fn small_pieces_are_joined_but_not_messages() {
+        for (kind, pieces) in [(kind::STREAM, 2), (kind::MESSAGES, PIECE + 1)] {
+            let mut connection = Connection::new((1, 2), 3, kind, Phase::Open, 1 << 20);
+            (0..=PIECE).for_each(|byte| connection.keep(vec![byte as u8]));
+            assert_eq!(connection.kept.len(), pieces);
+            let all: Vec<u8> = connection.kept.into_iter().flatten().collect();
+            assert_eq!(all, (0..=PIECE).map(|byte| byte as u8).collect::<Vec<_>>());
+        }
     }
 
     #[test]

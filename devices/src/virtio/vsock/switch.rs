@@ -257,7 +257,7 @@ impl Switch {
             let mut rest = vec![0; from.len()];
             let len = from.copy_to(&mut rest).unwrap_or(0);
             rest.truncate(len);
-            connection.kept.push_back(rest);
+            connection.keep(rest);
         }
         if connection.pass(u32::try_from(passed).unwrap_or(0)) {
             self.answer(ports, operation::CREDIT, 0);
