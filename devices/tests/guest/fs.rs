@@ -174,6 +174,10 @@ impl<'a> Client<'a> {
     /// Names, inode numbers and, with `is_plus`, node numbers of a directory.
     fn list(&mut self, node: u64, is_plus: bool) -> Vec<(String, u64, u64)> {
         let handle = self.open(node, libc::O_DIRECTORY).unwrap();
+        self.list_with(node, handle, is_plus)
+    }
+
+    fn list_with(&mut self, node: u64, handle: u64, is_plus: bool) -> Vec<(String, u64, u64)> {
         let opcode = if is_plus { READDIRPLUS } else { READDIR };
         let (mut offset, mut found) = (0, Vec::new());
         loop {
@@ -205,6 +209,33 @@ fn the_tag_and_the_queues_are_announced() {
     let driver = Driver::probe(&machine, TYPE);
     assert_eq!(&machine.read::<8>(driver.config), b"septum\0\0");
     assert_eq!(machine.read::<4>(driver.config + 36), 1_u32.to_le_bytes());
+}
+
+/// On a file system of which the host's own listing is used, and on one of which it is not.
+#[test]
+fn what_is_read_once_need_not_be_opened() {
+    for place in [std::env::temp_dir(), "/dev/shm".into()] {
+        let Ok(root) = tempfile::tempdir_in(&place) else {
+            eprintln!("SKIPPED: nothing can be made in {}", place.display());
+            continue;
+        };
+        let names: Vec<String> = (0..100).map(|number| format!("file {number}")).collect();
+        names.iter().for_each(|name| fs::write(root.path().join(name), name).unwrap());
+        let machine = machine_sharing(root.path());
+        let mut client = Client::new(&machine);
+        for handle in [0, client.open(ROOT, libc::O_DIRECTORY).unwrap()] {
+            let mut listed = client.list_with(ROOT, handle, false);
+            assert_eq!(listed.len(), names.len(), "{}", place.display());
+            for (name, number, _) in listed.drain(..) {
+                assert_eq!(number, fs::metadata(root.path().join(name)).unwrap().ino());
+            }
+        }
+        let (file, _) = client.lookup(ROOT, "file 7").unwrap();
+        assert_eq!(client.read(file, 0, 0, 100).unwrap(), b"file 7");
+        assert_eq!(client.read(file, 0, 5, 100).unwrap(), b"7");
+        assert_eq!(client.read(file, 12_345, 0, 100), Err(libc::EBADF));
+        assert_eq!(client.write(file, 0, 0, b"x"), Err(libc::EBADF));
+    }
 }
 
 #[test]

@@ -240,15 +240,28 @@ impl FileSystem for Tree {
         if self.list_as_host(context, inode, size, offset, add_entry)? {
             return Ok(());
         }
-        self.files().readdirplus(context, inode, handle, size, offset, &mut |mut name, entry| {
-            name.ino = self.numbered(entry.attr).st_ino;
-            let added = add_entry(name);
-            // Entries that do not fit are forgotten by the caller; the others were only needed for their number.
-            if !matches!(added, Ok(0)) {
-                self.files().forget(context, entry.inode, 1);
-            }
-            added
-        })
+        let opened = if handle == NO_HANDLE {
+            let flags = (libc::O_RDONLY | libc::O_DIRECTORY).cast_unsigned();
+            let (opened, _) = self.files().opendir(context, inode, flags)?;
+            Some(opened.ok_or_else(|| error(libc::EBADF))?)
+        } else {
+            None
+        };
+        let handle = opened.unwrap_or(handle);
+        let result =
+            self.files().readdirplus(context, inode, handle, size, offset, &mut |mut name, entry| {
+                name.ino = self.numbered(entry.attr).st_ino;
+                let added = add_entry(name);
+                // Entries that do not fit are forgotten by the caller; the others were only needed for their number.
+                if !matches!(added, Ok(0)) {
+                    self.files().forget(context, entry.inode, 1);
+                }
+                added
+            });
+        if let Some(opened) = opened {
+            self.files().releasedir(context, inode, 0, opened)?;
+        }
+        result
     }
 
     fn readdirplus(
