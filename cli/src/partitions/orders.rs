@@ -49,12 +49,18 @@ pub fn resume(which: &Several) -> ExitCode {
 /// `septum wait`
 pub fn wait(which: &Several) -> ExitCode {
     for_each(which, |wanted| {
-        if let State::Exited { status, .. } = find(wanted)?.record.state {
-            return Ok(status.to_string());
+        let recorded = || match find(wanted)?.record.state {
+            State::Exited { status, .. } => Ok(Some(status.to_string())),
+            _ => Ok(None),
+        };
+        if let Some(status) = recorded()? {
+            return Ok(status);
         }
-        match ask(wanted, &Request::Wait, &[])? {
-            Answer::Ended(status) => Ok(status.to_string()),
-            _ => Err(unexpected(wanted)),
+        match ask(wanted, &Request::Wait, &[]) {
+            Ok(Answer::Ended(status)) => Ok(status.to_string()),
+            Ok(_) => Err(unexpected(wanted)),
+            // It may have ended since it was looked at.
+            Err(failure) => recorded()?.ok_or(failure),
         }
     })
 }
