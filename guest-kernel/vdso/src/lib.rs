@@ -166,8 +166,8 @@ core::arch::global_asm!(
     ".globl septum_signal_entry",
     "septum_signal_entry:",
     "mov r8, rdx",
-    "mov eax, -1",
-    "mov edx, -1",
+    "mov eax, {components}",
+    "xor edx, edx",
     "xsave64 [r9]",
     "mov rdx, r8",
     "xor eax, eax",
@@ -176,12 +176,15 @@ core::arch::global_asm!(
     ".pushsection .text.septum_signal_return, \"ax\"",
     ".globl septum_signal_return",
     "septum_signal_return:",
-    "mov eax, -1",
-    "mov edx, -1",
+    "mov eax, {components}",
+    "xor edx, edx",
     "xrstor64 [r9]",
     "mov eax, {end}",
     "syscall",
     "ud2",
     ".popsection",
+    // x87, SSE, AVX, AVX-512: what there is room for. A KVM in software may leave further ones of the host's on (AMX), whatever
+    // the guest's XCR0 says.
+    components = const 0xe7,
     end = const septum_abi::layout::SIGNAL_END_CALL,
 );
