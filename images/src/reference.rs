@@ -64,7 +64,11 @@ impl FromStr for Reference {
             bytes.next().is_some_and(|first| first.is_ascii_alphanumeric())
                 && bytes.all(|byte| is_plain(byte) || byte == b':')
         };
-        if text.len() > LONGEST || !name.split('/').all(is_part) {
+        // With its tag it must be read again as what it is.
+        if format!("{name}:").starts_with(DIGEST) {
+            return wrong("would be taken for a digest");
+        }
+        if name.len() + 1 + tag.len() > LONGEST || !name.split('/').all(is_part) {
             return wrong("is no name of an image");
         }
         let is_tag = !tag.is_empty() && tag.bytes().all(is_plain) && !tag.starts_with(['.', '-']);
@@ -119,6 +123,9 @@ mod tests {
             "sha256:12",
             "sha256:xyzxyz",
             "a+b",
+            "sha256",
+            "sha256:a:b",
+            &"n".repeat(195),
         ] {
             assert!(text.parse::<Reference>().is_err(), "{text}");
         }
