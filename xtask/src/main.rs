@@ -11,6 +11,7 @@ mod check;
 mod conformance;
 mod demo;
 mod docs;
+mod fuzz;
 mod nested;
 mod process;
 mod setup;
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Have 64 threads do everything to each other at random, for a minute on each lane and in each privilege mode
     Soak(soak::Options),
+    /// Give everything that reads what an enemy wrote anything, for a minute each
+    Fuzz(fuzz::Options),
     /// Measure times and memory on each lane
     Bench(bench::Options),
     /// The measuring run of one lane, which `bench` starts
@@ -92,6 +95,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Demo => return demo::run(&workspace),
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),
+        Command::Fuzz(options) => return fuzz::run(&workspace, &options),
         Command::Soak(options) => return soak::run(&workspace, &options),
         Command::Conformance(options) => return conformance::run(&workspace, &options),
         Command::Docs { check } => {

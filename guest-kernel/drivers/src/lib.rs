@@ -21,8 +21,9 @@ extern crate alloc;
 
 pub mod pci;
 pub mod platform;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, missing_docs, reason = "for tests")]
+pub mod testing;
 pub mod virtio;
 
 use crate::pci::{Function, Place};

@@ -57,7 +57,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that are tools: nothing of the product depends on them, and they may use anything.
-const TOOLS: &[&str] = &["xtask", "septum-syscall-docs", "septum-tests"];
+const TOOLS: &[&str] = &["xtask", "septum-fuzz", "septum-syscall-docs", "septum-tests"];
 
 /// Checks every crate of the workspace.
 pub fn check(metadata: &Value) -> Result<()> {

@@ -15,6 +15,7 @@ const ALLOWED: &[&str] = &[
     "ISC",
     "MIT",
     "MPL-2.0",
+    "NCSA",
     "Unicode-3.0",
     "Unlicense",
     "Zlib",
