@@ -17,6 +17,8 @@ pub enum Command {
     ResetExtendedState = 5,
     /// This vCPU's [name](crate::layout::VCPU_NAME) has changed. The worker looks at it after every exit: this is one.
     Renamed = 6,
+    /// The kernel is ready for the [service vCPU](crate::service) that the worker wants.
+    StartService = 7,
 }
 
 impl Command {
@@ -30,6 +32,7 @@ impl Command {
             4 => Some(Self::StartVcpu),
             5 => Some(Self::ResetExtendedState),
             6 => Some(Self::Renamed),
+            7 => Some(Self::StartService),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@
 //! 0x0001_4000  rings of ready devices           ready::ReadyQueue (48 KiB)
 //! 0x0002_0000  first vCPU's area (64 KiB; the guest makes room for others where it likes)
 //! 0x0003_0000  boot page tables
+//! 0x000f_0000  service vCPU's area (64 KiB), if it starts
 //! 0x0010_0000  guest kernel image (text, read-only data, data, bss)
 //!              boot configuration              config::BootConfig
 //!              free memory                     BootPage::free_start ..
@@ -52,6 +53,8 @@ pub const READY_RINGS: core::ops::Range<u64> = REPORT + REPORT_SIZE..FIRST_VCPU_
 pub const FIRST_VCPU_AREA: u64 = 0x2_0000;
 /// Guest-physical address of the boot page tables.
 pub const BOOT_PAGE_TABLES: u64 = 0x3_0000;
+/// Guest-physical address of the [service vCPU](crate::service)'s area. Page tables end below it.
+pub const SERVICE_AREA: u64 = KERNEL_BASE - VCPU_AREA_SIZE;
 /// Guest-physical address of the guest kernel image.
 pub const KERNEL_BASE: u64 = 0x10_0000;
 /// End of RAM below 4 GiB, and start of the PCI memory window.

@@ -3,7 +3,7 @@
 //! Everything that both sides must agree on lives here, once: where things are in guest memory
 //! ([`layout`]), the page the guest kernel is entered with ([`boot`]), the program it has to start
 //! ([`config`]), what it reports back ([`report`]), the clock that the vDSO reads ([`clock`]), the messages of
-//! the console's control port ([`control`]), how sockets leave the partition ([`net`], [`vsock`]) and the Linux numbers that the guest kernel speaks ([`linux`]).
+//! the console's control port ([`control`]), what the host wants of a kernel that runs ([`service`]), how sockets leave the partition ([`net`], [`vsock`]) and the Linux numbers that the guest kernel speaks ([`linux`]).
 //!
 //! The host treats every value that it reads from guest memory as hostile, whatever its type here says.
 //! Structures are `repr(C)`, little endian, and made of integers only, so that any bit pattern is valid.
@@ -20,7 +20,8 @@ pub mod linux;
 pub mod net;
 pub mod ready;
 pub mod report;
+pub mod service;
 pub mod vsock;
 
 /// Version of this contract. The worker refuses a guest kernel built for another one.
-pub const VERSION: u32 = 8;
+pub const VERSION: u32 = 9;

@@ -84,6 +84,11 @@ pub struct GuestReport {
     pub syscall_stays_in_ring3: u32,
     /// Answer to [`Command::StartVcpu`](crate::control::Command::StartVcpu): the vCPU's number, or minus a Linux error number.
     pub vcpu_answer: i32,
+    /// Written by the worker: not 0 once it wants a [service vCPU](crate::service). The first vCPU looks at it when the kernel is ready,
+    /// and after every interrupt.
+    pub service_wanted: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Guest-physical address of the area of the vCPU to be started: aligned to, and as long as, a
     /// [vCPU area](crate::layout::VCPU_AREA_SIZE).
     pub vcpu_area: u64,

@@ -6,6 +6,7 @@ use rustix::fs::Mode;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::failure::Failure;
 use septum_api_types::places;
+use septum_api_types::signal::Signal;
 use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
 use septum_worker::keeping::{Detached, Keeping, LogLimits};
 
@@ -19,12 +20,14 @@ const PASSED_ON: [&str; 5] = ["TERM", "COLORTERM", "NO_COLOR", "LANG", "TZ"];
 /// The whole spec; nothing but the image is looked up yet.
 pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
     let chosen = choice::choose(&mut run)?;
+    let mut stop_signal = run.stop_signal;
     let (words, environment, image) = match chosen {
         None => {
             (with_entry_point(&mut run), environment(&run.env, std::env::vars_os(), &[], &PASSED_ON), None)
         }
-        Some(Chosen { source, words, environment: of_image }) => {
+        Some(Chosen { source, words, environment: of_image, stop_signal: of_choice }) => {
             let environment = environment(&run.env, std::env::vars_os(), &of_image, &PASSED_ON[..3]);
+            stop_signal = stop_signal.or(of_choice);
             (words, environment, Some(source))
         }
     };
@@ -46,6 +49,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         disks: run.block,
         root: run.rootfs.map(ByteString::from),
         image,
+        stop_signal: stop_signal.unwrap_or(Signal::TERM),
         timeout: run.timeout,
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
@@ -73,6 +77,7 @@ pub fn keeping(run: &Run, id: String) -> Keeping {
         name: run.name.clone(),
         labels: run.label.iter().cloned().collect(),
         restart: run.restart,
+        passes_signals: run.sig_proxy,
         detached: run.detach.then(|| Detached {
             log_directory: places::data_directory(uid).join("logs").join(&id),
             id,

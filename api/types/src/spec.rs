@@ -12,6 +12,7 @@ use crate::duration::Span;
 use crate::image::ImageSource;
 use crate::network::Network;
 use crate::privilege::PrivilegeChoice;
+use crate::signal::Signal;
 use crate::volume::Volume;
 
 /// Memory of a partition that asks for none, in bytes.
@@ -21,7 +22,7 @@ pub const MINIMUM_MEMORY_BYTES: u64 = 16 << 20;
 /// Threads that a partition may have at once if it does not say how many.
 pub const DEFAULT_THREADS: u32 = 256;
 /// The most threads that a partition can ask for.
-pub const MAXIMUM_THREADS: u32 = 1024;
+pub const MAXIMUM_THREADS: u32 = 1023;
 /// Host name of a partition that has no name.
 pub const DEFAULT_NAME: &str = "septum";
 /// Where programs are searched when the caller says nothing.
@@ -62,6 +63,8 @@ pub struct PartitionSpec {
     pub root: Option<ByteString>,
     /// Image that is the partition's root; then the current directory is not shared.
     pub image: Option<ImageSource>,
+    /// What asks the program to end.
+    pub stop_signal: Signal,
     /// How long it may run.
     pub timeout: Option<Span>,
     /// User id of the program.

@@ -17,7 +17,7 @@ use clap::{Args as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::doctor::Doctor;
 pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
-pub use self::partitions::{Attach, Format, Logs, Ps, Rm, Several, Tail};
+pub use self::partitions::{Attach, Format, Kill, Logs, Ps, Rm, Several, Stop, Tail};
 pub use self::run::Run;
 pub use self::values::LogOption;
 use crate::message;
@@ -48,10 +48,10 @@ pub enum Command {
     Logs(Logs),
     /// Be part of the streams of a partition in the background
     Attach(Attach),
-    /// End partitions, as SIGTERM to their commands does
-    Stop(Several),
-    /// End partitions at once, whatever they are doing
-    Kill(Several),
+    /// Ask the programs of partitions to end, and end the partitions when time is up
+    Stop(Stop),
+    /// Send the programs of partitions a signal, or end the partitions at once
+    Kill(Kill),
     /// Hold the processors of partitions
     Pause(Several),
     /// Let paused partitions go on

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use clap::{Args, ValueEnum};
+use septum_api_types::signal::Signal;
 
 /// List partitions
 #[derive(Debug, Args)]
@@ -63,6 +64,29 @@ pub struct Rm {
     /// End those that run, too
     #[arg(short, long)]
     pub force: bool,
+
+    #[command(flatten)]
+    pub partitions: Several,
+}
+
+/// Ask the programs of partitions to end, and end the partitions when time is up
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// Seconds that a program has to end; -1: all the time it wants
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 10, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(i64).range(-1..=i64::from(u32::MAX)))]
+    pub time: i64,
+
+    #[command(flatten)]
+    pub partitions: Several,
+}
+
+/// Send the programs of partitions a signal; with KILL, end the partitions at once, whatever they are doing
+#[derive(Debug, Args)]
+pub struct Kill {
+    /// Its name, such as HUP or SIGUSR1, or its number
+    #[arg(short, long, value_name = "SIGNAL", default_value_t = Signal::KILL)]
+    pub signal: Signal,
 
     #[command(flatten)]
     pub partitions: Several,

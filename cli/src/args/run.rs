@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::{ArgAction, Args};
 use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
 use septum_api_types::exit::Code;
 use septum_api_types::privilege::PrivilegeChoice;
 use septum_api_types::restart::Restart;
+use septum_api_types::signal::Signal;
 use septum_api_types::size::Size;
 use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS};
 use septum_api_types::volume::Volume;
@@ -82,6 +83,15 @@ pub struct Run {
     /// Stop the partition after this time, such as 500ms, 10s or 5m
     #[arg(long, value_name = "DURATION")]
     pub timeout: Option<Span>,
+
+    /// What 'septum stop' sends the program: a name such as TERM, or a number; the image's choice, or TERM
+    #[arg(long, value_name = "SIGNAL")]
+    pub stop_signal: Option<Signal>,
+
+    /// Send the program the signals that this command gets; 'false': they stop the partition
+    #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, action = ArgAction::Set)]
+    pub sig_proxy: bool,
 
     /// Name of the partition, for other commands and processes; its host name too, unless that is given
     #[arg(long, value_name = "NAME", value_parser = partition_name)]
@@ -163,7 +173,10 @@ Environment of the program:
   and what --env adds or replaces
 
 Signals:
-  SIGINT, SIGTERM and SIGHUP stop the partition; the second one kills it, SIGQUIT kills it at once
+  SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM and SIGWINCH go to the program, unless the caller ignores them;
+  one that does not handle them ends as it would on the host. If the partition's kernel hears of none within 5 seconds,
+  the partition is stopped, and a second signal does that sooner. 'septum kill' ends any program at once.
+  With --sig-proxy=false: SIGINT, SIGTERM and SIGHUP stop the partition, the second one kills it, SIGQUIT kills it at once
 
 Exit status:
   the program's own; 128 + N if signal N killed the program or stopped the partition; or

@@ -9,6 +9,7 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::image::ImageSource;
 use septum_api_types::places;
+use septum_api_types::signal::Signal;
 use septum_images::{Config, Reference, Store, is_image_file};
 
 use crate::args::Run;
@@ -20,6 +21,8 @@ pub struct Chosen {
     pub words: Vec<OsString>,
     /// `KEY=VALUE` each.
     pub environment: Vec<String>,
+    /// What asks the program to end, if the image says so.
+    pub stop_signal: Option<Signal>,
 }
 
 /// The image that a command line names: by an option, or by its first word where that may be one. The words that are left become
@@ -52,7 +55,16 @@ pub fn choose(run: &mut Run) -> Result<Option<Chosen>, Failure> {
             .map(ByteString::from),
         ..source
     };
-    Ok(Some(Chosen { source, words, environment: config.env().clone().unwrap_or_default() }))
+    let stop_signal = config.stop_signal().as_deref().filter(|name| !name.is_empty());
+    let stop_signal = stop_signal.map(str::parse::<Signal>).transpose().map_err(|error| {
+        let what = format!("cannot run image '{}'", source.name);
+        Failure::new(Code::Usage, what, format!("its stop signal: {error}"))
+            .hint("--stop-signal takes the place of the image's")
+    });
+    // What was typed takes its place, whatever it is.
+    let stop_signal = if run.stop_signal.is_some() { None } else { stop_signal? };
+    let environment = config.env().clone().unwrap_or_default();
+    Ok(Some(Chosen { source, words, environment, stop_signal }))
 }
 
 /// As Docker does: an entry point that is given takes the place of the image's, and of its command.

@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::signal::Signal;
 use septum_registry::State;
 use septum_registry::control::{Answer, Request};
 
 use super::{ask, find, registry};
-use crate::args::{Rm, Several};
+use crate::args::{Kill, Rm, Several, Stop};
 use crate::message;
 
 /// Does something for each; what fails is told, and the first failure is the exit status.
@@ -27,13 +28,21 @@ fn for_each(which: &Several, act: impl Fn(&str) -> Result<String, Failure>) -> E
 }
 
 /// `septum stop`
-pub fn stop(which: &Several) -> ExitCode {
-    for_each(which, |wanted| ended_already(wanted, ask(wanted, &Request::Stop, &[])))
+pub fn stop(options: &Stop) -> ExitCode {
+    // -1 is no number of seconds.
+    let request = Request::Stop { seconds: u32::try_from(options.time).ok() };
+    for_each(&options.partitions, |wanted| ended_already(wanted, ask(wanted, &request, &[])))
 }
 
 /// `septum kill`
-pub fn kill(which: &Several) -> ExitCode {
-    for_each(which, |wanted| ended_already(wanted, ask(wanted, &Request::Kill, &[])))
+pub fn kill(options: &Kill) -> ExitCode {
+    if options.signal == Signal::KILL {
+        return for_each(&options.partitions, |wanted| {
+            ended_already(wanted, ask(wanted, &Request::Kill, &[]))
+        });
+    }
+    let request = Request::Signal(options.signal);
+    for_each(&options.partitions, |wanted| ask(wanted, &request, &[]).map(|_| wanted.to_owned()))
 }
 
 /// `septum pause`

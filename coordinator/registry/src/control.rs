@@ -16,6 +16,7 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 use septum_api_types::failure::Failure;
+use septum_api_types::signal::Signal;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -28,10 +29,15 @@ pub const DESCRIPTORS: usize = 3;
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// End the partition. Answer: `Ended`.
-    Stop,
-    /// The same, and its program has no time for anything. Answer: `Ended`.
+    /// Ask the program to end, and end the partition when time is up. Answer: `Ended`.
+    Stop {
+        /// Seconds; without, it has all the time it wants.
+        seconds: Option<u32>,
+    },
+    /// End the partition; its program has no time for anything. Answer: `Ended`.
     Kill,
+    /// Send the program a signal. Answer: `Done`.
+    Signal(Signal),
     /// Hold the processors. Answer: `Done`.
     Pause,
     /// Let them go on. Answer: `Done`.

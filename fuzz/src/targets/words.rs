@@ -6,6 +6,7 @@ use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
 use septum_api_types::network::{Publish, Rule};
 use septum_api_types::restart::Restart;
+use septum_api_types::signal::Signal;
 use septum_api_types::size::Size;
 use septum_api_types::volume::Volume;
 use septum_images::Reference;
@@ -43,7 +44,14 @@ pub(super) fn frames(input: &[u8]) {
 }
 
 pub(super) fn frame_seeds() -> Vec<Vec<u8>> {
-    let requests = [Request::Stop, Request::Kill, Request::Pause, Request::Wait, Request::Attach];
+    let requests = [
+        Request::Stop { seconds: Some(10) },
+        Request::Kill,
+        Request::Signal(Signal::TERM),
+        Request::Pause,
+        Request::Wait,
+        Request::Attach,
+    ];
     let mut seeds: Vec<Vec<u8>> = Vec::new();
     for request in requests {
         seeds.push([&[7, 0][..], &control::frame(&request).unwrap()].concat());
@@ -72,6 +80,7 @@ pub(super) fn options(input: &[u8]) {
     same::<Span>(text);
     same::<Rule>(text);
     same::<Restart>(text);
+    same::<Signal>(text);
     same::<Reference>(text);
     if let Ok(rule) = text.parse::<Rule>() {
         let policy = Policy::new(vec![rule]);
@@ -102,6 +111,7 @@ pub(super) fn option_seeds() -> Vec<Vec<u8>> {
         "127.0.0.1:8080:80/tcp",
         "8080:80",
         "on-failure:3",
+        "SIGRTMIN+3",
         "always",
         "debian:12",
         "sha256:0123abcd",

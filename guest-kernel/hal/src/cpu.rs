@@ -125,16 +125,21 @@ pub(crate) fn send_interrupt(number: u32, vector: u8) {
 
 /// Gives the worker a command; it may never let this vCPU go on.
 pub(crate) fn command(command: septum_abi::control::Command) {
+    write_command(command as u32);
+}
+
+/// Writes to the command port.
+pub(crate) fn write_command(number: u32) {
     let selector: u64;
     // SAFETY: reading a selector.
     unsafe { asm!("mov {}, cs", out(reg) selector, options(nomem, nostack, preserves_flags)) };
     // A fatal exception may come here from ring 0 in either mode.
     if selector & 3 != 0 {
-        return single::command(command as u32);
+        return single::command(number);
     }
-    // SAFETY: the port belongs to the worker; it reads the report and nothing else.
+    // SAFETY: the port belongs to the worker; it uses the report, and the page that a service call gives it.
     unsafe {
-        asm!("out dx, eax", in("dx") septum_abi::layout::COMMAND_PORT, in("eax") command as u32,
+        asm!("out dx, eax", in("dx") septum_abi::layout::COMMAND_PORT, in("eax") number,
             options(nostack, preserves_flags));
     }
 }

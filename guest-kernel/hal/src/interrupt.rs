@@ -18,7 +18,7 @@ const END: u32 = 240;
 pub const TIMER: u8 = 32;
 
 /// Vector by which vCPUs wake each other.
-pub const WAKE: u8 = 33;
+pub const WAKE: u8 = septum_abi::service::VECTOR as u8;
 
 static NEXT: AtomicU32 = AtomicU32::new(FIRST);
 

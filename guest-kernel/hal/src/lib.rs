@@ -10,6 +10,7 @@
 //! * `interrupt`: lines that devices signal, and halting until one does;
 //! * `mmio`: device registers;
 //! * [`sync`]: locks; [`clock`]: time;
+//! * `service`: what the host wants of a kernel that runs;
 //! * `boot`: what the host said; [`report`]: what it is told.
 //!
 //! Compiled for a host (tests), physical memory is an array and there is neither a program nor a device.
@@ -43,6 +44,8 @@ pub mod paging;
 mod panic;
 pub mod park;
 pub mod report;
+#[cfg(target_os = "none")]
+pub mod service;
 mod shootdown;
 #[cfg(target_os = "none")]
 mod single;

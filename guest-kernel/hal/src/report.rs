@@ -42,7 +42,7 @@ pub fn counters() -> Counters {
 macro_rules! atomic {
     ($type:ident, $($field:tt)*) => {{
         // SAFETY: 1. the report is mapped for as long as the kernel runs; 2. fields are naturally aligned integers,
-        // used only as atomics; 3. the worker only reads.
+        // used only as atomics; 3. the worker only reads, except for words that are atomic for it too.
         unsafe { &*(&raw const (*place::report()).$($field)*).cast::<$type>() }
     }};
 }
@@ -129,7 +129,7 @@ macro_rules! log_line {
 #[cfg(target_os = "none")]
 pub use target::{end, set_first_user_time, started};
 #[cfg(target_os = "none")]
-pub(crate) use target::{panicked, set_syscall_stays_in_ring3, start_vcpu};
+pub(crate) use target::{is_service_wanted, panicked, set_syscall_stays_in_ring3, start_vcpu};
 
 #[cfg(target_os = "none")]
 mod target {
@@ -159,6 +159,11 @@ mod target {
 
     pub fn set_syscall_stays_in_ring3() {
         atomic!(AtomicU32, syscall_stays_in_ring3).store(1, Ordering::Relaxed);
+    }
+
+    /// Whether the worker wants a service vCPU.
+    pub fn is_service_wanted() -> bool {
+        atomic!(AtomicU32, service_wanted).load(Ordering::Acquire) != 0
     }
 
     /// Asks the worker for a vCPU whose area is at this guest-physical address: its number, or why not.

@@ -1,7 +1,7 @@
 //! The life of the kernel: get the machine ready, find the devices, mount, start the program, run it.
 #![allow(unsafe_code, reason = "the entry point has a fixed symbol name")]
 
-use crate::mounts;
+use crate::{mounts, service};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -48,6 +48,7 @@ fn main() -> ! {
     };
     match start(page, &config) {
         Ok(thread) => {
+            service::ready();
             report::set_first_user_time();
             vcpus::run_first(thread, report::end)
         }

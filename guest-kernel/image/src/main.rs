@@ -8,6 +8,8 @@ extern crate alloc;
 mod kernel;
 #[cfg(target_os = "none")]
 mod mounts;
+#[cfg(target_os = "none")]
+mod service;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

@@ -77,8 +77,8 @@ impl Core {
             vm.add_image(image.memory())?;
         }
         let mut wanted_vcpus = spec.vcpu_limit;
-        if wanted_vcpus > vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
-            wanted_vcpus = vcpus::XAPIC_LIMIT;
+        if wanted_vcpus >= vcpus::XAPIC_LIMIT && vm.use_wide_apic_ids().is_err() {
+            wanted_vcpus = vcpus::XAPIC_LIMIT - 1;
         }
         vm.create_irqchip()?;
         // Where KVM cannot, its own bound holds.

@@ -3,6 +3,7 @@
 use crate::bus::{Ram, VmServices, Window};
 use crate::machine::MachineError;
 use crate::ready::Readiness;
+use crate::service::WhenDone;
 use crate::spec::{BlockFile, MachineResources, Network, WhenCrowded};
 use septum_abi::layout::PCI_WINDOW;
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
@@ -33,6 +34,7 @@ pub struct Devices {
     /// Where this process has guest memory mapped, files for the guest included.
     pub guest_mappings: Vec<Range<u64>>,
     pub when_crowded: WhenCrowded,
+    pub when_done: WhenDone,
 }
 
 /// Makes the devices of a partition.
@@ -50,7 +52,8 @@ pub fn attach(
     let (streams, files) = (thread("streams")?, thread("files")?);
     let mut ready = Readiness::new();
 
-    let MachineResources { shared_root, stdin, stdout, stderr, disks, when_crowded, network } = resources;
+    let MachineResources { shared_root, stdin, stdout, stderr, disks, when_crowded, when_done, network } =
+        resources;
     let closed_streams =
         (0..).zip([&stdin, &stdout, &stderr]).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
     let ports = ConsolePorts { log: None, stdin, stdout, stderr };
@@ -97,6 +100,7 @@ pub fn attach(
         threads,
         guest_mappings,
         when_crowded,
+        when_done,
     })
 }
 

@@ -22,6 +22,7 @@ mod profile;
 mod ready;
 mod report;
 mod run_loop;
+mod service;
 mod spec;
 mod symbols;
 mod tables;
@@ -30,7 +31,8 @@ mod vcpus;
 
 pub use core::{Core, CoreSpec};
 pub use machine::{Machine, MachineError};
-pub use mailbox::StopRequests;
+pub use mailbox::{Request, Requests};
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
 pub use septum_memory::{GuestImage, HUGE_PAGE, OwnFile, Pages};
+pub use service::{WhenDone, Wish};
 pub use spec::{BlockFile, MachineResources, MachineSpec, MountSpec, Network, PrivilegeChoice, WhenCrowded};

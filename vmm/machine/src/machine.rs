@@ -1,18 +1,19 @@
 //! A machine's life: made, run once, gone.
 //!
 //! The thread that calls [`Machine::run`] waits; each vCPU has a thread of its own, devices have two. Whichever ends
-//! the partition (the guest, or a [request](StopRequests)) sends a message to the waiting thread, which then stops the vCPUs,
+//! the partition (the guest, or a [request](Requests)) sends a message to the waiting thread, which then stops the vCPUs,
 //! so that what they report is whole, and leaves the devices to the end of the process.
 
 use crate::boot::{self, BootError, LateFacts};
 use crate::bus::Bus;
 use crate::core::Core;
 use crate::devices::{self, Devices};
-use crate::mailbox::{Message, StopRequests, Waiting, mailbox};
+use crate::mailbox::{Message, Requests, Waiting, mailbox};
 use crate::outcome::{End, MachineStats, Outcome};
 use crate::profile::SAMPLE_PERIOD;
 use crate::report::{self, TscBase};
 use crate::run_loop::VcpuEnd;
+use crate::service::Service;
 use crate::spec::{MachineResources, MachineSpec};
 use crate::vcpus::{self, Vcpus};
 use septum_devices::core::DeviceThread;
@@ -85,8 +86,17 @@ impl Machine {
             image_mappings,
             ..
         } = core;
-        let Devices { pci, ready, closed_streams, disks, has_network, threads, guest_mappings, when_crowded } =
-            devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
+        let Devices {
+            pci,
+            ready,
+            closed_streams,
+            disks,
+            has_network,
+            threads,
+            guest_mappings,
+            when_crowded,
+            when_done,
+        } = devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
         let config = boot::write_configuration(&ram, &kernel, spec, closed_streams, disks, has_network)?;
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
@@ -120,6 +130,7 @@ impl Machine {
             bus: Arc::new(Bus { pci }),
             is_profiled: spec.profile,
             cpus: core.spec.cpus,
+            service: Service::new(when_done).map_err(MachineError::Thread)?,
             when_crowded: Mutex::new(Some(when_crowded)),
         };
         let vcpus = Vcpus::new(parts, mailbox);
@@ -131,7 +142,7 @@ impl Machine {
     /// What is left of the machine then, device threads included, is left to the end of the process, which must be near: the
     /// host's kernel takes everything apart at once, in a fraction of the time.
     #[must_use]
-    pub fn run(self, requests: Option<StopRequests<'_>>) -> Outcome {
+    pub fn run(self, requests: Option<Requests<'_>>) -> Outcome {
         let Self { first, vcpus, ram, threads, waiting, mut stats, tsc_khz, vm } = self;
         // Nobody uses the memory after the VM, whatever becomes of this function.
         let _left = ManuallyDrop::new((threads, Arc::clone(&vcpus), vm));
@@ -145,7 +156,7 @@ impl Machine {
             Ok(()) => {
                 // For a profile, the guest is interrupted now and then, so that its threads look where it is.
                 let patience = vcpus.is_profiled().then_some(SAMPLE_PERIOD);
-                waiting.wait(requests, patience, || vcpus.interrupt_all())
+                waiting.wait(requests, patience, || vcpus.interrupt_all(), |wish| vcpus.want(wish))
             }
         };
         let total = vcpus.stop_all();

@@ -5,6 +5,7 @@
 
 use crate::outcome::StopReason;
 use crate::run_loop::VcpuEnd;
+use crate::service::Wish;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use std::io;
@@ -13,12 +14,21 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-/// Where requests to stop come from.
-pub struct StopRequests<'a> {
+/// What somebody outside wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// The end.
+    Stop(StopReason),
+    /// Something of the guest kernel.
+    Wish(Wish),
+}
+
+/// Where requests come from.
+pub struct Requests<'a> {
     /// Readable when there is one, or when there will be no more.
     pub descriptor: BorrowedFd<'a>,
     /// Reads it; `None` if there will be no more.
-    pub next: &'a mut dyn FnMut() -> Option<StopReason>,
+    pub next: &'a mut dyn FnMut() -> Option<Request>,
 }
 
 /// What came.
@@ -69,12 +79,13 @@ impl Waiting {
         self.receiver.try_recv().ok()
     }
 
-    /// The next message. `is_bored` is called each time that `patience` passes without one.
+    /// The next message. `is_bored` is called each time that `patience` passes without one, `grant` with what is wanted of the guest.
     pub fn wait(
         &self,
-        mut requests: Option<StopRequests<'_>>,
+        mut requests: Option<Requests<'_>>,
         patience: Option<Duration>,
         mut is_bored: impl FnMut(),
+        mut grant: impl FnMut(Wish),
     ) -> Message {
         let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
         loop {
@@ -94,7 +105,8 @@ impl Waiting {
             }
             if has_request && let Some(from) = &mut requests {
                 match (from.next)() {
-                    Some(reason) => return Message::Stop(reason),
+                    Some(Request::Stop(reason)) => return Message::Stop(reason),
+                    Some(Request::Wish(wish)) => grant(wish),
                     None => requests = None,
                 }
             }

@@ -5,6 +5,7 @@ use crate::thread_name::ThreadName;
 use crate::vcpus::Vcpus;
 use septum_abi::control::Command;
 use septum_abi::layout::{COMMAND_PORT, LOST_PAGE};
+use septum_abi::service::CALL;
 use septum_hypervisor::{Exit, Vcpu};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,7 +66,13 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>, mut name: ThreadName) -> (VcpuEnd
                     Ok(()) => ("command", None),
                     Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
                 },
-                number => ("command", command(number, vcpus)),
+                Some(number) => ("command", command(number, vcpus)),
+                None => {
+                    if let Some(number) = service_call(data) {
+                        vcpus.service().call(number, vcpus.ram(), &stop);
+                    }
+                    ("command", None)
+                }
             },
             Ok(Exit::PortWrite(..)) => ("port_write", None),
             Ok(Exit::PortRead(_, data)) => {
@@ -111,12 +118,22 @@ fn number_of(data: &[u8]) -> Option<Command> {
     <[u8; 4]>::try_from(data).ok().and_then(|bytes| Command::from_number(u32::from_le_bytes(bytes)))
 }
 
-fn command(command: Option<Command>, vcpus: &Arc<Vcpus>) -> Option<VcpuEnd> {
-    match command? {
+/// The same, if it is a call of the service vCPU.
+fn service_call(data: &[u8]) -> Option<u32> {
+    let number = u32::from_le_bytes(data.try_into().ok()?);
+    (number & CALL != 0).then_some(number)
+}
+
+fn command(command: Command, vcpus: &Arc<Vcpus>) -> Option<VcpuEnd> {
+    match command {
         Command::Exit | Command::Panic => Some(VcpuEnd::Reported),
         Command::Log | Command::Renamed | Command::ResetExtendedState => None,
         Command::StartVcpu => {
             vcpus.start_for_guest();
+            None
+        }
+        Command::StartService => {
+            vcpus.start_service();
             None
         }
     }

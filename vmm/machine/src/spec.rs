@@ -1,5 +1,6 @@
 //! What a machine is made of.
 
+use crate::service::WhenDone;
 use septum_abi::config::MountKind;
 use septum_devices::virtio::vsock::HostSide;
 use std::fs::File;
@@ -105,6 +106,8 @@ pub struct MachineResources {
     pub disks: Vec<BlockFile>,
     /// Whom to tell that it has more vCPUs than CPUs.
     pub when_crowded: WhenCrowded,
+    /// Whom to tell that the guest kernel has done what was wanted of it.
+    pub when_done: WhenDone,
     /// What its sockets lead to, if it has a network.
     pub network: Option<Network>,
 }

@@ -4,8 +4,8 @@ use crate::guest::{write_bytes, write_words};
 use crate::image::LoadedKernel;
 use septum_abi::boot::Privilege;
 use septum_abi::layout::{
-    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, KERNEL_BASE, KERNEL_MAP, LOW_RAM_END, MMIO_MAP, MMIO_SIZE,
-    PAGE_SIZE, VCPU_CONTEXT_END, VCPU_FAULT_STACK_TOP, VCPU_FRAME_END, VCPU_GDT, VCPU_NUMBER, VCPU_TSS,
+    BOOT_PAGE_TABLES, DIRECT_MAP, IDT_PAGE, KERNEL_MAP, LOW_RAM_END, MMIO_MAP, MMIO_SIZE, PAGE_SIZE,
+    SERVICE_AREA, VCPU_CONTEXT_END, VCPU_FAULT_STACK_TOP, VCPU_FRAME_END, VCPU_GDT, VCPU_NUMBER, VCPU_TSS,
     VCPU_TSS_SIZE, selector,
 };
 use septum_memory::GuestRam;
@@ -96,7 +96,7 @@ pub fn write_page_tables(
             builder.map(KERNEL_MAP + address, entry, 3);
         }
     }
-    debug_assert!(builder.next <= KERNEL_BASE, "page tables run into the kernel");
+    debug_assert!(builder.next <= SERVICE_AREA, "page tables run into what is behind them");
     builder.tables.iter().try_for_each(|(address, entries)| write_words(ram, *address, entries))
 }
 

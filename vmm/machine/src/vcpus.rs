@@ -21,11 +21,12 @@ use crate::guest::{read, write_bytes};
 use crate::image::LoadedKernel;
 use crate::mailbox::Mailbox;
 use crate::run_loop::{self, Account, VcpuEnd};
+use crate::service::{Service, Wish};
 use crate::spec::WhenCrowded;
 use crate::tables;
 use crate::thread_name::ThreadName;
 use septum_abi::boot::Privilege;
-use septum_abi::layout::{FIRST_VCPU_AREA, REPORT, VCPU_AREA_SIZE};
+use septum_abi::layout::{FIRST_VCPU_AREA, REPORT, SERVICE_AREA, VCPU_AREA_SIZE};
 use septum_abi::linux::Errno;
 use septum_abi::report::GuestReport;
 use septum_hypervisor::{Kicker, KvmError, Vcpu, Vm, stop_all};
@@ -43,6 +44,8 @@ const STACK_BYTES: usize = 256 << 10;
 
 /// Most vCPUs that can have a number of the xAPIC, where 255 means all.
 pub const XAPIC_LIMIT: u32 = 255;
+/// Most vCPUs that the guest kernel can tell apart.
+const KERNEL_LIMIT: u32 = 1024;
 
 /// Why the guest gets no vCPU.
 #[derive(Debug, Error)]
@@ -101,6 +104,8 @@ pub struct Parts {
     pub is_profiled: bool,
     /// CPUs that the partition was given.
     pub cpus: u32,
+    /// What the host wants of the guest.
+    pub service: Service,
     /// Called once, when there are more vCPUs.
     pub when_crowded: Mutex<Option<WhenCrowded>>,
 }
@@ -122,6 +127,8 @@ struct State {
     spare: Option<Vcpu>,
     refused: u64,
     refusal: Option<String>,
+    /// One of them is the service vCPU.
+    has_service: bool,
 }
 
 /// What there is to say about the vCPUs when they have ended.
@@ -143,10 +150,11 @@ pub struct Total {
 pub fn limit(wanted: u32, of_kvm: usize, privilege: Privilege) -> u32 {
     let of_kvm = u32::try_from(of_kvm).unwrap_or(u32::MAX);
     let of_mode = match privilege {
-        Privilege::Ring0 => u32::MAX,
+        Privilege::Ring0 => KERNEL_LIMIT,
         Privilege::Single => XAPIC_LIMIT,
     };
-    wanted.min(of_kvm).min(of_mode).max(1)
+    // One more, should it ever be needed, is for the host's wishes.
+    wanted.min(of_kvm.min(of_mode).saturating_sub(1)).max(1)
 }
 
 impl Vcpus {
@@ -205,17 +213,55 @@ impl Vcpus {
         let _ = write_bytes(ram, place(offset_of!(GuestReport, vcpu_answer)), &answer.to_le_bytes());
     }
 
-    fn start(self: &Arc<Self>, state: &mut State, area: u64) -> Result<u32, Refusal> {
-        let Parts { vm, ram, policy, kernel, privilege, limit, .. } = &self.parts;
-        let number = u32::try_from(state.threads.len()).unwrap_or(u32::MAX);
-        if self.is_ending.load(Ordering::Acquire) {
-            return Err(Refusal::Ending);
+    /// Serves `StartService`, once, if it is wanted. There is no answer: without the vCPU, what the host wants is not done, which whoever wants
+    /// it notices.
+    pub fn start_service(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.has_service || !self.parts.service.is_wanted() {
+            return;
         }
-        if number >= *limit {
+        match self.start_at(&mut state, SERVICE_AREA) {
+            Ok(_) => state.has_service = true,
+            Err(refusal) => {
+                state.refusal.get_or_insert_with(|| describe(&refusal));
+            }
+        }
+    }
+
+    /// What the host wants of the guest.
+    pub fn service(&self) -> &Service {
+        &self.parts.service
+    }
+
+    /// Wants something of the guest.
+    pub fn want(&self, wish: Wish) {
+        self.parts.service.want(wish, &self.parts.ram, &self.parts.vm);
+    }
+
+    fn start(self: &Arc<Self>, state: &mut State, area: u64) -> Result<u32, Refusal> {
+        let of_guest = u32::try_from(state.threads.len()).unwrap_or(u32::MAX) - u32::from(state.has_service);
+        if of_guest >= self.parts.limit {
             return Err(Refusal::Limit);
         }
         if !self.is_free(area) || state.areas.contains(&area) {
             return Err(Refusal::Area(area));
+        }
+        let number = self.start_at(state, area)?;
+        if of_guest >= self.parts.cpus {
+            let when = self.parts.when_crowded.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(WhenCrowded(call)) = when {
+                call();
+            }
+        }
+        Ok(number)
+    }
+
+    /// Starts a vCPU whose area is at `area`, which is nobody's.
+    fn start_at(self: &Arc<Self>, state: &mut State, area: u64) -> Result<u32, Refusal> {
+        let Parts { vm, ram, policy, kernel, privilege, .. } = &self.parts;
+        let number = u32::try_from(state.threads.len()).unwrap_or(u32::MAX);
+        if self.is_ending.load(Ordering::Acquire) {
+            return Err(Refusal::Ending);
         }
         let vcpu = match state.spare.take() {
             Some(vcpu) => vcpu,
@@ -238,12 +284,6 @@ impl Vcpus {
             }
         }
         state.areas.insert(area);
-        if number >= self.parts.cpus {
-            let when = self.parts.when_crowded.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(WhenCrowded(call)) = when {
-                call();
-            }
-        }
         Ok(number)
     }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::bus::VmServices;
 use crate::image::Segment;
 use crate::mailbox::{Waiting, mailbox};
+use crate::service::WhenDone;
 use septum_abi::layout::{BOOT_PAGE_TABLES, KERNEL_BASE, KERNEL_MAP, PCI_WINDOW};
 use septum_devices::core::{GuestMemory as DeviceMemory, HostServices};
 use septum_devices::pci::PciBus;
@@ -102,6 +103,7 @@ fn bench(limit: u32, rounds: u64) -> Option<Bench> {
         bus,
         is_profiled: false,
         cpus: 1,
+        service: Service::new(WhenDone(Box::new(|| {}))).unwrap(),
         when_crowded: Mutex::new(None),
     };
     let (sender, ended) = mailbox().unwrap();
@@ -218,7 +220,8 @@ fn what_is_no_place_for_an_area_is_refused() {
 #[test]
 fn the_limit_is_that_of_the_host_and_the_mode_too() {
     assert_eq!(limit(256, 1024, Privilege::Ring0), 256);
-    assert_eq!(limit(256, 1024, Privilege::Single), 255);
-    assert_eq!(limit(1024, 288, Privilege::Ring0), 288);
+    assert_eq!(limit(256, 1024, Privilege::Single), 254);
+    assert_eq!(limit(1024, 288, Privilege::Ring0), 287);
+    assert_eq!(limit(1024, 4096, Privilege::Ring0), 1023);
     assert_eq!(limit(4, 0, Privilege::Ring0), 1);
 }

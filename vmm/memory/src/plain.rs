@@ -4,6 +4,7 @@ use septum_abi::boot::BootPage;
 use septum_abi::clock::ClockPage;
 use septum_abi::ready::ReadyDevice;
 use septum_abi::report::GuestReport;
+use septum_abi::service::Call;
 use vm_memory::ByteValued;
 
 /// A structure of the contract, copied as a whole.
@@ -18,12 +19,15 @@ unsafe impl ByteValued for Plain<BootPage> {}
 unsafe impl ByteValued for Plain<ClockPage> {}
 // SAFETY: as above.
 unsafe impl ByteValued for Plain<GuestReport> {}
+// SAFETY: as above.
+unsafe impl ByteValued for Plain<Call> {}
 
 const _: () = {
     use septum_abi::report::{LOG_SIZE, PanicRecord};
     assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 8 + 2 * size_of::<ReadyDevice>() + 96);
     assert!(size_of::<ReadyDevice>() == 16 + 4 * 24);
     assert!(size_of::<ClockPage>() == 40);
-    assert!(size_of::<GuestReport>() == 32 + 88 + 1024 * 12 + size_of::<PanicRecord>() + LOG_SIZE);
+    assert!(size_of::<Call>() == 16);
+    assert!(size_of::<GuestReport>() == 32 + 8 + 88 + 1024 * 12 + size_of::<PanicRecord>() + LOG_SIZE);
     assert!(size_of::<PanicRecord>() == 16 + 16 + 18 * 8 + 32 * 8 + 512);
 };

@@ -19,8 +19,8 @@ use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{PartitionStats, Timings};
 use septum_hypervisor::Kvm;
 use septum_machine::{
-    Core, CoreSpec, HUGE_PAGE, Machine, MachineError, MachineResources, MachineSpec, OwnFile, Pages,
-    StopReason, StopRequests, WhenCrowded,
+    Core, CoreSpec, HUGE_PAGE, Machine, MachineError, MachineResources, MachineSpec, OwnFile, Pages, Request,
+    Requests, StopReason, WhenCrowded, WhenDone, Wish,
 };
 use septum_netproxy::broker::Log;
 
@@ -185,6 +185,7 @@ impl Worker {
             stderr,
             disks,
             when_crowded: self.tell_when_crowded()?,
+            when_done: self.tell_when_heard()?,
             network: network
                 .map(|ports| network::proxy(&spec, ports, self.network_log(&refusals)?))
                 .transpose()?,
@@ -202,11 +203,12 @@ impl Worker {
         let socket = &self.socket;
         // No more requests, no more supervisor: the kernel is about to kill this process.
         let mut next = || match receive(socket) {
-            Ok(ToWorker::Stop(StopCause::Timeout)) => Some(StopReason::Timeout),
-            Ok(ToWorker::Stop(StopCause::Signal(signal))) => Some(StopReason::Signal(signal)),
+            Ok(ToWorker::Stop(StopCause::Timeout)) => Some(Request::Stop(StopReason::Timeout)),
+            Ok(ToWorker::Stop(StopCause::Signal(signal))) => Some(Request::Stop(StopReason::Signal(signal))),
+            Ok(ToWorker::Signal(signal)) => Some(Request::Wish(Wish::Signal(signal))),
             Err(_) => None,
         };
-        let outcome = machine.run(Some(StopRequests { descriptor: socket.as_fd(), next: &mut next }));
+        let outcome = machine.run(Some(Requests { descriptor: socket.as_fd(), next: &mut next }));
         let guest_mappings = outcome.stats.guest_mappings.clone();
         let mut last_word = outcome::translate(outcome, &spec, self.order.epoch_ns, &self.timings);
         last_word.stats.network.refused = refusals.all();
@@ -256,6 +258,13 @@ impl Worker {
         let socket = self.teller()?;
         // If the supervisor is gone, this process is about to be killed.
         Ok(WhenCrowded(Box::new(move || drop(send(&socket, &FromWorker::Crowded)))))
+    }
+
+    /// The supervisor waits for it, because a guest kernel that does not listen is to be stopped.
+    fn tell_when_heard(&self) -> Result<WhenDone, Failure> {
+        let socket = self.teller()?;
+        // As above.
+        Ok(WhenDone(Box::new(move || drop(send(&socket, &FromWorker::Heard)))))
     }
 }
 

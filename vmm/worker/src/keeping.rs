@@ -16,6 +16,8 @@ pub struct Keeping {
     pub labels: BTreeMap<String, String>,
     /// Whether it is started again.
     pub restart: Restart,
+    /// Whether the caller's signals go to the program; else they stop the partition.
+    pub passes_signals: bool,
     /// How it goes on without whoever started it, if it does.
     pub detached: Option<Detached>,
 }

@@ -4,9 +4,11 @@
 //!
 //! ```text
 //! supervisor → worker   Stop(StopCause)          at any time
+//!                       Signal(number)           at any time: for the program
 //! worker → supervisor   Stage(Stage)             if the order is verbose
 //!                       Started                  if the order wants to know
 //!                       Crowded                  once, if there are more virtual CPUs than processors for them
+//!                       Heard                    when the guest kernel has sent the signals that came
 //!                       Ended(Ended)             last, once
 //! ```
 //!
@@ -91,6 +93,7 @@ pub struct Ended {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     Stop(StopCause),
+    Signal(u32),
 }
 
 /// A frame of the worker.
@@ -99,6 +102,7 @@ pub(crate) enum FromWorker {
     Stage(Stage),
     Crowded,
     Started,
+    Heard,
     Ended(Box<Ended>),
 }
 

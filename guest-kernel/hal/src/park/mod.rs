@@ -206,7 +206,12 @@ pub fn listen_to_devices(listens: bool) {
 /// An interrupt was taken: if this is the vCPU that devices interrupt, those that listen to devices look.
 pub fn interrupted() {
     let own = vcpu::current();
-    if own != 0 || LISTENERS.load(Ordering::SeqCst) == 0 {
+    if own != 0 {
+        return;
+    }
+    #[cfg(target_os = "none")]
+    crate::service::look();
+    if LISTENERS.load(Ordering::SeqCst) == 0 {
         return;
     }
     for number in known() {

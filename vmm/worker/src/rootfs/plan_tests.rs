@@ -1,6 +1,7 @@
 //! What is shared in which situation.
 
 use super::*;
+use septum_api_types::signal::Signal;
 use septum_api_types::spec::DEFAULT_MEMORY_BYTES;
 
 pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
@@ -21,6 +22,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         disks: Vec::new(),
         root: None,
         image: None,
+        stop_signal: Signal::TERM,
         timeout: None,
         uid: 1000,
         gid: 1000,

@@ -3,7 +3,9 @@
 //! ```text
 //!              fork                  Ended                  worker gone
 //!   (nothing) ───────► running ──────────────► leaving ───────────────► result, or once more (--restart)
-//!                        │ timeout, a demand      ▲
+//!                        │ timeout; a program     ▲
+//!                        │ asked to end that      │
+//!                        │ has not                │
 //!                        ▼                        │ Ended
 //!                     stopping ───────────────────┘
 //!                        │ second signal, or GRACE passed
@@ -13,6 +15,9 @@
 //!
 //! From every state the end of the socket leads on: a worker that closed it without having said `Ended` has died, and
 //! its wait status tells of what. The function returns only after the worker has been waited for.
+//!
+//! Signals go to the program, which ends of them or not ([0028](../../../docs/decisions/0028-a-service-vcpu.md)). What is bounded is how
+//! long the guest kernel may take to hear of one.
 //!
 //! Others on the host find the partition in the registry and come with their wishes to its [`desk`]; one that runs in the background
 //! has its [`streams`] here. There is one thread, and it forks: it must stay the only one.
@@ -36,6 +41,7 @@ use rustix::process::WaitStatus;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::restart::Backoff;
+use septum_api_types::signal::Signal;
 use septum_api_types::stats::{CpuStats, PartitionStats};
 use septum_registry::control::Answer;
 use septum_registry::record::{self, Record, State};
@@ -55,12 +61,17 @@ use streams::Streams;
 
 pub use detach::{Launch, detach};
 
-/// How long a worker may take to stop, and to leave after it has said how its partition ended.
+/// How long a program in the background has if its supervisor is told to end.
+const STOP_TIME: Duration = Duration::from_secs(10);
+/// How long a guest kernel may take to hear of a signal, and a worker to stop, and to leave after it has said how its partition ended.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// After how long without the guest kernel having heard of a signal a second one kills.
+const IMPATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs a partition to its end, as often as its restart policy wants. `stage` is called for every stage, if the order is verbose.
 ///
-/// From this call on, SIGINT, SIGTERM, SIGHUP and SIGQUIT stop the partition instead of the calling process. Must be
+/// From this call on, SIGINT, SIGTERM and the like are the program's, or stop the partition, instead of the calling process. Must be
 /// called by a process with a single thread, which then has nothing else to do.
 pub fn run(order: Order, keeping: Keeping, stage: &mut dyn FnMut(&Stage)) -> Ended {
     match Supervision::new(order, keeping, None) {
@@ -115,6 +126,10 @@ struct Current {
     began: Instant,
     /// When the time limit passes.
     timeout_at: Option<Instant>,
+    /// When a program that was asked to end has had its time.
+    ends_at: Option<Instant>,
+    /// A signal that the guest kernel has not heard of, and since when.
+    unheard: Option<(i32, Instant)>,
     /// Why it is to stop, and when to stop asking.
     stopping: Option<(StopCause, Instant)>,
     /// Whether it was killed here.
@@ -149,7 +164,7 @@ fn cannot_start(why: String) -> Failure {
 impl Supervision {
     fn new(order: Order, keeping: Keeping, streams: Option<Streams>) -> Result<Self, Failure> {
         // Held before the worker exists, so that it is born ignoring what the terminal sends to both.
-        let signals = Signals::hold().map_err(|error| cannot_start(reason(error)))?;
+        let signals = Signals::hold(keeping.passes_signals).map_err(|error| cannot_start(reason(error)))?;
         let desk = Desk::open(record_of(&order, &keeping), None);
         Ok(Self {
             order,
@@ -248,7 +263,7 @@ impl Supervision {
         self.desk.note(|record| (record.state, record.worker) = (State::Restarting { at_ms }, None));
         while Instant::now() < until {
             let wake = self.sleep(Some(until));
-            self.is_told_to_end |= wake.signal.is_some();
+            self.is_told_to_end |= wake.signal.is_some_and(signals::is_ending);
             for (client, demand) in wake.demands {
                 self.meet(client, demand);
             }
@@ -274,6 +289,8 @@ impl Supervision {
             socket,
             began: Instant::now(),
             timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            ends_at: None,
+            unheard: None,
             stopping: None,
             killed: false,
             is_paused: false,
@@ -292,6 +309,11 @@ impl Supervision {
                     Some(Ok(FromWorker::Stage(completed))) => stage(&completed),
                     Some(Ok(FromWorker::Crowded)) => self.confine(),
                     Some(Ok(FromWorker::Started)) => self.started(launched),
+                    Some(Ok(FromWorker::Heard)) => {
+                        if let Some(current) = &mut self.current {
+                            current.unheard = None;
+                        }
+                    }
                     Some(Ok(FromWorker::Ended(mut last_word))) => {
                         self.reap();
                         last_word.stats.cpus = self.cpu_stats();
@@ -318,6 +340,15 @@ impl Supervision {
         if current.timeout_at.is_some_and(|at| now >= at) {
             current.timeout_at = None;
             self.stop(StopCause::Timeout);
+        } else if current.ends_at.is_some_and(|at| now >= at) {
+            current.ends_at = None;
+            self.stop(StopCause::Signal(libc::SIGKILL));
+        } else if let Some((signal, since)) = current.unheard
+            && !current.is_paused
+            && now >= since + GRACE
+        {
+            current.unheard = None;
+            self.stop(StopCause::Signal(signal));
         } else if current.stopping.is_some_and(|(_, until)| now >= until) {
             self.kill();
         }
@@ -342,11 +373,11 @@ impl Supervision {
                 }
                 None
             }
-            Demand::Stop => {
-                self.is_told_to_end = true;
-                self.stop(StopCause::Signal(libc::SIGTERM));
+            Demand::Stop(time) => {
+                self.ask_to_end(time);
                 None
             }
+            Demand::Signal(signal) => Some(self.send_signal(signal)),
             Demand::Kill => {
                 self.is_told_to_end = true;
                 self.stop(StopCause::Signal(libc::SIGKILL));
@@ -447,8 +478,17 @@ impl Supervision {
         Wake { worker, signal, demands }
     }
 
-    /// The first signal asks, the second kills; SIGQUIT kills at once.
+    /// A signal came to this process. In the foreground it is the program's, if it is to be; else it stops the partition: the first one
+    /// asks, the second kills; SIGQUIT kills at once.
     fn signal_came(&mut self, signal: i32) {
+        if self.keeping.detached.is_some() {
+            return self.ask_to_end(Some(STOP_TIME));
+        }
+        if self.keeping.passes_signals {
+            // Programs that are never to end are told other things with SIGHUP.
+            self.is_told_to_end |= signals::is_ending(signal) && signal != libc::SIGHUP;
+            return self.pass_on(signal);
+        }
         self.is_told_to_end = true;
         let Some(current) = &self.current else { return };
         let asked_before = matches!(current.stopping, Some((StopCause::Signal(_), _)));
@@ -456,6 +496,43 @@ impl Supervision {
         if asked_before || signal == libc::SIGQUIT {
             self.kill();
         }
+    }
+
+    /// Sends the program a signal. If the guest kernel does not hear of one that ends programs, the next one kills.
+    fn pass_on(&mut self, signal: i32) {
+        let Some(current) = &mut self.current else { return };
+        let Ok(number) = u32::try_from(signal) else { return };
+        if signals::is_ending(signal) {
+            let (first, since) = *current.unheard.get_or_insert((signal, Instant::now()));
+            if since.elapsed() >= IMPATIENCE || current.stopping.is_some() {
+                self.stop(StopCause::Signal(first));
+                return self.kill();
+            }
+        }
+        // A worker that is gone is noticed by the watch.
+        let _ = send(&current.socket, &ToWorker::Signal(number));
+    }
+
+    /// Asks the program to end, and ends the partition when it has had its time.
+    fn ask_to_end(&mut self, time: Option<Duration>) {
+        self.is_told_to_end = true;
+        self.set_paused(false);
+        if time != Some(Duration::ZERO) {
+            self.pass_on(self.order.spec.stop_signal.number());
+        }
+        let Some(current) = &mut self.current else { return };
+        let at = time.and_then(|time| Instant::now().checked_add(time));
+        current.ends_at = [current.ends_at, at].into_iter().flatten().min();
+    }
+
+    /// What somebody wants the program to be sent.
+    fn send_signal(&mut self, signal: Signal) -> Answer {
+        if self.current.is_none() {
+            return not_now("it does not run at the moment");
+        }
+        self.is_told_to_end |= signal == self.order.spec.stop_signal;
+        self.pass_on(signal.number());
+        Answer::Done
     }
 
     fn stop(&mut self, cause: StopCause) {
@@ -517,11 +594,12 @@ impl Supervision {
 impl Current {
     /// When something is to be done if nothing happens before.
     fn deadline(&self) -> Option<Instant> {
-        if self.killed || self.is_paused && self.stopping.is_none() {
-            return self.timeout_at.filter(|_| !self.killed);
+        if self.killed {
+            return None;
         }
         let stopping = self.stopping.map(|(_, until)| until);
-        [self.timeout_at, stopping].into_iter().flatten().min()
+        let unheard = self.unheard.filter(|_| !self.is_paused).map(|(_, since)| since + GRACE);
+        [self.timeout_at, self.ends_at, unheard, stopping].into_iter().flatten().min()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Signals as something to read, instead of something that interrupts.
 //!
-//! SIGINT, SIGTERM, SIGHUP and SIGQUIT are blocked, so that they queue up in a descriptor, and *also* ignored. The
+//! Signals that are the partition's business are blocked, so that they queue up in a descriptor, and *also* ignored. The
 //! second is for the worker: a blocked signal is queued whatever its disposition, but the worker unblocks
 //! everything, and what was ignored is still ignored there. So Ctrl-C, which the terminal sends to both processes, never
 //! kills a worker that the supervisor wants to stop in good order.
@@ -14,7 +14,15 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use rustix::io::Errno;
 
-const HELD: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+/// Those that end a partition.
+const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+/// Further ones that its program may want.
+const OTHERS: [i32; 4] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM, libc::SIGWINCH];
+
+/// Whether a program that does not handle the signal ends, and whoever sends it wants that.
+pub(super) fn is_ending(signal: i32) -> bool {
+    ENDING.contains(&signal)
+}
 
 /// The held signals.
 pub(super) struct Signals {
@@ -22,10 +30,14 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Holds the signals for the rest of this process's life.
-    pub(super) fn hold() -> Result<Self, Errno> {
-        let held: Vec<i32> =
-            HELD.into_iter().filter(|&signal| signal == libc::SIGTERM || !is_ignored(signal)).collect();
+    /// Holds the signals for the rest of this process's life; those that end nothing only if they are `passed_on`.
+    pub(super) fn hold(passed_on: bool) -> Result<Self, Errno> {
+        let others = if passed_on { &OTHERS[..] } else { &[] };
+        let held: Vec<i32> = ENDING
+            .into_iter()
+            .chain(others.iter().copied())
+            .filter(|&signal| signal == libc::SIGTERM || !is_ignored(signal))
+            .collect();
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY:
         // 1. `sigemptyset` initializes the whole set, so `assume_init_mut` follows its only precondition.

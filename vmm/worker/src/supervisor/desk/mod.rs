@@ -13,8 +13,10 @@ mod client;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
+use septum_api_types::signal::Signal;
 use septum_registry::control::{Answer, Request, is_allowed};
 use septum_registry::{Entry, Record};
 
@@ -29,8 +31,9 @@ pub(super) type ClientId = u64;
 /// What is wanted of the supervisor.
 #[derive(Debug)]
 pub(super) enum Demand {
-    Stop,
+    Stop(Option<Duration>),
     Kill,
+    Signal(Signal),
     Pause,
     Resume,
     Wait,
@@ -146,8 +149,9 @@ impl Desk {
 /// What a request asks of the supervisor.
 fn demand(request: Request, descriptors: Vec<OwnedFd>) -> Demand {
     match request {
-        Request::Stop => Demand::Stop,
+        Request::Stop { seconds } => Demand::Stop(seconds.map(|seconds| Duration::from_secs(seconds.into()))),
         Request::Kill => Demand::Kill,
+        Request::Signal(signal) => Demand::Signal(signal),
         Request::Pause => Demand::Pause,
         Request::Resume => Demand::Resume,
         Request::Wait => Demand::Wait,

@@ -1,0 +1,36 @@
+//! What the service vCPU does: what the host wants, one thing after the other.
+
+use septum_abi::linux::signal;
+use septum_guest_core::process::signal::Info;
+use septum_guest_core::process::{FIRST_PID, family};
+use septum_guest_hal::service::{self, Line, Wish};
+use septum_guest_hal::{log_line, park};
+
+/// From now on the host can have what it wants.
+pub fn ready() {
+    service::ready(serve);
+}
+
+fn serve() -> ! {
+    let Some(mut line) = Line::open() else {
+        log_line!("no memory for what the host wants");
+        loop {
+            park::park(None);
+        }
+    };
+    loop {
+        match line.next_wish() {
+            Wish::Signal(number) => send(number),
+            Wish::Unknown => {}
+        }
+    }
+}
+
+/// Sends a signal to the first program, as the kernel does: nobody in the partition sent it.
+fn send(number: u32) {
+    if (1..=signal::LAST).contains(&number)
+        && let Some(first) = family::find(FIRST_PID)
+    {
+        first.send(Info::from_user(number, 0, 0));
+    }
+}

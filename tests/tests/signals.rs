@@ -1,0 +1,241 @@
+//! Signals of the host to programs in partitions: of `septum run`'s caller, of `septum stop` and `septum kill`.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use septum_tests::{Input, Invocation, Link, Place, Running, Septum, exit, family, needs_partitions};
+
+const HANDLED: [Signal; 7] =
+    [Signal::HUP, Signal::INT, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::ALARM, Signal::WINCH];
+
+/// A folder of state of its own, and a shell in it.
+struct Host {
+    place: Place,
+}
+
+impl Host {
+    fn new() -> Self {
+        let place = Place::new();
+        place.directory("run");
+        place.directory("data");
+        place.guest("outside_signals", Link::Static);
+        Self { place }
+    }
+
+    fn septum(&self, arguments: &[&str]) -> Invocation {
+        Septum::raw(arguments)
+            .directory(self.place.path())
+            .environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
+            .environment("SEPTUM_DATA_DIR", self.place.join("data"))
+    }
+
+    #[track_caller]
+    fn ask(&self, arguments: &[&str]) -> String {
+        let output = self.septum(arguments).run();
+        output.expect_code(0);
+        output.stdout_text().trim_end().to_owned()
+    }
+
+    #[track_caller]
+    fn start(&self, options: &[&str], program: &[&str]) -> String {
+        let line = [&["run", "-d", "--memory", "64M"], options, &["--"], program].concat();
+        let id = self.ask(&line);
+        self.wait_for_log(&id, "ready");
+        id
+    }
+
+    fn wait_for_log(&self, partition: &str, text: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !self.ask(&["logs", partition]).contains(text) {
+            assert!(Instant::now() < end, "'{text}' never came: {}", self.ask(&["logs", partition]));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn number(signal: Signal) -> i32 {
+    signal.as_raw()
+}
+
+/// A program in the foreground that says what comes.
+fn listening(place: &Place, way: &str, options: &[&str]) -> Running {
+    place.guest("outside_signals", Link::Static);
+    let mut run = Septum::run("./outside_signals").argument(way).directory(place.path()).stdin(Input::Held);
+    for option in options {
+        run = run.flag(option);
+    }
+    let running = run.spawn();
+    running.wait_for_stdout("ready\n");
+    running
+}
+
+#[test]
+fn the_callers_signals_reach_the_program_whatever_it_does() {
+    needs_partitions!();
+    let place = Place::new();
+    for (way, options) in [("sleep", &[][..]), ("read", &[]), ("work", &[]), ("work", &["--privilege=ring0"])]
+    {
+        let mut running = listening(&place, way, options);
+        for signal in HANDLED {
+            running.signal(signal);
+            running.wait_for_stdout(&format!("got {} from 0\n", number(signal)));
+        }
+        running.signal(Signal::TERM);
+        running.wait_for_stdout("got 15 from 0\n");
+        // A read goes on after its handler, until the input ends.
+        running.close_stdin();
+        let output = running.wait();
+        assert_eq!(output.code(), if way == "read" { 8 } else { 7 }, "{way}: {}", output.stderr_text());
+    }
+}
+
+#[test]
+fn a_program_that_handles_nothing_ends_of_it() {
+    needs_partitions!();
+    let place = Place::new();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::ALARM] {
+        for way in ["sleep", "work"] {
+            let running = place.septum("waits").argument(way).spawn();
+            running.wait_for_stdout("ready\n");
+            running.signal(signal);
+            let output = running.wait();
+            assert_eq!(output.code(), 128 + number(signal), "{signal:?} {way}: {}", output.stderr_text());
+            assert!(output.stderr.is_empty(), "{}", output.stderr_text());
+        }
+    }
+}
+
+#[test]
+fn a_hundred_signals_at_once_are_a_few_or_more() {
+    needs_partitions!();
+    let place = Place::new();
+    for way in ["sleep", "work"] {
+        let running = listening(&place, way, &[]);
+        for _ in 0..100 {
+            running.signal(Signal::USR1);
+            running.signal(Signal::INT);
+        }
+        running.wait_for_stdout("got 10 from 0\n");
+        running.wait_for_stdout("got 2 from 0\n");
+        running.signal(Signal::TERM);
+        assert_eq!(running.wait().code(), 7);
+    }
+}
+
+#[test]
+fn ignored_signals_are_ignored_and_the_others_are_not() {
+    needs_partitions!();
+    let place = Place::new();
+    let script = "trap '' INT HUP TERM; trap 'echo one' USR1; echo ready; while :; do sleep 0.1; done";
+    let running = place.septum_tool("dash").arguments(["-c", script]).spawn();
+    running.wait_for_stdout("ready\n");
+    for signal in [Signal::INT, Signal::HUP, Signal::TERM, Signal::WINCH, Signal::USR1] {
+        running.signal(signal);
+    }
+    running.wait_for_stdout("one\n");
+    running.signal(Signal::USR2);
+    assert_eq!(running.wait().code(), 140);
+}
+
+#[test]
+fn without_the_proxy_signals_stop_the_partition() {
+    needs_partitions!();
+    let place = Place::new();
+    let running = listening(&place, "sleep", &["--sig-proxy=false"]);
+    running.signal(Signal::TERM);
+    let output = running.wait();
+    assert_eq!(output.code(), 143);
+    assert!(!output.stdout_text().contains("got"), "{}", output.stdout_text());
+}
+
+#[test]
+fn a_guest_that_does_not_listen_is_stopped() {
+    needs_partitions!();
+    let place = Place::new();
+    // A worker that is held is as deaf as a kernel that hangs. The second signal does not wait for the supervisor's patience.
+    for signals in [2, 1] {
+        let running = listening(&place, "sleep", &[]);
+        for worker in family::descendants(running.pid()) {
+            let worker = rustix::process::Pid::from_raw(worker.pid).expect("a process has a number");
+            rustix::process::kill_process(worker, Signal::STOP).expect("the worker is there");
+        }
+        for _ in 0..signals {
+            running.signal(Signal::INT);
+            std::thread::sleep(Duration::from_millis(700));
+        }
+        assert_eq!(running.wait().code(), 130);
+    }
+}
+
+#[test]
+fn a_background_program_is_asked_and_then_ended() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.start(&[], &["./outside_signals"]);
+    host.ask(&["stop", "--time", "600", &id]);
+    assert_eq!(host.ask(&["wait", &id]), "7");
+    assert!(host.ask(&["logs", &id]).contains("got 15 from 0"));
+    let deaf = "trap '' TERM; echo ready; while :; do sleep 1; done";
+    for time in ["0", "1"] {
+        let id = host.start(&["--restart", "always"], &["sh", "-c", deaf]);
+        host.ask(&["stop", "-t", time, &id]);
+        assert_eq!(host.ask(&["wait", &id]), "137");
+    }
+    let id = host.start(&["--stop-signal", "SIGUSR2"], &["sh", "-c", "echo ready; sleep 1000"]);
+    host.ask(&["stop", "-t", "-1", &id]);
+    assert_eq!(host.ask(&["wait", &id]), "140");
+    let wrong = host.septum(&["run", "--stop-signal", "NEVER", "--", "true"]).run();
+    wrong.expect_code(exit::USAGE).expect_stderr("is not a signal");
+}
+
+#[test]
+fn any_signal_can_be_sent() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.start(&["--restart", "always"], &["./outside_signals", "work"]);
+    for (name, number) in [("HUP", 1), ("SIGUSR1", 10), ("12", 12), ("RTMIN+6", 40)] {
+        host.ask(&["kill", "-s", name, &id]);
+        host.wait_for_log(&id, &format!("got {number} from 0"));
+    }
+    // While it is stopped inside, and while the partition is paused, signals wait.
+    host.ask(&["kill", "-s", "STOP", &id]);
+    host.ask(&["kill", "-s", "ALRM", &id]);
+    host.ask(&["kill", "-s", "CONT", &id]);
+    host.wait_for_log(&id, "got 14 from 0");
+    host.ask(&["pause", &id]);
+    host.ask(&["kill", "-s", "WINCH", &id]);
+    host.ask(&["unpause", &id]);
+    host.wait_for_log(&id, "got 28 from 0");
+    host.ask(&["kill", &id]);
+    assert_eq!(host.ask(&["wait", &id]), "137");
+    let over = host.septum(&["kill", "-s", "HUP", &id]).run();
+    over.expect_code(exit::USAGE).expect_stderr("it has ended");
+}
+
+#[test]
+fn twenty_senders_at_once_are_all_served() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.start(&[], &["./outside_signals", "work"]);
+    let senders: Vec<Running> =
+        (0..20).map(|_| host.septum(&["kill", "--signal", "USR1", &id]).spawn()).collect();
+    for sender in senders {
+        sender.wait().expect_code(0);
+    }
+    host.wait_for_log(&id, "got 10 from 0");
+    host.ask(&["stop", &id]);
+    assert_eq!(host.ask(&["wait", &id]), "7");
+}
+
+#[test]
+fn a_stop_right_after_the_start_ends_it() {
+    needs_partitions!();
+    let host = Host::new();
+    for _ in 0..10 {
+        let id = host.ask(&["run", "-d", "--memory", "64M", "--", "./outside_signals"]);
+        host.ask(&["stop", "-t", "600", &id]);
+        let status = host.ask(&["wait", &id]);
+        // Before it has handlers, or after.
+        assert!(status == "143" || status == "7", "{status}");
+    }
+}
