@@ -84,6 +84,8 @@ pub struct Case {
     pub is_once: bool,
     /// What is run natively right before, in each mode, and not measured.
     pub before: Option<Vec<String>>,
+    /// What runs natively meanwhile: it says that it is ready, and ends when its input does.
+    pub beside: Option<Vec<String>>,
 }
 
 /// Everything that is measured on a lane, in this order. `folder` holds the programs and the files.
@@ -99,12 +101,12 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
     };
     let results = |name, words: &[&str], options| {
         let kind = Kind::Program { words: program(words), output: Output::Results };
-        Case { name, kind, options, extent: Extent::QuickMode, is_once: false, before: None }
+        Case { name, kind, options, extent: Extent::QuickMode, is_once: false, before: None, beside: None }
     };
     let cheap = |name, words: &[&str]| Case { extent: Extent::EveryMode, ..results(name, words, &[]) };
     let wall = |name, words, output, extent| {
         let kind = Kind::Program { words, output };
-        Case { name, kind, options: &[], extent, is_once: false, before: None }
+        Case { name, kind, options: &[], extent, is_once: false, before: None, beside: None }
     };
     let idle = |name, count, is_once| Case {
         name,
@@ -113,6 +115,7 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
         extent: Extent::QuickMode,
         is_once,
         before: None,
+        beside: None,
     };
     // A host that is a virtual machine itself may have given its free memory back, and gets it again page by page, which takes
     // twenty times as long as all that is measured here. What was used a moment ago is still there.
@@ -127,6 +130,12 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
     let matrix_size = if is_slow { "256" } else { "1024" };
     let roomy: &[&str] = &["--memory", "1G"];
     let two: &[&str] = &["--cpus", "2"];
+    // The port is that of `network.c`.
+    let outside: &[&str] = &["--cpus", "2", "--allow-net", "host.septum.internal:47653"];
+    let network = |name, what| Case {
+        beside: Some(program(&["network", "serve"])),
+        ..results(name, &["network", what], outside)
+    };
 
     let mut cases = vec![
         wall("hello", program(&["hello"]), Output::Text("hello\n"), Extent::EveryMode),
@@ -156,6 +165,9 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
         results("ping-pong-spinning", &["threads", "spinning"], two),
         results("pipe-stream-1", &["threads", "pipe"], &[]),
         results("pipe-stream-2", &["threads", "pipe"], two),
+        network("network-stream", "stream"),
+        network("network-request", "request"),
+        network("network-connect", "connect"),
         results("matrix-1", &["matrix", "1", matrix_size], &[]),
         results("matrix-2", &["matrix", "2", matrix_size], two),
         results("processes", &["processes"], &[]),

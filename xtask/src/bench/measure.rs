@@ -135,6 +135,15 @@ impl Measuring<'_> {
             {
                 eprintln!("{}, before {}: {error:#}", case.name, mode.name());
             }
+            // It lives until the case has run in this mode.
+            let beside = match case.beside.as_deref().map(|words| self.starter.beside(words)).transpose() {
+                Ok(beside) => beside,
+                Err(error) => {
+                    eprintln!("{}, beside {}: {error:#}", case.name, mode.name());
+                    outcome.error = Some(format!("{error:#}"));
+                    continue;
+                }
+            };
             let result = match &case.kind {
                 Kind::Program { words, output } => {
                     self.starter.run(mode, case.options, words, *output, outcome, is_warm_up)
@@ -155,6 +164,7 @@ impl Measuring<'_> {
                     result
                 }
             };
+            drop(beside);
             match result {
                 Ok(()) if is_warm_up => {}
                 Ok(()) => outcome.rounds += 1,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
@@ -51,6 +52,18 @@ impl Starter {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&self.folder);
         Ok(command)
+    }
+
+    /// Starts what is to run beside a case, and waits until it is ready.
+    pub fn beside(&self, words: &[String]) -> Result<Beside> {
+        let mut command = self.command(Mode::Native, self.limit, &[], words)?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut output = BufReader::new(child.stdout.take().context("no output")?);
+        let beside = Beside { child };
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        ensure!(line.trim() == "ready", "{words:?} said {line:?} instead of being ready");
+        Ok(beside)
     }
 
     /// Runs a program to its end and adds what was measured, unless this is a warm-up.
@@ -101,6 +114,18 @@ impl Starter {
             outcome.series.add("wall_us", wall_us);
         }
         Ok(())
+    }
+}
+
+/// A program beside the measured one. Its input ends when this is dropped, and then it ends itself.
+pub struct Beside {
+    child: Child,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
     }
 }
 
