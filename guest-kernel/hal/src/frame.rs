@@ -275,8 +275,9 @@ impl Frame {
     /// Takes back what [`into_address`](Self::into_address) gave up; `None` if no reference is out there.
     pub(crate) fn from_address(address: PhysAddr) -> Option<Self> {
         let number = address.0 >> PAGE_SHIFT;
-        (memory::is_counted(number) && memory::count(number).load(Ordering::Relaxed) > 0)
-            .then_some(Self(number))
+        let is_out = memory::is_counted(number) && memory::count(number).load(Ordering::Relaxed) > 0;
+        // One that was made in vain would give a reference back when it is dropped.
+        is_out.then(|| Self(number))
     }
 
     /// Copies `bytes` to `offset`. Bytes that would go past the frame's end are ignored.

@@ -43,6 +43,17 @@ mod tests {
     }
 
     #[test]
+    fn a_lock_that_is_held_stays_so_when_others_try() {
+        let mutex = Mutex::new(1);
+        let guard = mutex.lock();
+        assert!(mutex.try_lock().is_none());
+        assert!(mutex.try_lock().is_none());
+        drop(guard);
+        assert!(mutex.try_lock().is_some());
+        assert!(mutex.try_lock().is_some());
+    }
+
+    #[test]
     fn a_value_is_made_once() {
         let (once, made) = (Once::new(), AtomicUsize::new(0));
         std::thread::scope(|scope| {

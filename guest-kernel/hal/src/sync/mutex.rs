@@ -59,7 +59,8 @@ impl<T: ?Sized> Mutex<T> {
     /// Takes the lock if it is free.
     #[inline]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.raw.try_lock().then_some(MutexGuard { mutex: self, stays: PhantomData })
+        // A guard that was made in vain would give back what somebody else has.
+        self.raw.try_lock().then(|| MutexGuard { mutex: self, stays: PhantomData })
     }
 
     /// The value; nobody else can have it.
