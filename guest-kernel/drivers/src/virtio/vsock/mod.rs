@@ -29,7 +29,7 @@ use crate::OnBus;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 use septum_abi::linux::Errno;
 use septum_abi::net::{self, Answer, Preamble};
 use septum_abi::vsock::{FEATURE_SEQPACKET, GUEST_CID, HOST_CID, Header, kind, operation, shutdown};
@@ -161,8 +161,12 @@ impl Device {
 
     /// Sends a packet without data of a program. It is kept if there is no buffer just now.
     fn transmit(&self, header: &Header, contents: &[u8]) {
-        self.sending.lock().control(&self.send, header, contents);
+        let is_sent = self.sending.lock().control(&self.send, header, contents);
         self.send.notify();
+        if !is_sent {
+            // Nobody may look before buffers come back.
+            self.starve();
+        }
     }
 
     /// Forgets a connection.
@@ -181,20 +185,23 @@ impl Device {
     /// Takes in what the device has returned.
     fn look(&'static self) {
         self.take_back();
-        if !self.receive.has_news() {
-            return;
-        }
-        // Whoever has the lock takes everything in, and wakes those that it is for.
-        let Some(mut receiving) = self.receiving.try_lock() else { return };
-        let mut has_come = false;
-        while let Some(packet) = receiving.next(&self.receive) {
-            self.dispatch(packet);
-            has_come = true;
-        }
-        receiving.post_again(&self.receive);
-        drop(receiving);
-        if has_come {
+        while self.receive.has_news() {
+            // Whoever has the lock takes everything in, and wakes those that it is for.
+            let Some(mut receiving) = self.receiving.try_lock() else { return };
+            let mut has_come = false;
+            while let Some(packet) = receiving.next(&self.receive) {
+                self.dispatch(packet);
+                has_come = true;
+            }
+            receiving.post_again(&self.receive);
+            drop(receiving);
+            if !has_come {
+                return;
+            }
             self.last_ns.store(monotonic_ns(), Ordering::Relaxed);
+            // Others may have found the lock held when the next packet was there already, and sleep now: it is ours. The lock is free
+            // before we look again.
+            fence(Ordering::SeqCst);
         }
     }
 

@@ -263,8 +263,8 @@ impl Sending {
         }
     }
 
-    /// Sends a packet without data, now or later.
-    pub fn control(&mut self, queue: &Queue, header: &Header, contents: &[u8]) {
+    /// Sends a packet without data, now or later: false if it is kept until a buffer comes back.
+    pub fn control(&mut self, queue: &Queue, header: &Header, contents: &[u8]) -> bool {
         if self.free.is_empty() {
             self.take_back(queue);
         }
@@ -274,6 +274,7 @@ impl Sending {
         } else {
             self.kept.push_back((*header, contents.to_vec()));
         }
+        self.kept.is_empty()
     }
 
     /// A buffer for data. EAGAIN if there is none.
