@@ -124,6 +124,8 @@ pub const SYNC_DATA: u32 = 1;
 
 /// Words of `fuse_attr`.
 pub const ATTRIBUTES_WORDS: usize = 11;
+/// The largest size of a file, as in Linux: whatever is counted from it is no negative number.
+const LARGEST: u64 = i64::MAX.cast_unsigned();
 /// Words of `fuse_entry_out`: 5, and the attributes.
 pub const ENTRY_WORDS: usize = 16;
 /// Bytes of `fuse_entry_out`.
@@ -199,7 +201,7 @@ impl Attributes {
     /// Bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.word(1)
+        self.word(1).min(LARGEST)
     }
 
     /// Notes that the file is this long now.
@@ -227,7 +229,7 @@ impl Attributes {
             uid: high(words[8]),
             gid: low(words[9]),
             represented_device: u64::from(high(words[9])),
-            size: words[1],
+            size: words[1].min(LARGEST),
             block_size: low(words[10]),
             blocks: words[2],
             accessed: time(words[3], low(words[6])),
