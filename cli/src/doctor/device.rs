@@ -31,9 +31,7 @@ fn unusable(error: &KvmError) -> Finding {
             "turn on virtualization (VT-x or AMD-V) in the firmware and run 'sudo modprobe {module}'; in a virtual \
              machine ask its host for nested virtualization; in a container pass --device /dev/kvm"
         ),
-        KvmError::Permission => {
-            "join the group that owns /dev/kvm: 'sudo usermod -aG kvm $USER', then log in again".to_owned()
-        }
+        KvmError::Permission => septum_hypervisor::permission_advice(),
         KvmError::TooOld { .. } | KvmError::MissingCapability(_) => "use a newer Linux kernel".to_owned(),
         _ => "see the kernel's log ('dmesg')".to_owned(),
     };

@@ -15,6 +15,6 @@ mod vm;
 pub use kvm_bindings::{CpuId, kvm_msr_entry, kvm_regs, kvm_segment, kvm_sregs, kvm_xcrs};
 pub use privilege::stays_in_ring3;
 pub use probe::{Capability, HostReport, probe};
-pub use system::{Kvm, KvmError};
+pub use system::{Kvm, KvmError, permission_advice};
 pub use vcpu::{Exit, Kicker, Vcpu, VcpuState, stop_all};
 pub use vm::Vm;

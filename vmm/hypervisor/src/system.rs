@@ -4,6 +4,7 @@ use crate::vm::Vm;
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm as Device};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use thiserror::Error;
 
 /// The only version there has been since Linux 2.6.22.
@@ -51,6 +52,25 @@ pub enum KvmError {
         #[source]
         source: io::Error,
     },
+}
+
+/// What lets a user open the device, by who may now.
+#[must_use]
+pub fn permission_advice() -> String {
+    let who = std::fs::metadata("/dev/kvm").map(|metadata| (metadata.mode(), metadata.gid()));
+    advice_for(who.ok())
+}
+
+fn advice_for(who: Option<(u32, u32)>) -> String {
+    match who {
+        // Root's group is nobody's to join.
+        Some((mode, group)) if mode & 0o060 != 0o060 || group == 0 => {
+            "let the group kvm use it ('sudo chgrp kvm /dev/kvm && sudo chmod 660 /dev/kvm', until the next start) and join that \
+             group: 'sudo usermod -aG kvm $USER', then log in again; or run this as root"
+        }
+        _ => "join the group that owns /dev/kvm: 'sudo usermod -aG kvm $USER', then log in again",
+    }
+    .to_owned()
 }
 
 /// For `map_err`: `call` failed.
@@ -115,5 +135,20 @@ impl Kvm {
 
     pub(crate) fn device(&self) -> &Device {
         &self.device
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advice_for;
+
+    #[test]
+    fn a_group_that_may_not_use_the_device_is_not_worth_joining() {
+        for (mode, group) in [(0o600, 0), (0o660, 0), (0o640, 106), (0o600, 106)] {
+            assert!(advice_for(Some((mode, group))).contains("chmod"), "{mode:o} {group}");
+        }
+        for who in [Some((0o660, 106)), None] {
+            assert!(advice_for(who).starts_with("join"));
+        }
     }
 }

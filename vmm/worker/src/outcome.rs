@@ -46,9 +46,7 @@ pub(crate) fn kvm_failure(error: KvmError) -> Failure {
             "turn on virtualization in the firmware and load the module ('modprobe kvm_intel' or 'modprobe kvm_amd'); \
              'septum doctor' tells more",
         ),
-        KvmError::Permission => failure.hint(
-            "join the group that owns /dev/kvm: 'sudo usermod -aG kvm $USER', then log in again",
-        ),
+        KvmError::Permission => failure.hint(septum_hypervisor::permission_advice()),
         KvmError::TooOld { .. } | KvmError::MissingCapability(_) => {
             failure.hint("this needs a newer Linux kernel; 'septum doctor' tells more")
         }
