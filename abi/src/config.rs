@@ -13,12 +13,13 @@
 //! +60  identity  uid u32, gid u32, umask u32, closed streams u32
 //! +76  disks     count u32
 //! +80  network   u32: 1 if there is a way out of the partition
-//! +84  strings
+//! +84  terminal  rows u32, columns u32: not 0 if the standard streams are a terminal
+//! +92  strings
 //! ```
 
 use core::str;
 
-const HEADER: usize = 84;
+const HEADER: usize = 92;
 
 /// How a subtree of the shared directory appears in the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +119,8 @@ pub struct BootConfig<'a> {
     pub disks: u32,
     /// Whether there is a socket device, and with it a way out of the partition.
     pub has_network: bool,
+    /// Rows and columns of the terminal that the standard streams are, if they are one.
+    pub terminal: Option<[u16; 2]>,
 }
 
 impl<'a> BootConfig<'a> {
@@ -143,6 +146,10 @@ impl<'a> BootConfig<'a> {
             closed_streams: word(blob, 72)?,
             disks: word(blob, 76)?,
             has_network: word(blob, 80)? != 0,
+            terminal: match [word(blob, 84)?, word(blob, 88)?] {
+                [0, 0] => None,
+                size => Some(size.map(|length| u16::try_from(length).unwrap_or(u16::MAX))),
+            },
         })
     }
 
@@ -195,6 +202,8 @@ pub struct Source<'a> {
     /// See [`BootConfig`].
     pub disks: u32,
     pub has_network: bool,
+    /// See [`BootConfig`]; a size of nothing at all is none.
+    pub terminal: Option<[u16; 2]>,
 }
 
 impl Source<'_> {
@@ -218,7 +227,9 @@ impl Source<'_> {
         place(&mut put, mounts_len);
         put(&u32_of(self.mounts.len()).to_le_bytes());
         let has_network = u32::from(self.has_network);
-        for number in [self.uid, self.gid, self.umask, self.closed_streams, self.disks, has_network] {
+        let [rows, columns] = self.terminal.unwrap_or_default().map(u32::from);
+        let (closed, disks) = (self.closed_streams, self.disks);
+        for number in [self.uid, self.gid, self.umask, closed, disks, has_network, rows, columns] {
             put(&number.to_le_bytes());
         }
         put(self.program);
@@ -275,6 +286,7 @@ mod tests {
             closed_streams: 5,
             disks: 3,
             has_network: true,
+            terminal: Some([24, 80]),
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));
@@ -287,6 +299,7 @@ mod tests {
         assert_eq!((config.uid, config.gid, config.umask, config.closed_streams), (1, 2, 0o22, 5));
         assert_eq!(config.disks, 3);
         assert!(config.has_network);
+        assert_eq!(config.terminal, Some([24, 80]));
     }
 
     #[test]
@@ -304,6 +317,7 @@ mod tests {
             closed_streams: 0,
             disks: 0,
             has_network: false,
+            terminal: None,
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));

@@ -1,6 +1,7 @@
 //! From what was typed to what it means: flags, and the process's own surroundings, become a partition's spec.
 
 use std::ffi::{OsStr, OsString};
+use std::io::IsTerminal as _;
 
 use rustix::fs::Mode;
 use septum_api_types::bytes::ByteString;
@@ -9,9 +10,11 @@ use septum_api_types::places;
 use septum_api_types::signal::Signal;
 use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
 use septum_worker::keeping::{Detached, Keeping, LogLimits};
+use septum_worker::terminal;
 
 use crate::args::{LogOption, Run};
 use crate::image::choice::{self, Chosen};
+use crate::partitions::exec::no_terminal;
 
 /// Variables of the caller that the program gets: how to talk to the person in front of the terminal. The first three concern the
 /// terminal itself; an image speaks its own language.
@@ -19,6 +22,9 @@ const PASSED_ON: [&str; 5] = ["TERM", "COLORTERM", "NO_COLOR", "LANG", "TZ"];
 
 /// The whole spec; nothing but the image is looked up yet.
 pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
+    if run.tty && !run.detach && !std::io::stdin().is_terminal() {
+        return Err(no_terminal("cannot give the program a terminal"));
+    }
     let chosen = choice::choose(&mut run)?;
     let mut stop_signal = run.stop_signal;
     let (words, environment, image) = match chosen {
@@ -54,6 +60,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
         umask: umask(),
+        terminal: run.tty.then(terminal::size_or_usual),
         streams_open: if run.detach { [true; 3] } else { septum_worker::standard_streams_open() },
         network: run.network.network(),
         verbose: run.verbose,

@@ -73,6 +73,8 @@ pub struct PartitionSpec {
     pub gid: u32,
     /// File mode creation mask of the program.
     pub umask: u32,
+    /// Rows and columns of the terminal that the program's standard streams are, if they are one.
+    pub terminal: Option<[u16; 2]>,
     /// Whether standard input, output and error are open.
     pub streams_open: [bool; 3],
     /// What it may reach, and what reaches it.

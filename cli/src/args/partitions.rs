@@ -1,9 +1,13 @@
 //! Commands about partitions that run, or have run in the background.
 
+use std::ffi::OsString;
 use std::time::SystemTime;
 
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use septum_api_types::signal::Signal;
+
+use super::values::environment_variable;
 
 /// List partitions
 #[derive(Debug, Args)]
@@ -98,6 +102,51 @@ pub struct Several {
     /// Their names, their identifiers or the beginnings of those
     #[arg(value_name = "PARTITION", required = true)]
     pub partitions: Vec<String>,
+}
+
+/// Start another program in a partition that runs
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  septum exec job ps aux
+  septum exec -it job sh
+  echo text | septum exec -i job sh -c 'cat > /tmp/file'")]
+pub struct Exec {
+    /// Pass standard input on; else the program has none
+    #[arg(short, long)]
+    pub interactive: bool,
+
+    /// Give the program a terminal, of which this one is the other end
+    #[arg(short, long)]
+    pub tty: bool,
+
+    /// Do not wait for the program, whose output is lost
+    #[arg(short, long, conflicts_with_all = ["interactive", "tty"])]
+    pub detach: bool,
+
+    /// Set a variable of the program's environment, which else is the first program's; KEY alone takes the caller's value
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = OsStringValueParser::new().try_map(environment_variable))]
+    pub env: Vec<OsString>,
+
+    /// Start the program in this directory; else where the first program started
+    #[arg(short, long, value_name = "DIR")]
+    pub workdir: Option<OsString>,
+
+    /// With a terminal: keys that end this, and hang up on the program
+    #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = keys)]
+    pub detach_keys: Keys,
+
+    /// Its name, its identifier or the beginning of that
+    #[arg(value_name = "PARTITION")]
+    pub partition: String,
+
+    /// The program, a path or a name, and its arguments
+    #[arg(
+        trailing_var_arg = true,
+        required = true,
+        allow_hyphen_values = true,
+        value_name = "PROGRAM [ARGS]"
+    )]
+    pub program: Vec<OsString>,
 }
 
 /// Be part of the streams of a partition in the background

@@ -109,6 +109,10 @@ pub struct Run {
     #[arg(short, long)]
     pub interactive: bool,
 
+    /// Give the program a terminal, of which this one is the other end; in the background, of whoever attaches
+    #[arg(short, long)]
+    pub tty: bool,
+
     /// Start it again when it has ended: no, on-failure[:TIMES] or always
     #[arg(long, value_name = "POLICY", default_value_t)]
     pub restart: Restart,

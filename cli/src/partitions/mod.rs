@@ -1,9 +1,11 @@
 //! Commands about partitions that run or have run: looked up in the registry, done by their supervisors.
 
 pub mod attach;
+pub mod exec;
 pub mod list;
 pub mod logs;
 pub mod orders;
+mod typing;
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;

@@ -15,6 +15,7 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, recvmsg, sendmsg,
 };
+use septum_api_types::bytes::ByteString;
 use septum_api_types::failure::Failure;
 use septum_api_types::signal::Signal;
 use serde::de::DeserializeOwned;
@@ -44,8 +45,33 @@ pub enum Request {
     Resume,
     /// Answer: `Ended`, when it has.
     Wait,
+    /// Start another program in the partition. The frame carries what it reads from, writes to, and writes errors to, unless it is detached.
+    /// Answer: `Ended` or `Failed`, when it has; `Done` at once if it is detached. Whoever goes before that hangs up on it.
+    Exec(Exec),
+    /// After `Exec` or `Attach`: the terminal there has another size. No answer.
+    Resize {
+        /// Rows and columns.
+        size: [u16; 2],
+    },
     /// Be part of the partition's streams. The frame carries what is read from, written to, and written errors to. Answer: `Ended`.
     Attach,
+}
+
+/// Another program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exec {
+    /// The program, a path or a name, and its arguments.
+    pub arguments: Vec<ByteString>,
+    /// `KEY=VALUE` each: besides the variables of the partition's first program, or in their place.
+    pub environment: Vec<ByteString>,
+    /// Where it starts; else where the first program did.
+    pub working_directory: Option<ByteString>,
+    /// Rows and columns, if it has a terminal.
+    pub terminal: Option<[u16; 2]>,
+    /// Whether it has an input.
+    pub has_input: bool,
+    /// Nobody waits for it.
+    pub is_detached: bool,
 }
 
 /// What became of it.
@@ -55,8 +81,15 @@ pub enum Answer {
     Done,
     /// It cannot be.
     Refused(Failure),
-    /// The partition ended with this status.
+    /// The partition, or the program that was asked for, ended with this status.
     Ended(u8),
+    /// The program that was asked for did not run, or not to its end.
+    Failed {
+        /// The status to leave with.
+        status: u8,
+        /// Why.
+        message: String,
+    },
 }
 
 /// Why no frame came or went.

@@ -16,6 +16,7 @@ fn record(id: &str, name: Option<&str>) -> Record {
         worker: None,
         restarts: 0,
         is_detached: true,
+        has_terminal: false,
         log: None,
         memory_bytes: 1,
         cpus: 1,

@@ -86,6 +86,9 @@ pub struct Record {
     pub restarts: u32,
     /// Whether it goes on without whoever started it.
     pub is_detached: bool,
+    /// Whether its standard streams are a terminal.
+    #[serde(default)]
+    pub has_terminal: bool,
     /// Where its output is kept, if it is.
     pub log: Option<PathBuf>,
     /// RAM, in bytes.

@@ -44,7 +44,6 @@ pub mod paging;
 mod panic;
 pub mod park;
 pub mod report;
-#[cfg(target_os = "none")]
 pub mod service;
 mod shootdown;
 #[cfg(target_os = "none")]

@@ -9,6 +9,7 @@ use septum_abi::boot::BootPage;
 use septum_abi::config::BootConfig;
 use septum_abi::linux::Errno;
 use septum_abi::report::start_error;
+use septum_abi::service::FIRST_SESSION;
 use septum_guest_core::fs::anonymous;
 use septum_guest_core::fs::block;
 use septum_guest_core::fs::context::FsContext;
@@ -22,6 +23,7 @@ use septum_guest_core::memory::{discard, reclaim};
 use septum_guest_core::names;
 use septum_guest_core::net::outside;
 use septum_guest_core::process::load::{LoadError, Request, load};
+use septum_guest_core::process::sessions::{self, program};
 use septum_guest_core::process::thread::Thread;
 use septum_guest_core::process::{First, Machine, Process, vcpus};
 use septum_guest_core::random;
@@ -50,10 +52,16 @@ fn main() -> ! {
         Ok(thread) => {
             service::ready();
             report::set_first_user_time();
-            vcpus::run_first(thread, report::end)
+            vcpus::run_first(thread, end)
         }
         Err(error) => report::end(End::NotStarted(error.reason, u32::from(error.errno.number()))),
     }
+}
+
+/// The first program has ended, and the partition with it.
+fn end(end: End) -> ! {
+    sessions::show_the_last();
+    report::end(end)
 }
 
 /// For `map_err`.
@@ -110,7 +118,18 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     let loaded = load(&fs, &machine, request)?;
     let program = Program::take().ok_or(LoadError { reason: start_error::MEMORY, errno: Errno::EBUSY })?;
     let console = devices.console.as_deref();
-    let descriptors = descriptors(console, config.closed_streams);
+    let descriptors = match config.terminal {
+        Some(size) => {
+            program::terminal_of_first(FIRST_SESSION, size).map_err(because(start_error::MEMORY))?
+        }
+        None => descriptors(console, config.closed_streams),
+    };
+    program::set_template(program::Template {
+        workdir: config.workdir,
+        environment: config.environment.bytes,
+        identity: (config.uid, config.gid),
+        umask: config.umask,
+    });
     let (space, image) = (loaded.space, loaded.image);
     let process = Process::first(First { namespace, fs, machine, space, image, descriptors });
     let thread = Thread::new(process, program);

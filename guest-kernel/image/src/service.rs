@@ -1,6 +1,7 @@
 //! What the service vCPU does: what the host wants, one thing after the other.
 
 use septum_abi::linux::signal;
+use septum_guest_core::process::sessions::{self, program};
 use septum_guest_core::process::signal::Info;
 use septum_guest_core::process::{FIRST_PID, family};
 use septum_guest_hal::service::{self, Line, Wish};
@@ -21,6 +22,10 @@ fn serve() -> ! {
     loop {
         match line.next_wish() {
             Wish::Signal(number) => send(number),
+            Wish::Begin(session) => program::begin(session),
+            Wish::Ready(session, stream) => sessions::ready(session, stream),
+            Wish::Resize(session, [rows, columns]) => sessions::resize(session, rows, columns),
+            Wish::HangUp(session) => sessions::hang_up(session),
             Wish::Unknown => {}
         }
     }

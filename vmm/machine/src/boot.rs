@@ -70,21 +70,30 @@ pub fn load_kernel(
     Ok(kernel)
 }
 
+/// The program's standard streams.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams {
+    /// A bit for each that it does not have.
+    pub closed: u32,
+    /// Rows and columns, if they are a terminal.
+    pub terminal: Option<[u16; 2]>,
+}
+
 /// Writes what to run behind the kernel; returns where it lies.
 pub fn write_configuration(
     ram: &GuestRam,
     kernel: &LoadedKernel,
     spec: &MachineSpec,
-    closed_streams: u32,
+    streams: Streams,
     disks: u32,
     has_network: bool,
 ) -> Result<MemoryRange, BootError> {
-    let config = configuration(spec, closed_streams, disks, has_network);
+    let config = configuration(spec, streams, disks, has_network);
     write_bytes(ram, kernel.end, &config)?;
     Ok(MemoryRange { start: kernel.end, len: config.len() as u64 })
 }
 
-fn configuration(spec: &MachineSpec, closed_streams: u32, disks: u32, has_network: bool) -> Vec<u8> {
+fn configuration(spec: &MachineSpec, streams: Streams, disks: u32, has_network: bool) -> Vec<u8> {
     let arguments: Vec<&[u8]> = spec.arguments.iter().map(Vec::as_slice).collect();
     let environment: Vec<&[u8]> = spec.environment.iter().map(Vec::as_slice).collect();
     let mounts: Vec<Mount<'_>> = spec
@@ -102,9 +111,10 @@ fn configuration(spec: &MachineSpec, closed_streams: u32, disks: u32, has_networ
         uid: spec.uid,
         gid: spec.gid,
         umask: spec.umask,
-        closed_streams,
+        closed_streams: streams.closed,
         disks,
         has_network,
+        terminal: streams.terminal,
     };
     let mut blob = Vec::new();
     source.write(|bytes| blob.extend_from_slice(bytes));

@@ -3,7 +3,7 @@
 use crate::bus::{Ram, VmServices, Window};
 use crate::machine::MachineError;
 use crate::ready::Readiness;
-use crate::service::WhenDone;
+use crate::service::Listener;
 use crate::spec::{BlockFile, MachineResources, Network, WhenCrowded};
 use septum_abi::layout::PCI_WINDOW;
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
@@ -17,6 +17,7 @@ use septum_devices::virtio::vsock::Vsock;
 use septum_hypervisor::Vm;
 use septum_memory::{FileWindow, GuestRam, host_ranges};
 use std::ops::Range;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// What [`attach`] made.
@@ -34,7 +35,17 @@ pub struct Devices {
     /// Where this process has guest memory mapped, files for the guest included.
     pub guest_mappings: Vec<Range<u64>>,
     pub when_crowded: WhenCrowded,
-    pub when_done: WhenDone,
+    pub listener: Listener,
+    /// The first program's terminal.
+    pub line: Option<Line>,
+}
+
+/// The host's end of a terminal.
+pub struct Line {
+    /// Rows and columns.
+    pub size: [u16; 2],
+    pub input: Option<OwnedFd>,
+    pub output: Option<OwnedFd>,
 }
 
 /// Makes the devices of a partition.
@@ -52,10 +63,23 @@ pub fn attach(
     let (streams, files) = (thread("streams")?, thread("files")?);
     let mut ready = Readiness::new();
 
-    let MachineResources { shared_root, stdin, stdout, stderr, disks, when_crowded, when_done, network } =
-        resources;
+    let MachineResources {
+        shared_root,
+        stdin,
+        stdout,
+        stderr,
+        terminal,
+        disks,
+        when_crowded,
+        listener,
+        network,
+    } = resources;
     let closed_streams =
         (0..).zip([&stdin, &stdout, &stderr]).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
+    let (stdin, stdout, line) = match terminal {
+        None => (stdin, stdout, None),
+        Some(size) => (None, None, Some(Line { size, input: stdin, output: stdout })),
+    };
     let ports = ConsolePorts { log: None, stdin, stdout, stderr };
     let console = Console::new(ports, Arc::new(NoMessages), streams.handle())
         .map_err(|e| MachineError::Device("console", e))?;
@@ -100,7 +124,8 @@ pub fn attach(
         threads,
         guest_mappings,
         when_crowded,
-        when_done,
+        listener,
+        line,
     })
 }
 

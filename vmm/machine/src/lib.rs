@@ -34,5 +34,5 @@ pub use machine::{Machine, MachineError};
 pub use mailbox::{Request, Requests};
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
 pub use septum_memory::{GuestImage, HUGE_PAGE, OwnFile, Pages};
-pub use service::{WhenDone, Wish};
+pub use service::{Listener, NewSession, Notice, SessionEnd, Wish, encode_program};
 pub use spec::{BlockFile, MachineResources, MachineSpec, MountSpec, Network, PrivilegeChoice, WhenCrowded};

@@ -4,10 +4,10 @@
 //! the partition (the guest, or a [request](Requests)) sends a message to the waiting thread, which then stops the vCPUs,
 //! so that what they report is whole, and leaves the devices to the end of the process.
 
-use crate::boot::{self, BootError, LateFacts};
+use crate::boot::{self, BootError, LateFacts, Streams};
 use crate::bus::Bus;
 use crate::core::Core;
-use crate::devices::{self, Devices};
+use crate::devices::{self, Devices, Line};
 use crate::mailbox::{Message, Requests, Waiting, mailbox};
 use crate::outcome::{End, MachineStats, Outcome};
 use crate::profile::SAMPLE_PERIOD;
@@ -95,9 +95,11 @@ impl Machine {
             threads,
             guest_mappings,
             when_crowded,
-            when_done,
+            listener,
+            line,
         } = devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
-        let config = boot::write_configuration(&ram, &kernel, spec, closed_streams, disks, has_network)?;
+        let streams = Streams { closed: closed_streams, terminal: line.as_ref().map(|line| line.size) };
+        let config = boot::write_configuration(&ram, &kernel, spec, streams, disks, has_network)?;
         let facts = LateFacts {
             pci_devices: (1 << pci.device_count()) - 1,
             tsc_khz,
@@ -119,6 +121,10 @@ impl Machine {
             privilege: privilege.name(),
             ..MachineStats::default()
         };
+        let service = Service::new(listener).map_err(MachineError::Thread)?;
+        if let Some(Line { input, output, .. }) = line {
+            service.give_terminal(input, output, &ram);
+        }
         let parts = vcpus::Parts {
             vm: Arc::clone(&vm),
             ram: ram.clone(),
@@ -130,7 +136,7 @@ impl Machine {
             bus: Arc::new(Bus { pci }),
             is_profiled: spec.profile,
             cpus: core.spec.cpus,
-            service: Service::new(when_done).map_err(MachineError::Thread)?,
+            service,
             when_crowded: Mutex::new(Some(when_crowded)),
         };
         let vcpus = Vcpus::new(parts, mailbox);

@@ -1,6 +1,6 @@
 //! What a machine is made of.
 
-use crate::service::WhenDone;
+use crate::service::Listener;
 use septum_abi::config::MountKind;
 use septum_devices::virtio::vsock::HostSide;
 use std::fs::File;
@@ -102,12 +102,14 @@ pub struct MachineResources {
     pub stdout: Option<OwnedFd>,
     /// The program's standard error.
     pub stderr: Option<OwnedFd>,
+    /// Rows and columns of the terminal that its streams are, if they are one; then input and output are its other end, and must not block.
+    pub terminal: Option<[u16; 2]>,
     /// Its disks.
     pub disks: Vec<BlockFile>,
     /// Whom to tell that it has more vCPUs than CPUs.
     pub when_crowded: WhenCrowded,
-    /// Whom to tell that the guest kernel has done what was wanted of it.
-    pub when_done: WhenDone,
+    /// Whom to tell what the guest kernel says of what is wanted of it.
+    pub listener: Listener,
     /// What its sockets lead to, if it has a network.
     pub network: Option<Network>,
 }

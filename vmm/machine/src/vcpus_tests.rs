@@ -4,7 +4,7 @@ use super::*;
 use crate::bus::VmServices;
 use crate::image::Segment;
 use crate::mailbox::{Waiting, mailbox};
-use crate::service::WhenDone;
+use crate::service::Listener;
 use septum_abi::layout::{BOOT_PAGE_TABLES, KERNEL_BASE, KERNEL_MAP, PCI_WINDOW};
 use septum_devices::core::{GuestMemory as DeviceMemory, HostServices};
 use septum_devices::pci::PciBus;
@@ -103,7 +103,7 @@ fn bench(limit: u32, rounds: u64) -> Option<Bench> {
         bus,
         is_profiled: false,
         cpus: 1,
-        service: Service::new(WhenDone(Box::new(|| {}))).unwrap(),
+        service: Service::new(Listener(Box::new(|_| {}))).unwrap(),
         when_crowded: Mutex::new(None),
     };
     let (sender, ended) = mailbox().unwrap();

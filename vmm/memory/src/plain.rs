@@ -27,7 +27,7 @@ const _: () = {
     assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 8 + 2 * size_of::<ReadyDevice>() + 96);
     assert!(size_of::<ReadyDevice>() == 16 + 4 * 24);
     assert!(size_of::<ClockPage>() == 40);
-    assert!(size_of::<Call>() == 16);
+    assert!(size_of::<Call>() == 32 + 16);
     assert!(size_of::<GuestReport>() == 32 + 8 + 88 + 1024 * 12 + size_of::<PanicRecord>() + LOG_SIZE);
     assert!(size_of::<PanicRecord>() == 16 + 16 + 18 * 8 + 32 * 8 + 512);
 };

@@ -13,16 +13,19 @@ use std::os::unix::net::UnixStream;
 use rustix::process::{
     Pid, Resource, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
+use septum_api_types::bytes::ByteString;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{PartitionStats, Timings};
 use septum_hypervisor::Kvm;
 use septum_machine::{
-    Core, CoreSpec, HUGE_PAGE, Machine, MachineError, MachineResources, MachineSpec, OwnFile, Pages, Request,
-    Requests, StopReason, WhenCrowded, WhenDone, Wish,
+    Core, CoreSpec, HUGE_PAGE, Listener, Machine, MachineError, MachineResources, MachineSpec, NewSession,
+    Notice, OwnFile, Pages, Request, Requests, SessionEnd as MachineSessionEnd, StopReason, WhenCrowded,
+    Wish, encode_program,
 };
 use septum_netproxy::broker::Log;
+use septum_registry::control;
 
 use crate::disks;
 use crate::environment;
@@ -31,9 +34,10 @@ use crate::jail;
 use crate::network::{self, Refusals};
 use crate::outcome;
 use crate::program;
-use crate::protocol::{End, Ended, FromWorker, Order, Stage, StopCause, ToWorker, receive, send};
+use crate::protocol::{End, Ended, FromWorker, Order, SessionEnd, Stage, StopCause, ToWorker, send};
 use crate::rootfs;
 use crate::stages::{now_ns, since_us};
+use crate::terminal;
 use crate::usage::Usage;
 
 /// What a worker without a name is called.
@@ -119,6 +123,9 @@ impl Worker {
         let own_file = if spec.huge_pages { None } else { OwnFile::open() };
         let usage = Usage::open();
         self.stage("KVM is open");
+        let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
+        let [stdin, stdout] =
+            if spec.terminal.is_some() { terminal::ends([stdin, stdout]) } else { [stdin, stdout] };
 
         let plan = rootfs::plan(&spec)?;
         let image = plan.image().map(|image| image.map()).transpose()?;
@@ -177,7 +184,6 @@ impl Worker {
             verbose: spec.verbose,
             profile: spec.debug_profile,
         };
-        let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
         let resources = MachineResources {
             shared_root: rootfs::SHARED_ROOT.into(),
             stdin,
@@ -185,7 +191,8 @@ impl Worker {
             stderr,
             disks,
             when_crowded: self.tell_when_crowded()?,
-            when_done: self.tell_when_heard()?,
+            listener: self.listener()?,
+            terminal: spec.terminal,
             network: network
                 .map(|ports| network::proxy(&spec, ports, self.network_log(&refusals)?))
                 .transpose()?,
@@ -202,12 +209,7 @@ impl Worker {
         }
         let socket = &self.socket;
         // No more requests, no more supervisor: the kernel is about to kill this process.
-        let mut next = || match receive(socket) {
-            Ok(ToWorker::Stop(StopCause::Timeout)) => Some(Request::Stop(StopReason::Timeout)),
-            Ok(ToWorker::Stop(StopCause::Signal(signal))) => Some(Request::Stop(StopReason::Signal(signal))),
-            Ok(ToWorker::Signal(signal)) => Some(Request::Wish(Wish::Signal(signal))),
-            Err(_) => None,
-        };
+        let mut next = || control::receive::<ToWorker>(socket).ok().map(|(said, with)| request(said, with));
         let outcome = machine.run(Some(Requests { descriptor: socket.as_fd(), next: &mut next }));
         let guest_mappings = outcome.stats.guest_mappings.clone();
         let mut last_word = outcome::translate(outcome, &spec, self.order.epoch_ns, &self.timings);
@@ -260,12 +262,55 @@ impl Worker {
         Ok(WhenCrowded(Box::new(move || drop(send(&socket, &FromWorker::Crowded)))))
     }
 
-    /// The supervisor waits for it, because a guest kernel that does not listen is to be stopped.
-    fn tell_when_heard(&self) -> Result<WhenDone, Failure> {
+    /// The supervisor waits for what the guest kernel says: one that does not listen is to be stopped.
+    fn listener(&self) -> Result<Listener, Failure> {
         let socket = self.teller()?;
-        // As above.
-        Ok(WhenDone(Box::new(move || drop(send(&socket, &FromWorker::Heard)))))
+        Ok(Listener(Box::new(move |notice| {
+            let said = match notice {
+                Notice::Done => FromWorker::Heard,
+                Notice::Ended(number, end) => {
+                    let end = match end {
+                        MachineSessionEnd::Exited(code) => SessionEnd::Exited(code),
+                        MachineSessionEnd::Signaled(signal) => SessionEnd::Signaled(signal),
+                        MachineSessionEnd::NotStarted(errno) => SessionEnd::NotStarted(errno),
+                    };
+                    FromWorker::SessionEnded { number, end }
+                }
+            };
+            // As above.
+            drop(send(&socket, &said));
+        })))
     }
+}
+
+/// What the supervisor says, as the machine understands it.
+fn request(said: ToWorker, descriptors: Vec<OwnedFd>) -> Request {
+    match said {
+        ToWorker::Stop(StopCause::Timeout) => Request::Stop(StopReason::Timeout),
+        ToWorker::Stop(StopCause::Signal(signal)) => Request::Stop(StopReason::Signal(signal)),
+        ToWorker::Signal(signal) => Request::Wish(Wish::Signal(signal)),
+        ToWorker::Resize { number, size } => Request::Wish(Wish::Resize(number, size)),
+        ToWorker::HangUp { number } => Request::Wish(Wish::HangUp(number)),
+        ToWorker::Begin { number, exec } => {
+            let (arguments, environment) = (slices(&exec.arguments), slices(&exec.environment));
+            let workdir = exec.working_directory.as_ref().map_or(&[][..], |directory| &directory.0);
+            let program = encode_program(exec.terminal, exec.has_input, workdir, &arguments, &environment);
+            let mut descriptors = descriptors.into_iter();
+            let mut streams = [descriptors.next(), descriptors.next(), descriptors.next()];
+            if !exec.has_input {
+                streams[0] = None;
+            }
+            let is_terminal = exec.terminal.is_some();
+            if is_terminal {
+                streams[2] = None;
+            }
+            Request::Wish(Wish::Begin(NewSession { number, program, streams, is_terminal }))
+        }
+    }
+}
+
+fn slices(strings: &[ByteString]) -> Vec<&[u8]> {
+    strings.iter().map(|string| &string.0[..]).collect()
 }
 
 fn check_amounts(spec: &PartitionSpec) -> Result<(), Failure> {

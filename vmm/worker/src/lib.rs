@@ -39,6 +39,7 @@ mod rootfs;
 mod stages;
 mod streams;
 pub mod supervisor;
+pub mod terminal;
 mod usage;
 
 pub use judgement::judge;

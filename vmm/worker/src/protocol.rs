@@ -5,10 +5,12 @@
 //! ```text
 //! supervisor → worker   Stop(StopCause)          at any time
 //!                       Signal(number)           at any time: for the program
+//!                       Begin, Resize, HangUp    at any time: further programs, by number; 0 is the first one with a terminal
 //! worker → supervisor   Stage(Stage)             if the order is verbose
 //!                       Started                  if the order wants to know
 //!                       Crowded                  once, if there are more virtual CPUs than processors for them
 //!                       Heard                    when the guest kernel has sent the signals that came
+//!                       SessionEnded             once for each Begin, if the partition does not end before
 //!                       Ended(Ended)             last, once
 //! ```
 //!
@@ -21,6 +23,7 @@ use std::os::unix::net::UnixStream;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::PartitionStats;
+use septum_registry::control::Exec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -89,11 +92,23 @@ pub struct Ended {
     pub log: String,
 }
 
-/// A frame for the worker.
+/// How a program ended that was started in a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum SessionEnd {
+    Exited(u8),
+    Signaled(u32),
+    /// An error number.
+    NotStarted(u32),
+}
+
+/// A frame for the worker. `Begin` carries descriptors.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     Stop(StopCause),
     Signal(u32),
+    Begin { number: u32, exec: Exec },
+    Resize { number: u32, size: [u16; 2] },
+    HangUp { number: u32 },
 }
 
 /// A frame of the worker.
@@ -103,6 +118,7 @@ pub(crate) enum FromWorker {
     Crowded,
     Started,
     Heard,
+    SessionEnded { number: u32, end: SessionEnd },
     Ended(Box<Ended>),
 }
 

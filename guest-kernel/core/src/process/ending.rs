@@ -8,7 +8,7 @@ use super::family::{self, Bereaved};
 use super::signal::{IGNORE, Info, flag};
 use super::stop::code;
 use super::task::Task;
-use super::{End, FIRST_PID, Process};
+use super::{End, FIRST_PID, Process, sessions};
 use crate::fs::locks;
 use crate::fs::terminal::jobs;
 use crate::memory::discard;
@@ -76,6 +76,7 @@ impl Process {
         });
         self.ended.wake_all();
         jobs::ended(self.pid, self.kin.session());
+        sessions::ended(self);
         groups.into_iter().for_each(jobs::free_if_stopped);
         for orphan in &orphans {
             match orphan.kin.death_signal() {

@@ -48,7 +48,13 @@ impl Kin {
     /// The first program's: it leads its group and session.
     #[must_use]
     pub fn first() -> Self {
-        Self::new(KERNEL, FIRST_PID, FIRST_PID, signal::SIGCHLD)
+        Self::of_leader(FIRST_PID)
+    }
+
+    /// That of a child of the kernel which leads its group and session.
+    #[must_use]
+    pub fn of_leader(pid: u32) -> Self {
+        Self::new(KERNEL, pid, pid, signal::SIGCHLD)
     }
 
     fn new(parent: u32, group: u32, session: u32, exit_signal: u32) -> Self {
@@ -285,8 +291,9 @@ fn is_orphaned_without(processes: &Processes, group: u32, without: Option<u32>) 
         let parent = processes.get(&kin.parent()).map(|parent| &parent.kin);
         let could_continue =
             parent.is_some_and(|parent| parent.group() != group && parent.session() == kin.session());
-        // The first program's parent is who runs the partition, as a shell is of what it runs.
-        is_member && (could_continue || process.pid == FIRST_PID)
+        // The parent of the first program, and of others that the host began, is whoever began them, as a shell is of what it runs.
+        let is_of_host = kin.parent() == KERNEL && kin.session() == process.pid;
+        is_member && (could_continue || process.pid == FIRST_PID || is_of_host)
     };
     !processes.values().any(is_kept)
 }

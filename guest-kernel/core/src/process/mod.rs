@@ -3,6 +3,7 @@
 //! * [`family`]: all processes, and who belongs to whom; [`birth`] and [`ending`]: how they come and go; [`stop`]: job control;
 //! * [`shared`]: what processes may have in common;
 //! * [`file`]: a process as an open file;
+//! * [`sessions`]: programs whose other end is the host's;
 //! * [`load`]: ELF files and scripts into an address space; [`stack`]: what a program finds on its stack;
 //! * [`signal`]: dispositions, masks, pending signals and their delivery;
 //! * [`thread`]: a thread's life: run, serve what it traps for, deliver signals; [`task`]: what others may know of it;
@@ -20,6 +21,7 @@ pub mod limits;
 pub mod load;
 pub mod numbers;
 pub mod posix_timer;
+pub mod sessions;
 pub mod shared;
 pub mod signal;
 pub mod stack;
@@ -169,14 +171,44 @@ impl Process {
     /// The first process, which is one of the [family] from now on.
     #[must_use]
     pub fn first(with: First) -> Arc<Self> {
-        let process = Arc::new(Self {
-            pid: FIRST_PID,
-            kin: Kin::first(),
-            space: Shared::new(Mutex::new(with.space)),
-            descriptors: Shared::new(Mutex::new(with.descriptors)),
-            fs: Shared::new(Mutex::new(with.fs)),
-            namespace: with.namespace,
-            image: Mutex::new(with.image),
+        let process = Self::new(
+            FIRST_PID,
+            Kin::first(),
+            with.space,
+            with.fs,
+            with.image,
+            with.namespace,
+            Arc::new(with.machine),
+        );
+        *process.descriptors.lock() = with.descriptors;
+        family::add(&process);
+        process
+    }
+
+    /// A process that the kernel begins besides the first, leading a session; it is not one of the [family] yet, and has no files.
+    pub(crate) fn of_session(first: &Self, fs: FsContext, space: AddressSpace, image: Image) -> Arc<Self> {
+        let pid = numbers::next();
+        let (namespace, machine) = (Arc::clone(&first.namespace), Arc::clone(&first.machine));
+        Self::new(pid, Kin::of_leader(pid), space, fs, image, namespace, machine)
+    }
+
+    fn new(
+        pid: u32,
+        kin: Kin,
+        space: AddressSpace,
+        fs: FsContext,
+        image: Image,
+        namespace: Arc<Namespace>,
+        machine: Arc<Machine>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            pid,
+            kin,
+            space: Shared::new(Mutex::new(space)),
+            descriptors: Shared::new(Mutex::new(DescriptorTable::new(1024))),
+            fs: Shared::new(Mutex::new(fs)),
+            namespace,
+            image: Mutex::new(image),
             actions: Shared::new(Mutex::default()),
             pending: Mutex::default(),
             stop: Stop::default(),
@@ -193,10 +225,8 @@ impl Process {
             started_ns: monotonic_ns(),
             children_ns: AtomicU64::new(0),
             children_frames: AtomicU64::new(0),
-            machine: Arc::new(with.machine),
-        });
-        family::add(&process);
-        process
+            machine,
+        })
     }
 
     /// Which program it runs; never 0.

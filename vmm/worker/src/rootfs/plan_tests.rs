@@ -27,6 +27,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         uid: 1000,
         gid: 1000,
         umask: 0o22,
+        terminal: None,
         streams_open: [true; 3],
         network: Default::default(),
         verbose: false,

@@ -27,23 +27,24 @@ mod desk;
 mod detach;
 mod fork;
 mod log;
+mod sessions;
 mod signals;
 mod streams;
 mod wait;
 
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::WaitStatus;
+use rustix::process::{WaitStatus, getpid, kill_process};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::restart::Backoff;
 use septum_api_types::signal::Signal;
 use septum_api_types::stats::{CpuStats, PartitionStats};
-use septum_registry::control::Answer;
+use septum_registry::control::{Answer, Exec};
 use septum_registry::record::{self, Record, State};
 use septum_registry::{Registry, RegistryError, directory};
 
@@ -53,13 +54,15 @@ use crate::keeping::Keeping;
 use crate::protocol::{
     End, Ended, FromWorker, Order, ProtocolError, Stage, StopCause, ToWorker, receive, send,
 };
+use crate::terminal::{self, Raw};
 use cpus::Confinement;
 use desk::{ClientId, Demand, Desk};
 use fork::Worker;
-use signals::Signals;
+use sessions::Sessions;
 use streams::Streams;
 
 pub use detach::{Launch, detach};
+pub use signals::Signals;
 
 /// How long a program in the background has if its supervisor is told to end.
 const STOP_TIME: Duration = Duration::from_secs(10);
@@ -111,6 +114,9 @@ struct Supervision {
     signals: Signals,
     desk: Desk,
     streams: Option<Streams>,
+    sessions: Sessions,
+    /// The caller's terminal, while it is the program's.
+    raw: Option<Raw>,
     /// The program runs, as far as is known.
     has_started: bool,
     /// Nobody wants it to be started again.
@@ -164,7 +170,9 @@ fn cannot_start(why: String) -> Failure {
 impl Supervision {
     fn new(order: Order, keeping: Keeping, streams: Option<Streams>) -> Result<Self, Failure> {
         // Held before the worker exists, so that it is born ignoring what the terminal sends to both.
-        let signals = Signals::hold(keeping.passes_signals).map_err(|error| cannot_start(reason(error)))?;
+        let has_terminal = order.spec.terminal.is_some() && keeping.detached.is_none();
+        let signals = Signals::hold(keeping.passes_signals, has_terminal)
+            .map_err(|error| cannot_start(reason(error)))?;
         let desk = Desk::open(record_of(&order, &keeping), None);
         Ok(Self {
             order,
@@ -172,6 +180,8 @@ impl Supervision {
             signals,
             desk,
             streams,
+            sessions: Sessions::default(),
+            raw: if has_terminal { Raw::enter() } else { None },
             has_started: false,
             is_told_to_end: false,
             current: None,
@@ -213,6 +223,9 @@ impl Supervision {
                 }
             }
             let last_word = self.watch(stage, launched);
+            for (client, answer) in self.sessions.end_all() {
+                self.desk.answer(client, &answer);
+            }
             let ran = self.current.take().map_or(Duration::ZERO, |current| current.began.elapsed());
             if let Some(streams) = &mut self.streams {
                 streams.drain();
@@ -314,6 +327,11 @@ impl Supervision {
                             current.unheard = None;
                         }
                     }
+                    Some(Ok(FromWorker::SessionEnded { number, end })) => {
+                        if let Some((client, answer)) = self.sessions.ended(number, end) {
+                            self.desk.answer(client, &answer);
+                        }
+                    }
                     Some(Ok(FromWorker::Ended(mut last_word))) => {
                         self.reap();
                         last_word.stats.cpus = self.cpu_stats();
@@ -368,6 +386,7 @@ impl Supervision {
         let answer = match demand {
             Demand::Wait => None,
             Demand::Gone => {
+                self.sessions.gone(client, self.current.as_ref().map(|current| &current.socket));
                 if let Some(streams) = &mut self.streams {
                     streams.detach(client);
                 }
@@ -387,6 +406,11 @@ impl Supervision {
             Demand::Pause => Some(self.set_paused(true)),
             Demand::Resume => Some(self.set_paused(false)),
             Demand::Attach(descriptors) => self.attach(client, descriptors),
+            Demand::Exec(exec, descriptors) => self.exec(client, exec, descriptors),
+            Demand::Resize(size) => {
+                self.resize(self.sessions.number_of(client).unwrap_or(0), size);
+                None
+            }
         };
         if let Some(answer) = answer {
             self.desk.answer(client, &answer);
@@ -404,6 +428,30 @@ impl Supervision {
             self.desk.note(|record| record.state = state);
         }
         Answer::Done
+    }
+
+    fn exec(&mut self, client: ClientId, exec: Exec, descriptors: Vec<OwnedFd>) -> Option<Answer> {
+        let Some(current) = &self.current else { return Some(not_now("it does not run at the moment")) };
+        if current.is_paused {
+            let failure = Failure::new(
+                Code::Usage,
+                "cannot start another program in the partition",
+                "it is paused, and nothing in it runs",
+            );
+            return Some(Answer::Refused(failure.hint("'septum unpause' lets it go on")));
+        }
+        if current.stopping.is_some() {
+            return Some(not_now("it is ending"));
+        }
+        self.sessions.begin(client, exec, descriptors, &current.socket)
+    }
+
+    /// A terminal has another size.
+    fn resize(&self, number: u32, size: [u16; 2]) {
+        if let Some(current) = &self.current {
+            // A worker that is gone is noticed by the watch.
+            let _ = send(&current.socket, &ToWorker::Resize { number, size });
+        }
     }
 
     fn attach(&mut self, client: ClientId, descriptors: Vec<std::os::fd::OwnedFd>) -> Option<Answer> {
@@ -481,6 +529,16 @@ impl Supervision {
     /// A signal came to this process. In the foreground it is the program's, if it is to be; else it stops the partition: the first one
     /// asks, the second kills; SIGQUIT kills at once.
     fn signal_came(&mut self, signal: i32) {
+        if let Some(raw) = &self.raw {
+            if signal == libc::SIGTSTP {
+                raw.leave();
+                let _ = kill_process(getpid(), rustix::process::Signal::STOP);
+                raw.again();
+            }
+            if matches!(signal, libc::SIGTSTP | libc::SIGWINCH) {
+                return self.resize(0, terminal::size_or_usual());
+            }
+        }
         if self.keeping.detached.is_some() {
             return self.ask_to_end(Some(STOP_TIME));
         }
@@ -649,6 +707,7 @@ fn record_of(order: &Order, keeping: &Keeping) -> Record {
         worker: None,
         restarts: 0,
         is_detached: keeping.detached.is_some(),
+        has_terminal: spec.terminal.is_some(),
         log: keeping.detached.as_ref().map(|detached| detached.log_directory.clone()),
         memory_bytes: spec.memory_bytes,
         cpus: spec.cpus,

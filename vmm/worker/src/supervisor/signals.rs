@@ -24,20 +24,31 @@ pub(super) fn is_ending(signal: i32) -> bool {
     ENDING.contains(&signal)
 }
 
-/// The held signals.
-pub(super) struct Signals {
+/// Held signals.
+#[derive(Debug)]
+pub struct Signals {
     descriptor: OwnedFd,
 }
 
 impl Signals {
-    /// Holds the signals for the rest of this process's life; those that end nothing only if they are `passed_on`.
-    pub(super) fn hold(passed_on: bool) -> Result<Self, Errno> {
+    /// Holds a partition's signals for the rest of this process's life; those that end nothing only if they are `passed_on`.
+    /// `has_terminal`: those about the caller's terminal, too.
+    pub(super) fn hold(passed_on: bool, has_terminal: bool) -> Result<Self, Errno> {
         let others = if passed_on { &OTHERS[..] } else { &[] };
-        let held: Vec<i32> = ENDING
+        let of_terminal = if has_terminal { &[libc::SIGTSTP, libc::SIGWINCH][..] } else { &[] };
+        let held: Vec<i32> = [&ENDING[..], others, of_terminal]
+            .concat()
             .into_iter()
-            .chain(others.iter().copied())
             .filter(|&signal| signal == libc::SIGTERM || !is_ignored(signal))
             .collect();
+        Self::catch(&held)
+    }
+
+    /// Holds these signals for the rest of this process's life; there must be a single thread.
+    ///
+    /// # Errors
+    /// The host refused.
+    pub fn catch(held: &[i32]) -> Result<Self, Errno> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY:
         // 1. `sigemptyset` initializes the whole set, so `assume_init_mut` follows its only precondition.
@@ -45,7 +56,7 @@ impl Signals {
         let set = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             let set = set.assume_init_mut();
-            for &signal in &held {
+            for &signal in held {
                 libc::sigaddset(set, signal);
             }
             set
@@ -63,7 +74,7 @@ impl Signals {
         }
         // SAFETY: 1. The descriptor was just made and nobody else knows it.
         let descriptor = unsafe { OwnedFd::from_raw_fd(raw) };
-        for signal in held {
+        for &signal in held {
             // SAFETY: 1. SIG_IGN installs no code; the number is a valid signal that may be ignored.
             if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
                 return Err(last_error());
@@ -73,7 +84,8 @@ impl Signals {
     }
 
     /// The next signal that came.
-    pub(super) fn take(&self) -> Option<i32> {
+    #[must_use]
+    pub fn take(&self) -> Option<i32> {
         let mut record = [0_u8; size_of::<libc::signalfd_siginfo>()];
         let length = rustix::io::read(&self.descriptor, &mut record).ok()?;
         // The signal's number is the first field.

@@ -22,6 +22,7 @@ use super::inode::{File, InodeRef, poll};
 use super::open::OpenFlags;
 use crate::io::{Destination, Source};
 use crate::wait::WaitQueue;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
@@ -30,7 +31,7 @@ use discipline::Discipline;
 use packet::Packets;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
-use septum_guest_hal::sync::Mutex;
+use septum_guest_hal::sync::{Mutex, Once};
 use settings::{character, local};
 
 /// Most terminals at once.
@@ -63,6 +64,8 @@ pub struct Terminal {
     queue: WaitQueue,
     /// When a reader that waits only for a while gives up; 0: none does.
     gives_up_ns: AtomicU64,
+    /// Called after every change, without locks.
+    watcher: Once<Box<dyn Fn() + Send + Sync>>,
 }
 
 impl Terminal {
@@ -83,6 +86,7 @@ impl Terminal {
             had_slave: AtomicBool::new(false),
             queue: WaitQueue::new(),
             gives_up_ns: AtomicU64::new(0),
+            watcher: Once::new(),
         });
         terminals.insert(number, Arc::downgrade(&terminal));
         Ok(Master { terminal })
@@ -112,9 +116,28 @@ impl Terminal {
         Ok(Arc::new(Slave { terminal: Arc::clone(self) }))
     }
 
-    /// Makes whoever waits look again.
+    /// Something has changed: whoever waits looks again.
     pub fn wake(&self) {
         self.queue.wake_all();
+        if let Some(watcher) = self.watcher.get() {
+            watcher();
+        }
+    }
+
+    /// Has `watcher` called after every change, by whoever made it; the first one counts.
+    pub fn set_watcher(&self, watcher: Box<dyn Fn() + Send + Sync>) {
+        self.watcher.call_once(|| watcher);
+    }
+
+    /// Makes whoever waits look again, but the watcher.
+    pub fn wake_waiters(&self) {
+        self.queue.wake_all();
+    }
+
+    /// Where those wait that wait for it.
+    #[must_use]
+    pub fn waiters(&self) -> &WaitQueue {
+        &self.queue
     }
 
     /// Sends a signal to the foreground group.
@@ -154,6 +177,14 @@ pub fn slave_flags(flags: u32) -> OpenFlags {
 /// The master's end.
 pub struct Master {
     terminal: Arc<Terminal>,
+}
+
+impl Master {
+    /// What it is the master of.
+    #[must_use]
+    pub fn terminal(&self) -> &Arc<Terminal> {
+        &self.terminal
+    }
 }
 
 impl File for Master {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use septum_api_types::signal::Signal;
-use septum_registry::control::{Answer, Request, is_allowed};
+use septum_registry::control::{Answer, Exec, Request, is_allowed};
 use septum_registry::{Entry, Record};
 
 use client::Client;
@@ -38,6 +38,8 @@ pub(super) enum Demand {
     Resume,
     Wait,
     Attach(Vec<OwnedFd>),
+    Exec(Exec, Vec<OwnedFd>),
+    Resize([u16; 2]),
     /// The client has gone without having had its answer.
     Gone,
 }
@@ -155,6 +157,8 @@ fn demand(request: Request, descriptors: Vec<OwnedFd>) -> Demand {
         Request::Pause => Demand::Pause,
         Request::Resume => Demand::Resume,
         Request::Wait => Demand::Wait,
+        Request::Exec(exec) => Demand::Exec(exec, descriptors),
+        Request::Resize { size } => Demand::Resize(size),
         Request::Attach => Demand::Attach(descriptors),
     }
 }

@@ -1,16 +1,13 @@
-//! The service vCPU, on which the kernel does what the host wants of it (`septum_abi::service`).
-//!
-//! It does not exist before the host wants something for the first time. Then the host interrupts the first vCPU, which asks for it
-//! as a vCPU that needs another does; but the area has its place, so that nothing is allocated where the interrupt came. Afterwards it
-//! waits in the host for the next wish.
+//! The vCPU itself: asking for it, and its line to the host.
 
+use super::Wish;
 use crate::address::PhysAddr;
 use crate::frame::{self, Frame};
 use crate::{cpu, local, park, report, shootdown, single};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use septum_abi::control::Command;
 use septum_abi::layout::{DIRECT_MAP, PAGE_SHIFT, SERVICE_AREA};
-use septum_abi::service::{CALL, Call, event, operation};
+use septum_abi::service::{CALL, Call, operation};
 
 /// What the service vCPU runs: a `fn() -> !`; 0 before the kernel is ready for one.
 static MAIN: AtomicU64 = AtomicU64::new(0);
@@ -44,15 +41,6 @@ pub(crate) fn look() {
     cpu::command(Command::StartService);
 }
 
-/// What the host wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Send this signal to the first program.
-    Signal(u32),
-    /// Something that this kernel does not know, or nothing.
-    Unknown,
-}
-
 /// The service vCPU's line to the host.
 pub struct Line {
     page: Frame,
@@ -72,24 +60,22 @@ impl Line {
         if core::mem::replace(&mut self.is_awake, false) {
             park::expect_awake(false);
         }
-        let answer = self.call(Call { operation: operation::NEXT, ..Call::default() });
+        let answer = call(&self.page, Call { operation: operation::NEXT, ..Call::default() });
         park::expect_awake(true);
         self.is_awake = true;
-        match answer.event {
-            event::SIGNAL => Wish::Signal(answer.number),
-            _ => Wish::Unknown,
-        }
+        Wish::of(&answer)
     }
+}
 
-    fn call(&mut self, call: Call) -> Call {
-        let PhysAddr(address) = self.page.address();
-        let place = frame::memory_at(PhysAddr(address), 0).cast::<Call>();
-        // SAFETY: 1. the frame is this line's alone, and larger than a call; 2. the worker writes it only while this vCPU waits for it;
-        // 3. any bit pattern is a call.
-        unsafe {
-            place.write_volatile(call);
-            cpu::write_command(CALL | (address >> PAGE_SHIFT) as u32);
-            place.read_volatile()
-        }
+/// Makes a call, by way of a page that is the caller's alone.
+pub(super) fn call(page: &Frame, call: Call) -> Call {
+    let PhysAddr(address) = page.address();
+    let place = frame::memory_at(PhysAddr(address), 0).cast::<Call>();
+    // SAFETY: 1. the frame is larger than a call, and its owner lent it; 2. the worker writes it only while this vCPU waits for it;
+    // 3. any bit pattern is a call.
+    unsafe {
+        place.write_volatile(call);
+        cpu::write_command(CALL | (address >> PAGE_SHIFT) as u32);
+        place.read_volatile()
     }
 }

@@ -1,0 +1,223 @@
+//! `septum exec`: further programs in a partition that runs.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use septum_tests::{Input, Invocation, Place, Running, Septum, Sink, exit, needs_partitions};
+
+/// A folder of state of its own, and a shell in it.
+struct Host {
+    place: Place,
+}
+
+impl Host {
+    fn new() -> Self {
+        let place = Place::new();
+        place.directory("run");
+        place.directory("data");
+        Self { place }
+    }
+
+    fn septum(&self, arguments: &[&str]) -> Invocation {
+        Septum::raw(arguments)
+            .directory(self.place.path())
+            .environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
+            .environment("SEPTUM_DATA_DIR", self.place.join("data"))
+    }
+
+    #[track_caller]
+    fn ask(&self, arguments: &[&str]) -> String {
+        let output = self.septum(arguments).run();
+        output.expect_code(0);
+        output.stdout_text().trim_end().to_owned()
+    }
+
+    /// A partition whose first program does nothing.
+    #[track_caller]
+    fn idle(&self, options: &[&str]) -> String {
+        self.ask(&[&["run", "-d", "--memory", "256M"], options, &["--", "sleep", "10000"]].concat())
+    }
+
+    fn exec(&self, options: &[&str], partition: &str, program: &[&str]) -> Invocation {
+        self.septum(&[&["exec"], options, &[partition], program].concat())
+    }
+}
+
+#[test]
+fn streams_and_statuses_are_the_programs() {
+    needs_partitions!();
+    let host = Host::new();
+    for mode in ["auto", "ring0"] {
+        let id = host.idle(&["--privilege", mode]);
+        let sh = |script: &str| host.exec(&[], &id, &["sh", "-c", script]).run();
+        let output = sh("echo out; echo err >&2; exit 7");
+        output.expect_code(7).expect_stdout("out\n");
+        assert_eq!(output.stderr_text(), "err\n");
+        sh("kill -TERM $$").expect_code(143);
+        sh("exec true").expect_code(0);
+        sh("test ! -t 0 && cat && echo \"$PPID $(id -u)\"").expect_code(0);
+        host.exec(&[], &id, &["nowhere"]).run().expect_code(127).expect_stderr("cannot find it");
+        host.exec(&[], &id, &["/no/where"]).run().expect_code(127).expect_stderr("'/no/where'");
+        host.exec(&[], &id, &["/etc/passwd"]).run().expect_code(126).expect_stderr("permission denied");
+        host.exec(&[], &id, &["/"]).run().expect_code(126);
+        let given = host.exec(
+            &["-e", "A=1 2", "--env=B=", "-w", "/tmp"],
+            &id,
+            &["sh", "-c", "echo \"$A|$B|$(pwd)\""],
+        );
+        given.run().expect_code(0).expect_stdout("1 2||/tmp\n");
+        host.exec(&["-w", "/no/where"], &id, &["true"]).run().expect_code(127);
+        host.ask(&["kill", &id]);
+    }
+}
+
+#[test]
+fn input_and_output_are_any_bytes_and_end_when_they_end() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.idle(&[]);
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut bytes = Vec::new();
+    while bytes.len() < 5_000_000 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend(state.to_le_bytes());
+    }
+    let file: PathBuf = host.place.join("bytes");
+    std::fs::write(&file, &bytes).unwrap();
+    let output = host.exec(&["-i"], &id, &["cat"]).stdin(Input::File(file)).run();
+    output.expect_code(0);
+    assert!(output.stdout == bytes, "{} of {} bytes", output.stdout.len(), bytes.len());
+    // What is asked for comes when it is there, not at the end.
+    let mut running = host.exec(&["-i"], &id, &["sh", "-c", "while read l; do echo got $l; done; echo over"]);
+    running = running.stdin(Input::Held);
+    let mut running = running.spawn();
+    for word in ["one", "two"] {
+        running.write(format!("{word}\n").as_bytes());
+        running.wait_for_stdout(&format!("got {word}\n"));
+    }
+    running.close_stdin();
+    running.wait().expect_code(0).expect_stdout("got one\ngot two\nover\n");
+    // Without -i there is no input, whatever the caller has.
+    host.exec(&[], &id, &["cat"]).stdin(Input::Bytes(b"x".to_vec())).run().expect_code(0).expect_stdout("");
+}
+
+#[test]
+fn a_hundred_after_each_other_and_twenty_at_once() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.idle(&[]);
+    for number in 0..100 {
+        let output = host.exec(&[], &id, &["sh", "-c", &format!("echo {number}")]).run();
+        output.expect_code(0).expect_stdout(&format!("{number}\n"));
+    }
+    let running: Vec<Running> = (0..20)
+        .map(|number| {
+            let script = format!("cat; echo {number}; exit {number}");
+            let exec = host.exec(&["-i"], &id, &["sh", "-c", &script]);
+            exec.stdin(Input::Bytes(vec![b'x'; 100_000])).spawn()
+        })
+        .collect();
+    for (number, running) in running.into_iter().enumerate() {
+        let output = running.wait();
+        assert_eq!(output.code(), i32::try_from(number).unwrap(), "{}", output.stderr_text());
+        assert_eq!(output.stdout.len(), 100_000 + number.to_string().len() + 1);
+    }
+    // Nothing of them is left.
+    let processes = host.exec(&[], &id, &["sh", "-c", "ls -d /proc/[0-9]* | wc -l"]).run();
+    assert!(processes.stdout_text().trim().parse::<u32>().is_ok_and(|count| count <= 5), "{processes:?}");
+}
+
+#[test]
+fn one_that_does_not_read_stops_nobody() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.idle(&[]);
+    // It writes more than there is room for, to a reader that is held.
+    let slow = host.exec(&[], &id, &["sh", "-c", "head -c 3000000 /dev/zero; echo over >&2"]).spawn();
+    rustix::process::kill_process(slow.pid(), Signal::STOP).unwrap();
+    for _ in 0..5 {
+        host.exec(&[], &id, &["echo", "quick"]).run().expect_code(0).expect_stdout("quick\n");
+    }
+    rustix::process::kill_process(slow.pid(), Signal::CONT).unwrap();
+    let output = slow.wait();
+    output.expect_code(0);
+    assert_eq!(output.stdout.len(), 3_000_000);
+    // One whose reader leaves gets SIGPIPE.
+    let endless = host.exec(&[], &id, &["yes"]).stdout(Sink::CloseAfter(1000)).run();
+    assert_eq!(endless.code(), 141, "{}", endless.stderr_text());
+}
+
+#[test]
+fn who_goes_away_hangs_up() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.idle(&[]);
+    let names = || host.exec(&[], &id, &["ps", "-ef"]).run().stdout_text();
+    for signal in [Signal::KILL, Signal::INT, Signal::TERM] {
+        let script = "echo ready; sleep 7654321 & sleep 7654321";
+        let running = host.exec(&["-i"], &id, &["sh", "-c", script]).stdin(Input::Held).spawn();
+        running.wait_for_stdout("ready\n");
+        assert!(names().contains("7654321"));
+        running.signal(signal);
+        let end = Instant::now() + Duration::from_secs(60);
+        while names().contains("7654321") {
+            assert!(Instant::now() < end, "{}", names());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert_eq!(running.wait().code(), 128 + signal.as_raw());
+    }
+}
+
+#[test]
+fn the_partitions_end_is_theirs() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.idle(&[]);
+    let running: Vec<Running> = (0..3)
+        .map(|_| host.exec(&[], &id, &["sh", "-c", "trap '' TERM HUP; echo ready; sleep 10000"]).spawn())
+        .collect();
+    running.iter().for_each(|running| running.wait_for_stdout("ready\n"));
+    host.ask(&["stop", &id]);
+    for running in running {
+        running.wait().expect_code(137);
+    }
+    assert_eq!(host.ask(&["wait", &id]), "143");
+    host.exec(&[], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("it has ended");
+    let nobody = host.exec(&[], "nobody", &["true"]).run();
+    nobody.expect_code(exit::USAGE).expect_stderr("there is no partition 'nobody'");
+}
+
+#[test]
+fn paused_detached_and_wrong_ones() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.idle(&[]);
+    host.ask(&["pause", &id]);
+    host.exec(&[], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("it is paused");
+    host.ask(&["unpause", &id]);
+    host.exec(&["-d"], &id, &["sh", "-c", "echo made > /tmp/made; sleep 10000"]).run().expect_code(0);
+    let end = Instant::now() + Duration::from_secs(60);
+    while host.exec(&[], &id, &["cat", "/tmp/made"]).run().stdout_text() != "made\n" {
+        assert!(Instant::now() < end, "it never ran");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let long = "x".repeat(200_000);
+    host.exec(&[], &id, &["echo", &long[..100_000]]).run().expect_code(0);
+    let longer =
+        host.exec(&["-e", &format!("A={}", &long[..100_000])], &id, &["echo", &long[..100_000]]).run();
+    longer.expect_code(exit::USAGE).expect_stderr("too long");
+    host.septum(&["exec", &id]).run().expect_code(exit::USAGE);
+    host.exec(&["-it"], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("is not a terminal");
+    // More than there may be at once.
+    let running: Vec<Running> =
+        (0..64).map(|_| host.exec(&[], &id, &["sh", "-c", "echo ready; sleep 10000"]).spawn()).collect();
+    running.iter().for_each(|running| running.wait_for_stdout("ready\n"));
+    host.exec(&[], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("64 are waited for already");
+    host.ask(&["kill", &id]);
+    for running in running {
+        running.wait().expect_code(137);
+    }
+}
