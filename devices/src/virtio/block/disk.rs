@@ -9,11 +9,10 @@ use std::sync::Mutex;
 
 use rustix::fs::{FallocateFlags, fallocate, ioctl_blkpbszget, ioctl_blksszget};
 use rustix::io::Errno;
+use septum_abi::block::SECTOR;
 
 use crate::core::lock;
 
-/// Bytes that virtio counts in.
-pub(super) const SECTOR: u64 = 512;
 /// Bytes of zeros written at a time where the host's file system has nothing better.
 const ZEROS: usize = 256 << 10;
 

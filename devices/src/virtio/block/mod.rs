@@ -21,7 +21,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 use vmm_sys_util::eventfd::EventFd;
 
-use self::config::{CONFIG_WCE, Config, FLUSH};
+use septum_abi::block::feature::{CONFIG_WCE, FLUSH};
+
+use self::config::Config;
 use super::device::{
     ActivateError, ActivationContext, Attachment, Doorkeeper, VirtioDevice, read_config_bytes,
 };

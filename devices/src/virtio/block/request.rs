@@ -10,28 +10,12 @@
 use std::io::{self, Read as _, Write as _};
 
 use fuse_backend_rs::transport::{Reader, VirtioFsWriter};
+use septum_abi::block::{HEADER, RANGE, SECTOR, UNMAP, kind, status};
 
 use super::config::{MOST_DISCARDED, MOST_RANGES, MOST_ZEROED};
-use super::disk::{Disk, SECTOR};
+use super::disk::Disk;
 use crate::virtio::chain::{ChainError, check_length};
 use crate::virtio::ring::Chain;
-use septum_abi::block::NO_SPACE;
-
-const HEADER: usize = 16;
-const RANGE: usize = 16;
-/// Flag of a range: it may become a hole.
-const UNMAP: u32 = 1;
-
-mod kind {
-    pub const IN: u32 = 0;
-    pub const OUT: u32 = 1;
-    pub const FLUSH: u32 = 4;
-    pub const GET_ID: u32 = 8;
-    pub const DISCARD: u32 = 11;
-    pub const WRITE_ZEROES: u32 = 13;
-}
-
-const OK: u8 = 0;
 
 /// Why a request was not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +31,9 @@ enum Refusal {
 impl Refusal {
     fn status(self) -> u8 {
         match self {
-            Self::Error => 1,
-            Self::Unsupported => 2,
-            Self::NoSpace => NO_SPACE,
+            Self::Error => status::IO_ERROR,
+            Self::Unsupported => status::UNSUPPORTED,
+            Self::NoSpace => status::NO_SPACE,
         }
     }
 }
@@ -70,15 +54,15 @@ pub(super) fn serve(disk: &Disk, chain: &Chain, is_write_through: bool) -> Resul
         Reader::from_descriptor_chain(chain.memory(), chain.clone()).map_err(|_| ChainError::Outside)?;
     let mut writer = VirtioFsWriter::new(chain.memory(), chain.clone()).map_err(|_| ChainError::Outside)?;
     let room = writer.available_bytes().checked_sub(1).ok_or(ChainError::TooShort)?;
-    let mut status = writer.split_at(room).map_err(|_| ChainError::TooShort)?;
+    let mut place = writer.split_at(room).map_err(|_| ChainError::TooShort)?;
     let mut header = [0; HEADER];
     reader.read_exact(&mut header).map_err(|_| ChainError::TooShort)?;
     let [kind, _, low, high] = words(header);
     let request = Request { disk, kind, sector: u64::from(high) << 32 | u64::from(low), is_write_through };
     let result = request.perform(&mut reader, &mut writer);
-    let code = result.map_or_else(Refusal::status, |()| OK);
+    let code = result.map_or_else(Refusal::status, |()| status::OK);
     // Of a read that failed the status is all that counts, but its place is behind the data.
-    status.write_all(&[code]).map_err(|_| ChainError::TooShort)?;
+    place.write_all(&[code]).map_err(|_| ChainError::TooShort)?;
     let used = if result.is_ok() { writer.bytes_written() } else { room };
     u32::try_from(used + 1).map_err(|_| ChainError::TooLarge)
 }

@@ -14,53 +14,22 @@ use crate::OnBus;
 use crate::platform::Region;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use septum_abi::block::NO_SPACE;
+use septum_abi::block::feature::{BLK_SIZE, DISCARD, FLUSH, RO, TOPOLOGY, WRITE_ZEROES};
+use septum_abi::block::{HEADER, MOST_SEGMENTS, RANGE, UNMAP, config, kind, status};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::block::{Disk, Disks, Facts, SECTOR};
 use septum_guest_core::io::Pinned;
 use septum_guest_hal::sync::Mutex;
 
-/// VIRTIO_BLK_F_*
-const RO: u64 = 1 << 5;
-const BLK_SIZE: u64 = 1 << 6;
-const FLUSH: u64 = 1 << 9;
-const TOPOLOGY: u64 = 1 << 10;
-const DISCARD: u64 = 1 << 13;
-const WRITE_ZEROES: u64 = 1 << 14;
-
 const QUEUE_SIZE: u16 = 1024;
-/// Most pieces of data in a request.
-const MOST_SEGMENTS: usize = 254;
 
 const SLOT: usize = 64;
 const RANGE_AT: usize = 16;
 const STATUS_AT: usize = 32;
-const HEADER_LEN: u32 = 16;
-const RANGE_LEN: u32 = 16;
 /// Requests under way at once: as many as a partition can have threads.
 const SLOTS: u16 = 1024;
 /// What no device says.
 const UNKNOWN: u32 = 0xff;
-
-/// Where things are in the configuration space.
-mod config {
-    pub const CAPACITY: usize = 0;
-    pub const BLOCK_SIZE: usize = 20;
-    pub const TOPOLOGY: usize = 24;
-    pub const MOST_DISCARDED: usize = 36;
-    pub const MOST_ZEROED: usize = 48;
-    pub const LEN: usize = 60;
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-enum Kind {
-    Read = 0,
-    Write = 1,
-    Flush = 4,
-    Discard = 11,
-    Zero = 13,
-}
 
 /// The disks of the partition, which are found on the bus.
 pub struct OnTheBus {
@@ -120,7 +89,7 @@ impl VirtioDisk {
         let sectors = word(config::CAPACITY + 4) << 32 | word(config::CAPACITY);
         let bytes = sectors.checked_mul(SECTOR as u64).ok_or(TransportError::Structure)?;
         let logical = if features & BLK_SIZE == 0 { 512 } else { registers.read_u32(config::BLOCK_SIZE) };
-        let exponent = if features & TOPOLOGY == 0 { 0 } else { registers.read_u8(config::TOPOLOGY) };
+        let exponent = if features & TOPOLOGY == 0 { 0 } else { registers.read_u8(config::PHYSICAL_EXPONENT) };
         let physical = logical.checked_shl(u32::from(exponent)).unwrap_or(logical);
         let limit = |feature, offset| if features & feature == 0 { 0 } else { word(offset) };
         let facts = Facts { bytes, logical, physical, is_read_only: features & RO != 0 };
@@ -141,27 +110,27 @@ impl VirtioDisk {
         })
     }
 
-    fn request(&self, kind: Kind, sector: u64, data: &[Segment]) -> Result<(), Errno> {
+    fn request(&self, operation: u32, sector: u64, data: &[Segment]) -> Result<(), Errno> {
         self.with_slot(|at| {
-            self.slots.write_u64(at, u64::from(kind as u32));
+            self.slots.write_u64(at, u64::from(operation));
             self.slots.write_u64(at + 8, sector);
             self.slots.write_u32(at + STATUS_AT, UNKNOWN);
-            let header = segment::of_region(&self.slots, at, HEADER_LEN as usize);
-            let status = segment::of_region(&self.slots, at + STATUS_AT, 1);
+            let header = segment::of_region(&self.slots, at, HEADER);
+            let place = segment::of_region(&self.slots, at + STATUS_AT, 1);
             let mut all = Vec::with_capacity(data.len() + 2);
             all.push(header);
             all.extend_from_slice(data);
-            all.push(status);
-            let outputs = if kind == Kind::Read { 1 } else { 1 + data.len() };
+            all.push(place);
+            let outputs = if operation == kind::IN { 1 } else { 1 + data.len() };
             let (output, input) = all.split_at(outputs);
             let token = self.queue.submit_blocking(output, input)?;
             self.queue.wait(token)?;
             Ok(self.slots.read_u32(at + STATUS_AT) & 0xff)
         })
-        .and_then(|status| match status {
-            0 => Ok(()),
-            2 => Err(Errno::EOPNOTSUPP),
-            status if status == u32::from(NO_SPACE) => Err(Errno::ENOSPC),
+        .and_then(|result| match u8::try_from(result) {
+            Ok(status::OK) => Ok(()),
+            Ok(status::UNSUPPORTED) => Err(Errno::EOPNOTSUPP),
+            Ok(status::NO_SPACE) => Err(Errno::ENOSPC),
             _ => Err(Errno::EIO),
         })
     }
@@ -173,9 +142,9 @@ impl VirtioDisk {
         result
     }
 
-    fn move_sectors(&self, kind: Kind, offset: u64, pieces: &[Pinned]) -> Result<usize, Errno> {
-        let mut segments = Vec::with_capacity(pieces.len().min(MOST_SEGMENTS) + 1);
-        let limit = MOST_SEGMENTS.min(usize::from(self.queue.size()).saturating_sub(2));
+    fn move_sectors(&self, operation: u32, offset: u64, pieces: &[Pinned]) -> Result<usize, Errno> {
+        let mut segments = Vec::with_capacity(pieces.len().min(usize::from(MOST_SEGMENTS)) + 1);
+        let limit = usize::from(MOST_SEGMENTS).min(usize::from(self.queue.size()).saturating_sub(2));
         let bytes = segment::gather(pieces, &mut segments, limit);
         let mut surplus = u32::try_from(bytes % SECTOR).map_err(|_| Errno::EINVAL)?;
         while surplus > 0 {
@@ -191,12 +160,12 @@ impl VirtioDisk {
         if bytes == 0 {
             return Err(Errno::EINVAL);
         }
-        self.request(kind, offset / SECTOR as u64, &segments)?;
+        self.request(operation, offset / SECTOR as u64, &segments)?;
         Ok(bytes)
     }
 
     /// Asks for something to be done to a range, `most` sectors at a time.
-    fn change(&self, kind: Kind, offset: u64, len: u64, most: u64, flags: u32) -> Result<(), Errno> {
+    fn change(&self, operation: u32, offset: u64, len: u64, most: u64, flags: u32) -> Result<(), Errno> {
         let most = most.min(u64::from(u32::MAX));
         if most == 0 {
             return Err(Errno::EOPNOTSUPP);
@@ -207,8 +176,8 @@ impl VirtioDisk {
             self.with_slot(|at| {
                 self.slots.write_u64(at + RANGE_AT, sector);
                 self.slots.write_u64(at + RANGE_AT + 8, count | u64::from(flags) << 32);
-                let range = segment::of_region(&self.slots, at + RANGE_AT, RANGE_LEN as usize);
-                self.request(kind, 0, &[range])
+                let range = segment::of_region(&self.slots, at + RANGE_AT, RANGE);
+                self.request(operation, 0, &[range])
             })?;
             sector += count;
         }
@@ -222,23 +191,23 @@ impl Disk for VirtioDisk {
     }
 
     fn read(&self, offset: u64, pieces: &[Pinned]) -> Result<usize, Errno> {
-        self.move_sectors(Kind::Read, offset, pieces)
+        self.move_sectors(kind::IN, offset, pieces)
     }
 
     fn write(&self, offset: u64, pieces: &[Pinned]) -> Result<usize, Errno> {
-        self.move_sectors(Kind::Write, offset, pieces)
+        self.move_sectors(kind::OUT, offset, pieces)
     }
 
     fn flush(&self) -> Result<(), Errno> {
-        if self.features & FLUSH == 0 { Ok(()) } else { self.request(Kind::Flush, 0, &[]) }
+        if self.features & FLUSH == 0 { Ok(()) } else { self.request(kind::FLUSH, 0, &[]) }
     }
 
     fn discard(&self, offset: u64, len: u64) -> Result<(), Errno> {
-        self.change(Kind::Discard, offset, len, self.most_discarded, 0)
+        self.change(kind::DISCARD, offset, len, self.most_discarded, 0)
     }
 
     fn zero(&self, offset: u64, len: u64, may_unmap: bool) -> Result<(), Errno> {
-        self.change(Kind::Zero, offset, len, self.most_zeroed, u32::from(may_unmap))
+        self.change(kind::WRITE_ZEROES, offset, len, self.most_zeroed, if may_unmap { UNMAP } else { 0 })
     }
 
     fn changing(&self) -> &Mutex<()> {
