@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use septum_devices::core::Fault;
 use septum_devices::virtio::block::{Block, Disk};
 
-use crate::driver::Driver;
+use crate::driver::{Driver, EVENT_INDEX};
 use crate::machine::{HIGH_RAM, Machine};
 use crate::virtqueue::{Range, Virtqueue, readable, writable};
 
@@ -64,6 +64,17 @@ fn range(sector: u64, sectors: u32, flags: u32) -> Vec<u8> {
     bytes.extend(sectors.to_le_bytes());
     bytes.extend(flags.to_le_bytes());
     bytes
+}
+
+#[test]
+fn a_driver_that_rings_only_when_it_is_asked_to_is_asked() {
+    let (machine, _file) = machine(false);
+    let (_driver, mut queue) = start(&machine, FLUSH | EVENT_INDEX);
+    let place = machine.allocate(512);
+    for sector in 0..40 {
+        assert_eq!(ask(&machine, &mut queue, 0, sector, &[writable(place, 512)]), OK);
+        assert_eq!(machine.load(place, 1), [sector as u8]);
+    }
 }
 
 #[test]

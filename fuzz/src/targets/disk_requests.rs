@@ -10,7 +10,7 @@ use septum_devices::virtio::block::{Block, Disk};
 
 use super::device;
 use crate::bytes::Bytes;
-use crate::driver::{EVENT_INDEX, INDIRECT_DESCRIPTORS};
+use crate::driver::INDIRECT_DESCRIPTORS;
 use crate::machine::Machine;
 use crate::virtqueue::{readable, writable};
 
@@ -26,8 +26,7 @@ pub(super) fn run(input: &[u8]) {
     let disk = Disk::new(file.try_clone().unwrap(), bytes.byte() & 1 == 1, b"fuzz").unwrap();
     let machine = Machine::new();
     machine.bus.add_virtio(Box::new(Block::new(disk, machine.thread.handle()))).unwrap();
-    let (driver, mut queues) =
-        device::started(&machine, TYPE, !(EVENT_INDEX | INDIRECT_DESCRIPTORS), &[(0, 16)]);
+    let (driver, mut queues) = device::started(&machine, TYPE, !INDIRECT_DESCRIPTORS, &[(0, 16)]);
     let (header, data, status) = (machine.allocate(16), machine.allocate(ROOM), machine.allocate(1));
     for _ in 0..REQUESTS {
         if bytes.is_empty() {

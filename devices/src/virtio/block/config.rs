@@ -1,8 +1,6 @@
 //! What a block device offers, and its configuration space (virtio 1.2 section 5.2.4).
 
-use septum_abi::block::feature::{
-    BLK_SIZE, CONFIG_WCE, DISCARD, FLUSH, RO, SEG_MAX, TOPOLOGY, WRITE_ZEROES,
-};
+use septum_abi::block::feature::{BLK_SIZE, CONFIG_WCE, DISCARD, FLUSH, RO, SEG_MAX, TOPOLOGY, WRITE_ZEROES};
 use septum_abi::block::{MOST_SEGMENTS, SECTOR, config as at};
 
 use super::disk::Disk;
@@ -35,7 +33,10 @@ impl Config {
         put(at::CAPACITY, &disk.sectors().to_le_bytes());
         put(at::SEG_MAX, &u32::from(MOST_SEGMENTS).to_le_bytes());
         put(at::BLOCK_SIZE, &blocks.logical.to_le_bytes());
-        put(at::PHYSICAL_EXPONENT, &[u8::try_from((blocks.physical / blocks.logical).trailing_zeros()).unwrap_or(0), 0]);
+        put(
+            at::PHYSICAL_EXPONENT,
+            &[u8::try_from((blocks.physical / blocks.logical).trailing_zeros()).unwrap_or(0), 0],
+        );
         put(at::MIN_IO, &u16::try_from(blocks.physical / blocks.logical).unwrap_or(1).to_le_bytes());
         put(at::WRITEBACK, &[1]);
         put(at::QUEUES, &1_u16.to_le_bytes());

@@ -28,7 +28,7 @@ use super::device::{
     ActivateError, ActivationContext, Attachment, Doorkeeper, VirtioDevice, read_config_bytes,
 };
 use super::device_type;
-use super::ring::Ring;
+use super::ring::{Chain, Ring};
 use crate::core::{DeviceThreadHandle, lock};
 
 const QUEUE: usize = 0;
@@ -125,7 +125,7 @@ impl Shared {
     /// Serves the next request. False if there is none.
     fn serve_one(&self) -> bool {
         let mut state = lock(&self.state);
-        let Some(chain) = state.ring.as_mut().and_then(Ring::pop) else { return false };
+        let Some(chain) = state.ring.as_mut().and_then(next) else { return false };
         let is_write_through = !state.config.is_write_back();
         state.in_flight += 1;
         drop(state);
@@ -153,6 +153,17 @@ impl Shared {
 
     fn has_more(&self) -> bool {
         lock(&self.state).ring.as_ref().is_some_and(Ring::has_available)
+    }
+}
+
+/// Takes the next request and asks to be told of the one after it: another thread may make it while this one is served.
+fn next(ring: &mut Ring) -> Option<Chain> {
+    loop {
+        let chain = ring.pop();
+        let has_more = ring.arm();
+        if chain.is_some() || !has_more {
+            return chain;
+        }
     }
 }
 
