@@ -157,6 +157,10 @@ pub fn all(lane: Lane, folder: &Path) -> Vec<Case> {
     if !is_slow && folder.join("large").exists() {
         cases.push(results("read-large", &["files", "read", "large"], &[]));
         cases.push(results("map-large", &["files", "map", "large"], &[]));
+        let disk = &["--cpus", "2", "--block", "large:ro", "--env", "SEPTUM_DISK=/dev/vda"];
+        cases.push(results("disk-read-large", &["disks", "read", "large"], disk));
+        cases.push(results("disk-random-1-large", &["disks", "random", "large", "1"], disk));
+        cases.push(results("disk-random-32-large", &["disks", "random", "large", "32"], disk));
     }
     cases.extend([
         results("create", &["threads", "create"], two),

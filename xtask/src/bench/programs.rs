@@ -1,7 +1,7 @@
 //! The measured programs, compiled, and the files that they read.
 //!
 //! ```text
-//!   hello idle kernel threads files matrix network processes empty_vm     static, from benches/programs/*.c
+//!   hello idle kernel threads files disks matrix network processes empty_vm     static, from benches/programs/*.c
 //!   hello.c epoch.py   as they are
 //!   python.erofs       an image of a Debian with Python, where there is one
 //!   input     4 MiB    for sha256sum, and a name to look up
@@ -22,7 +22,7 @@ use crate::setup;
 use crate::workspace::Workspace;
 
 const PROGRAMS: &[&str] =
-    &["hello", "idle", "kernel", "threads", "files", "matrix", "network", "processes", "empty_vm"];
+    &["hello", "idle", "kernel", "threads", "files", "disks", "matrix", "network", "processes", "empty_vm"];
 
 /// What is run or compiled as it stands.
 const SOURCES: &[&str] = &["hello.c", "epoch.py"];

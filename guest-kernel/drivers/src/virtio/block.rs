@@ -89,7 +89,8 @@ impl VirtioDisk {
         let sectors = word(config::CAPACITY + 4) << 32 | word(config::CAPACITY);
         let bytes = sectors.checked_mul(SECTOR as u64).ok_or(TransportError::Structure)?;
         let logical = if features & BLK_SIZE == 0 { 512 } else { registers.read_u32(config::BLOCK_SIZE) };
-        let exponent = if features & TOPOLOGY == 0 { 0 } else { registers.read_u8(config::PHYSICAL_EXPONENT) };
+        let exponent =
+            if features & TOPOLOGY == 0 { 0 } else { registers.read_u8(config::PHYSICAL_EXPONENT) };
         let physical = logical.checked_shl(u32::from(exponent)).unwrap_or(logical);
         let limit = |feature, offset| if features & feature == 0 { 0 } else { word(offset) };
         let facts = Facts { bytes, logical, physical, is_read_only: features & RO != 0 };
