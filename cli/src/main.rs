@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Ok(Command::Logs(options)) => partitions::logs::logs(&options),
         Ok(Command::Attach(options)) => partitions::attach::attach(options),
         Ok(Command::Exec(options)) => partitions::exec::exec(options),
+        Ok(Command::Cp(options)) => partitions::copy::copy(&options),
         Ok(Command::Stop(options)) => partitions::orders::stop(&options),
         Ok(Command::Kill(options)) => partitions::orders::kill(&options),
         Ok(Command::Pause(which)) => partitions::orders::pause(&which),

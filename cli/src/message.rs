@@ -10,6 +10,11 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_worker::Stage;
 
+/// A guest's words on one line, without control characters.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).collect()
+}
+
 /// Prints to standard output, as a command's result.
 pub fn print(text: &str) {
     let mut output = std::io::stdout().lock();

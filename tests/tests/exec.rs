@@ -221,3 +221,49 @@ fn paused_detached_and_wrong_ones() {
         running.wait().expect_code(137);
     }
 }
+
+#[test]
+fn files_are_copied_in_and_out() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = host.idle(&[]);
+    let folder = host.place.join("folder");
+    std::fs::create_dir_all(folder.join("deep/er")).unwrap();
+    let bytes: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    std::fs::write(folder.join("deep/er/file"), &bytes).unwrap();
+    std::os::unix::fs::symlink("deep/er/file", folder.join("link")).unwrap();
+    host.ask(&["cp", "folder", &format!("{id}:/tmp")]);
+    host.ask(&["cp", "folder/deep/er/file", &format!("{id}:/tmp/other")]);
+    let script = "cmp /tmp/folder/deep/er/file /tmp/other && readlink /tmp/folder/link && echo more >> /tmp/folder/new";
+    host.exec(&[], &id, &["sh", "-c", script]).run().expect_code(0).expect_stdout("deep/er/file\n");
+    host.ask(&["cp", &format!("{id}:/tmp/folder"), "back"]);
+    host.ask(&["cp", &format!("{id}:tmp/other"), "."]);
+    assert!(std::fs::read(host.place.join("back/deep/er/file")).unwrap() == bytes);
+    assert!(std::fs::read(host.place.join("other")).unwrap() == bytes);
+    assert_eq!(std::fs::read_to_string(host.place.join("back/new")).unwrap(), "more\n");
+    assert_eq!(std::fs::read_link(host.place.join("back/link")).unwrap(), PathBuf::from("deep/er/file"));
+    // What cannot be is said, and leaves nothing.
+    let before = std::fs::read_dir(host.place.path()).unwrap().count();
+    for (from, to, why) in [
+        (format!("{id}:/no/where"), "x".to_owned(), "tar failed"),
+        (format!("{id}:/tmp/folder"), "back/no/x".to_owned(), "cannot write to"),
+        (format!("{id}:/"), "x".to_owned(), "has no name"),
+        ("nothing".to_owned(), format!("{id}:/tmp"), "No such file"),
+        ("folder".to_owned(), format!("{id}:/no/where"), "tar failed"),
+        ("folder".to_owned(), "x".to_owned(), "just one of the two"),
+        ("folder".to_owned(), "nobody:/tmp".to_owned(), "there is no partition"),
+    ] {
+        let output = host.septum(&["cp", &from, &to]).run();
+        assert!((241..=249).contains(&output.code()), "{output:?}");
+        output.expect_stderr(why);
+    }
+    assert_eq!(std::fs::read_dir(host.place.path()).unwrap().count(), before);
+    // A tar of the partition's that lies writes nothing outside.
+    let liar = "printf '#!/bin/sh\\ncd /tmp; ln -s / a; /bin/tar -c -P -f - a ../etc/hostname' > /usr/local/bin/tar; chmod +x /usr/local/bin/tar";
+    host.exec(&[], &id, &["sh", "-c", &format!("mkdir -p /usr/local/bin; {liar}")]).run().expect_code(0);
+    host.septum(&["cp", &format!("{id}:/tmp/a"), "a"])
+        .run()
+        .expect_code(exit::PATH)
+        .expect_stderr("does not belong");
+    assert_eq!(std::fs::read_dir(host.place.path()).unwrap().count(), before);
+}

@@ -17,7 +17,7 @@ use clap::{Args as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::doctor::Doctor;
 pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
-pub use self::partitions::{Attach, Exec, Format, Kill, Logs, Ps, Rm, Several, Stop, Tail};
+pub use self::partitions::{Attach, Copy, Exec, Format, Kill, Logs, Ps, Rm, Several, Stop, Tail};
 pub use self::run::Run;
 pub use self::values::LogOption;
 use crate::message;
@@ -50,6 +50,8 @@ pub enum Command {
     Attach(Attach),
     /// Start another program in a partition that runs
     Exec(Exec),
+    /// Copy files into a partition that runs, or out of it
+    Cp(Copy),
     /// Ask the programs of partitions to end, and end the partitions when time is up
     Stop(Stop),
     /// Send the programs of partitions a signal, or end the partitions at once

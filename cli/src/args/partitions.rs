@@ -149,6 +149,21 @@ pub struct Exec {
     pub program: Vec<OsString>,
 }
 
+/// Copy files into a partition that runs, or out of it, by the partition's own tar
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  septum cp job:/var/log/app.log .
+  septum cp ./model job:/srv/")]
+pub struct Copy {
+    /// What: PARTITION:PATH, or a path of the host
+    #[arg(value_name = "FROM")]
+    pub from: OsString,
+
+    /// Where to: PARTITION:PATH, or a path of the host; into it, if it is a directory
+    #[arg(value_name = "TO")]
+    pub to: OsString,
+}
+
 /// Be part of the streams of a partition in the background
 #[derive(Debug, Args)]
 pub struct Attach {

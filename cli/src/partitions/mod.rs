@@ -1,6 +1,7 @@
 //! Commands about partitions that run or have run: looked up in the registry, done by their supervisors.
 
 pub mod attach;
+pub mod copy;
 pub mod exec;
 pub mod list;
 pub mod logs;
