@@ -2,9 +2,10 @@
 
 use std::process::ExitCode;
 
-use septum_api_types::stats;
+use septum_api_types::failure::Failure;
+use septum_api_types::stats::{self, EndStats};
 use septum_registry::directory;
-use septum_worker::supervisor::Launch;
+use septum_worker::supervisor::{Concluded, Launch};
 use septum_worker::{Ended, Order, judge, supervisor};
 
 use crate::args::Run;
@@ -34,9 +35,16 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
     let order =
         Order { spec: spec.clone(), epoch_ns, wants_stats: statistics.is_some(), wants_start: is_detached };
     if is_detached {
-        return tell_launch(supervisor::detach(order, keeping));
+        let concluded = statistics.map(|file| -> Concluded {
+            Box::new(move |ended| {
+                let end = judge(&ended.end, &spec);
+                // Nobody is there to be told what failed; the file is not whole then.
+                let _ = write(file, ended, spec.name, end);
+            })
+        });
+        return tell_launch(supervisor::detach(order, keeping, concluded));
     }
-    let mut ended = supervisor::run(order, keeping, &mut message::stage);
+    let ended = supervisor::run(order, keeping, &mut message::stage);
     let end = judge(&ended.end, &spec);
     if spec.verbose || spec.debug_profile {
         tell_details(&ended);
@@ -45,15 +53,18 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
         message::tell(text);
     }
     let status = end.status;
-    if let Some(file) = statistics {
-        ended.stats.version = stats::VERSION;
-        ended.stats.name = spec.name;
-        ended.stats.end = end;
-        if let Err(failure) = file.write(&ended.stats) {
-            message::failure(&failure);
-        }
+    if let Some(Err(failure)) = statistics.map(|file| write(file, ended, spec.name, end)) {
+        message::failure(&failure);
     }
     ExitCode::from(status)
+}
+
+/// Completes the statistics and writes them.
+fn write(file: StatisticsFile, mut ended: Ended, name: String, end: EndStats) -> Result<(), Failure> {
+    ended.stats.version = stats::VERSION;
+    ended.stats.name = name;
+    ended.stats.end = end;
+    file.write(&ended.stats)
 }
 
 /// What became of a start in the background.
@@ -104,7 +115,6 @@ mod tests {
     use super::*;
     use septum_api_types::duration::Span;
     use septum_api_types::exit::Code;
-    use septum_api_types::failure::Failure;
     use septum_api_types::spec::PartitionSpec;
     use septum_worker::{End, StopCause};
 

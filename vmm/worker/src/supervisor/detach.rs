@@ -19,7 +19,10 @@ use super::{Supervision, cannot_start, ended};
 use crate::judgement::judge;
 use crate::keeping::Keeping;
 use crate::outcome::without_number;
-use crate::protocol::{End, Order, receive, send};
+use crate::protocol::{End, Ended, Order, receive, send};
+
+/// What is done with the last word of a partition in the background, by its supervisor.
+pub type Concluded = Box<dyn FnOnce(Ended)>;
 
 /// What became of a start in the background.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -31,8 +34,9 @@ pub enum Launch {
 }
 
 /// Starts a partition in the background; returns when its program runs, or when that failed. There must be a single thread.
+/// `concluded` is called there, at the end, before anybody learns of it.
 #[must_use]
-pub fn detach(order: Order, keeping: Keeping) -> Launch {
+pub fn detach(order: Order, keeping: Keeping, concluded: Option<Concluded>) -> Launch {
     let spec = order.spec.clone();
     let failed = |error: &std::io::Error| {
         let failure = cannot_start(format!("it cannot go into the background: {}", without_number(error)));
@@ -49,7 +53,7 @@ pub fn detach(order: Order, keeping: Keeping) -> Launch {
         -1 => failed(&std::io::Error::last_os_error()),
         0 => {
             drop(ours);
-            in_background(order, keeping, &theirs);
+            in_background(order, keeping, &theirs, concluded);
             std::process::exit(0)
         }
         _ => {
@@ -61,10 +65,16 @@ pub fn detach(order: Order, keeping: Keeping) -> Launch {
 }
 
 /// The supervisor's life.
-fn in_background(order: Order, keeping: Keeping, caller: &UnixStream) {
+fn in_background(order: Order, keeping: Keeping, caller: &UnixStream, concluded: Option<Concluded>) {
     // Fails for leaders of groups only; a copy leads none.
     let _ = setsid();
     let spec = order.spec.clone();
+    let mut concluded = concluded;
+    let mut conclude = |last_word: &Ended| {
+        if let Some(concluded) = concluded.take() {
+            concluded(last_word.clone());
+        }
+    };
     let mut is_told = false;
     let mut tell = |launch: Launch| {
         if !std::mem::replace(&mut is_told, true) {
@@ -79,7 +89,10 @@ fn in_background(order: Order, keeping: Keeping, caller: &UnixStream) {
     };
     let last_word = match opened {
         Ok(streams) => match Supervision::new(order, keeping, streams) {
-            Ok(supervision) => supervision.live(&mut |_| {}, &mut |id| tell(Launch::Started(id.to_owned()))),
+            Ok(supervision) => {
+                let launched = &mut |id: &str| tell(Launch::Started(id.to_owned()));
+                supervision.live(&mut |_| {}, launched, &mut conclude)
+            }
             Err(failure) => ended(End::Failed(failure)),
         },
         Err(error) => {
@@ -87,5 +100,6 @@ fn in_background(order: Order, keeping: Keeping, caller: &UnixStream) {
             ended(End::Failed(cannot_start(why)))
         }
     };
+    conclude(&last_word);
     tell(Launch::Failed(judge(&last_word.end, &spec)));
 }

@@ -61,7 +61,7 @@ use fork::Worker;
 use sessions::Sessions;
 use streams::Streams;
 
-pub use detach::{Launch, detach};
+pub use detach::{Concluded, Launch, detach};
 pub use signals::Signals;
 
 /// How long a program in the background has if its supervisor is told to end.
@@ -78,7 +78,7 @@ const IMPATIENCE: Duration = Duration::from_millis(500);
 /// called by a process with a single thread, which then has nothing else to do.
 pub fn run(order: Order, keeping: Keeping, stage: &mut dyn FnMut(&Stage)) -> Ended {
     match Supervision::new(order, keeping, None) {
-        Ok(supervision) => supervision.live(stage, &mut |_| {}),
+        Ok(supervision) => supervision.live(stage, &mut |_| {}, &mut |_| {}),
         Err(failure) => ended(End::Failed(failure)),
     }
 }
@@ -201,7 +201,13 @@ impl Supervision {
     }
 
     /// The whole life: from the first start to the last end. `launched` is told when the program runs for the first time.
-    fn live(mut self, stage: &mut dyn FnMut(&Stage), launched: &mut dyn FnMut(&str)) -> Ended {
+    /// `concluded` gets the last word before anybody else learns of the end.
+    fn live(
+        mut self,
+        stage: &mut dyn FnMut(&Stage),
+        launched: &mut dyn FnMut(&str),
+        concluded: &mut dyn FnMut(&Ended),
+    ) -> Ended {
         let mut backoff = Backoff::default();
         // A name that is taken is told before anything starts; everything else is done while the worker starts.
         let registered = if self.keeping.name.is_some() { Some(self.register()) } else { None };
@@ -240,6 +246,7 @@ impl Supervision {
             }
             self.desk.note(|record| record.restarts += 1);
         };
+        concluded(&last_word);
         self.conclude(&last_word);
         last_word
     }
