@@ -9,17 +9,21 @@
 //! +16  hostname  offset u32, len u32
 //! +24  arguments offset u32, len u32, count u32      each string ends with NUL
 //! +36  environ   offset u32, len u32, count u32
-//! +48  mounts    offset u32, len u32, count u32      per mount: kind byte, source NUL, target NUL
+//! +48  mounts    offset u32, len u32, count u32      per mount: kind byte, flags byte, source NUL, target NUL
 //! +60  identity  uid u32, gid u32, umask u32, closed streams u32
 //! +76  disks     count u32
 //! +80  network   u32: 1 if there is a way out of the partition
 //! +84  terminal  rows u32, columns u32: not 0 if the standard streams are a terminal
-//! +92  strings
+//! +92  groups    offset u32, count u32               u32 each: the user's other groups
+//! +100 limits    offset u32, count u32               resource u32, soft u64, hard u64 each
+//! +108 strings
 //! ```
 
 use core::str;
 
-const HEADER: usize = 92;
+const HEADER: usize = 108;
+const GROUP: usize = 4;
+const LIMIT: usize = 20;
 
 /// How a subtree of the shared directory appears in the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +35,7 @@ pub enum MountKind {
     ReadOnly = b'r',
     /// Writes go through to the host.
     ReadWrite = b'w',
-    /// An empty RAM file system; the source is ignored.
+    /// An empty RAM file system; the source tells what it is like ([`RamOptions`](crate::ram::RamOptions)).
     Ram = b'm',
     /// The device nodes; the source is ignored.
     Device = b'd',
@@ -61,11 +65,43 @@ impl MountKind {
     }
 }
 
+/// What cannot be done on a mount.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Writing is EROFS.
+    pub writing: bool,
+    /// Executing what is there is EACCES.
+    pub execution: bool,
+}
+
+impl Refusals {
+    fn to_byte(self) -> u8 {
+        u8::from(self.writing) | u8::from(self.execution) << 1
+    }
+
+    fn from_byte(byte: u8) -> Self {
+        Self { writing: byte & 1 != 0, execution: byte & 2 != 0 }
+    }
+}
+
+/// A limit on what a process may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// RLIMIT_…
+    pub resource: u32,
+    /// The soft limit.
+    pub soft: u64,
+    /// The hard limit.
+    pub hard: u64,
+}
+
 /// One mount, in the order in which they are to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mount<'a> {
     /// How.
     pub kind: MountKind,
+    /// What it refuses, whatever its kind.
+    pub refusals: Refusals,
     /// Path inside the shared directory, or what the kind says.
     pub source: &'a [u8],
     /// Absolute path in the guest.
@@ -107,6 +143,8 @@ pub struct BootConfig<'a> {
     pub environment: Strings<'a>,
     mounts: &'a [u8],
     mount_count: usize,
+    groups: &'a [u8],
+    limits: &'a [u8],
     /// User id of the program.
     pub uid: u32,
     /// Group id of the program.
@@ -132,6 +170,11 @@ impl<'a> BootConfig<'a> {
             blob.get(start..start.checked_add(len).ok_or(Malformed)?).ok_or(Malformed)
         };
         let count = |at: usize| usize::try_from(word(blob, at)?).map_err(|_| Malformed);
+        let records = |at: usize, size: usize| -> Result<&'a [u8], Malformed> {
+            let start = count(at)?;
+            let len = count(at + 4)?.checked_mul(size).ok_or(Malformed)?;
+            blob.get(start..start.checked_add(len).ok_or(Malformed)?).ok_or(Malformed)
+        };
         Ok(Self {
             program: slice(0)?,
             workdir: slice(8)?,
@@ -150,6 +193,25 @@ impl<'a> BootConfig<'a> {
                 [0, 0] => None,
                 size => Some(size.map(|length| u16::try_from(length).unwrap_or(u16::MAX))),
             },
+            groups: records(92, GROUP)?,
+            limits: records(100, LIMIT)?,
+        })
+    }
+
+    /// Groups of the user besides [`gid`](Self::gid).
+    pub fn groups(&self) -> impl Iterator<Item = u32> + use<'a> {
+        let groups = self.groups;
+        (0..groups.len() / GROUP).map_while(move |number| word(groups, number * GROUP).ok())
+    }
+
+    /// Limits of the first process that are not as usual.
+    pub fn limits(&self) -> impl Iterator<Item = Limit> + use<'a> {
+        let limits = self.limits;
+        (0..limits.len() / LIMIT).map_while(move |number| {
+            let at = number * LIMIT;
+            let long =
+                |at| Some(u64::from(word(limits, at).ok()?) | u64::from(word(limits, at + 4).ok()?) << 32);
+            Some(Limit { resource: word(limits, at).ok()?, soft: long(at + 4)?, hard: long(at + 12)? })
         })
     }
 
@@ -158,10 +220,16 @@ impl<'a> BootConfig<'a> {
         let mut rest = self.mounts;
         (0..self.mount_count).map_while(move |_| {
             let (&kind, tail) = rest.split_first()?;
+            let (&refusals, tail) = tail.split_first()?;
             let (source, tail) = split_string(tail)?;
             let (target, tail) = split_string(tail)?;
             rest = tail;
-            Some(Mount { kind: MountKind::from_byte(kind)?, source, target })
+            Some(Mount {
+                kind: MountKind::from_byte(kind)?,
+                refusals: Refusals::from_byte(refusals),
+                source,
+                target,
+            })
         })
     }
 }
@@ -201,16 +269,21 @@ pub struct Source<'a> {
     pub closed_streams: u32,
     /// See [`BootConfig`].
     pub disks: u32,
+    /// See [`BootConfig`].
     pub has_network: bool,
     /// See [`BootConfig`]; a size of nothing at all is none.
     pub terminal: Option<[u16; 2]>,
+    /// See [`BootConfig::groups`].
+    pub groups: &'a [u32],
+    /// See [`BootConfig::limits`].
+    pub limits: &'a [Limit],
 }
 
 impl Source<'_> {
     /// Emits the blob through `put`, which is called with consecutive pieces. Strings must not contain NUL.
     pub fn write(&self, mut put: impl FnMut(&[u8])) {
         let list_len = |list: &[&[u8]]| list.iter().map(|item| item.len() + 1).sum::<usize>();
-        let mounts_len = self.mounts.iter().map(|m| m.source.len() + m.target.len() + 3).sum::<usize>();
+        let mounts_len = self.mounts.iter().map(|m| m.source.len() + m.target.len() + 4).sum::<usize>();
         let mut offset = HEADER;
         let mut place = |put: &mut dyn FnMut(&[u8]), len: usize| {
             put(&u32_of(offset).to_le_bytes());
@@ -232,6 +305,11 @@ impl Source<'_> {
         for number in [self.uid, self.gid, self.umask, closed, disks, has_network, rows, columns] {
             put(&number.to_le_bytes());
         }
+        for (count, size) in [(self.groups.len(), GROUP), (self.limits.len(), LIMIT)] {
+            put(&u32_of(offset).to_le_bytes());
+            put(&u32_of(count).to_le_bytes());
+            offset += count * size;
+        }
         put(self.program);
         put(self.workdir);
         put(self.hostname);
@@ -240,11 +318,17 @@ impl Source<'_> {
             put(&[0]);
         }
         for mount in self.mounts {
-            put(&[mount.kind as u8]);
+            put(&[mount.kind as u8, mount.refusals.to_byte()]);
             put(mount.source);
             put(&[0]);
             put(mount.target);
             put(&[0]);
+        }
+        self.groups.iter().for_each(|group| put(&group.to_le_bytes()));
+        for limit in self.limits {
+            put(&limit.resource.to_le_bytes());
+            put(&limit.soft.to_le_bytes());
+            put(&limit.hard.to_le_bytes());
         }
     }
 }
@@ -277,8 +361,18 @@ mod tests {
             arguments: &[b"true", b"", b"two words"],
             environment: &[b"A=1"],
             mounts: &[
-                Mount { kind: MountKind::Overlay, source: b"/", target: b"/" },
-                Mount { kind: MountKind::Ram, source: b"", target: b"/tmp" },
+                Mount {
+                    kind: MountKind::Overlay,
+                    refusals: Refusals { writing: true, execution: false },
+                    source: b"/",
+                    target: b"/",
+                },
+                Mount {
+                    kind: MountKind::Ram,
+                    refusals: Refusals { writing: false, execution: true },
+                    source: b"",
+                    target: b"/tmp",
+                },
             ],
             uid: 1,
             gid: 2,
@@ -287,6 +381,8 @@ mod tests {
             disks: 3,
             has_network: true,
             terminal: Some([24, 80]),
+            groups: &[7, u32::MAX],
+            limits: &[Limit { resource: 7, soft: 1, hard: u64::MAX - 1 }],
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));
@@ -300,6 +396,8 @@ mod tests {
         assert_eq!(config.disks, 3);
         assert!(config.has_network);
         assert_eq!(config.terminal, Some([24, 80]));
+        assert_eq!(config.groups().collect::<Vec<_>>(), source.groups);
+        assert_eq!(config.limits().collect::<Vec<_>>(), source.limits);
     }
 
     #[test]
@@ -310,7 +408,12 @@ mod tests {
             hostname: b"h",
             arguments: &[b"p"],
             environment: &[],
-            mounts: &[Mount { kind: MountKind::Device, source: b"", target: b"/dev" }],
+            mounts: &[Mount {
+                kind: MountKind::Device,
+                refusals: Refusals::default(),
+                source: b"",
+                target: b"/dev",
+            }],
             uid: 0,
             gid: 0,
             umask: 0,
@@ -318,6 +421,8 @@ mod tests {
             disks: 0,
             has_network: false,
             terminal: None,
+            groups: &[1],
+            limits: &[],
         };
         let mut blob = Vec::new();
         source.write(|bytes| blob.extend_from_slice(bytes));

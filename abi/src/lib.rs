@@ -18,10 +18,11 @@ pub mod control;
 pub mod layout;
 pub mod linux;
 pub mod net;
+pub mod ram;
 pub mod ready;
 pub mod report;
 pub mod service;
 pub mod vsock;
 
 /// Version of this contract. The worker refuses a guest kernel built for another one.
-pub const VERSION: u32 = 10;
+pub const VERSION: u32 = 11;

@@ -7,6 +7,7 @@
 
 mod args;
 mod doctor;
+mod env_file;
 mod image;
 mod message;
 mod partitions;

@@ -13,6 +13,7 @@ use septum_worker::keeping::{Detached, Keeping, LogLimits};
 use septum_worker::terminal;
 
 use crate::args::{LogOption, Run};
+use crate::env_file;
 use crate::image::choice::{self, Chosen};
 use crate::partitions::exec::no_terminal;
 
@@ -26,20 +27,26 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         return Err(no_terminal("cannot give the program a terminal"));
     }
     let chosen = choice::choose(&mut run)?;
+    let around = std::mem::take(&mut run.surroundings);
+    let mut given = Vec::new();
+    for file in &around.env_file {
+        given.extend(env_file::read(file)?);
+    }
+    given.append(&mut run.env);
     let mut stop_signal = run.stop_signal;
     let (words, environment, image) = match chosen {
-        None => {
-            (with_entry_point(&mut run), environment(&run.env, std::env::vars_os(), &[], &PASSED_ON), None)
-        }
+        None => (with_entry_point(&mut run), environment(&given, std::env::vars_os(), &[], &PASSED_ON), None),
         Some(Chosen { source, words, environment: of_image, stop_signal: of_choice }) => {
-            let environment = environment(&run.env, std::env::vars_os(), &of_image, &PASSED_ON[..3]);
+            let environment = environment(&given, std::env::vars_os(), &of_image, &PASSED_ON[..3]);
             stop_signal = stop_signal.or(of_choice);
             (words, environment, Some(source))
         }
     };
     let mut program = words.into_iter();
+    let name = run.name.unwrap_or_else(|| DEFAULT_NAME.to_owned());
     Ok(PartitionSpec {
-        name: run.name.unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+        hostname: around.hostname.unwrap_or_else(|| name.clone()),
+        name,
         program: program.next().unwrap_or_default().into(),
         arguments: program.map(ByteString::from).collect(),
         current_directory: std::env::current_dir().ok().map(|directory| directory.into_os_string().into()),
@@ -52,6 +59,8 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         threads: run.threads,
         privilege: run.privilege,
         volumes: run.volume,
+        tmpfs: around.tmpfs,
+        read_only_root: around.read_only,
         disks: run.block,
         root: run.rootfs.map(ByteString::from),
         image,
@@ -59,6 +68,9 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         timeout: run.timeout,
         uid: rustix::process::getuid().as_raw(),
         gid: rustix::process::getgid().as_raw(),
+        user: around.user,
+        groups: around.group_add,
+        limits: around.ulimit,
         umask: umask(),
         terminal: run.tty.then(terminal::size_or_usual),
         streams_open: if run.detach { [true; 3] } else { septum_worker::standard_streams_open() },

@@ -2,7 +2,8 @@
 //!
 //! Plain data with one meaning and no behaviour beyond parsing and printing: what a partition is made from
 //! ([`spec`]), how it went ([`stats`]), how failures are told to people ([`failure`]) and to scripts ([`exit`]).
-//! The quantities that people type have a module each ([`size`], [`duration`], [`volume`], [`privilege`], [`restart`], [`signal`]); all of them print back
+//! The quantities that people type have a module each ([`size`], [`duration`], [`volume`], [`tmpfs`], [`ulimit`], [`privilege`], [`restart`],
+//! [`signal`]); all of them print back
 //! in the form that they are parsed from.
 //!
 //! Neighbours: the command line turns flags into a [`spec::PartitionSpec`], the worker builds a machine from it and
@@ -25,4 +26,6 @@ pub mod signal;
 pub mod size;
 pub mod spec;
 pub mod stats;
+pub mod tmpfs;
+pub mod ulimit;
 pub mod volume;

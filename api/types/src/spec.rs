@@ -13,6 +13,8 @@ use crate::image::ImageSource;
 use crate::network::Network;
 use crate::privilege::PrivilegeChoice;
 use crate::signal::Signal;
+use crate::tmpfs::Tmpfs;
+use crate::ulimit::Ulimit;
 use crate::volume::Volume;
 
 /// Memory of a partition that asks for none, in bytes.
@@ -31,8 +33,10 @@ pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bi
 /// One partition: the program, what it sees and what it may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionSpec {
-    /// Name of the partition: its host name, and the name of its worker process.
+    /// Name of the partition, and of its worker process.
     pub name: String,
+    /// Its host name.
+    pub hostname: String,
     /// The program as typed: a name to search in `PATH`, or a path.
     pub program: ByteString,
     /// Its arguments, without the zeroth.
@@ -57,6 +61,10 @@ pub struct PartitionSpec {
     pub privilege: PrivilegeChoice,
     /// Directories of the host in the partition.
     pub volumes: Vec<Volume>,
+    /// Empty directories in its RAM.
+    pub tmpfs: Vec<Tmpfs>,
+    /// Whether only volumes, [`tmpfs`](Self::tmpfs) and what the kernel makes (`/dev`, `/proc`) can be written to.
+    pub read_only_root: bool,
     /// Files and devices of the host that are its disks: `/dev/vda` and so on.
     pub disks: Vec<Disk>,
     /// Directory of the host that replaces the host's system directories as the partition's root.
@@ -67,10 +75,16 @@ pub struct PartitionSpec {
     pub stop_signal: Signal,
     /// How long it may run.
     pub timeout: Option<Span>,
-    /// User id of the program.
+    /// User id of the caller: the program's, where nothing else is said.
     pub uid: u32,
-    /// Group id of the program.
+    /// Group id of the caller.
     pub gid: u32,
+    /// Who runs the program instead, `USER[:GROUP]`: numbers, or names that the partition knows.
+    pub user: Option<String>,
+    /// Groups that it belongs to besides: numbers, or names that the partition knows.
+    pub groups: Vec<String>,
+    /// What its processes may use, where that is not as usual.
+    pub limits: Vec<Ulimit>,
     /// File mode creation mask of the program.
     pub umask: u32,
     /// Rows and columns of the terminal that the program's standard streams are, if they are one.

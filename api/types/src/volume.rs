@@ -65,8 +65,8 @@ impl Volume {
     }
 }
 
-/// Drops empty components and `.`.
-fn clean(path: &[u8]) -> Result<Vec<u8>, VolumeError> {
+/// Drops empty components and `.` of a place in the partition.
+pub(crate) fn clean(path: &[u8]) -> Result<Vec<u8>, VolumeError> {
     let mut cleaned = Vec::with_capacity(path.len());
     for component in path.split(|&byte| byte == b'/') {
         match component {

@@ -8,6 +8,7 @@ mod image;
 mod network;
 mod partitions;
 mod run;
+mod surroundings;
 mod values;
 
 use std::ffi::OsString;

@@ -16,6 +16,7 @@ use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS};
 use septum_api_types::volume::Volume;
 
 use super::network::NetworkOptions;
+use super::surroundings::Surroundings;
 use super::values::{
     LogOption, disk, environment_variable, label, log_option, partition_name, thread_count, volume,
 };
@@ -23,7 +24,7 @@ use super::values::{
 /// Run a program in a partition of its own: a virtual machine that sees the host's system directories and the current
 /// directory, read-only, and writes into RAM.
 #[derive(Debug, Args)]
-#[command(after_help = RUN_EXAMPLES, after_long_help = run_long_help(), args_override_self = true)]
+#[command(after_long_help = run_long_help(), args_override_self = true, disable_help_flag = true)]
 pub struct Run {
     /// RAM of the partition, such as 512M, 4G or 1.5G
     #[arg(short, long, value_name = "SIZE", default_value_t = Size(DEFAULT_MEMORY_BYTES))]
@@ -75,6 +76,10 @@ pub struct Run {
     /// Run this program instead of the image's entry point; what follows are its arguments
     #[arg(long, value_name = "PROGRAM")]
     pub entrypoint: Option<OsString>,
+
+    /// Who runs the program, where, and within which limits
+    #[command(flatten)]
+    pub surroundings: Surroundings,
 
     /// What it may reach, and what reaches it
     #[command(flatten)]
@@ -129,6 +134,10 @@ pub struct Run {
     #[arg(long, value_name = "FILE")]
     pub json_stats: Option<PathBuf>,
 
+    /// Print this
+    #[arg(long, action = clap::ArgAction::HelpLong)]
+    pub help: Option<bool>,
+
     /// Tell the stages, the guest kernel's log, and system calls that are missing
     #[arg(short, long)]
     pub verbose: bool,
@@ -149,13 +158,6 @@ pub struct Run {
     #[arg(skip)]
     pub is_program_for_sure: bool,
 }
-
-const RUN_EXAMPLES: &str = "Examples:
-  septum run -- sha256sum README.md
-  septum run --memory 2G --volume ./out:/out -- python3 train.py
-  septum run --timeout 10s ./untrusted-program < input.txt > output.txt
-
-'septum run --help' tells what the partition sees, and the exit statuses.";
 
 /// The long help: the promises that do not fit into a flag's line.
 fn run_long_help() -> String {

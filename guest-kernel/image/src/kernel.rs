@@ -22,6 +22,7 @@ use septum_guest_core::memory::layout::STACK_LIMIT;
 use septum_guest_core::memory::{discard, reclaim};
 use septum_guest_core::names;
 use septum_guest_core::net::outside;
+use septum_guest_core::process::limits;
 use septum_guest_core::process::load::{LoadError, Request, load};
 use septum_guest_core::process::sessions::{self, program};
 use septum_guest_core::process::thread::Thread;
@@ -89,6 +90,9 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     let namespace = mounts::make(&devices, config, page).map_err(because(start_error::ROOT))?;
     let mut fs = FsContext::new(Arc::clone(namespace.root()));
     fs.set_identity(config.uid, config.gid);
+    let mut groups: Vec<u32> = config.groups().collect();
+    groups.sort_unstable();
+    fs.groups = (!groups.is_empty()).then(|| groups.into());
     fs.umask = config.umask;
     let cwd = working_directory(&namespace, &fs, config.workdir).map_err(because(start_error::WORKDIR))?;
     if !cwd.is_directory() {
@@ -107,13 +111,19 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
         vdso: &VDSO.0,
         vdso_frames,
     };
+    let limits = || {
+        config
+            .limits()
+            .filter_map(|limit| Some((usize::try_from(limit.resource).ok()?, (limit.soft, limit.hard))))
+    };
+    let stack = limits().filter(|(resource, _)| *resource == limits::STACK).last();
     let request = Request {
         path: config.program,
         arguments: config.arguments.bytes.to_vec(),
         argument_count: config.arguments.count,
         environment: config.environment.bytes.to_vec(),
         environment_count: config.environment.count,
-        stack_limit: STACK_LIMIT,
+        stack_limit: stack.map_or(STACK_LIMIT, |(_, (soft, _))| soft),
     };
     let loaded = load(&fs, &machine, request)?;
     let program = Program::take().ok_or(LoadError { reason: start_error::MEMORY, errno: Errno::EBUSY })?;
@@ -132,7 +142,8 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     });
     let (space, image) = (loaded.space, loaded.image);
     let process = Process::first(First { namespace, fs, machine, space, image, descriptors });
-    let thread = Thread::new(process, program);
+    let thread = Thread::new(Arc::clone(&process), program);
+    limits().for_each(|(resource, limit)| process.set_limit(resource, limit));
     thread.start_at(loaded.entry, loaded.stack);
     Ok(thread)
 }

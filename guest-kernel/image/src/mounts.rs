@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use septum_abi::boot::BootPage;
 use septum_abi::config::{BootConfig, Mount, MountKind};
 use septum_abi::linux::Errno;
+use septum_abi::ram::RamOptions;
 use septum_guest_core::fs::dentry::Dentry;
 use septum_guest_core::fs::devices;
 use septum_guest_core::fs::erofs;
@@ -22,6 +23,9 @@ use septum_guest_core::process::table::ProcessTable;
 use septum_guest_drivers::Devices;
 use septum_guest_drivers::virtio::fs::{Caching, FuseFileSystem};
 use septum_guest_hal::frame::window;
+
+/// Bytes of a page.
+const PAGE: u64 = septum_abi::layout::PAGE_SIZE as u64;
 
 /// Makes the root, which is the first mount, and plans the others.
 pub fn make(
@@ -45,12 +49,12 @@ pub fn make(
         namespace.plan(mount.target, options(&mount), maker(&mount, host, &processes));
         if mount.kind == MountKind::Process && mount.target == b"/proc" {
             let processes = Arc::clone(&processes);
-            let options = MountOptions { source: b"septum", file_system: "sysfs", is_read_only: false };
+            let options = MountOptions::plain(b"septum", "sysfs");
             let make = move || Ok(proc::hardware_file_system(Arc::clone(&processes) as _));
             namespace.plan(b"/sys", options, Maker::Free(Box::new(make)));
         }
         if mount.kind == MountKind::Device && mount.target == b"/dev" {
-            let options = MountOptions { source: b"septum", file_system: "devpts", is_read_only: false };
+            let options = MountOptions::plain(b"septum", "devpts");
             namespace.plan(
                 b"/dev/pts",
                 options,
@@ -69,7 +73,12 @@ fn options(mount: &Mount<'static>) -> MountOptions<'static> {
         MountKind::Device => "devtmpfs",
         MountKind::Process => "proc",
     };
-    MountOptions { source: b"septum", file_system, is_read_only: mount.kind == MountKind::ReadOnly }
+    MountOptions {
+        source: b"septum",
+        file_system,
+        is_read_only: mount.kind == MountKind::ReadOnly || mount.refusals.writing,
+        is_no_execute: mount.refusals.execution,
+    }
 }
 
 fn maker(mount: &Mount<'static>, host: &Arc<FuseFileSystem>, processes: &Arc<ProcessTable>) -> Maker {
@@ -82,10 +91,14 @@ fn maker(mount: &Mount<'static>, host: &Arc<FuseFileSystem>, processes: &Arc<Pro
             Maker::Free(Box::new(move || host.subtree(source, Caching::AsTold)))
         }
         MountKind::Ram => {
-            let is_everybodys = mount.target == b"/tmp";
+            let mut options = RamOptions::parse(source);
+            if mount.target == b"/tmp" {
+                options.permissions = options.permissions.or(Some(0o1777));
+            }
             Maker::Covering(Box::new(move |covered| {
-                let root = RamFs::new().root();
-                look_like(&root, covered, is_everybodys)?;
+                let frames = options.bytes.map(|bytes| bytes.div_ceil(PAGE));
+                let root = frames.map_or_else(RamFs::new, RamFs::with_limit).root();
+                look_like(&root, covered, &options)?;
                 Ok(root)
             }))
         }
@@ -111,13 +124,13 @@ fn text(contents: &[u8]) -> Result<InodeRef, Errno> {
     Ok(inode)
 }
 
-/// Gives a file system's root the permissions and the owner of the directory that it covers.
-fn look_like(root: &InodeRef, covered: &Dentry, is_everybodys: bool) -> Result<(), Errno> {
+/// Gives a file system's root the permissions and the owner that are wanted, else those of the directory that it covers.
+fn look_like(root: &InodeRef, covered: &Dentry, wanted: &RamOptions) -> Result<(), Errno> {
     let metadata = covered.metadata()?;
     root.set_metadata(&SetMetadata {
-        permissions: Some(if is_everybodys { 0o1777 } else { metadata.permissions }),
-        uid: Some(metadata.uid),
-        gid: Some(metadata.gid),
+        permissions: Some(wanted.permissions.unwrap_or(metadata.permissions)),
+        uid: Some(wanted.uid.unwrap_or(metadata.uid)),
+        gid: Some(wanted.gid.unwrap_or(metadata.gid)),
         ..SetMetadata::default()
     })
 }

@@ -99,7 +99,12 @@ fn configuration(spec: &MachineSpec, streams: Streams, disks: u32, has_network: 
     let mounts: Vec<Mount<'_>> = spec
         .mounts
         .iter()
-        .map(|mount| Mount { kind: mount.kind, source: &mount.source, target: &mount.target })
+        .map(|mount| Mount {
+            kind: mount.kind,
+            refusals: mount.refusals,
+            source: &mount.source,
+            target: &mount.target,
+        })
         .collect();
     let source = Source {
         program: &spec.program,
@@ -115,6 +120,8 @@ fn configuration(spec: &MachineSpec, streams: Streams, disks: u32, has_network: 
         disks,
         has_network,
         terminal: streams.terminal,
+        groups: &spec.groups,
+        limits: &spec.limits,
     };
     let mut blob = Vec::new();
     source.write(|bytes| blob.extend_from_slice(bytes));

@@ -1,7 +1,7 @@
 //! What a machine is made of.
 
 use crate::service::Listener;
-use septum_abi::config::MountKind;
+use septum_abi::config::{Limit, MountKind, Refusals};
 use septum_devices::virtio::vsock::HostSide;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -12,6 +12,8 @@ use std::path::PathBuf;
 pub struct MountSpec {
     /// How.
     pub kind: MountKind,
+    /// What it refuses, whatever its kind.
+    pub refusals: Refusals,
     /// Path inside the shared directory, or what the kind says.
     pub source: Vec<u8>,
     /// Absolute path in the guest.
@@ -52,6 +54,10 @@ pub struct MachineSpec {
     pub uid: u32,
     /// Group id of the program.
     pub gid: u32,
+    /// Groups of the program besides [`gid`](Self::gid).
+    pub groups: Vec<u32>,
+    /// Limits on what its processes may use, where they are not as usual.
+    pub limits: Vec<Limit>,
     /// File mode creation mask.
     pub umask: u32,
     /// Panic as soon as the kernel is up.

@@ -13,11 +13,13 @@ use std::os::unix::net::UnixStream;
 use rustix::process::{
     Pid, Resource, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
+use septum_abi::config::Limit;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{PartitionStats, Timings};
+use septum_api_types::ulimit::Ulimit;
 use septum_hypervisor::Kvm;
 use septum_machine::{
     Core, CoreSpec, HUGE_PAGE, Listener, Machine, MachineError, MachineResources, MachineSpec, NewSession,
@@ -133,7 +135,7 @@ impl Worker {
         // Sockets are made while the host's paths and names are still there.
         let network = network::prepare(&spec)?;
         let refusals = Refusals::default();
-        rootfs::leave()?;
+        rootfs::leave(&plan.user)?;
         let core_spec = CoreSpec {
             memory_bytes: if spec.huge_pages {
                 spec.memory_bytes.next_multiple_of(HUGE_PAGE)
@@ -175,10 +177,12 @@ impl Worker {
             arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
             environment: environment.into_iter().map(|variable| variable.0).collect(),
             workdir: workdir.into_os_string().into_vec(),
-            hostname: spec.name.clone().into_bytes(),
+            hostname: spec.hostname.clone().into_bytes(),
             mounts: view.mounts().to_vec(),
             uid: plan.user.uid,
             gid: plan.user.gid,
+            groups: plan.user.others.iter().map(|(gid, _)| *gid).collect(),
+            limits: spec.limits.iter().map(limit).collect(),
             umask: spec.umask,
             debug_panic: spec.debug_panic,
             verbose: spec.verbose,
@@ -311,6 +315,10 @@ fn request(said: ToWorker, descriptors: Vec<OwnedFd>) -> Request {
 
 fn slices(strings: &[ByteString]) -> Vec<&[u8]> {
     strings.iter().map(|string| &string.0[..]).collect()
+}
+
+fn limit(limit: &Ulimit) -> Limit {
+    Limit { resource: limit.resource as u32, soft: limit.soft, hard: limit.hard }
 }
 
 fn check_amounts(spec: &PartitionSpec) -> Result<(), Failure> {

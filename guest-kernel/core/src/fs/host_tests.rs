@@ -198,7 +198,7 @@ fn names_behave_as_on_the_linux_beneath() {
         let mut choices = Choices(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let _ = fs::remove_dir_all(&base.0);
         fs::create_dir_all(&base.0).unwrap();
-        let options = MountOptions { source: b"none", file_system: "tmpfs", is_read_only: false };
+        let options = MountOptions::plain(b"none", "tmpfs");
         let mut context = FsContext::new(Arc::clone(Namespace::new(RamFs::new().root(), options).root()));
         context.umask = umask(&base.0);
         for step in 0..200 {

@@ -41,6 +41,8 @@ pub struct Mount {
     pub file_system: &'static str,
     /// Writing is EROFS.
     pub is_read_only: bool,
+    /// What is here is not executed.
+    pub is_no_execute: bool,
     /// The dentry that this mount covers, once somebody has been there.
     covered: Once<Arc<Dentry>>,
     /// The root of the tree and the path of the place, if this mount was entered before it was come to.
@@ -56,6 +58,16 @@ pub struct MountOptions<'a> {
     pub file_system: &'static str,
     /// See [`Mount::is_read_only`].
     pub is_read_only: bool,
+    /// See [`Mount::is_no_execute`].
+    pub is_no_execute: bool,
+}
+
+impl MountOptions<'static> {
+    /// A mount that refuses nothing.
+    #[must_use]
+    pub const fn plain(source: &'static [u8], file_system: &'static str) -> Self {
+        Self { source, file_system, is_read_only: false, is_no_execute: false }
+    }
 }
 
 impl Mount {
@@ -66,6 +78,7 @@ impl Mount {
             source: options.source.into(),
             file_system: options.file_system,
             is_read_only: options.is_read_only,
+            is_no_execute: options.is_no_execute,
             covered: Once::new(),
             way,
         })
@@ -92,7 +105,7 @@ impl Mount {
 
     /// A mount that is nowhere in the tree: that of pipes and other files without a path.
     pub(super) fn detached(file_system: &'static str) -> Arc<Self> {
-        Self::new(MountOptions { source: b"none", file_system, is_read_only: false }, None)
+        Self::new(MountOptions::plain(b"none", file_system), None)
     }
 }
 

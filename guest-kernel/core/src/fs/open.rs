@@ -172,6 +172,9 @@ impl FsContext {
         if dentry.kind() != FileKind::Regular {
             return Err(Errno::EACCES);
         }
+        if dentry.mount().is_no_execute {
+            return Err(Errno::EACCES);
+        }
         self.check(dentry, MAY_EXECUTE)?;
         let file = dentry.inode().open(Access { read: true, write: false })?;
         file.expect_to_be_mapped();

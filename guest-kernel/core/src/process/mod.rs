@@ -242,6 +242,20 @@ impl Process {
         program
     }
 
+    /// Sets a resource limit; the caller has found that it may.
+    pub fn set_limit(&self, resource: usize, (soft, hard): (u64, u64)) {
+        let mut limits = self.limits.lock();
+        let Some(limit) = limits.0.get_mut(resource) else { return };
+        *limit = (soft, hard);
+        drop(limits);
+        match resource {
+            limits::CPU_TIME => self.watch_cpu_limit(),
+            limits::STACK => self.space.lock().set_stack_limit(soft),
+            limits::FILES => self.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX),
+            _ => {}
+        }
+    }
+
     /// Its user.
     #[must_use]
     pub fn uid(&self) -> u32 {

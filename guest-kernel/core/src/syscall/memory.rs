@@ -315,6 +315,9 @@ fn file_backing(
     if !access.read || (is_shared && protection.contains(Protection::WRITE) && !access.write) {
         return Err(Errno::EACCES);
     }
+    if protection.contains(Protection::EXECUTE) && open.dentry().mount().is_no_execute {
+        return Err(Errno::EPERM);
+    }
     if open.file().is_zero_device() {
         return Ok(if is_shared {
             Backing::Shared { memory: Arc::new(SharedMemory::default()), offset: 0 }

@@ -5,7 +5,7 @@ use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
 use crate::names::{self, Name};
-use crate::process::limits::{COUNT, CPU_TIME, FILES, STACK};
+use crate::process::limits::COUNT;
 use crate::process::thread::Thread;
 use crate::process::wishes::TIMER_SLACK_NS;
 use crate::process::{Process, family};
@@ -187,16 +187,7 @@ fn sys_prlimit(thread: &Thread, pid: i32, resource: u32, new: u64, old: u64) -> 
         if hard > previous.1 && uid != 0 {
             return Err(Errno::EPERM);
         }
-        process.limits.lock().0[resource] = (soft, hard);
-        if resource == CPU_TIME {
-            process.watch_cpu_limit();
-        }
-        if resource == STACK {
-            process.space.lock().set_stack_limit(soft);
-        }
-        if resource == FILES {
-            process.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX);
-        }
+        process.set_limit(resource, (soft, hard));
     }
     if old != 0 {
         write_words(thread, old, &[previous.0, previous.1])?;

@@ -16,8 +16,12 @@ impl World {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("system/bin")).unwrap();
-        let mounts =
-            vec![MountSpec { kind: MountKind::Overlay, source: b"/system".to_vec(), target: b"/".to_vec() }];
+        let mounts = vec![MountSpec {
+            kind: MountKind::Overlay,
+            refusals: Default::default(),
+            source: b"/system".to_vec(),
+            target: b"/".to_vec(),
+        }];
         let view = View::new(folder.path().to_owned(), mounts, None);
         Self { folder, view }
     }

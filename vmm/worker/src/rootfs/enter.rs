@@ -18,6 +18,7 @@ use super::namespace::{leave_host, refused};
 use super::plan::{Plan, Root, Share};
 use super::system::{self, make_directories, make_directory, make_file};
 use super::tree::{Access, Tree, seal};
+use super::user::User;
 use super::{View, etc};
 use crate::outcome::reason;
 
@@ -27,11 +28,11 @@ const STAGE: &str = "/tmp";
 const STAGE_OPTIONS: &std::ffi::CStr = c"mode=755,size=16m";
 
 /// Gives this process, which has one thread only, a mount namespace of its own. Threads that it makes from now on go
-/// everywhere with it.
-pub(crate) fn leave() -> Result<(), Failure> {
+/// everywhere with it. Where that takes a user namespace, the caller is `user` in it.
+pub(crate) fn leave(user: &User) -> Result<(), Failure> {
     // Permissions of what is made here, and by the file server later, are meant as they are written.
     rustix::process::umask(rustix::fs::Mode::empty());
-    leave_host()
+    leave_host(user)
 }
 
 /// Composes what is shared and makes it the root. Returns the partition's view of it.
@@ -71,7 +72,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
 /// Enters a tree with nothing in it, to see whether this host allows it.
 pub(crate) fn try_to_enter() -> Result<(), Failure> {
     let plan = Plan::empty();
-    leave()?;
+    leave(&plan.user)?;
     enter(&plan).map(|_| ())
 }
 

@@ -89,7 +89,7 @@ fn look(folder: &Path) {
         .map(|text| Volume::parse(format!("../{text}").as_bytes()).unwrap())
         .to_vec();
     let plan = plan(&spec).unwrap();
-    let view = leave().and_then(|()| enter(&plan)).unwrap();
+    let view = leave(&plan.user).and_then(|()| enter(&plan)).unwrap();
     jail::drop_privileges().unwrap();
 
     // The whole world is the composed tree, and only writable volumes can be written.

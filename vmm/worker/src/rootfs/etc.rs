@@ -16,9 +16,9 @@ use septum_api_types::failure::Failure;
 use septum_api_types::network::HOST_NAME;
 
 use super::namespace::refused;
-use super::plan::User;
 use super::system::{incomplete, make_directories, make_directory, make_file};
 use super::tree::{Access, Tree};
+use super::user::User;
 
 /// Directories shared whole.
 const DIRECTORIES: [&str; 12] = [
@@ -95,7 +95,7 @@ pub(super) fn compose(
 
 /// What is not the host's business to tell, or not the partition's to know.
 fn made_up(user: &User, hostname: &str, has_network: bool) -> [(&'static str, String); 6] {
-    let User { name, home, uid, gid, group } = user;
+    let User { name, home, uid, gid, group, others } = user;
     let home = home.display();
     let mut passwd = "root:x:0:0:root:/root:/bin/sh\n\
                       daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
@@ -109,8 +109,15 @@ fn made_up(user: &User, hostname: &str, has_network: bool) -> [(&'static str, St
     if ![0, 1, 2, 5, 65534].contains(gid) {
         groups.push_str(&format!("{group}:x:{gid}:\n"));
     }
+    for (gid, name) in others.iter().filter_map(|(gid, name)| Some((gid, name.as_ref()?))) {
+        if ![0, 1, 2, 5, 65534].contains(gid) {
+            groups.push_str(&format!("{name}:x:{gid}:{}\n", user.name));
+        }
+    }
     groups.push_str("nogroup:x:65534:\n");
-    let mut hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{hostname}\n");
+    let first_part = hostname.split('.').next().filter(|part| *part != hostname);
+    let short = first_part.map(|part| format!(" {part}")).unwrap_or_default();
+    let mut hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{hostname}{short}\n");
     if has_network {
         hosts.push_str(&format!("{}\t{HOST_NAME}\n", net::HOST));
     }
@@ -226,12 +233,18 @@ mod tests {
 
     #[test]
     fn accounts_hold_the_caller_and_nobody_else() {
-        let user =
-            User { name: "ada".into(), home: "/home/ada".into(), uid: 1000, gid: 100, group: "users".into() };
+        let user = User {
+            name: "ada".into(),
+            home: "/home/ada".into(),
+            uid: 1000,
+            gid: 100,
+            group: "users".into(),
+            others: vec![(44, Some("video".into())), (45, None)],
+        };
         let files = made_up(&user, "box", true);
         assert!(files[0].1.contains("ada:x:1000:100::/home/ada:/bin/sh\n"));
         assert_eq!(files[0].1.lines().count(), 5);
-        assert!(files[1].1.contains("users:x:100:\n"));
+        assert!(files[1].1.contains("users:x:100:\n") && files[1].1.contains("video:x:44:ada\n"));
         assert_eq!(files[2].1, "box\n");
     }
 }

@@ -12,12 +12,8 @@ use septum_erofs::{Error, Image, Inode, Kind as FileKind};
 use septum_images::FileStorage;
 use septum_machine::GuestImage;
 
-use super::plan::User;
 use super::view::{Found, Kind, LookupError, Place, Step};
 use crate::outcome::without_number;
-
-/// Files that say who is who are not larger than this.
-const ACCOUNTS_LIMIT: u64 = 1 << 20;
 
 /// An open image.
 pub(crate) struct RootImage {
@@ -84,10 +80,15 @@ impl RootImage {
         })
     }
 
-    /// The whole text of a file, if it is one.
-    fn text(&self, path: &str) -> Option<String> {
+    /// As the caller named it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The whole text of a file, if it is one of at most so many bytes.
+    pub(super) fn text(&self, path: &str, most_bytes: u64) -> Option<String> {
         let inode = self.find(Path::new(path)).ok()?;
-        if inode.kind != FileKind::Regular || inode.size > ACCOUNTS_LIMIT {
+        if inode.kind != FileKind::Regular || inode.size > most_bytes {
             return None;
         }
         let mut bytes = vec![0; usize::try_from(inode.size).ok()?];
@@ -95,43 +96,4 @@ impl RootImage {
         bytes.truncate(len);
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
-
-    /// The account that the image's programs run under, by its own `passwd` and `group`.
-    pub(super) fn user(&self, source: &ImageSource) -> Result<User, Failure> {
-        let wanted = source.user.as_deref().filter(|user| !user.is_empty()).unwrap_or("0");
-        let (user, group) = wanted.split_once(':').unwrap_or((wanted, ""));
-        let find = |table: &str, wanted: &str| account(&self.text(table).unwrap_or_default(), wanted);
-        let unknown = |what: &str, name: &str, file: &str| {
-            let why = format!("its {file} has no {what} '{name}'");
-            Failure::new(Code::Path, format!("cannot run image '{}' as '{wanted}'", self.name), why)
-                .hint("give a number, or a name that the image knows")
-        };
-        let entry = find("/etc/passwd", user);
-        let number = |fields: &[String], at: usize| fields.get(at).and_then(|field| field.parse().ok());
-        let uid = user.parse().ok().or_else(|| number(entry.as_deref()?, 2));
-        let uid: u32 = uid.ok_or_else(|| unknown("user", user, "/etc/passwd"))?;
-        let gid = match group {
-            "" => entry.as_deref().and_then(|entry| number(entry, 3)).unwrap_or(0),
-            _ => {
-                let entry = find("/etc/group", group);
-                let gid = group.parse().ok().or_else(|| number(entry.as_deref()?, 2));
-                gid.ok_or_else(|| unknown("group", group, "/etc/group"))?
-            }
-        };
-        let field =
-            |at: usize| entry.as_ref().and_then(|entry| entry.get(at)).filter(|text| !text.is_empty());
-        let name =
-            field(0).cloned().unwrap_or_else(|| if uid == 0 { "root".to_owned() } else { user.to_owned() });
-        let home =
-            field(5).map_or_else(|| PathBuf::from(if uid == 0 { "/root" } else { "/" }), PathBuf::from);
-        Ok(User { group: name.clone(), name, home, uid, gid })
-    }
-}
-
-/// The fields of the line of `passwd` or `group` with this name or number.
-fn account(table: &str, wanted: &str) -> Option<Vec<String>> {
-    let lines = || table.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    let by_name = lines().find(|fields| fields.first() == Some(&wanted));
-    let found = by_name.or_else(|| lines().find(|fields| fields.get(2) == Some(&wanted)));
-    found.map(|fields| fields.into_iter().map(str::to_owned).collect())
 }

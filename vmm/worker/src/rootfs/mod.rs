@@ -34,12 +34,14 @@ mod namespace;
 mod plan;
 mod system;
 mod tree;
+mod user;
 mod view;
 mod workdir;
 
 pub(crate) use enter::{enter, leave, try_to_enter};
 pub(crate) use image::RootImage;
-pub(crate) use plan::{Plan, User, plan};
+pub(crate) use plan::{Plan, plan};
+pub(crate) use user::User;
 pub(crate) use view::{Kind, LookupError, Place, View};
 pub(crate) use workdir::workdir;
 

@@ -1,7 +1,7 @@
 //! A mount namespace of the worker's own.
 //!
-//! Root can make one; anybody else can inside a user namespace, where the caller keeps the user and group ids that they
-//! have, so that files in volumes belong to whom they belong.
+//! Root can make one; anybody else can inside a user namespace, where the caller has the user and group ids of the program: what
+//! belongs to the one belongs to the other, and nobody else is there.
 
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
@@ -9,10 +9,11 @@ use rustix::thread::{CapabilitySet, UnshareFlags, capabilities};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 
+use super::user::User;
 use crate::outcome::{reason, without_number};
 
 /// Leaves the host's mount namespace for a private copy. The process must have one thread only.
-pub(super) fn leave_host() -> Result<(), Failure> {
+pub(super) fn leave_host(user: &User) -> Result<(), Failure> {
     let is_mighty = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
     if is_mighty {
         // Nothing else of the process uses these: no thread, no shared descriptor table.
@@ -21,7 +22,7 @@ pub(super) fn leave_host() -> Result<(), Failure> {
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
         unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)
             .map_err(|error| refused(error, "make a user namespace"))?;
-        map_identity(uid, gid)?;
+        map_identity((user.uid, uid), (user.gid, gid))?;
     }
     // Nothing mounted from here on shows on the host.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
@@ -33,8 +34,8 @@ fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     rustix::thread::unshare(flags)
 }
 
-/// In the new user namespace the caller is who they were.
-fn map_identity(uid: u32, gid: u32) -> Result<(), Failure> {
+/// Who is who in the new user namespace: numbers inside, and outside.
+fn map_identity(uids: (u32, u32), gids: (u32, u32)) -> Result<(), Failure> {
     let write = |file: &str, text: String| {
         std::fs::write(file, text).map_err(|error| {
             Failure::new(Code::Host, "cannot set up a user namespace", without_number(&error)).hint(HINT)
@@ -42,8 +43,8 @@ fn map_identity(uid: u32, gid: u32) -> Result<(), Failure> {
     };
     // Without this, an unprivileged process may not map groups.
     write("/proc/self/setgroups", "deny".to_owned())?;
-    write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-    write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+    write("/proc/self/uid_map", format!("{} {} 1", uids.0, uids.1))?;
+    write("/proc/self/gid_map", format!("{} {} 1", gids.0, gids.1))
 }
 
 const HINT: &str = "run as root, or allow user namespaces: 'sudo sysctl -w user.max_user_namespaces=10000', on Debian \

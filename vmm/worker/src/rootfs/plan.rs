@@ -5,21 +5,23 @@
 //! look for them. Mounts are in the order in which the guest makes them: parents before what is inside them.
 
 use std::ffi::OsString;
-use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use septum_abi::config::MountKind;
+use septum_abi::config::{MountKind, Refusals};
+use septum_abi::ram::RamOptions;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
+use septum_api_types::tmpfs::Tmpfs;
 use septum_api_types::volume::Volume;
 use septum_machine::MountSpec;
 
 use super::image::RootImage;
 use super::tree::Access;
+use super::user::User;
 use super::{etc, system};
 use crate::outcome::without_number;
 
@@ -64,16 +66,6 @@ pub(super) struct Share {
     pub(super) only_file: Option<OsString>,
 }
 
-/// The account that the program runs under.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct User {
-    pub(crate) name: String,
-    pub(crate) home: PathBuf,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) group: String,
-}
-
 /// Held in RAM in a partition that runs on the host's directories; `/var` is, too, as a part of the root's upper layer.
 const RAM: [&str; 4] = ["/tmp", "/home", "/root", "/run"];
 /// Not shared as current directories; what is in them is.
@@ -100,21 +92,19 @@ pub(crate) fn plan(spec: &PartitionSpec) -> Result<Plan, Failure> {
     if let (Some(directory), false) = (&spec.current_directory, matches!(root, Root::Image(_))) {
         shares.extend(current_directory_share(directory.as_path(), &shares));
     }
+    check_tmpfs(spec, &mut shares)?;
     check_mount_points(spec, &shares)?;
-    let user = match (&spec.image, &root) {
-        (Some(source), Root::Image(image)) => image.user(source)?,
-        _ => User::of(spec, Path::new("/etc")),
-    };
+    let user = User::find(spec, &root, Path::new("/etc"))?;
     let mut program = Program::locate(spec, &root, &shares)?;
     shares.extend(program.share.take());
-    let mounts = mounts(&root, &mut shares, &user, &spec.name, spec.network.is_wanted());
+    let mounts = mounts(spec, &root, &mut shares, &user);
     Ok(Plan {
         mounts,
         program: program.path,
         is_program_literal: program.is_literal,
         found_outside: program.found_outside,
         user,
-        hostname: spec.name.clone(),
+        hostname: spec.hostname.clone(),
         has_network: spec.network.is_wanted(),
         root,
         shares,
@@ -134,7 +124,7 @@ impl Plan {
             program: ByteString::default(),
             is_program_literal: true,
             found_outside: None,
-            user: User { name: "root".into(), home: "/root".into(), uid: 0, gid: 0, group: "root".into() },
+            user: User::root(),
             hostname: String::new(),
             has_network: false,
             root: Root::Host,
@@ -209,6 +199,44 @@ fn current_directory_share(directory: &Path, volumes: &[Share]) -> Option<Share>
 /// Whether an absolute path is in one of the host's system directories.
 fn is_system(path: &Path) -> bool {
     system::DIRECTORIES.iter().any(|name| path.starts_with(Path::new("/").join(name)))
+}
+
+/// Places of RAM that cannot be. The current directory gives way to them.
+fn check_tmpfs(spec: &PartitionSpec, shares: &mut Vec<Share>) -> Result<(), Failure> {
+    for (number, tmpfs) in spec.tmpfs.iter().enumerate() {
+        let guest = tmpfs.guest.as_path();
+        let failure = |why: String, hint: &str| {
+            Failure::new(Code::Path, format!("cannot use --tmpfs '{tmpfs}'"), why).hint(hint)
+        };
+        let is_own =
+            ["/proc", "/sys"].iter().any(|taken| guest.starts_with(taken)) || guest == Path::new("/dev");
+        if is_own {
+            let why = format!("'{tmpfs}' of a partition is its own");
+            return Err(failure(why, "choose another place, such as /scratch"));
+        }
+        let is_volume = spec.volumes.iter().any(|volume| volume.guest == tmpfs.guest);
+        if is_volume || spec.tmpfs.iter().take(number).any(|other| other.guest == tmpfs.guest) {
+            let why = format!("something else is already at '{tmpfs}'");
+            return Err(failure(why, "give each a place of its own"));
+        }
+        shares.retain(|share| share.guest != guest);
+        if let Some(place) = missing_place(shares, guest) {
+            let why = format!("'{tmpfs}' is in what is read-only, and is not there");
+            return Err(failure(why, &format!("create it: mkdir -p '{}'", place.display())));
+        }
+    }
+    Ok(())
+}
+
+/// Where the host would need a directory so that something could be mounted inside a read-only share.
+fn missing_place(shares: &[Share], guest: &Path) -> Option<PathBuf> {
+    let outer = shares
+        .iter()
+        .filter(|share| guest != share.guest && guest.starts_with(&share.guest))
+        .max_by_key(|share| share.guest.components().count())
+        .filter(|outer| outer.access == Access::ReadOnly)?;
+    let place = outer.host.join(guest.strip_prefix(&outer.guest).unwrap_or(guest));
+    (!place.is_dir()).then_some(place)
 }
 
 /// A volume inside a read-only share needs a directory there to be mounted on: the guest cannot make one.
@@ -306,15 +334,11 @@ fn find_outside(spec: &PartitionSpec, root: &Root, shares: &[Share]) -> Option<P
 }
 
 /// The guest's mounts; sorts the shares so that share N is mounted before those inside it.
-fn mounts(
-    root: &Root,
-    shares: &mut [Share],
-    user: &User,
-    hostname: &str,
-    has_network: bool,
-) -> Vec<MountSpec> {
+fn mounts(spec: &PartitionSpec, root: &Root, shares: &mut [Share], user: &User) -> Vec<MountSpec> {
+    let refusals = Refusals { writing: spec.read_only_root, execution: false };
     let make = |kind, source: &str, target: &Path| MountSpec {
         kind,
+        refusals,
         source: source.as_bytes().to_vec(),
         target: target.as_os_str().as_bytes().to_vec(),
     };
@@ -328,62 +352,63 @@ fn mounts(
             if !image.has_directory(Path::new("/tmp")) {
                 mounts.push(make(MountKind::Ram, "", Path::new("/tmp")));
             }
-            for (target, text) in etc::identity(user, hostname, has_network) {
+            for (target, text) in etc::identity(user, &spec.hostname, spec.network.is_wanted()) {
                 mounts.push(make(MountKind::Text, &text, Path::new(target)));
             }
         }
         Root::Host => {
             mounts.extend(RAM.map(|directory| make(MountKind::Ram, "", Path::new(directory))));
             if !RAM.iter().any(|directory| user.home == Path::new(directory)) {
-                mounts.push(make(MountKind::Ram, "", &user.home));
+                mounts.push(home(spec, user));
             }
         }
         Root::Directory(_) => mounts.push(make(MountKind::Ram, "", Path::new("/tmp"))),
     }
+    let make = |kind, source: &str, target: &Path| MountSpec {
+        refusals: Refusals::default(),
+        ..make(kind, source, target)
+    };
     mounts.push(make(MountKind::Device, "", Path::new("/dev")));
     mounts.push(make(MountKind::Process, "", Path::new("/proc")));
     shares.sort_by_key(|share| share.guest.components().count());
+    let mut inner: Vec<MountSpec> = Vec::new();
     for (number, share) in shares.iter().enumerate() {
         let kind = match share.access {
             Access::ReadOnly => MountKind::ReadOnly,
             Access::ReadWrite => MountKind::ReadWrite,
         };
-        mounts.push(make(kind, &format!("/{number}"), &share.guest));
+        inner.push(make(kind, &format!("/{number}"), &share.guest));
     }
+    inner.extend(spec.tmpfs.iter().map(tmpfs));
+    inner.sort_by_key(|mount| mount.target.split(|&byte| byte == b'/').count());
+    mounts.extend(inner);
     mounts
 }
 
-impl User {
-    /// The caller's account, with the name that the host gives it; `etc` is the host's `/etc`.
-    fn of(spec: &PartitionSpec, etc: &Path) -> Self {
-        let (uid, gid) = (spec.uid, spec.gid);
-        let find =
-            |file: &str, id: u32| find_name(&fs::read_to_string(etc.join(file)).unwrap_or_default(), id);
-        let (name, home) = match uid {
-            0 => ("root".to_owned(), PathBuf::from("/root")),
-            _ => {
-                let name = find("passwd", uid).unwrap_or_else(|| "user".to_owned());
-                let home = Path::new("/home").join(&name);
-                (name, home)
-            }
-        };
-        let group = match gid {
-            0 => "root".to_owned(),
-            _ => find("group", gid).unwrap_or_else(|| name.clone()),
-        };
-        Self { name, home, uid, gid, group }
+/// The user's own directory in RAM.
+fn home(spec: &PartitionSpec, user: &User) -> MountSpec {
+    let options = RamOptions { uid: Some(user.uid), gid: Some(user.gid), ..RamOptions::default() };
+    MountSpec {
+        kind: MountKind::Ram,
+        refusals: Refusals { writing: spec.read_only_root, execution: false },
+        source: options.to_string().into_bytes(),
+        target: user.home.as_os_str().as_bytes().to_vec(),
     }
 }
 
-/// The name of a numbered line of `passwd` or `group`, if it is one that can stand in a path.
-fn find_name(table: &str, id: u32) -> Option<String> {
-    table.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        let number: u32 = fields.nth(1)?.parse().ok()?;
-        let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
-        (number == id && is_plain).then(|| name.to_owned())
-    })
+fn tmpfs(tmpfs: &Tmpfs) -> MountSpec {
+    let options = RamOptions {
+        bytes: tmpfs.bytes,
+        permissions: Some(tmpfs.permissions),
+        uid: Some(tmpfs.uid.unwrap_or(0)),
+        gid: Some(tmpfs.gid.unwrap_or(0)),
+    };
+    MountSpec {
+        kind: MountKind::Ram,
+        refusals: Refusals { writing: tmpfs.read_only, execution: !tmpfs.executable },
+        source: options.to_string().into_bytes(),
+        target: tmpfs.guest.as_bytes().to_vec(),
+    }
 }
 
 #[cfg(test)]

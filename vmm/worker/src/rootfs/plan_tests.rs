@@ -3,10 +3,12 @@
 use super::*;
 use septum_api_types::signal::Signal;
 use septum_api_types::spec::DEFAULT_MEMORY_BYTES;
+use std::fs;
 
 pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
     PartitionSpec {
         name: "test".to_owned(),
+        hostname: "test".to_owned(),
         program: program.into(),
         arguments: Vec::new(),
         current_directory: Some(current.into()),
@@ -19,6 +21,8 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         threads: 256,
         privilege: septum_api_types::privilege::PrivilegeChoice::Auto,
         volumes: Vec::new(),
+        tmpfs: Vec::new(),
+        read_only_root: false,
         disks: Vec::new(),
         root: None,
         image: None,
@@ -26,6 +30,9 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         timeout: None,
         uid: 1000,
         gid: 1000,
+        user: None,
+        groups: Vec::new(),
+        limits: Vec::new(),
         umask: 0o22,
         terminal: None,
         streams_open: [true; 3],
@@ -137,13 +144,4 @@ fn relative_programs_start_at_the_current_directory() {
     assert_eq!(plan.program.as_path(), here.path().join("tool"));
     assert!(plan.is_program_literal);
     assert_eq!(plan.shares.len(), 1);
-}
-
-#[test]
-fn names_of_accounts() {
-    let table =
-        "root:x:0:0:root:/root:/bin/bash\n../x:x:7:7::/:\nada:x:1000:1000:Ada,,,:/home/ada:/bin/zsh\nbad\n";
-    assert_eq!(find_name(table, 1000).as_deref(), Some("ada"));
-    assert_eq!(find_name(table, 7), None);
-    assert_eq!(find_name(table, 8), None);
 }

@@ -173,7 +173,7 @@ impl View {
                 _ => {}
             }
         }
-        let source = covering.filter(|mount| !mount.source.is_empty());
+        let source = covering.filter(|mount| mount.kind != MountKind::Ram && !mount.source.is_empty());
         let Some(mount) = source else {
             // In RAM there are only the places where something is mounted.
             return if is_on_the_way { Ok(directory) } else { Err(LookupError::Missing(path.to_owned())) };
@@ -225,7 +225,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn mount(kind: MountKind, source: &str, target: &str) -> MountSpec {
-        MountSpec { kind, source: source.into(), target: target.into() }
+        MountSpec { kind, refusals: Default::default(), source: source.into(), target: target.into() }
     }
 
     fn view(base: &Path) -> View {

@@ -5,7 +5,7 @@ use crate::fs::ramfs::RamFs;
 const OWNERSHIP: Ownership = Ownership { uid: 0, gid: 0, permissions: 0o755 };
 
 fn tree() -> Arc<Namespace> {
-    let options = MountOptions { source: b"none", file_system: "ramfs", is_read_only: false };
+    let options = MountOptions::plain(b"none", "ramfs");
     Namespace::new(RamFs::new().root(), options)
 }
 
@@ -120,7 +120,7 @@ impl Inode for Volume {
 #[test]
 fn what_the_host_changes_is_seen() {
     let host = RamFs::new().root();
-    let options = MountOptions { source: b"none", file_system: "virtiofs", is_read_only: false };
+    let options = MountOptions::plain(b"none", "virtiofs");
     let tree = Namespace::new(Arc::new(Volume(Arc::clone(&host))), options);
     let root = tree.root();
     assert_eq!(root.child(b"a").err(), Some(Errno::ENOENT));

@@ -12,8 +12,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use std::fs;
 use std::process::Command;
 
-const OPTIONS: MountOptions<'_> =
-    MountOptions { source: b"image", file_system: "overlay", is_read_only: false };
+const OPTIONS: MountOptions<'_> = MountOptions::plain(b"image", "overlay");
 
 /// An image of a few files; `None` without `mkfs.erofs`.
 fn image(extended_options: &str) -> Option<Vec<u8>> {

@@ -6,7 +6,7 @@ use crate::fs::open::OpenFlags;
 use crate::fs::ramfs::RamFs;
 use core::sync::atomic::AtomicUsize;
 
-const OPTIONS: MountOptions<'_> = MountOptions { source: b"none", file_system: "ramfs", is_read_only: false };
+const OPTIONS: MountOptions<'_> = MountOptions::plain(b"none", "ramfs");
 
 /// A tree, and how many planned mounts have been made.
 fn tree() -> (Arc<Namespace>, FsContext, Arc<AtomicUsize>) {

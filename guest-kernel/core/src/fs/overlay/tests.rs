@@ -9,8 +9,7 @@ use crate::io::{KernelDestination, KernelSource};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-const OPTIONS: MountOptions<'_> =
-    MountOptions { source: b"host", file_system: "overlay", is_read_only: false };
+const OPTIONS: MountOptions<'_> = MountOptions::plain(b"host", "overlay");
 
 /// A lower tree, the same tree under an overlay, and who looks at them.
 struct Host {

@@ -305,7 +305,12 @@ fn boot_id() -> Vec<u8> {
 }
 
 fn flags(mount: &Dentry) -> &'static str {
-    if mount.mount().is_read_only { "ro" } else { "rw" }
+    match (mount.mount().is_read_only, mount.mount().is_no_execute) {
+        (false, false) => "rw",
+        (false, true) => "rw,noexec",
+        (true, false) => "ro",
+        (true, true) => "ro,noexec",
+    }
 }
 
 /// `mounts`: source, place, type, options.

@@ -101,7 +101,7 @@ impl System for Whole {
 }
 
 fn world() -> Arc<World> {
-    let options = |file_system| MountOptions { source: b"none", file_system, is_read_only: false };
+    let options = |file_system| MountOptions::plain(b"none", file_system);
     let namespace = Namespace::new(RamFs::new().root(), options("tmpfs"));
     let context = FsContext::new(Arc::clone(namespace.root()));
     context.make_directories(b"/bin", 0o755).unwrap();

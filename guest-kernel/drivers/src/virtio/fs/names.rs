@@ -99,7 +99,8 @@ impl Node {
             ..SetMetadata::default()
         };
         match node.set_metadata(&changes) {
-            Err(Errno::EPERM) => Ok(()),
+            // EINVAL: in the worker's user namespace there is no such user.
+            Err(Errno::EPERM | Errno::EINVAL) => Ok(()),
             result => result,
         }
     }

@@ -144,7 +144,7 @@ impl FileContext for Program {
 
 impl Program {
     fn new() -> Self {
-        let options = |file_system| MountOptions { source: b"none", file_system, is_read_only: false };
+        let options = |file_system| MountOptions::plain(b"none", file_system);
         let namespace = Namespace::new(RamFs::new().root(), options("ramfs"));
         let fs = FsContext::new(Arc::clone(namespace.root()));
         let dev = fs.make_directories(b"/dev", 0o755).unwrap();

@@ -222,16 +222,11 @@ fn another_user_is_held_to_permissions() {
 fn a_read_only_mount_refuses_every_change() {
     let program = Program::new();
     let lower = RamFs::new().root();
-    let context = FsContext::new(Arc::clone(
-        Namespace::new(
-            Arc::clone(&lower),
-            MountOptions { source: b"", file_system: "x", is_read_only: false },
-        )
-        .root(),
-    ));
+    let context =
+        FsContext::new(Arc::clone(Namespace::new(Arc::clone(&lower), MountOptions::plain(b"", "x")).root()));
     context.open(&context.root, b"f", crate::fs::open::OpenFlags::CREATE, 0o644).unwrap();
     let place = program.fs.lock().make_directories(b"/ro", 0o755).unwrap();
-    let options = MountOptions { source: b"host", file_system: "virtiofs", is_read_only: true };
+    let options = MountOptions { is_read_only: true, ..MountOptions::plain(b"host", "virtiofs") };
     program.namespace.mount(&place, lower, options).unwrap();
     assert!(program.open("/ro/f", 0).is_ok());
     let refused = Err(Errno::EROFS);
