@@ -4,7 +4,7 @@
 //! guest                                                     proxy
 //! REQUEST to CARRIER, with Preamble ──────────────────────► asks its policy, connects
 //!     ◄─────── RESPONSE or RST, with Answer ─────────────── when that has succeeded or failed
-//! DATA: the stream's bytes; of a datagram socket one message a packet, behind the Place that it goes to or comes from
+//! DATA: the stream's bytes; of a datagram socket one message a packet, behind a Label that says to or from whom
 //!
 //!     ◄─────── REQUEST to CARRIER, with Preamble ────────── somebody connected to a published port
 //! RESPONSE or RST ────────────────────────────────────────►
@@ -17,14 +17,18 @@
 //! Place      +0 family u8 (4, 6; 0: none)  +1 0  +2 port u16  +4 address, 16 bytes                       20 bytes
 //! Preamble   +0 version u16  +2 kind u8  +3 0  +4 the peer's place  +24 the guest's place                44
 //! Answer     +0 version u16  +2 errno u16      +4 the peer's place  +24 the place that the peer sees     44
+//! Label      +0 the peer's place               +20 errno u16  +22 0, 0                                   24
 //! ```
+//!
+//! A label to the guest with an errno says that what was sent to that place did not arrive; no message is behind it then.
+//! A datagram socket that the program bound to a port says so in its preamble: what comes to that port, if it is published, is its.
 //!
 //! Numbers are little-endian. Addresses of the partition are the same in every one: nothing outside ever sees them.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Version of this protocol.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// The port at either end that speaks it.
 pub const CARRIER: u32 = 0x5e97_0001;
 /// Most bytes of a message, header included: what a packet can hold.
@@ -36,7 +40,13 @@ pub const GUEST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 pub const GUEST_V6: Ipv6Addr = Ipv6Addr::new(0xfd73, 0x6570, 0x7475, 0x6d00, 0, 0, 0, 2);
 /// The host: `host.septum.internal`, and the way to everything else.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
+/// Where names are asked for, at port [`NAMES_PORT`].
+pub const NAMESERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
+/// The port of [`NAMESERVER`].
+pub const NAMES_PORT: u16 = 53;
 
+/// Bytes of a [`Label`].
+pub const LABEL: usize = 24;
 /// Bytes of a [`Place`].
 pub const PLACE: usize = 20;
 /// Bytes of a [`Preamble`] or an [`Answer`].
@@ -174,6 +184,34 @@ impl Answer {
     }
 }
 
+/// What a datagram socket's messages begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// To whom it goes, or from whom it comes.
+    pub place: SocketAddr,
+    /// Why what was sent there did not arrive, as Linux numbers it, or 0.
+    pub errno: u16,
+}
+
+impl Label {
+    /// As it is sent.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; LABEL] {
+        let mut bytes = [0; LABEL];
+        bytes[..PLACE].copy_from_slice(&place_to_bytes(Some(self.place)));
+        bytes[PLACE..PLACE + 2].copy_from_slice(&self.errno.to_le_bytes());
+        bytes
+    }
+
+    /// From what a message begins with.
+    pub fn from_bytes(bytes: &[u8; LABEL]) -> Result<Self, Malformed> {
+        let (place, rest) = bytes.split_first_chunk::<PLACE>().ok_or(Malformed)?;
+        let [low, high, 0, 0] = *rest else { return Err(Malformed) };
+        let place = place_from_bytes(place)?.ok_or(Malformed)?;
+        Ok(Self { place, errno: u16::from_le_bytes([low, high]) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,9 +231,19 @@ mod tests {
     }
 
     #[test]
+    fn a_label_has_a_place() {
+        let label = Label { place: "[2001:db8::1]:53".parse().unwrap(), errno: 111 };
+        assert_eq!(Label::from_bytes(&label.to_bytes()), Ok(label));
+        assert_eq!(Label::from_bytes(&[0; LABEL]), Err(Malformed));
+        let mut bad = label.to_bytes();
+        bad[23] = 1;
+        assert_eq!(Label::from_bytes(&bad), Err(Malformed));
+    }
+
+    #[test]
     fn what_is_something_else_is_refused() {
         let good = Preamble { kind: Kind::Stream, peer: None, own: None }.to_bytes();
-        for (at, byte) in [(0, 2), (1, 1), (2, 0), (2, 3), (3, 1), (4, 5), (5, 1), (24, 1)] {
+        for (at, byte) in [(0, 1), (1, 1), (2, 0), (2, 3), (3, 1), (4, 5), (5, 1), (24, 1)] {
             let mut bad = good;
             bad[at] = byte;
             assert_eq!(Preamble::from_bytes(&bad), Err(Malformed), "{at}");

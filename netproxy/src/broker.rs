@@ -11,9 +11,10 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with, sockopt,
 };
-use septum_api_types::network::{Network, Publish};
+use septum_api_types::network::{Network, Protocol, Publish};
 
-use crate::policy::{Policy, Way};
+use crate::names::Bindings;
+use crate::policy::{Policy, Way, is_never};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -28,6 +29,8 @@ pub struct Listener {
     pub socket: OwnedFd,
     /// The guest's port.
     pub guest_port: u16,
+    /// TCP's sockets listen, UDP's receive.
+    pub protocol: Protocol,
 }
 
 /// Sockets that exist before the partition does.
@@ -35,6 +38,8 @@ pub struct Listener {
 pub struct Ports {
     /// Published ports.
     pub listeners: Vec<Listener>,
+    /// Whom to ask for names.
+    pub nameservers: Vec<SocketAddr>,
 }
 
 /// A published port cannot be had.
@@ -47,17 +52,19 @@ pub struct PublishFailure {
 }
 
 impl Ports {
-    /// Binds what is to be published.
+    /// Binds what is to be published; `nameservers` are the host's.
     ///
     /// # Errors
     /// One of the ports is somebody else's.
-    pub fn bind(network: &Network) -> Result<Self, PublishFailure> {
+    pub fn bind(network: &Network, nameservers: Vec<SocketAddr>) -> Result<Self, PublishFailure> {
         let open = |publish: &Publish| {
             let socket = bound(publish)
                 .map_err(|error| PublishFailure { publish: publish.clone(), error: error.into() })?;
-            Ok(Listener { socket, guest_port: publish.guest_port })
+            Ok(Listener { socket, guest_port: publish.guest_port, protocol: publish.protocol })
         };
-        Ok(Self { listeners: network.publish.iter().map(open).collect::<Result<_, _>>()? })
+        let listeners = network.publish.iter().map(open).collect::<Result<_, _>>()?;
+        let said: Vec<_> = network.nameservers.iter().map(|server| server.0).collect();
+        Ok(Self { listeners, nameservers: if said.is_empty() { nameservers } else { said } })
     }
 }
 
@@ -70,7 +77,15 @@ fn family(ip: IpAddr) -> AddressFamily {
 }
 
 fn bound(publish: &Publish) -> Result<OwnedFd, Errno> {
-    let socket = socket_with(family(publish.host.ip()), SocketType::STREAM, flags(), None)?;
+    let kind = match publish.protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        Protocol::Udp => SocketType::DGRAM,
+    };
+    let socket = socket_with(family(publish.host.ip()), kind, flags(), None)?;
+    if publish.protocol == Protocol::Udp {
+        bind(&socket, &publish.host)?;
+        return Ok(socket);
+    }
     sockopt::set_socket_reuseaddr(&socket, true)?;
     bind(&socket, &publish.host)?;
     listen(&socket, BACKLOG)?;
@@ -88,8 +103,8 @@ pub struct Connecting {
 
 /// Makes sockets for one partition.
 pub struct Broker {
-    /// What it may reach.
-    pub policy: Policy,
+    policy: Policy,
+    bindings: Bindings,
     log: Log,
 }
 
@@ -97,7 +112,8 @@ impl Broker {
     /// A broker for a partition with this network, which tells `log` what it refuses.
     #[must_use]
     pub fn new(network: &Network, log: Log) -> Self {
-        Self { policy: Policy::new(network.allow.clone()), log }
+        let (policy, bindings) = (Policy::new(network.allow.clone()), Bindings::new(&network.hosts));
+        Self { policy, bindings, log }
     }
 
     /// Connects to `to`, as the guest calls it.
@@ -105,25 +121,74 @@ impl Broker {
     /// # Errors
     /// What the guest is told: ECONNREFUSED if no rule allows it, otherwise what the host says.
     pub fn connect(&self, to: SocketAddr) -> Result<Connecting, Errno> {
-        match self.way(to, "connection")? {
-            Way::Direct(to) => start(to),
-            Way::Host(port) => start(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+        start(self.way(Protocol::Tcp, to)?)
+    }
+
+    /// A socket for messages to `to`, as the guest calls it, and from there.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn exchange(&self, to: SocketAddr) -> Result<OwnedFd, Errno> {
+        let to = self.way(Protocol::Udp, to)?;
+        let socket = socket_with(family(to.ip()), SocketType::DGRAM, flags(), None)?;
+        connect(&socket, &to)?;
+        Ok(socket)
+    }
+
+    /// The address of the host's network that `to` is.
+    fn way(&self, protocol: Protocol, to: SocketAddr) -> Result<SocketAddr, Errno> {
+        match self.policy.decide(protocol, to, &self.bindings.names(to.ip()), is_own) {
+            Ok(Way::Direct(to)) => Ok(to),
+            Ok(Way::Host(port)) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+            Err(refusal) => {
+                let what = match protocol {
+                    Protocol::Tcp => "connection",
+                    Protocol::Udp => "message",
+                };
+                self.tell(format_args!("network: {what} to {} refused; {}", refusal.to, refusal.advice));
+                Err(Errno::CONNREFUSED)
+            }
         }
     }
 
-    /// Where messages to `to` go.
-    ///
-    /// # Errors
-    /// ECONNREFUSED if no rule allows it.
-    pub fn way(&self, to: SocketAddr, what: &str) -> Result<Way, Errno> {
-        self.policy.decide(to, is_own).map_err(|refusal| {
-            let mut line = String::new();
-            // A string takes everything.
-            let _ = write!(line, "network: {what} to {} refused; {}", refusal.to, refusal.advice);
-            (self.log)(&line);
-            Errno::CONNREFUSED
-        })
+    /// Whether a nameserver may be asked for `name`; if not, a person is told.
+    #[must_use]
+    pub fn may_ask(&self, name: &str) -> bool {
+        let may = self.policy.may_ask(name);
+        if !may {
+            self.tell(format_args!("network: name {name} not looked up; --allow-net {name} would allow it"));
+        }
+        may
     }
+
+    /// The addresses of those that a nameserver says which may be reached at all. From now on they are those of `name`.
+    pub fn bind(&mut self, name: &str, addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+        let may_be_reached = |ip: &IpAddr| {
+            if is_never(*ip) || is_own(*ip) {
+                self.tell(format_args!(
+                    "network: name {name} leads to {ip}, which no name can open; left out"
+                ));
+                return false;
+            }
+            has_route(*ip)
+        };
+        let addresses: Vec<IpAddr> = addresses.into_iter().filter(may_be_reached).collect();
+        addresses.iter().for_each(|ip| self.bindings.bind(*ip, name));
+        addresses
+    }
+
+    fn tell(&self, what: std::fmt::Arguments<'_>) {
+        let mut line = String::new();
+        // A string takes everything.
+        let _ = line.write_fmt(what);
+        (self.log)(&line);
+    }
+}
+
+/// Whether the host could send to an IPv6 address: programs try those first, and many hosts have none.
+fn has_route(ip: IpAddr) -> bool {
+    let reaches = |socket: OwnedFd| connect(&socket, &SocketAddr::new(ip, 53)).is_ok();
+    ip.is_ipv4() || socket_with(family(ip), SocketType::DGRAM, flags(), None).is_ok_and(reaches)
 }
 
 /// Whether an address is one of the host's: only those can be bound.

@@ -2,15 +2,16 @@
 //!
 //! ```text
 //! address of the guest's connection          decided by
-//! HOST (host.septum.internal)                a rule with that very name; leads to the host's loopback
+//! HOST (host.septum.internal)                a rule with that very name, or one that a person gave the host; leads to the host's loopback
 //! the host's own, loopback, link-local, …    nobody: refused, whatever rules say
-//! everything else                            'any', or a rule with the address
+//! everything else                            'any', a rule with the address, or with a name that led to it
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use septum_abi::net;
-use septum_api_types::network::{HOST_NAME, Rule};
+use septum_api_types::network::{HOST_NAME, Protocol, Rule};
 
 /// Where a connection may go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,33 +46,54 @@ impl Policy {
 
     /// Whether a rule allows this port of this name.
     #[must_use]
-    fn allows_name(&self, name: &str, port: u16) -> bool {
-        self.rules.iter().any(|rule| rule.allows_name(name) && rule.allows_port(port))
+    fn allows_name(&self, name: &str, protocol: Protocol, port: u16) -> bool {
+        self.rules.iter().any(|rule| rule.allows_name(name) && rule.allows_port(protocol, port))
     }
 
-    /// Where a connection to `to` may go. `is_own` tells whether an address is the host's.
+    /// Whether a rule allows anything of this name, so that it may be looked up.
+    #[must_use]
+    pub fn may_ask(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| rule.allows_name(name))
+    }
+
+    /// Where a connection to `to`, to which `names` led, may go. `is_own` tells whether an address is the host's.
     ///
     /// # Errors
     /// It may go nowhere.
-    pub fn decide(&self, to: SocketAddr, is_own: impl Fn(IpAddr) -> bool) -> Result<Way, Refusal> {
+    pub fn decide(
+        &self,
+        protocol: Protocol,
+        to: SocketAddr,
+        names: &[Arc<str>],
+        is_own: impl Fn(IpAddr) -> bool,
+    ) -> Result<Way, Refusal> {
         let (ip, port) = (to.ip().to_canonical(), to.port());
+        let suffix = protocol.suffix();
+        let has_name = names.iter().any(|name| self.allows_name(name, protocol, port));
         if ip == IpAddr::V4(net::HOST) {
-            return if self.allows_name(HOST_NAME, port) {
+            return if has_name || self.allows_name(HOST_NAME, protocol, port) {
                 Ok(Way::Host(port))
             } else {
-                Err(refusal(format!("{HOST_NAME}:{port}"), format!("--allow-net {HOST_NAME}:{port}")))
+                let rule = format!("--allow-net {HOST_NAME}:{port}{suffix}");
+                Err(refusal(format!("{HOST_NAME}:{port}{suffix}"), rule))
             };
         }
-        let shown = SocketAddr::new(ip, port).to_string();
+        let shown = format!("{}{suffix}", SocketAddr::new(ip, port));
         if is_never(ip) {
             return Err(Refusal { to: shown, advice: "no rule can allow such an address".to_owned() });
         }
-        let is_allowed = |rule: &Rule| rule.allows_port(port) && rule.allows_address(ip);
-        if !self.rules.iter().any(is_allowed) {
-            return Err(refusal(shown.clone(), format!("--allow-net {shown}")));
+        let is_allowed = |rule: &Rule| rule.allows_port(protocol, port) && rule.allows_address(ip);
+        if !has_name && !self.rules.iter().any(is_allowed) {
+            return Err(match names.last() {
+                Some(name) => {
+                    refusal(format!("{name}:{port}{suffix}"), format!("--allow-net {name}:{port}{suffix}"))
+                }
+                None => refusal(shown.clone(), format!("--allow-net {shown}")),
+            });
         }
         if is_own(ip) {
-            let advice = format!("it is the host itself, which --allow-net {HOST_NAME}:{port} would allow");
+            let advice =
+                format!("it is the host itself, which --allow-net {HOST_NAME}:{port}{suffix} would allow");
             return Err(Refusal { to: shown, advice });
         }
         Ok(Way::Direct(SocketAddr::new(ip, port)))
@@ -127,7 +149,11 @@ mod tests {
 
     fn decide(policy: &Policy, to: &str) -> Result<Way, String> {
         let own: IpAddr = "192.0.2.99".parse().unwrap();
-        policy.decide(to.parse().unwrap(), |ip| ip == own).map_err(|refusal| refusal.advice)
+        let (to, protocol) = match to.strip_suffix("/udp") {
+            Some(to) => (to, Protocol::Udp),
+            None => (to, Protocol::Tcp),
+        };
+        policy.decide(protocol, to.parse().unwrap(), &[], |ip| ip == own).map_err(|refusal| refusal.advice)
     }
 
     fn direct(to: &str) -> Result<Way, String> {
@@ -175,5 +201,45 @@ mod tests {
         assert!(decide(&policy(&["any"]), "198.18.0.1:80").is_err());
         assert_eq!(decide(&policy(&["host.septum.internal:80"]), "198.18.0.1:80"), Ok(Way::Host(80)));
         assert!(decide(&policy(&["host.septum.internal:80"]), "198.18.0.1:81").is_err());
+    }
+
+    #[test]
+    fn an_address_is_its_names() {
+        let policy = policy(&["example.org:443", "*.example.net", "db:5432"]);
+        let decide = |to: &str, name: &str| {
+            let own: IpAddr = "192.0.2.99".parse().unwrap();
+            let names = [name.into()];
+            policy
+                .decide(Protocol::Tcp, to.parse().unwrap(), &names, |ip| ip == own)
+                .map_err(|refusal| refusal.advice)
+        };
+        assert_eq!(decide("192.0.2.1:443", "example.org"), direct("192.0.2.1:443"));
+        assert_eq!(
+            decide("192.0.2.1:80", "example.org"),
+            Err("--allow-net example.org:80 would allow it".to_owned())
+        );
+        assert_eq!(decide("192.0.2.1:80", "a.example.net"), direct("192.0.2.1:80"));
+        assert!(decide("192.0.2.1:80", "example.net").is_err());
+        // Whatever a nameserver says.
+        for to in ["127.0.0.1:443", "169.254.169.254:443", "[::1]:443", "192.0.2.99:443", "0.0.0.0:443"] {
+            assert!(decide(to, "example.org").is_err(), "{to}");
+        }
+        // A person may give the host a name of its own.
+        assert_eq!(decide("198.18.0.1:5432", "db"), Ok(Way::Host(5432)));
+        assert!(decide("198.18.0.1:5433", "db").is_err());
+        assert!(
+            policy.may_ask("example.org") && policy.may_ask("a.example.net") && !policy.may_ask("other.org")
+        );
+    }
+
+    #[test]
+    fn protocols_have_rules_of_their_own() {
+        let policy = policy(&["192.0.2.1:53/udp", "192.0.2.2"]);
+        assert_eq!(decide(&policy, "192.0.2.1:53/udp"), direct("192.0.2.1:53"));
+        assert!(decide(&policy, "192.0.2.1:53").is_err());
+        assert_eq!(
+            decide(&policy, "192.0.2.2:53/udp"),
+            Err("--allow-net 192.0.2.2:53/udp would allow it".to_owned())
+        );
     }
 }

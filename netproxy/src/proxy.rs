@@ -6,6 +6,8 @@
 //!  listener readable ──► accepted by the host ──► accepted by the guest
 //! ```
 //!
+//! A connection to the nameserver ends here, and one of a UDP socket in [`datagrams`](crate::datagrams).
+//!
 //! One epoll instance knows all descriptors, each from its beginning to its end, by edges: a descriptor that is ready is told once, and the
 //! device reads or writes it until it would block.
 
@@ -15,22 +17,39 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::net::{SocketFlags, acceptfrom_with, getpeername, getsockname, sockopt};
-use septum_abi::net::{self, Answer, CARRIER, Kind, Preamble};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use septum_abi::net::{self, Answer, CARRIER, Kind, LABEL, LONGEST_MESSAGE, Preamble};
+use septum_api_types::network::{HostEntry, Protocol};
 use septum_devices::virtio::vsock::{FromGuest, HostSide, News, Opened, Refused, Request, StreamId, ToGuest};
 
 use crate::broker::{Broker, Listener, Ports};
+use crate::datagrams::{Datagrams, Sent};
+use crate::names::{Asker, Carrier, Names};
 
 /// Events that are taken at once.
 const MOST_EVENTS: usize = 256;
 /// Connections that are accepted at once.
 const MOST_ACCEPTED: usize = 64;
-/// Names of listeners have this bit, those of connections do not.
-const IS_LISTENER: u64 = 1 << 32;
+
+/// Whose an event is: the upper half of its name. The lower is a number.
+mod tag {
+    pub const STREAM: u64 = 0;
+    pub const LISTENER: u64 = 1 << 32;
+    pub const PUBLISHED: u64 = 2 << 32;
+    pub const PEER: u64 = 3 << 32;
+    pub const QUESTION: u64 = 4 << 32;
+    pub const TIMER: u64 = 5 << 32;
+    pub const NEWS: u64 = 6 << 32;
+    pub const MASK: u64 = !0 << 32;
+}
 
 struct Stream {
     file: File,
@@ -45,6 +64,17 @@ pub struct Proxy {
     streams: HashMap<StreamId, Stream>,
     next: StreamId,
     listeners: Vec<Listener>,
+    datagrams: Datagrams,
+    names: Names,
+    /// Connections to the nameserver.
+    carriers: HashMap<StreamId, Carrier>,
+    /// When names are due.
+    timer: OwnedFd,
+    due: Option<Instant>,
+    /// What is to be told the next time, and what makes that come.
+    later: Vec<News>,
+    has_news: OwnedFd,
+    message: Vec<u8>,
 }
 
 fn refused(errno: Errno) -> Refused {
@@ -56,29 +86,110 @@ fn address(name: Result<rustix::net::SocketAddrAny, Errno>) -> Option<SocketAddr
     SocketAddr::try_from(name.ok()?).ok()
 }
 
+/// A peer as the guest sees it. Programs of the host are the host's: 127.0.0.1 would be itself.
+pub(crate) fn shown(peer: SocketAddr) -> SocketAddr {
+    let ip = peer.ip().to_canonical();
+    SocketAddr::new(if ip.is_loopback() { IpAddr::V4(net::HOST) } else { ip }, peer.port())
+}
+
 impl Proxy {
-    /// A proxy that opens what `broker` allows, and leads what comes to `ports` into the guest.
+    /// A proxy that opens what `broker` allows, leads what comes to `ports` into the guest, and knows the names of `hosts`.
     ///
     /// # Errors
     /// No more file descriptors.
-    pub fn new(broker: Broker, ports: Ports) -> io::Result<Self> {
+    pub fn new(broker: Broker, ports: Ports, hosts: Vec<HostEntry>) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        for (listener, name) in ports.listeners.iter().zip(IS_LISTENER..) {
+        let is_tcp = |listener: &Listener| listener.protocol == Protocol::Tcp;
+        let (listeners, published): (Vec<_>, Vec<_>) = ports.listeners.into_iter().partition(is_tcp);
+        for (listener, name) in listeners.iter().zip(tag::LISTENER..) {
             epoll::add(&epoll, &listener.socket, EventData::new_u64(name), EventFlags::IN)?;
         }
-        Ok(Self { epoll, broker, streams: HashMap::new(), next: 0, listeners: ports.listeners })
+        for (listener, name) in published.iter().zip(tag::PUBLISHED..) {
+            epoll::add(&epoll, &listener.socket, EventData::new_u64(name), EventFlags::IN | EventFlags::ET)?;
+        }
+        let timer =
+            timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        epoll::add(&epoll, &timer, EventData::new_u64(tag::TIMER), EventFlags::IN | EventFlags::ET)?;
+        let has_news = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        epoll::add(&epoll, &has_news, EventData::new_u64(tag::NEWS), EventFlags::IN | EventFlags::ET)?;
+        Ok(Self {
+            epoll,
+            broker,
+            streams: HashMap::new(),
+            next: 0,
+            listeners,
+            datagrams: Datagrams::new(published, tag::PEER),
+            names: Names::new(hosts, ports.nameservers, tag::QUESTION),
+            carriers: HashMap::new(),
+            timer,
+            due: None,
+            later: Vec::new(),
+            has_news,
+            message: vec![0; LABEL + LONGEST_MESSAGE],
+        })
+    }
+
+    /// A name for a connection.
+    fn new_name(&mut self) -> StreamId {
+        loop {
+            self.next = self.next.wrapping_add(1);
+            let name = self.next;
+            let is_taken = self.streams.contains_key(&name)
+                || self.carriers.contains_key(&name)
+                || self.datagrams.has(name);
+            if !is_taken {
+                return name;
+            }
+        }
+    }
+
+    /// Has the device ask for news.
+    fn tell_later(&mut self, news: News) {
+        self.later.push(news);
+        // It can only fail when it is full, and then it is readable anyway.
+        let _ = rustix::io::write(&self.has_news, &1_u64.to_ne_bytes());
+    }
+
+    /// Hands out what the nameserver has answered.
+    fn hand_out_answers(&mut self) {
+        while let Some((Asker { stream, protocol }, message)) = self.names.next_answer() {
+            match (protocol, self.carriers.get_mut(&stream)) {
+                (Protocol::Udp, _) => self.datagrams.answer(stream, message),
+                (Protocol::Tcp, Some(carrier)) => carrier.answer(&message),
+                (Protocol::Tcp, None) => continue,
+            }
+            self.tell_later(News::Readable(stream));
+        }
+        let due = self.names.due();
+        if due != self.due {
+            self.due = due;
+            self.set_timer(due);
+        }
+    }
+
+    fn set_timer(&self, due: Option<Instant>) {
+        let left = due.map_or(Duration::ZERO, |due| {
+            due.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1))
+        });
+        let it_value = Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
+        // The descriptor is a timer, and the time one: it cannot fail.
+        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once);
+    }
+
+    fn ask(&mut self, stream: StreamId, protocol: Protocol, message: &[u8]) {
+        let asker = Asker { stream, protocol };
+        self.names.ask(&mut self.broker, self.epoll.as_fd(), asker, message);
     }
 
     /// Takes a socket in. It may be ready from the beginning, which the first edge tells.
     fn add(&mut self, socket: OwnedFd, is_connecting: bool, peer: SocketAddr) -> Result<StreamId, Errno> {
-        let stream = loop {
-            self.next = self.next.wrapping_add(1);
-            if !self.streams.contains_key(&self.next) {
-                break self.next;
-            }
-        };
+        let stream = self.new_name();
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, &socket, EventData::new_u64(u64::from(stream)), flags)?;
+        epoll::add(&self.epoll, &socket, EventData::new_u64(tag::STREAM | u64::from(stream)), flags)?;
         self.streams.insert(stream, Stream { file: File::from(socket), is_connecting, peer });
         Ok(stream)
     }
@@ -88,6 +199,12 @@ impl Proxy {
     }
 
     fn open_stream(&mut self, peer: SocketAddr) -> Result<Opened, Refused> {
+        if peer == SocketAddr::new(IpAddr::V4(net::NAMESERVER), net::NAMES_PORT) {
+            let stream = self.new_name();
+            self.carriers.insert(stream, Carrier::default());
+            let answer = Answer { errno: 0, peer: Some(peer), seen: None };
+            return Ok(Opened { stream, answer: Some(answer.to_bytes().to_vec()) });
+        }
         let connecting = self.broker.connect(peer).map_err(refused)?;
         let is_connected = connecting.is_connected;
         let seen = is_connected.then(|| address(getsockname(&connecting.socket))).flatten();
@@ -119,6 +236,26 @@ impl Proxy {
         }
     }
 
+    /// A message of a UDP socket of the guest.
+    fn send_message(&mut self, stream: StreamId, from: &mut FromGuest<'_, '_>) -> io::Result<usize> {
+        let mut message = std::mem::take(&mut self.message);
+        let copied = from.copy_to(&mut message);
+        let sent = copied.and_then(|len| {
+            let bytes = message.get(..len).unwrap_or_default();
+            match self.datagrams.send(&self.broker, self.epoll.as_fd(), stream, bytes)? {
+                Sent::Done => {}
+                Sent::HasReply => self.tell_later(News::Readable(stream)),
+                Sent::Question => {
+                    self.ask(stream, Protocol::Udp, bytes.get(LABEL..).unwrap_or_default());
+                    self.hand_out_answers();
+                }
+            }
+            Ok(len)
+        });
+        self.message = message;
+        sent
+    }
+
     /// Somebody connects to a published port.
     fn accept(&mut self, listener: usize, news: &mut Vec<News>) {
         for _ in 0..MOST_ACCEPTED {
@@ -129,13 +266,7 @@ impl Proxy {
             let own = SocketAddr::new(IpAddr::V4(net::GUEST), *guest_port);
             // It only costs time if it fails.
             let _ = sockopt::set_tcp_nodelay(&socket, true);
-            // Programs of the host are the host's to the guest: 127.0.0.1 would be itself.
-            let shown = if peer.ip().to_canonical().is_loopback() {
-                SocketAddr::new(IpAddr::V4(net::HOST), peer.port())
-            } else {
-                SocketAddr::new(peer.ip().to_canonical(), peer.port())
-            };
-            let preamble = Preamble { kind: Kind::Stream, peer: Some(shown), own: Some(own) };
+            let preamble = Preamble { kind: Kind::Stream, peer: Some(shown(peer)), own: Some(own) };
             if let Ok(stream) = self.add(socket, false, peer) {
                 let contents = preamble.to_bytes().to_vec();
                 news.push(News::Incoming { stream, port: CARRIER, carries_messages: false, contents });
@@ -156,11 +287,36 @@ impl HostSide for Proxy {
         let Ok((events, _)) = epoll::wait(&self.epoll, &mut events[..], Some(&now)) else { return };
         for event in &*events {
             let (name, flags) = (event.data.u64(), event.flags);
-            if name & IS_LISTENER != 0 {
-                self.accept(usize::try_from(name & !IS_LISTENER).unwrap_or(usize::MAX), news);
-                continue;
+            let number = u32::try_from(name & !tag::MASK).unwrap_or(u32::MAX);
+            let index = usize::try_from(number).unwrap_or(usize::MAX);
+            match name & tag::MASK {
+                tag::STREAM => {}
+                tag::LISTENER => {
+                    self.accept(index, news);
+                    continue;
+                }
+                tag::PUBLISHED => {
+                    self.datagrams.published_ready(index, news);
+                    continue;
+                }
+                tag::PEER => {
+                    self.datagrams.peer_ready(number, news);
+                    continue;
+                }
+                tag::QUESTION => {
+                    self.names.ready(&mut self.broker, self.epoll.as_fd(), number);
+                    self.hand_out_answers();
+                    continue;
+                }
+                tag::TIMER => {
+                    self.due = None;
+                    self.names.tick(self.epoll.as_fd(), Instant::now());
+                    self.hand_out_answers();
+                    continue;
+                }
+                _ => continue,
             }
-            let Ok(stream) = StreamId::try_from(name) else { continue };
+            let stream = number;
             if self.streams.get(&stream).is_some_and(|stream| stream.is_connecting) {
                 self.connected(stream, news);
                 continue;
@@ -172,17 +328,35 @@ impl HostSide for Proxy {
                 news.push(News::Writable(stream));
             }
         }
+        news.append(&mut self.later);
     }
 
     fn open(&mut self, request: &Request<'_>) -> Result<Opened, Refused> {
         let preamble = Preamble::from_bytes(request.contents).map_err(|_| refused(Errno::PROTO))?;
         match (request.port, preamble.kind, preamble.peer, request.carries_messages) {
             (CARRIER, Kind::Stream, Some(peer), false) => self.open_stream(peer),
+            (CARRIER, Kind::Datagram, _, true) => {
+                let stream = self.new_name();
+                self.datagrams.open(stream, preamble.own.map_or(0, |own| own.port()));
+                let answer = Answer { errno: 0, peer: None, seen: None };
+                Ok(Opened { stream, answer: Some(answer.to_bytes().to_vec()) })
+            }
             _ => Err(refused(Errno::PROTO)),
         }
     }
 
     fn write(&mut self, stream: StreamId, from: &mut FromGuest<'_, '_>) -> io::Result<usize> {
+        if self.datagrams.has(stream) {
+            return self.send_message(stream, from);
+        }
+        if let Some(carrier) = self.carriers.get_mut(&stream) {
+            let len = carrier.take(from)?;
+            while let Some(question) = self.carriers.get_mut(&stream).and_then(Carrier::next_question) {
+                self.ask(stream, Protocol::Tcp, &question);
+            }
+            self.hand_out_answers();
+            return Ok(len);
+        }
         if from.is_empty() {
             return Ok(0);
         }
@@ -190,10 +364,21 @@ impl HostSide for Proxy {
     }
 
     fn read(&mut self, stream: StreamId, to: &mut ToGuest<'_, '_>) -> io::Result<usize> {
+        if self.datagrams.has(stream) {
+            return self.datagrams.receive(stream, to);
+        }
+        if let Some(carrier) = self.carriers.get_mut(&stream) {
+            return carrier.give(to);
+        }
         to.read_from(&mut self.stream(stream)?.file)
     }
 
     fn finish(&mut self, stream: StreamId) {
+        if let Some(carrier) = self.carriers.get_mut(&stream) {
+            carrier.finish();
+            self.tell_later(News::Readable(stream));
+            return;
+        }
         if let Ok(stream) = self.stream(stream) {
             // A peer that is gone already need not be told.
             let _ = rustix::net::shutdown(&stream.file, rustix::net::Shutdown::Write);
@@ -203,7 +388,12 @@ impl HostSide for Proxy {
     fn accepted(&mut self, _stream: StreamId) {}
 
     fn close(&mut self, stream: StreamId, is_reset: bool) {
-        let Some(stream) = self.streams.remove(&stream) else { return };
+        let Some(stream) = self.streams.remove(&stream) else {
+            self.datagrams.close(stream);
+            self.carriers.remove(&stream);
+            self.names.forget(stream);
+            return;
+        };
         if is_reset {
             // It is closed all the same, only less rudely.
             let _ = sockopt::set_socket_linger(&stream.file, Some(Duration::ZERO));
@@ -212,5 +402,8 @@ impl HostSide for Proxy {
 
     fn close_all(&mut self) {
         self.streams.clear();
+        self.carriers.clear();
+        self.datagrams.close_all();
+        self.names.forget_all();
     }
 }

@@ -1,8 +1,8 @@
 //! What a partition may reach, and what reaches it.
 //!
 //! ```text
-//! rule      any[:PORT] | host.septum.internal[:PORT] | ADDRESS[/BITS][:PORT] | [ADDRESS[/BITS]]:PORT
-//! publish   [[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp]
+//! rule      WHOM[:PORT][/tcp|/udp], WHOM: any | NAME | *.DOMAIN | ADDRESS[/BITS] | [ADDRESS[/BITS]]
+//! publish   [[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp|/udp]
 //! ```
 
 use std::fmt;
@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use crate::names::{HostEntry, Nameserver};
 
 /// The host, as a partition calls it.
 pub const HOST_NAME: &str = "host.septum.internal";
@@ -24,6 +26,12 @@ pub struct Network {
     pub allow: Vec<Rule>,
     /// Ports of the host that lead into it.
     pub publish: Vec<Publish>,
+    /// Names with addresses that somebody has said.
+    #[serde(default)]
+    pub hosts: Vec<HostEntry>,
+    /// Who is asked for names, instead of whom the host asks.
+    #[serde(default)]
+    pub nameservers: Vec<Nameserver>,
 }
 
 impl Network {
@@ -31,6 +39,37 @@ impl Network {
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         !(self.allow.is_empty() && self.publish.is_empty())
+    }
+}
+
+/// How something is carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP
+    #[default]
+    Tcp,
+    /// UDP
+    Udp,
+}
+
+impl Protocol {
+    /// What follows a port.
+    #[must_use]
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Tcp => "",
+            Self::Udp => "/udp",
+        }
+    }
+
+    /// The protocol that `text` ends with, and what is before it.
+    fn split(text: &str) -> (&str, Self) {
+        match (text.strip_suffix("/udp"), text.strip_suffix("/tcp")) {
+            (Some(rest), _) => (rest, Self::Udp),
+            (None, Some(rest)) => (rest, Self::Tcp),
+            (None, None) => (text, Self::Tcp),
+        }
     }
 }
 
@@ -43,6 +82,8 @@ pub enum Destination {
     Net(IpAddr, u8),
     /// A name, in lower case.
     Name(String),
+    /// All names below one, in lower case.
+    Below(String),
 }
 
 /// A rule: what a partition may reach.
@@ -52,6 +93,9 @@ pub struct Rule {
     pub to: Destination,
     /// At which port; any, if it does not say.
     pub port: Option<u16>,
+    /// By which protocol.
+    #[serde(default)]
+    pub protocol: Protocol,
 }
 
 /// A text is no rule.
@@ -59,7 +103,7 @@ pub struct Rule {
 pub enum RuleError {
     /// It has no form of a rule.
     #[error(
-        "is not a destination; expected 'any', a name, '*.DOMAIN' or an address, which '/BITS' and ':PORT' may follow"
+        "is not a destination; expected 'any', a name, '*.DOMAIN' or an address, which '/BITS', ':PORT' and '/udp' may follow"
     )]
     Form,
     /// The port is none.
@@ -68,21 +112,16 @@ pub enum RuleError {
     /// The address has fewer bits.
     #[error("has more bits behind '/' than such an address")]
     Bits,
-    /// Names are not looked up.
-    #[error(
-        "is a name; names are not looked up for a partition yet, so allow its addresses, or 'host.septum.internal'"
-    )]
-    Name,
     /// The host itself.
     #[error("is the partition's own, or the host's; to reach the host's, allow 'host.septum.internal:PORT'")]
     Local,
 }
 
 impl Rule {
-    /// Whether it allows this port.
+    /// Whether it allows this port of this protocol.
     #[must_use]
-    pub fn allows_port(&self, port: u16) -> bool {
-        self.port.is_none_or(|allowed| allowed == port)
+    pub fn allows_port(&self, protocol: Protocol, port: u16) -> bool {
+        self.protocol == protocol && self.port.is_none_or(|allowed| allowed == port)
     }
 
     /// Whether it allows the address, as such.
@@ -110,6 +149,12 @@ impl Rule {
             Destination::Any => !is_internal(name),
             Destination::Net(..) => false,
             Destination::Name(allowed) => allowed == name,
+            Destination::Below(domain) => {
+                !is_internal(name)
+                    && name
+                        .strip_suffix(domain.as_str())
+                        .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            }
         }
     }
 }
@@ -126,12 +171,17 @@ fn port(text: &str) -> Result<u16, RuleError> {
 }
 
 /// Whether it can be a name that is looked up.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         (1..=63).contains(&label.len()) && label.chars().all(is_plain)
     };
     text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// Whether programs would take it for a part of an address, such as 10.1.
+fn is_number(text: &str) -> bool {
+    text.split('.').all(|label| label.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// An address or a network, without a port.
@@ -159,6 +209,7 @@ impl FromStr for Rule {
     type Err = RuleError;
 
     fn from_str(text: &str) -> Result<Self, RuleError> {
+        let (text, protocol) = Protocol::split(text);
         // IPv6 addresses have colons of their own.
         if let Some(rest) = text.strip_prefix('[') {
             let (inside, behind) = rest.split_once(']').ok_or(RuleError::Form)?;
@@ -168,27 +219,29 @@ impl FromStr for Rule {
                 None if behind.is_empty() => None,
                 None => return Err(RuleError::Form),
             };
-            return Ok(Self { to, port });
+            return Ok(Self { to, port, protocol });
         }
         if text.matches(':').count() > 1 {
-            return Ok(Self { to: net(text)?.ok_or(RuleError::Form)?, port: None });
+            return Ok(Self { to: net(text)?.ok_or(RuleError::Form)?, port: None, protocol });
         }
         let (host, port) = match text.split_once(':') {
             Some((host, text)) => (host, Some(port(text)?)),
             None => (text, None),
         };
         if let Some(to) = net(host)? {
-            return Ok(Self { to, port });
+            return Ok(Self { to, port, protocol });
         }
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let to = match host.as_str() {
             "any" => Destination::Any,
             "localhost" => return Err(RuleError::Local),
-            HOST_NAME => Destination::Name(host),
-            _ if is_name(host.strip_prefix("*.").unwrap_or(&host)) => return Err(RuleError::Name),
-            _ => return Err(RuleError::Form),
+            _ => match host.strip_prefix("*.") {
+                Some(domain) if is_name(domain) => Destination::Below(domain.to_owned()),
+                None if is_name(&host) && !is_number(&host) => Destination::Name(host),
+                _ => return Err(RuleError::Form),
+            },
         };
-        Ok(Self { to, port })
+        Ok(Self { to, port, protocol })
     }
 }
 
@@ -204,8 +257,10 @@ impl fmt::Display for Rule {
             (Destination::Net(ip, bits), _) if *bits == whole(ip) => write!(f, "{ip}")?,
             (Destination::Net(ip, bits), _) => write!(f, "{ip}/{bits}")?,
             (Destination::Name(name), _) => f.write_str(name)?,
+            (Destination::Below(domain), _) => write!(f, "*.{domain}")?,
         }
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))?;
+        f.write_str(self.protocol.suffix())
     }
 }
 
@@ -216,17 +271,17 @@ pub struct Publish {
     pub host: SocketAddr,
     /// The partition's port.
     pub guest_port: u16,
+    /// Of which protocol.
+    #[serde(default)]
+    pub protocol: Protocol,
 }
 
 /// A text is no publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum PublishError {
     /// It has not the form of one.
-    #[error("is not a published port; expected [[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp]")]
+    #[error("is not a published port; expected [[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp|/udp]")]
     Form,
-    /// UDP's ports are not carried.
-    #[error("is of UDP, of which nothing leaves or reaches a partition yet")]
-    Udp,
     /// One of the ports is none.
     #[error("has a part that is no port from 1 to 65535")]
     Port,
@@ -236,10 +291,7 @@ impl FromStr for Publish {
     type Err = PublishError;
 
     fn from_str(text: &str) -> Result<Self, PublishError> {
-        let text = text.strip_suffix("/tcp").unwrap_or(text);
-        if text.ends_with("/udp") {
-            return Err(PublishError::Udp);
-        }
+        let (text, protocol) = Protocol::split(text);
         let (rest, guest) = text.rsplit_once(':').unwrap_or(("", text));
         let guest_port = port(guest).map_err(|_| PublishError::Port)?;
         // Whoever wants others to reach it says so: the address of all interfaces is 0.0.0.0.
@@ -259,7 +311,7 @@ impl FromStr for Publish {
             "" | "0" => 0,
             host => port(host).map_err(|_| PublishError::Port)?,
         };
-        Ok(Self { host: SocketAddr::new(ip, host_port), guest_port })
+        Ok(Self { host: SocketAddr::new(ip, host_port), guest_port, protocol })
     }
 }
 
@@ -285,6 +337,11 @@ mod tests {
             "[2001:db8::1]:443",
             "[2001:db8::/32]:443",
             "host.septum.internal:80",
+            "example.org",
+            "*.example.org:443",
+            "any:53/udp",
+            "[2001:db8::1]:443/udp",
+            "10.0.0.0/8/udp",
         ] {
             assert_eq!(rule(text).to_string(), text);
         }
@@ -301,8 +358,9 @@ mod tests {
             ("*.", Form),
             ("*", Form),
             ("a.*.b", Form),
-            ("example.org", RuleError::Name),
-            ("*.example.org:443", RuleError::Name),
+            ("*.*.example.org:443", Form),
+            ("10.1", Form),
+            ("-/icmp", Form),
             ("example.org:", Port),
             ("example.org:0", Port),
             ("example.org:65536", Port),
@@ -335,15 +393,24 @@ mod tests {
         assert!(!rule("2001:db8::/32").allows_address(ip("2001:db9::1")));
         assert!(rule("any").allows_address(ip("8.8.8.8")) && !rule("any").allows_name(HOST_NAME));
         assert!(rule(HOST_NAME).allows_name(HOST_NAME) && !rule(HOST_NAME).allows_name("example.org"));
-        assert!(
-            rule("any:80").allows_port(80) && !rule("any:80").allows_port(81) && rule("any").allows_port(81)
-        );
+        let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
+        assert!(rule("any:80").allows_port(tcp, 80) && !rule("any:80").allows_port(tcp, 81));
+        assert!(rule("any").allows_port(tcp, 81) && !rule("any").allows_port(udp, 81));
+        assert!(rule("any:80/udp").allows_port(udp, 80) && !rule("any:80/udp").allows_port(tcp, 80));
+        let below = rule("*.example.org");
+        assert!(below.allows_name("a.example.org") && below.allows_name("a.b.example.org"));
+        for other in ["example.org", ".example.org", "aexample.org", "a.example.org.net"] {
+            assert!(!below.allows_name(other), "{other}");
+        }
+        assert!(!rule("*.internal").allows_name(HOST_NAME), "the host's name is said as such");
     }
 
     #[test]
     fn published_ports() {
         let publish = |text: &str| text.parse::<Publish>();
-        let of = |host: &str, guest_port| Ok(Publish { host: host.parse().unwrap(), guest_port });
+        let of = |host: &str, guest_port| {
+            Ok(Publish { host: host.parse().unwrap(), guest_port, protocol: Protocol::Tcp })
+        };
         assert_eq!(publish("8080:80"), of("127.0.0.1:8080", 80));
         assert_eq!(publish("80"), of("127.0.0.1:0", 80));
         assert_eq!(publish(":80"), of("127.0.0.1:0", 80));
@@ -351,7 +418,10 @@ mod tests {
         assert_eq!(publish("0.0.0.0:8080:80"), of("0.0.0.0:8080", 80));
         assert_eq!(publish("[::1]:8080:80/tcp"), of("[::1]:8080", 80));
         assert_eq!(publish("127.0.0.1::80"), of("127.0.0.1:0", 80));
-        for text in ["", "x:80", "80:x", "80:0", "70000:80", "80/icmp", "80:80/udp", "::1:80:80", "a:80:80"] {
+        assert_eq!(publish("53:53/udp").map(|publish| publish.protocol), Ok(Protocol::Udp));
+        for text in
+            ["", "x:80", "80:x", "80:0", "70000:80", "80/icmp", "80:80/udp/tcp", "::1:80:80", "a:80:80"]
+        {
             assert!(publish(text).is_err(), "{text}");
         }
     }

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
-use septum_api_types::network::{Publish, Rule};
+use septum_api_types::network::{Protocol, Publish, Rule};
 use septum_api_types::restart::Restart;
 use septum_api_types::signal::Signal;
 use septum_api_types::size::Size;
@@ -92,7 +92,7 @@ pub(super) fn options(input: &[u8]) {
             "0.0.0.0:80",
             "[::ffff:127.0.0.1]:80",
         ] {
-            let decided = policy.decide(to.parse().unwrap(), |_| false);
+            let decided = policy.decide(Protocol::Tcp, to.parse().unwrap(), &[], |_| false);
             assert!(decided.is_err(), "'{text}' leads to {to}");
         }
     }

@@ -1,6 +1,7 @@
 //! The partition's network: what of it exists before the worker leaves the host's file system, and what it tells.
 
 use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use septum_api_types::exit::Code;
@@ -10,6 +11,8 @@ use septum_machine::Network;
 use septum_netproxy::broker::{Log, Ports};
 use septum_netproxy::{Broker, Proxy};
 
+/// The port of nameservers.
+const DNS: u16 = 53;
 /// Refusals that are told; a program that tries everything is not.
 const MOST_REFUSALS: usize = 256;
 
@@ -35,7 +38,7 @@ pub(crate) fn prepare(spec: &PartitionSpec) -> Result<Option<Ports>, Failure> {
     if !spec.network.is_wanted() {
         return Ok(None);
     }
-    Ports::bind(&spec.network).map(Some).map_err(|failure| {
+    Ports::bind(&spec.network, nameservers()).map(Some).map_err(|failure| {
         let publish = &failure.publish;
         let what = format!("cannot publish port {} at {}", publish.guest_port, publish.host);
         Failure::new(Code::Path, what, failure.error.to_string())
@@ -43,10 +46,45 @@ pub(crate) fn prepare(spec: &PartitionSpec) -> Result<Option<Ports>, Failure> {
     })
 }
 
+/// Whom the host asks for names, as its resolver does: at most three, and itself if it does not say.
+fn nameservers() -> Vec<SocketAddr> {
+    let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let mut servers = parse_nameservers(&text);
+    servers.truncate(3);
+    if servers.is_empty() {
+        servers.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS));
+    }
+    servers
+}
+
+fn parse_nameservers(text: &str) -> Vec<SocketAddr> {
+    let server = |line: &str| {
+        let mut words = line.split_whitespace();
+        let address = words.next().filter(|word| *word == "nameserver").and_then(|_| words.next())?;
+        address.parse().ok().map(|ip| SocketAddr::new(ip, DNS))
+    };
+    text.lines().filter_map(server).collect()
+}
+
 /// What the partition's sockets lead to.
 pub(crate) fn proxy(spec: &PartitionSpec, ports: Ports, log: Log) -> Result<Network, Failure> {
     let broker = Broker::new(&spec.network, log);
-    let proxy = Proxy::new(broker, ports)
+    let proxy = Proxy::new(broker, ports, spec.network.hosts.clone())
         .map_err(|error| Failure::new(Code::Internal, "cannot set up the network", error.to_string()))?;
     Ok(Network(Box::new(proxy)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nameservers_are_those_of_the_resolver() {
+        let text = "# comment\nsearch example.org\nnameserver 192.0.2.1\n nameserver\t2001:db8::1 # x\nnameserver x\n\
+                    options edns0\n";
+        assert_eq!(
+            parse_nameservers(text),
+            ["192.0.2.1:53".parse().unwrap(), "[2001:db8::1]:53".parse().unwrap()]
+        );
+    }
 }

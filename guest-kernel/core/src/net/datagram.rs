@@ -4,6 +4,7 @@
 //! a network. A UDP message that nobody receives comes back as an error, ECONNREFUSED, of a sender that has chosen a peer (on a network by ICMP).
 
 use super::address::{Address, UnixName};
+use super::datagram_end::{self, Outlet};
 use super::options::{self, IP, IPV6};
 use super::packet::{Headers, Packet};
 use super::ports;
@@ -26,7 +27,7 @@ const MOST_MESSAGES: usize = 512;
 const LONGEST_V4: usize = 65_507;
 const LONGEST_V6: usize = 65_527;
 /// How far a message may go.
-const USUAL_HOPS: u8 = 64;
+pub const USUAL_HOPS: u8 = 64;
 
 /// Whom a socket is connected to.
 #[derive(Clone, Default)]
@@ -55,6 +56,8 @@ pub struct Mailbox {
     peer: Mutex<Peer>,
     is_deaf: AtomicBool,
     is_mute: AtomicBool,
+    /// The way out of the partition, of UDP.
+    pub outlet: Outlet,
 }
 
 /// The mailbox that `socket` is, if it is of such a kind.
@@ -218,7 +221,7 @@ impl Mailbox {
             return Err(Errno::EMSGSIZE);
         }
         let Way::Loopback { to, from: source } = route::to(address.ip())? else {
-            return Err(Errno::ENETUNREACH);
+            return self.send_outside(socket, from, address);
         };
         let own = ports::bound(socket)?;
         let own_ip = if own.ip().is_unspecified() { source } else { own.ip() };
@@ -239,7 +242,26 @@ impl Mailbox {
         Ok(len)
     }
 
-    fn has_chosen(&self, sender: SocketAddr) -> bool {
+    /// Sends to somebody outside the partition.
+    fn send_outside(&self, socket: &Socket, from: &mut dyn Source, to: SocketAddr) -> Result<usize, Errno> {
+        let own = ports::bound(socket)?;
+        let is_loopback = own.ip().is_loopback();
+        if is_loopback || (!own.ip().is_unspecified() && own.is_ipv4() != to.is_ipv4()) {
+            return Err(if is_loopback { Errno::EINVAL } else { Errno::ENETUNREACH });
+        }
+        self.outlet.send(socket, own, to, from)
+    }
+
+    /// A message that came from outside the partition; it is lost if it is from somebody else than the chosen peer.
+    pub fn deliver_from(&self, socket: &Socket, packet: Packet, from: SocketAddr) {
+        if datagram_end::hears(&self.peer.lock(), from) {
+            self.deliver(socket, packet, from);
+        }
+    }
+
+    /// Whether `sender` is the peer that it has chosen.
+    #[must_use]
+    pub fn has_chosen(&self, sender: SocketAddr) -> bool {
         matches!(&*self.peer.lock(), Peer::Address(address) if *address == sender)
     }
 
@@ -321,7 +343,7 @@ impl Mailbox {
         };
         let can_send =
             peer.is_none_or(|peer| of(&peer).is_none_or(|mailbox| mailbox.has_room_for(&peer, socket)));
-        if can_send {
+        if can_send && (!socket.is_inet() || self.outlet.has_room()) {
             events |= poll::OUT;
         }
         events

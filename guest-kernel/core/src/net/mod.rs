@@ -15,8 +15,8 @@
 //! * [`packet`], [`channel`]: what is on its way, and how much of it there may be ([`memory`]);
 //! * [`connection`], [`datagram`], [`netlink`]: what each kind of socket does;
 //! * [`unix`], [`ports`]: who has which name; [`route`]: what can be reached;
-//! * [`outside`], [`stream_end`]: the way out of the partition;
-//! * [`interfaces`]: the one network interface there is, `lo`.
+//! * [`outside`], [`stream_end`], [`datagram_end`]: the way out of the partition;
+//! * [`interfaces`]: the network interfaces there are, `lo` and, with a way out, `eth0`.
 //!
 //! A socket is a [`File`]: nothing waits here, and what would is EAGAIN. Locks: a socket's before a registry's; never two sockets' or two channels' at once.
 //! What a queue holds is dropped without locks, because it may be the last reference to a file, and that file a socket.
@@ -25,6 +25,7 @@ pub mod address;
 pub mod channel;
 pub mod connection;
 pub mod datagram;
+pub mod datagram_end;
 pub mod interfaces;
 pub mod memory;
 pub mod netlink;
@@ -434,6 +435,11 @@ impl Drop for Socket {
     fn drop(&mut self) {
         if let Role::Connection(connection) = &self.role {
             connection.close(self);
+        }
+        if let Role::Mailbox(mailbox) = &self.role
+            && self.is_inet()
+        {
+            mailbox.outlet.close();
         }
         if self.family == Family::Unix {
             unix::forget(&self.name.lock());

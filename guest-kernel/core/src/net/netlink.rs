@@ -5,16 +5,17 @@
 //! rtattr     +0 length (u16)   +2 type (u16)   +4 value, padded to 4
 //! ```
 //!
-//! RTM_GETLINK and RTM_GETADDR are answered with `lo` and its addresses, RTM_GETROUTE with nothing; what would change something is EPERM,
+//! RTM_GETLINK and RTM_GETADDR are answered with the interfaces and their addresses, RTM_GETROUTE with nothing; what would change something is EPERM,
 //! everything else EOPNOTSUPP. Answers are made when a question is sent and wait to be received.
 
 use super::address::{self, Address};
-use super::interfaces::{FLAGS, HARDWARE, INDEX, MTU, NAME, QUEUE};
+use super::interfaces::{self, Interface, QUEUE};
 use super::{How, Received, Socket};
 use crate::fs::inode::poll;
 use crate::io::{Destination, Source};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
 
@@ -145,8 +146,15 @@ impl Question {
         let flags = if self.is_dump() { MULTI } else { 0 };
         let message = |kind, body: Vec<u8>| self.message(kind, flags, port, &body);
         let contents: Vec<Vec<u8>> = match self.kind {
-            GET_LINK if self.is_dump() || self.index == INDEX => alloc::vec![message(NEW_LINK, link())],
-            GET_LINK => return alloc::vec![self.error(port, Errno::ENODEV)],
+            GET_LINK => {
+                let is_meant = |one: &&Interface| self.is_dump() || self.index == one.index;
+                let links: Vec<_> =
+                    interfaces::all().filter(is_meant).map(|one| message(NEW_LINK, link(one))).collect();
+                if links.is_empty() {
+                    return alloc::vec![self.error(port, Errno::ENODEV)];
+                }
+                links
+            }
             GET_ADDRESS if self.is_dump() => {
                 addresses(self.family).into_iter().map(|body| message(NEW_ADDRESS, body)).collect()
             }
@@ -197,48 +205,54 @@ fn attribute(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
     bytes.resize(bytes.len().next_multiple_of(4), 0);
 }
 
-/// `struct ifinfomsg` of `lo`: +0 family, +2 hardware (u16), +4 index, +8 flags, +12 changes; then attributes.
-fn link() -> Vec<u8> {
+/// `struct ifinfomsg`: +0 family, +2 hardware (u16), +4 index, +8 flags, +12 changes; then attributes.
+fn link(one: &Interface) -> Vec<u8> {
     let mut bytes = alloc::vec![0, 0];
-    bytes.extend_from_slice(&HARDWARE.to_le_bytes());
-    bytes.extend_from_slice(&INDEX.to_le_bytes());
-    bytes.extend_from_slice(&FLAGS.to_le_bytes());
+    bytes.extend_from_slice(&one.hardware.to_le_bytes());
+    bytes.extend_from_slice(&one.index.to_le_bytes());
+    bytes.extend_from_slice(&one.flags.to_le_bytes());
     bytes.extend_from_slice(&[0; 4]);
     // IFLA_IFNAME, IFLA_TXQLEN, IFLA_OPERSTATE, IFLA_MTU, IFLA_ADDRESS, IFLA_BROADCAST
-    attribute(&mut bytes, 3, &[NAME, &[0]].concat());
+    attribute(&mut bytes, 3, &[one.name, &[0]].concat());
     attribute(&mut bytes, 13, &QUEUE.to_le_bytes());
-    attribute(&mut bytes, 16, &[0]);
-    attribute(&mut bytes, 4, &MTU.to_le_bytes());
-    attribute(&mut bytes, 1, &[0; 6]);
-    attribute(&mut bytes, 2, &[0; 6]);
+    attribute(&mut bytes, 16, &[one.state]);
+    attribute(&mut bytes, 4, &one.mtu.to_le_bytes());
+    attribute(&mut bytes, 1, &one.station);
+    attribute(&mut bytes, 2, &one.broadcast);
     bytes
 }
 
 /// `struct ifaddrmsg` of each address of `family` (0: all): +0 family, +1 prefix, +2 flags, +3 scope, +4 index; then attributes.
 fn addresses(family: u8) -> Vec<Vec<u8>> {
+    interfaces::all()
+        .flat_map(|one| one.addresses.iter().map(move |(ip, bits)| (one, *ip, *bits)))
+        .map(|(one, ip, bits)| (family_of(ip), address_of(one, ip, bits)))
+        .filter(|(of, _)| family == 0 || family == *of)
+        .map(|(_, bytes)| bytes)
+        .collect()
+}
+
+fn family_of(ip: IpAddr) -> u8 {
+    let number = if ip.is_ipv4() { address::INET } else { address::INET6 };
+    number.to_le_bytes()[0]
+}
+
+fn address_of(one: &Interface, ip: IpAddr, bits: u8) -> Vec<u8> {
     /// IFA_F_PERMANENT
     const PERMANENT: u8 = 0x80;
-    /// RT_SCOPE_HOST
-    const HOST: u8 = 254;
-    let of = |number: u16| number.to_le_bytes()[0];
-    let start = |family: u8, prefix: u8| {
-        let mut bytes = alloc::vec![family, prefix, PERMANENT, HOST];
-        bytes.extend_from_slice(&INDEX.to_le_bytes());
-        bytes
-    };
-    let mut all = Vec::new();
-    if family == 0 || family == of(address::INET) {
-        let mut bytes = start(of(address::INET), 8);
-        // IFA_ADDRESS, IFA_LOCAL, IFA_LABEL
-        attribute(&mut bytes, 1, &[127, 0, 0, 1]);
-        attribute(&mut bytes, 2, &[127, 0, 0, 1]);
-        attribute(&mut bytes, 3, &[NAME, &[0]].concat());
-        all.push(bytes);
+    let mut bytes = alloc::vec![family_of(ip), bits, PERMANENT, one.scope];
+    bytes.extend_from_slice(&one.index.to_le_bytes());
+    // IFA_ADDRESS, IFA_LOCAL, IFA_LABEL, IFA_BROADCAST
+    match ip {
+        IpAddr::V4(ip) => {
+            attribute(&mut bytes, 1, &ip.octets());
+            attribute(&mut bytes, 2, &ip.octets());
+            attribute(&mut bytes, 3, &[one.name, &[0]].concat());
+            if !one.everybody().is_unspecified() {
+                attribute(&mut bytes, 4, &one.everybody().octets());
+            }
+        }
+        IpAddr::V6(ip) => attribute(&mut bytes, 1, &ip.octets()),
     }
-    if family == 0 || family == of(address::INET6) {
-        let mut bytes = start(of(address::INET6), 128);
-        attribute(&mut bytes, 1, &core::net::Ipv6Addr::LOCALHOST.octets());
-        all.push(bytes);
-    }
-    all
+    bytes
 }

@@ -87,7 +87,7 @@ fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure
     match system {
         Lower::Host(entries) => {
             system::place(entries, target)?;
-            etc::compose(Path::new("/etc"), &target.join("etc"), &plan.user, &plan.hostname, plan.has_network)
+            etc::compose(Path::new("/etc"), &target.join("etc"), &plan.user, &plan.hostname, &plan.network)
         }
         Lower::Directory(tree) => attach(tree, target),
         Lower::Image => Ok(()),

@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
@@ -13,7 +14,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use septum_abi::net;
 use septum_api_types::failure::Failure;
-use septum_api_types::network::HOST_NAME;
+use septum_api_types::network::{HOST_NAME, Network};
 
 use super::namespace::refused;
 use super::system::{incomplete, make_directories, make_directory, make_file};
@@ -70,7 +71,7 @@ pub(super) fn compose(
     base: &Path,
     user: &User,
     hostname: &str,
-    has_network: bool,
+    network: &Network,
 ) -> Result<(), Failure> {
     for name in DIRECTORIES {
         share_directory(source, base, OsStr::new(name))?;
@@ -85,7 +86,7 @@ pub(super) fn compose(
     for name in FILES {
         share_file(source, base, name, &mut buffer)?;
     }
-    for (name, text) in made_up(user, hostname, has_network) {
+    for (name, text) in made_up(user, hostname, network) {
         let path = base.join(name);
         make_file(&path, text.as_bytes())?;
     }
@@ -94,7 +95,7 @@ pub(super) fn compose(
 }
 
 /// What is not the host's business to tell, or not the partition's to know.
-fn made_up(user: &User, hostname: &str, has_network: bool) -> [(&'static str, String); 6] {
+fn made_up(user: &User, hostname: &str, network: &Network) -> [(&'static str, String); 6] {
     let User { name, home, uid, gid, group, others } = user;
     let home = home.display();
     let mut passwd = "root:x:0:0:root:/root:/bin/sh\n\
@@ -118,15 +119,21 @@ fn made_up(user: &User, hostname: &str, has_network: bool) -> [(&'static str, St
     let first_part = hostname.split('.').next().filter(|part| *part != hostname);
     let short = first_part.map(|part| format!(" {part}")).unwrap_or_default();
     let mut hosts = format!("127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.1.1\t{hostname}{short}\n");
-    if has_network {
+    let mut resolver = "# partitions without a network resolve no names\n".to_owned();
+    if network.is_wanted() {
         hosts.push_str(&format!("{}\t{HOST_NAME}\n", net::HOST));
+        for entry in &network.hosts {
+            let address = entry.address.unwrap_or(IpAddr::V4(net::HOST));
+            hosts.push_str(&format!("{address}\t{}\n", entry.name));
+        }
+        resolver = format!("nameserver {}\n", net::NAMESERVER);
     }
     [
         ("passwd", passwd),
         ("group", groups),
         ("hostname", format!("{hostname}\n")),
         ("hosts", hosts),
-        ("resolv.conf", "# partitions resolve names through their worker\n".to_owned()),
+        ("resolv.conf", resolver),
         (
             "nsswitch.conf",
             "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\n\
@@ -137,11 +144,10 @@ fn made_up(user: &User, hostname: &str, has_network: bool) -> [(&'static str, St
 }
 
 /// What even an image does not say itself, where the partition finds it: who it is for others, and how it finds them.
-pub(super) fn identity(user: &User, hostname: &str, has_network: bool) -> Vec<(&'static str, String)> {
+pub(super) fn identity(user: &User, hostname: &str, network: &Network) -> Vec<(&'static str, String)> {
     let places =
         [("hostname", "/etc/hostname"), ("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")];
-    let text =
-        |wanted: &str| made_up(user, hostname, has_network).into_iter().find(|(name, _)| *name == wanted);
+    let text = |wanted: &str| made_up(user, hostname, network).into_iter().find(|(name, _)| *name == wanted);
     places.into_iter().filter_map(|(name, place)| Some((place, text(name)?.1))).collect()
 }
 
@@ -241,7 +247,7 @@ mod tests {
             group: "users".into(),
             others: vec![(44, Some("video".into())), (45, None)],
         };
-        let files = made_up(&user, "box", true);
+        let files = made_up(&user, "box", &Network::default());
         assert!(files[0].1.contains("ada:x:1000:100::/home/ada:/bin/sh\n"));
         assert_eq!(files[0].1.lines().count(), 5);
         assert!(files[1].1.contains("users:x:100:\n") && files[1].1.contains("video:x:44:ada\n"));

@@ -14,6 +14,7 @@ use septum_abi::ram::RamOptions;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::network::Network;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::tmpfs::Tmpfs;
 use septum_api_types::volume::Volume;
@@ -40,7 +41,7 @@ pub(crate) struct Plan {
     /// Host name.
     pub(super) hostname: String,
     /// Whether there is anything outside that it may reach, or that reaches it.
-    pub(super) has_network: bool,
+    pub(super) network: Network,
     pub(super) root: Root,
     pub(super) shares: Vec<Share>,
 }
@@ -105,7 +106,7 @@ pub(crate) fn plan(spec: &PartitionSpec) -> Result<Plan, Failure> {
         found_outside: program.found_outside,
         user,
         hostname: spec.hostname.clone(),
-        has_network: spec.network.is_wanted(),
+        network: spec.network.clone(),
         root,
         shares,
     })
@@ -126,7 +127,7 @@ impl Plan {
             found_outside: None,
             user: User::root(),
             hostname: String::new(),
-            has_network: false,
+            network: Network::default(),
             root: Root::Host,
             shares: Vec::new(),
         }
@@ -352,7 +353,7 @@ fn mounts(spec: &PartitionSpec, root: &Root, shares: &mut [Share], user: &User) 
             if !image.has_directory(Path::new("/tmp")) {
                 mounts.push(make(MountKind::Ram, "", Path::new("/tmp")));
             }
-            for (target, text) in etc::identity(user, &spec.hostname, spec.network.is_wanted()) {
+            for (target, text) in etc::identity(user, &spec.hostname, &spec.network) {
                 mounts.push(make(MountKind::Text, &text, Path::new(target)));
             }
         }

@@ -6,10 +6,11 @@
 //! ```
 
 use crate::net::address::{Address, Family};
-use crate::net::interfaces::{FLAGS, HARDWARE, INDEX, MTU, NAME, QUEUE};
+use crate::net::interfaces::{self, QUEUE};
 use crate::net::{Role, Socket};
 use crate::syscall::files::FileContext;
 use crate::syscall::files::arguments::{field, word};
+use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use septum_abi::linux::Errno;
 
@@ -84,29 +85,31 @@ fn tell<C: FileContext>(ctx: &C, command: u32, address: u64) -> Result<(), Errno
     ctx.copy_in(address, &mut request)?;
     let (name, value) = request.split_at_mut(16);
     if command == command::GET_NAME {
-        if word(field(value, 0)) != INDEX {
-            return Err(Errno::ENODEV);
-        }
+        let index = word(field(value, 0));
+        let one = interfaces::all().find(|one| one.index == index).ok_or(Errno::ENODEV)?;
         name.fill(0);
-        name[..NAME.len()].copy_from_slice(NAME);
+        name[..one.name.len()].copy_from_slice(one.name);
         return ctx.copy_out(address, &request);
     }
     let asked = name.split(|&byte| byte == 0).next().unwrap_or_default();
-    if asked != NAME {
-        return Err(Errno::ENODEV);
-    }
+    let one = interfaces::all().find(|one| one.name == asked).ok_or(Errno::ENODEV)?;
+    let (ip, bits) = one.v4();
     let mut put = |bytes: &[u8]| value[..bytes.len()].copy_from_slice(bytes);
     match command {
-        command::GET_FLAGS => put(&FLAGS.to_le_bytes()[..2]),
-        command::GET_ADDRESS | command::GET_PEER_ADDRESS => put(&v4(Ipv4Addr::LOCALHOST)),
-        command::GET_BROADCAST => put(&v4(Ipv4Addr::UNSPECIFIED)),
-        command::GET_MASK => put(&v4(Ipv4Addr::new(255, 0, 0, 0))),
-        command::GET_MTU => put(&MTU.to_le_bytes()),
-        command::GET_INDEX => put(&INDEX.to_le_bytes()),
+        command::GET_FLAGS => put(&one.flags.to_le_bytes()[..2]),
+        command::GET_ADDRESS | command::GET_PEER_ADDRESS => put(&v4(ip)),
+        command::GET_BROADCAST => put(&v4(one.everybody())),
+        command::GET_MASK => {
+            let host = u32::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
+            put(&v4(Ipv4Addr::from(!host)));
+        }
+        command::GET_MTU => put(&one.mtu.to_le_bytes()),
+        command::GET_INDEX => put(&one.index.to_le_bytes()),
         command::GET_QUEUE => put(&QUEUE.to_le_bytes()),
         command::GET_HARDWARE => {
             put(&[0; 16]);
-            put(&HARDWARE.to_le_bytes());
+            put(&one.hardware.to_le_bytes());
+            value[2..8].copy_from_slice(&one.station);
         }
         _ => put(&[0; 4]),
     }
@@ -118,13 +121,17 @@ fn list<C: FileContext>(ctx: &C, address: u64) -> Result<(), Errno> {
     let mut header = [0; 16];
     ctx.copy_in(address, &mut header)?;
     let (room, to) = (usize::try_from(word(field(&header, 0))).unwrap_or(0), field(&header, 8));
-    let mut request = [0; REQUEST];
-    request[..NAME.len()].copy_from_slice(NAME);
-    request[16..32].copy_from_slice(&v4(Ipv4Addr::LOCALHOST));
     // Without a place for them it is told how much they need.
-    let len = if to == 0 || room >= REQUEST { REQUEST } else { 0 };
-    if to != 0 && len > 0 {
-        ctx.copy_out(to, &request)?;
+    let most = if to == 0 { usize::MAX } else { room / REQUEST };
+    let mut requests = Vec::new();
+    for one in interfaces::all().take(most) {
+        let mut request = [0; REQUEST];
+        request[..one.name.len()].copy_from_slice(one.name);
+        request[16..32].copy_from_slice(&v4(one.v4().0));
+        requests.extend_from_slice(&request);
     }
-    ctx.copy_out(address, &u32::try_from(len).unwrap_or(0).to_le_bytes())
+    if to != 0 && !requests.is_empty() {
+        ctx.copy_out(to, &requests)?;
+    }
+    ctx.copy_out(address, &u32::try_from(requests.len()).unwrap_or(0).to_le_bytes())
 }

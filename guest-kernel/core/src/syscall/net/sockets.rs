@@ -80,7 +80,12 @@ pub fn sys_bind<C: FileContext>(ctx: &C, fd: i32, address: u64, len: i32) -> Res
             let fs = ctx.fs().lock().clone();
             unix::bind(&socket, &parsed, &fs)?;
         }
-        (Address::Inet(address), _) => ports::bind(&socket, *address)?,
+        (Address::Inet(address), _) => {
+            ports::bind(&socket, *address)?;
+            if address.port() != 0 && !address.ip().is_loopback() {
+                open_to_outside(&socket, *address);
+            }
+        }
         // IPv4's "any" may be said without the family, for the sake of old programs.
         (Address::Unspecified, Family::V4) => {
             ports::bind(&socket, route::unspecified(Family::V4))?;
@@ -93,6 +98,16 @@ pub fn sys_bind<C: FileContext>(ctx: &C, fd: i32, address: u64, len: i32) -> Res
         (Address::Unspecified, _) => return Err(Errno::EINVAL),
     }
     Ok(0)
+}
+
+/// What comes from outside to a published port of UDP finds the socket that is bound to it.
+fn open_to_outside(socket: &Socket, own: SocketAddr) {
+    if let Role::Mailbox(mailbox) = &socket.role
+        && outside::carrier().is_some()
+    {
+        // Without it the socket is one of the partition alone, and what it sends will tell.
+        let _ = mailbox.outlet.open(socket, own);
+    }
 }
 
 /// A port of netlink that is the socket's own: the process, or the process and the descriptor.

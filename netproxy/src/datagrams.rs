@@ -1,0 +1,358 @@
+//! UDP: messages of the guest's sockets, each of which is one connection that carries all of its messages.
+//!
+//! ```text
+//!                        ┌─► nameserver                       answered by `names`
+//! guest's socket ── stream ─► socket of the host for a peer   connected, so that only the peer's messages come back, and its refusals
+//!                        └─► published port's socket          to those who have sent something to it
+//! ```
+//!
+//! Messages are lost where a network would lose them: for want of room, at the guest or on the host.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, recvfrom, send, sendto};
+use septum_abi::net::{self, LABEL, LONGEST_MESSAGE, Label};
+use septum_devices::virtio::vsock::{News, StreamId, ToGuest};
+
+use crate::broker::{Broker, Listener};
+
+/// Peers of all sockets of the guest, and of one.
+const MOST_PEERS: usize = 1024;
+const MOST_PEERS_OF_ONE: usize = 256;
+/// A peer of whom nothing is heard or said for so long gives its place to another.
+const IDLE: Duration = Duration::from_secs(120);
+/// Messages of the proxy itself that wait for the guest.
+const MOST_REPLIES: usize = 256;
+/// Senders to published ports who can be answered.
+const MOST_SENDERS: usize = 1024;
+
+/// Something to receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Ready {
+    Peer(u32),
+    Published(usize),
+}
+
+struct Peer {
+    stream: StreamId,
+    place: SocketAddr,
+    socket: OwnedFd,
+    used: Instant,
+}
+
+/// A socket of the guest.
+#[derive(Default)]
+struct Socket {
+    port: u16,
+    peers: HashMap<SocketAddr, u32>,
+    ready: VecDeque<Ready>,
+    is_ready: HashSet<Ready>,
+    replies: VecDeque<(Label, Vec<u8>)>,
+    /// Who sent to its published port: what the guest calls them, the port's socket, and who they are.
+    senders: HashMap<SocketAddr, (usize, SocketAddr)>,
+    order: VecDeque<SocketAddr>,
+}
+
+impl Socket {
+    fn set_ready(&mut self, what: Ready) {
+        if self.is_ready.insert(what) {
+            self.ready.push_back(what);
+        }
+    }
+
+    fn reply(&mut self, label: Label, message: Vec<u8>) {
+        if self.replies.len() < MOST_REPLIES {
+            self.replies.push_back((label, message));
+        }
+    }
+
+    fn remember(&mut self, shown: SocketAddr, listener: usize, real: SocketAddr) {
+        if self.senders.insert(shown, (listener, real)).is_none() {
+            self.order.push_back(shown);
+        }
+        if self.senders.len() > MOST_SENDERS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.senders.remove(&oldest);
+        }
+    }
+}
+
+/// What is to be done with a message of the guest.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing more.
+    Done,
+    /// The guest has something to read.
+    HasReply,
+    /// It is a question for the nameserver, behind its label.
+    Question,
+}
+
+/// All UDP sockets of the guest.
+pub struct Datagrams {
+    sockets: HashMap<StreamId, Socket>,
+    peers: HashMap<u32, Peer>,
+    next: u32,
+    /// Marks events of peers' sockets.
+    tag: u64,
+    published: Vec<Listener>,
+    buffer: Vec<u8>,
+}
+
+/// Where the guest asks for names.
+const NAMES: SocketAddr = SocketAddr::new(IpAddr::V4(net::NAMESERVER), net::NAMES_PORT);
+
+fn number_of(error: Errno) -> u16 {
+    u16::try_from(error.raw_os_error()).unwrap_or(111)
+}
+
+impl Datagrams {
+    /// None yet; `published` are the host's sockets that lead to some.
+    #[must_use]
+    pub fn new(published: Vec<Listener>, tag: u64) -> Self {
+        let (sockets, peers) = Default::default();
+        Self { sockets, peers, next: 0, tag, published, buffer: vec![0; LONGEST_MESSAGE] }
+    }
+
+    /// Whether this stream is one of them.
+    #[must_use]
+    pub fn has(&self, stream: StreamId) -> bool {
+        self.sockets.contains_key(&stream)
+    }
+
+    /// The guest has made a socket with this port.
+    pub fn open(&mut self, stream: StreamId, port: u16) {
+        let mut socket = Socket { port, ..Socket::default() };
+        for (index, listener) in self.published.iter().enumerate() {
+            if listener.guest_port == port {
+                socket.set_ready(Ready::Published(index));
+            }
+        }
+        self.sockets.insert(stream, socket);
+    }
+
+    /// The guest has closed it.
+    pub fn close(&mut self, stream: StreamId) {
+        let Some(socket) = self.sockets.remove(&stream) else { return };
+        socket.peers.values().for_each(|number| drop(self.peers.remove(number)));
+    }
+
+    /// All of them are closed.
+    pub fn close_all(&mut self) {
+        self.sockets.clear();
+        self.peers.clear();
+    }
+
+    /// A peer has sent something, or is not there.
+    pub fn peer_ready(&mut self, number: u32, news: &mut Vec<News>) {
+        let Some(peer) = self.peers.get(&number) else { return };
+        if let Some(socket) = self.sockets.get_mut(&peer.stream) {
+            socket.set_ready(Ready::Peer(number));
+            news.push(News::Readable(peer.stream));
+        }
+    }
+
+    /// Somebody has sent something to a published port.
+    pub fn published_ready(&mut self, index: usize, news: &mut Vec<News>) {
+        let Some(listener) = self.published.get(index) else { return };
+        let (_, port) = (index, listener.guest_port);
+        // The socket that was made last has it.
+        let socket =
+            self.sockets.iter_mut().filter(|(_, socket)| socket.port == port).max_by_key(|(id, _)| **id);
+        if let Some((stream, socket)) = socket {
+            socket.set_ready(Ready::Published(index));
+            news.push(News::Readable(*stream));
+        }
+    }
+
+    /// An answer of the nameserver.
+    pub fn answer(&mut self, stream: StreamId, message: Vec<u8>) {
+        if let Some(socket) = self.sockets.get_mut(&stream) {
+            socket.reply(Label { place: NAMES, errno: 0 }, message);
+        }
+    }
+
+    /// A message of the guest, behind its label.
+    ///
+    /// # Errors
+    /// It has no label.
+    pub fn send(
+        &mut self,
+        broker: &Broker,
+        epoll: BorrowedFd<'_>,
+        stream: StreamId,
+        message: &[u8],
+    ) -> io::Result<Sent> {
+        let malformed = || io::Error::from(io::ErrorKind::InvalidData);
+        let (label, message) = message.split_first_chunk::<LABEL>().ok_or_else(malformed)?;
+        let place = Label::from_bytes(label).map_err(|_| malformed())?.place;
+        if place == NAMES {
+            return Ok(Sent::Question);
+        }
+        let Some(socket) = self.sockets.get_mut(&stream) else { return Ok(Sent::Done) };
+        if let Some((index, real)) = socket.senders.get(&place)
+            && let Some(listener) = self.published.get(*index)
+        {
+            // It may be lost, as on a network.
+            let _ = sendto(&listener.socket, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL, real);
+            return Ok(Sent::Done);
+        }
+        let sent = self.peer(broker, epoll, stream, place).and_then(|peer| {
+            let try_to = |_| send(&peer.socket, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+            match try_to(()) {
+                // That is about an earlier message, which the guest hears of when it receives.
+                Err(Errno::CONNREFUSED) => try_to(()),
+                result => result,
+            }
+        });
+        match sent {
+            Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS) => Ok(Sent::Done),
+            Err(error) => {
+                if let Some(socket) = self.sockets.get_mut(&stream) {
+                    socket.reply(Label { place, errno: number_of(error) }, Vec::new());
+                }
+                Ok(Sent::HasReply)
+            }
+        }
+    }
+
+    /// The socket of the host for a peer, made now if there is none.
+    fn peer(
+        &mut self,
+        broker: &Broker,
+        epoll: BorrowedFd<'_>,
+        stream: StreamId,
+        place: SocketAddr,
+    ) -> Result<&Peer, Errno> {
+        let known = self.sockets.get(&stream).and_then(|socket| socket.peers.get(&place)).copied();
+        let number = match known {
+            Some(number) => number,
+            None => {
+                let socket = broker.exchange(place)?;
+                self.make_room(stream);
+                let number = self.number();
+                let flags = EventFlags::IN | EventFlags::ET;
+                epoll::add(epoll, &socket, EventData::new_u64(self.tag | u64::from(number)), flags)?;
+                self.peers.insert(number, Peer { stream, place, socket, used: Instant::now() });
+                if let Some(socket) = self.sockets.get_mut(&stream) {
+                    socket.peers.insert(place, number);
+                }
+                number
+            }
+        };
+        let peer = self.peers.get_mut(&number).ok_or(Errno::NOBUFS)?;
+        peer.used = Instant::now();
+        Ok(peer)
+    }
+
+    fn number(&mut self) -> u32 {
+        loop {
+            self.next = self.next.wrapping_add(1);
+            if !self.peers.contains_key(&self.next) {
+                return self.next;
+            }
+        }
+    }
+
+    /// Closes what is idle, and if there are too many, what was used longest ago.
+    fn make_room(&mut self, stream: StreamId) {
+        let own = self.sockets.get(&stream).map_or(0, |socket| socket.peers.len());
+        let is_one_too_many = own >= MOST_PEERS_OF_ONE;
+        if self.peers.len() < MOST_PEERS && !is_one_too_many && self.peers.len() % 64 != 63 {
+            return;
+        }
+        let is_candidate = |peer: &&Peer| !is_one_too_many || peer.stream == stream;
+        let oldest = self.peers.values().filter(is_candidate).map(|peer| peer.used).min();
+        let idle = Instant::now().checked_sub(IDLE);
+        let is_full = is_one_too_many || self.peers.len() >= MOST_PEERS;
+        let gone: Vec<u32> = (self.peers.iter())
+            .filter(|(_, peer)| idle.is_some_and(|idle| peer.used < idle))
+            .map(|(number, _)| *number)
+            .collect();
+        let gone = match oldest {
+            Some(oldest) if gone.is_empty() && is_full => {
+                let is_oldest = |(_, peer): &(&u32, &Peer)| is_candidate(peer) && peer.used == oldest;
+                self.peers.iter().find(is_oldest).map(|(number, _)| *number).into_iter().collect()
+            }
+            _ => gone,
+        };
+        for number in gone {
+            let Some(peer) = self.peers.remove(&number) else { continue };
+            if let Some(socket) = self.sockets.get_mut(&peer.stream) {
+                socket.peers.remove(&peer.place);
+            }
+        }
+    }
+
+    /// Gives the guest one message.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is none.
+    pub fn receive(&mut self, stream: StreamId, to: &mut ToGuest<'_, '_>) -> io::Result<usize> {
+        let socket = self.sockets.get_mut(&stream).ok_or(io::ErrorKind::NotConnected)?;
+        if let Some((label, message)) = socket.replies.pop_front() {
+            return put(to, label, &message);
+        }
+        while let Some(ready) = socket.ready.pop_front() {
+            let room = self.buffer.get_mut(LABEL..).unwrap_or_default();
+            let received = match ready {
+                Ready::Peer(number) => match self.peers.get_mut(&number) {
+                    Some(peer) => {
+                        peer.used = Instant::now();
+                        recv(&peer.socket, &mut *room, RecvFlags::DONTWAIT)
+                            .map(|(len, _)| (Label { place: peer.place, errno: 0 }, len))
+                            .or_else(|error| refusal(error, peer.place))
+                    }
+                    None => Err(Errno::AGAIN),
+                },
+                Ready::Published(index) => receive_published(&self.published, index, room, socket),
+            };
+            match received {
+                Ok((label, len)) => {
+                    socket.ready.push_back(ready);
+                    let message = room.get(..len).unwrap_or_default();
+                    if LABEL + len <= to.room() {
+                        return put(to, label, message);
+                    }
+                    // The guest is behind by more than it keeps: lost.
+                }
+                Err(_) => drop(socket.is_ready.remove(&ready)),
+            }
+        }
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+/// An error that a peer's socket tells is one of an earlier message.
+fn refusal(error: Errno, place: SocketAddr) -> Result<(Label, usize), Errno> {
+    match error {
+        Errno::AGAIN | Errno::INTR => Err(Errno::AGAIN),
+        error => Ok((Label { place, errno: number_of(error) }, 0)),
+    }
+}
+
+fn receive_published(
+    published: &[Listener],
+    index: usize,
+    buffer: &mut [u8],
+    socket: &mut Socket,
+) -> Result<(Label, usize), Errno> {
+    let listener = published.get(index).ok_or(Errno::AGAIN)?;
+    let (len, _, from) = recvfrom(&listener.socket, buffer, RecvFlags::DONTWAIT)?;
+    let real = from.and_then(|from| SocketAddr::try_from(from).ok()).ok_or(Errno::AGAIN)?;
+    let shown = crate::proxy::shown(real);
+    socket.remember(shown, index, real);
+    Ok((Label { place: shown, errno: 0 }, len))
+}
+
+fn put(to: &mut ToGuest<'_, '_>, label: Label, message: &[u8]) -> io::Result<usize> {
+    let len = to.put(&label.to_bytes())?;
+    Ok(len + if message.is_empty() { 0 } else { to.put(message)? })
+}
