@@ -7,6 +7,7 @@
 
 mod args;
 mod doctor;
+mod documents;
 mod env_file;
 mod image;
 mod message;
@@ -37,6 +38,8 @@ fn main() -> ExitCode {
         Ok(Command::Rm(options)) => partitions::orders::rm(&options),
         Ok(Command::Inspect(which)) => partitions::list::inspect(&which),
         Ok(Command::Doctor(options)) => doctor::doctor(&options),
+        Ok(Command::Completion(options)) => documents::completion(&options),
+        Ok(Command::Man(options)) => documents::man(&options),
         Ok(Command::Version) => {
             message::print(&format!("septum {}\n", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

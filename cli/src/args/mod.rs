@@ -4,6 +4,7 @@
 //! family of commands, has a file; [`values`] parses what several of them take.
 
 mod doctor;
+mod documents;
 mod image;
 mod network;
 mod partitions;
@@ -14,9 +15,10 @@ mod values;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Args as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::doctor::Doctor;
+pub use self::documents::{Completion, Man};
 pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
 pub use self::partitions::{Attach, Copy, Exec, Format, Kill, Logs, Ps, Rm, Several, Stop, Tail};
 pub use self::run::Run;
@@ -70,8 +72,17 @@ pub enum Command {
     Inspect(Several),
     /// Tell what this host can do, what is missing, and how to get it
     Doctor(Doctor),
+    /// Print the script by which a shell completes command lines
+    Completion(Completion),
+    /// Write man pages, one for each command
+    Man(Man),
     /// Print the version
     Version,
+}
+
+/// Everything that can be typed.
+pub fn definition() -> clap::Command {
+    Arguments::command()
 }
 
 /// Parses the process's command line. Help, version and errors are printed here.
@@ -97,7 +108,6 @@ fn parse_line(line: Vec<OsString>) -> Result<Command, clap::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_definition_is_consistent() {
