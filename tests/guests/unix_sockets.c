@@ -14,19 +14,27 @@
 
 static char buffer[300000];
 
+// Abstract names are one host's: the process's number behind them keeps two runs at once apart.
+enum { NUMBER = 8 };
+
 static socklen_t named(struct sockaddr_un *address, const char *name) {
     memset(address, 0, sizeof *address);
     address->sun_family = AF_UNIX;
     size_t length = strlen(name);
     memcpy(address->sun_path, name, length);
-    if (name[0] == '@')
+    if (name[0] == '@') {
+        length += (size_t)sprintf(address->sun_path + length, "%0*x", NUMBER, (unsigned)getpid());
         address->sun_path[0] = 0;
+    }
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (name[0] == '@' ? 0 : 1));
 }
 
 static void tell_name(const char *what, struct sockaddr_un *address, socklen_t length) {
-    printf("%s: family %d length %d name %s%.*s\n", what, length >= 2 ? address->sun_family : -1, (int)length,
-           length > 2 && address->sun_path[0] == 0 ? "@" : "", length > 3 ? (int)(length - 3) : 0,
+    int is_abstract = length > 2 && address->sun_path[0] == 0;
+    int shown = length > 3 ? (int)(length - 3) : 0;
+    if (is_abstract && shown > NUMBER)
+        shown -= NUMBER;
+    printf("%s: family %d length %d name %s%.*s\n", what, length >= 2 ? address->sun_family : -1, (int)length, is_abstract ? "@" : "", shown,
            address->sun_path[0] ? address->sun_path : address->sun_path + 1);
 }
 
