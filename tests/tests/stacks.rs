@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use septum_tests::lane::{self, Lane};
-use septum_tests::{Case, Files, Invocation, Link, Place, Septum};
+use septum_tests::{Case, Files, Link, Septum};
 
 /// Where Debian puts Python's packages.
 const PACKAGES: &str = "/usr/lib/python3/dist-packages";
@@ -41,28 +41,14 @@ fn script(interpreter: &str, name: &str) -> Case {
 }
 
 mod python {
-    use super::{Case, Files, Invocation, Lane, PACKAGES, PYTHON, Path, Place, lane, script};
+    use super::{Case, Files, Lane, PACKAGES, PYTHON, Path, lane, script};
 
     /// Runs the program if Python has all these packages.
     fn with_packages(wanted: &[&str], case: &Case) {
         match wanted.iter().find(|name| !Path::new(PACKAGES).join(name).is_dir()) {
             Some(absent) => lane::skip(&format!("no {absent}; Debian's package python3-{absent} brings it")),
-            None if hides_vectors() => lane::skip(
-                "this host's KVM tells programs that the vectors of its processor cannot be used (CPUID.1:ECX.OSXSAVE, see docs/roadmap.md), \
-                 so libraries compute in another order",
-            ),
             None => case.conform(),
         }
-    }
-
-    /// Whether NumPy finds AVX on the host and not in a partition.
-    fn hides_vectors() -> bool {
-        const QUESTION: &str =
-            "from numpy.core._multiarray_umath import __cpu_features__ as f; print(f['AVX'])";
-        let native = Invocation::new(PYTHON).arguments(["-c", QUESTION]).run();
-        let place = Place::new();
-        let inside = place.septum_tool(PYTHON).arguments(["-c", QUESTION]).output();
-        (native.stdout_text().trim(), inside.stdout_text().trim()) == ("True", "False")
     }
 
     #[test]

@@ -37,6 +37,10 @@ const TIMER_VECTOR: u32 = 32;
 const TIMER_TSC_DEADLINE: u32 = 2 << 17;
 /// x87, SSE, AVX, AVX-512: what a program may use.
 const XCR0_ALLOWED: u64 = 0xe7;
+/// CPUID.1:ECX: XSAVE and AVX.
+const CPUID_XSAVE_AVX: u32 = 1 << 26 | 1 << 28;
+/// CPUID.0:EBX of Intel's processors, "Genu".
+const CPUID_INTEL: u32 = 0x756e_6547;
 
 /// The CPUID of a partition: what KVM supports, told as one socket of `cpus`.
 #[derive(Clone, Debug)]
@@ -54,12 +58,13 @@ impl CpuPolicy {
     pub fn new(mut cpuid: CpuId, cpus: u32) -> Self {
         let mut cr4 = CR4_PAE_PGE_OSFXSR_OSXMMEXCPT;
         let mut xcr0 = 0;
+        let vectors = unlisted_vectors(&cpuid);
         for entry in cpuid.as_mut_slice() {
             match (entry.function, entry.index) {
                 (1, _) => {
                     entry.ebx = (entry.ebx & 0x0000_ffff) | (cpus.min(255) << 16);
                     // x2APIC, TSC-deadline timer, hypervisor present. KVM does not list the timer, but has it.
-                    entry.ecx |= 1 << 21 | 1 << 24 | 1 << 31;
+                    entry.ecx |= 1 << 21 | 1 << 24 | 1 << 31 | vectors;
                     if entry.ecx & 1 << 26 != 0 {
                         cr4 |= CR4_OSXSAVE;
                     }
@@ -194,6 +199,17 @@ impl CpuPolicy {
         let mode = if self.has_tsc_deadline { TIMER_TSC_DEADLINE } else { 0 };
         vec![(APIC_SPURIOUS, 0x1ff), (APIC_LVT_TIMER, TIMER_VECTOR | mode), (APIC_TIMER_DIVIDE, 0xb)]
     }
+}
+
+/// Of XSAVE and AVX in leaf 1, what KVM does not list there although its leaf 0xD has their state. Software KVM does so on
+/// Intel hosts, and answers programs that ask the processor by what the vCPU's CR4 says; on AMD hosts programs see the processor's own answer.
+fn unlisted_vectors(cpuid: &CpuId) -> u32 {
+    let leaf = |function, index| {
+        cpuid.as_slice().iter().find(move |entry| (entry.function, entry.index) == (function, index))
+    };
+    let is_intel = leaf(0, 0).is_some_and(|entry| entry.ebx == CPUID_INTEL);
+    let has_state = leaf(0xd, 0).is_some_and(|entry| entry.eax & 7 == 7);
+    if is_intel && has_state { CPUID_XSAVE_AVX } else { 0 }
 }
 
 fn segment(selector: u16, type_: u8, is_code: bool) -> kvm_segment {
