@@ -71,6 +71,7 @@ mod processes {
         many_in_a_row: "forking" Dynamic ["row"];
         children: "children" Dynamic [];
         child_signals: "child_signals" Dynamic [];
+        signals_to_forking_groups: "forked_groups" Static [];
         spawning: "spawning" Dynamic [];
         spawning_static: "spawning" Static [];
         sharing_on_volume: "sharing" Dynamic [].files(Files::Volume);

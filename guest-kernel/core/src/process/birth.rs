@@ -59,6 +59,11 @@ pub fn fork(
     announce: impl FnOnce(&Arc<Process>) -> Result<(), Errno>,
 ) -> Result<u32, Errno> {
     let parent = &thread.process;
+    let mut signals_to_many = parent.signals_to_many.load(Ordering::SeqCst);
+    // What came before counts as come before the child, too.
+    if thread.task.is_interrupted() {
+        return Err(Errno::EINTR);
+    }
     let vcpu = Vcpu::take()?;
     let child = Arc::new(copy(parent, wish)?);
     let task = Arc::new(Task::new(&child, child.pid, thread.task.name.lock().clone()));
@@ -82,18 +87,24 @@ pub fn fork(
         let (gs_base, float) = (program.gs_base(), FloatState::current());
         Start { task: Arc::clone(&task), registers, fs_base, gs_base, float, clear_tid, set_tid }
     };
-    if parent.must_leave(&thread.task) {
-        abandon(&child);
-        return Err(Errno::EINTR);
-    }
-    if let Err(errno) = announce(&child) {
-        abandon(&child);
-        return Err(errno);
-    }
     child.watch_cpu_limit();
     // The first one is always let in.
-    let _ = child.add_thread(task);
-    family::add(&child);
+    let _ = child.add_thread(Arc::clone(&task));
+    if parent.must_leave(&thread.task) {
+        return Err(abandon(&child, &task, Errno::EINTR));
+    }
+    while let Err(now) = family::add_child(&child, parent, signals_to_many) {
+        // A signal to a group that came meanwhile did not reach the child: it came before there was one. The call is made again, when the
+        // handler has returned: a shell whose command was interrupted has no command that goes on.
+        if thread.task.is_interrupted() {
+            return Err(abandon(&child, &task, Errno::EINTR));
+        }
+        signals_to_many = now;
+    }
+    if let Err(errno) = announce(&child) {
+        family::remove(child.pid);
+        return Err(abandon(&child, &task, errno));
+    }
     vcpu.launch(Box::new(start));
     if wish.is_waited_for {
         child.letting_go.wait(&thread.task);
@@ -101,9 +112,12 @@ pub fn fork(
     Ok(child.pid)
 }
 
-/// Lets go of what a child that will not begin shares.
-fn abandon(child: &Process) {
+/// Lets go of what a child that will not begin shares, and of its thread; returns why.
+fn abandon(child: &Process, task: &Task, reason: Errno) -> Errno {
     let _ = (child.space.leave(), child.descriptors.leave(), child.fs.leave(), child.actions.leave());
+    // They hold each other.
+    child.remove_thread(task);
+    reason
 }
 
 fn copy(parent: &Arc<Process>, wish: &Wish) -> Result<Process, Errno> {
@@ -154,6 +168,7 @@ fn copy(parent: &Arc<Process>, wish: &Wish) -> Result<Process, Errno> {
         started_ns: monotonic_ns(),
         children_ns: AtomicU64::new(0),
         children_frames: AtomicU64::new(0),
+        signals_to_many: AtomicU64::new(0),
         machine: Arc::clone(&parent.machine),
     })
 }

@@ -156,6 +156,18 @@ pub fn add(process: &Arc<Process>) {
     PROCESSES.lock().insert(process.pid, Arc::clone(process));
 }
 
+/// Adds a child that is about to begin, unless its parent was sent another number of signals together with others than `seen`; returns how many then.
+/// Who sends to many counts each one and looks through the processes again: it has been counted here, or it finds the child.
+pub fn add_child(child: &Arc<Process>, parent: &Process, seen: u64) -> Result<(), u64> {
+    let mut processes = PROCESSES.lock();
+    let now = parent.signals_to_many.load(Ordering::SeqCst);
+    if now != seen {
+        return Err(now);
+    }
+    processes.insert(child.pid, Arc::clone(child));
+    Ok(())
+}
+
 /// Takes a process out that did not begin, or for which somebody waited.
 pub fn remove(pid: u32) -> Option<Arc<Process>> {
     PROCESSES.lock().remove(&pid)

@@ -123,6 +123,8 @@ pub struct Process {
     pub children_ns: AtomicU64,
     /// See above.
     pub children_frames: AtomicU64,
+    /// How often it was sent a signal that others are sent too; counted when it has it (see `family::add_child`).
+    pub signals_to_many: AtomicU64,
     /// Facts of the partition.
     pub machine: Arc<Machine>,
 }
@@ -225,6 +227,7 @@ impl Process {
             started_ns: monotonic_ns(),
             children_ns: AtomicU64::new(0),
             children_frames: AtomicU64::new(0),
+            signals_to_many: AtomicU64::new(0),
             machine,
         })
     }

@@ -164,7 +164,11 @@ pub fn has_time_limit(thread: &Thread, call: u64, arguments: &[u64; 6]) -> bool 
 /// Whether it is made again even without SA_RESTART.
 #[must_use]
 pub fn must_restart(call: u64, arguments: &[u64; 6]) -> bool {
-    usize::try_from(call) == Ok(number::FUTEX) && futex::must_restart(arguments[1])
+    match usize::try_from(call) {
+        Ok(number::FUTEX) => futex::must_restart(arguments[1]),
+        Ok(number::FORK | number::VFORK | number::CLONE | number::CLONE3) => true,
+        _ => false,
+    }
 }
 
 /// The low 32 bits of an argument, as the C `int` or `unsigned` that it is.

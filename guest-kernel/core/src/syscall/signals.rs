@@ -13,6 +13,7 @@ use crate::process::timer::Which;
 use crate::process::{FIRST_PID, Process, family};
 use crate::wait::wait_listed;
 use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use septum_abi::linux::syscall as number;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
@@ -422,6 +423,7 @@ fn send_to_all(
                 Err(errno) if result == Err(Errno::ESRCH) => result = Err(errno),
                 Err(_) => {}
             }
+            target.signals_to_many.fetch_add(1, Ordering::SeqCst);
         }
     }
     result

@@ -8,6 +8,8 @@ use crate::process::vcpus::current_task;
 use crate::process::{Process, family};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
 use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::sync::Mutex;
 
@@ -43,10 +45,25 @@ pub fn has_group(group: u32, session: u32) -> bool {
     (group, session) == (own.group, own.session) || !family::all_that(is_member).is_empty()
 }
 
+/// How often a group is looked through for members that are new.
+const ROUNDS: usize = 8;
+
 /// Sends a signal to a group.
 pub fn signal_group(group: u32, signal: u32) {
-    for process in family::all_that(|process| process.kin.group() == group && !process.kin.is_zombie()) {
-        process.send(Info::from_kernel(signal));
+    let mut reached = Vec::new();
+    // One of them may have forked before it was reached: its child is, the next time.
+    for _ in 0..ROUNDS {
+        let members = family::all_that(|process| {
+            process.kin.group() == group && !process.kin.is_zombie() && !reached.contains(&process.pid)
+        });
+        if members.is_empty() {
+            break;
+        }
+        for process in members {
+            reached.push(process.pid);
+            process.send(Info::from_kernel(signal));
+            process.signals_to_many.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
