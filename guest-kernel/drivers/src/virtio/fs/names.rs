@@ -204,6 +204,7 @@ impl Node {
         let node = self.entries.lock().remove(name);
         if let Some(node) = node {
             node.outdate();
+            node.note_lost_name();
         }
     }
 

@@ -55,6 +55,8 @@ pub struct Node {
     contents: Mutex<()>,
     /// Programs may change cached pages through mappings: then they are newer than the host's.
     pub(super) is_mapped_writable: AtomicBool,
+    /// A name of it was removed or given to another.
+    has_lost_name: AtomicBool,
 }
 
 pub(super) struct State {
@@ -121,12 +123,23 @@ impl Node {
             appending: Mutex::default(),
             contents: Mutex::default(),
             is_mapped_writable: AtomicBool::new(false),
+            has_lost_name: AtomicBool::new(false),
         })
     }
 
     /// The right to move contents, if that can matter.
     pub(super) fn moving(&self) -> Option<MutexGuard<'_, ()>> {
         (!self.tree.is_immutable()).then(|| self.contents.lock())
+    }
+
+    /// Notes that a name of it was removed or given to another.
+    pub(super) fn note_lost_name(&self) {
+        self.has_lost_name.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that has happened: it may have no name any more.
+    pub(super) fn has_lost_name(&self) -> bool {
+        self.has_lost_name.load(Ordering::Relaxed)
     }
 
     /// Itself, not counted.

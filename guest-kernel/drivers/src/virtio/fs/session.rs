@@ -179,6 +179,14 @@ impl Session {
         forgets.left = self.send_forgets(&mut forgets.waiting);
     }
 
+    /// As [`forget`](Self::forget), of a node whose file may go with it: returns when it has gone.
+    pub fn forget_now(&self, node: u64, lookups: u64) {
+        let Ok(mut exchange) = self.begin(Opcode::BatchForget, 0) else { return self.forget(node, lookups) };
+        exchange.words([1, node, lookups]);
+        // It is taken back without an answer.
+        let _ = exchange.call(0, Data::None);
+    }
+
     /// Tells the host what was forgotten, as far as it fits.
     fn send_forgets(&self, waiting: &mut Vec<(u64, u64)>) -> Option<(Token, Box<Slot>)> {
         let mut exchange = self.begin(Opcode::BatchForget, 0).ok()?;

@@ -20,6 +20,10 @@ const DATA_LIMIT: usize = 1024 * 1024;
 /// Bytes of data in a request that every host takes.
 const DATA_LEAST: usize = PAGE_SIZE;
 
+/// Bytes of a file that may have been removed from which on the host is told at once that nobody uses it any more: only then it has the room
+/// for others. What is smaller is told together.
+const WORTH_TELLING: u64 = 16 << 10;
+
 /// What the host can do.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -179,8 +183,11 @@ impl Volume {
             let key = Key { node: node.id, tree: node.tree.index };
             self.nodes.lock().remove_if(key, |known| core::ptr::eq(known.as_ptr(), node));
         }
-        if node.id != fuse::ROOT {
-            self.session.forget(node.id, lookups);
+        let may_make_room = node.has_lost_name() && node.last_size() >= WORTH_TELLING;
+        match node.id {
+            fuse::ROOT => {}
+            id if may_make_room => self.session.forget_now(id, lookups),
+            id => self.session.forget(id, lookups),
         }
     }
 
