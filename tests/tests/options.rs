@@ -154,8 +154,14 @@ mod directories {
         let run = place.septum_tool("pwd");
         run.clone().option("--workdir", "/usr/lib").output().expect_code(0).expect_stdout("/usr/lib\n");
         run.clone().option("--workdir", "/tmp").output().expect_code(0).expect_stdout("/tmp\n");
-        let output = run.clone().option("--workdir", "/no/such/place").output();
-        output.expect_code(exit::PATH).expect_stderr("/no/such/place");
+        // What is not there is made in RAM, but not in what is read-only.
+        let run_shell = place.septum_tool("sh").arguments(["-c", "pwd; echo kept > file && cat file"]);
+        let output = run_shell.option("--workdir", "/no/such/place").output();
+        output.expect_code(0).expect_stdout("/no/such/place\nkept\n");
+        let missing = place.join("missing");
+        let output = run.clone().option("--workdir", &missing).output();
+        output.expect_code(exit::PATH).expect_stderr("cannot be made in what is read-only");
+        assert!(!missing.exists());
         let output = run.option("--workdir", "/etc/passwd").output();
         output.expect_code(exit::PATH).expect_stderr("/etc/passwd");
     }

@@ -148,13 +148,21 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     Ok(thread)
 }
 
-/// Where the program starts: mostly the root of a mount, to which nobody needs to walk.
+/// Where the program starts: mostly the root of a mount, to which nobody needs to walk. If it is not there, it is made, and the program's.
 fn working_directory(tree: &Namespace, fs: &FsContext, path: &[u8]) -> Result<Arc<Dentry>, Errno> {
-    match tree.enter(path) {
+    let found = match tree.enter(path) {
         Some((root, [] | [b'/'])) => Ok(root),
         Some((root, [b'/', rest @ ..] | rest)) => fs.resolve(&root, rest, true),
         None => fs.resolve(&fs.root, path, true),
+    };
+    if found.as_ref().is_err_and(|errno| *errno == Errno::ENOENT) {
+        // The program may not be allowed to.
+        let root = FsContext::new(Arc::clone(&fs.root));
+        let made = root.make_directories(path, 0o755)?;
+        root.set_owner(&made, Some(fs.uid), Some(fs.gid))?;
+        return Ok(made);
     }
+    found
 }
 
 /// The standard streams, except those that the caller closed.

@@ -113,6 +113,28 @@ impl View {
         self.walk(path).map(|(_, found)| found)
     }
 
+    /// Whether a directory at an absolute path that leads nowhere could be made in the partition.
+    pub(crate) fn can_be_made(&self, path: &Path) -> bool {
+        let Some((place, found)) = path.ancestors().find_map(|outer| self.walk(outer).ok()) else {
+            return false;
+        };
+        let covering = self.covering(&place);
+        found.kind == Kind::Directory
+            && covering.is_some_and(|mount| {
+                let is_writable = matches!(
+                    mount.kind,
+                    MountKind::Overlay | MountKind::Image | MountKind::Ram | MountKind::ReadWrite
+                );
+                is_writable && !mount.refusals.writing
+            })
+    }
+
+    /// The innermost mount that has a path without links. Mounts are in order: of those at the same place the last one counts.
+    fn covering(&self, path: &Path) -> Option<&MountSpec> {
+        let mounts = self.mounts.iter().filter(|mount| path.starts_with(target(mount)));
+        mounts.max_by_key(|mount| target(mount).components().count())
+    }
+
     /// As [`lookup`](Self::lookup); also tells the path without symbolic links.
     fn walk(&self, path: &Path) -> Result<(PathBuf, Found), LookupError> {
         let mut pending: Vec<Vec<u8>> = Vec::new();
@@ -152,12 +174,7 @@ impl View {
     /// What is at an absolute path of which all but the last component is a directory without links.
     fn step(&self, path: &Path) -> Result<Step, LookupError> {
         let directory = Step::File(Found { kind: Kind::Directory, place: Place::Guest });
-        // Mounts are in order: of those at the same place the last one counts.
-        let covering = self
-            .mounts
-            .iter()
-            .filter(|mount| path.starts_with(target(mount)))
-            .max_by_key(|mount| target(mount).components().count());
+        let covering = self.covering(path);
         let is_on_the_way = self.mounts.iter().any(|mount| target(mount).starts_with(path));
         if let Some(mount) = covering {
             match (mount.kind, &self.image) {
@@ -180,7 +197,11 @@ impl View {
         };
         let inside = path.strip_prefix(target(mount)).unwrap_or(Path::new(""));
         let source = Path::new(OsStr::from_bytes(&mount.source));
-        let host = self.base.join(source.strip_prefix("/").unwrap_or(source)).join(inside);
+        let mut host = self.base.join(source.strip_prefix("/").unwrap_or(source));
+        if inside != Path::new("") {
+            // Else it would end with a slash, which no file's path does.
+            host.push(inside);
+        }
         let failed = |error: io::Error| match error.kind() {
             io::ErrorKind::NotFound => LookupError::Missing(path.to_owned()),
             io::ErrorKind::NotADirectory => LookupError::NotDirectory(path.to_owned()),
@@ -288,6 +309,23 @@ mod tests {
             "/usr/bin",
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn directories_are_made_in_ram_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let view = view(folder.path());
+        for (path, can) in [
+            ("/new/deep", true),
+            ("/usr/new", true),
+            ("/bin/new", true),
+            ("/tmp/new", true),
+            ("/usr/bin/tool/new", false),
+            ("/tmp/work/here/new/deep", false),
+            ("/tmp/work/new", true),
+        ] {
+            assert_eq!(view.can_be_made(Path::new(path)), can, "{path}");
+        }
     }
 
     #[test]
