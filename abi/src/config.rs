@@ -35,6 +35,10 @@ pub enum MountKind {
     ReadOnly = b'r',
     /// Writes go through to the host.
     ReadWrite = b'w',
+    /// As [`ReadOnly`](Self::ReadOnly), of one file.
+    ReadOnlyFile = b'R',
+    /// As [`ReadWrite`](Self::ReadWrite), of one file.
+    ReadWriteFile = b'W',
     /// An empty RAM file system; the source tells what it is like ([`RamOptions`](crate::ram::RamOptions)).
     Ram = b'm',
     /// The device nodes; the source is ignored.
@@ -55,6 +59,8 @@ impl MountKind {
             b'o' => Self::Overlay,
             b'r' => Self::ReadOnly,
             b'w' => Self::ReadWrite,
+            b'R' => Self::ReadOnlyFile,
+            b'W' => Self::ReadWriteFile,
             b'm' => Self::Ram,
             b'd' => Self::Device,
             b'p' => Self::Process,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   args (what was typed) ─► resolve (what it means) ─► run: supervisor of one worker ─► exit status
-//!                                                    └► image, doctor, version
+//!                                                    └► image, volume, doctor, version
 //! ```
 
 mod args;
@@ -15,6 +15,7 @@ mod partitions;
 mod resolve;
 mod run;
 mod statistics;
+mod volume;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     match args::parse() {
         Ok(Command::Run(run)) => run::run(*run, epoch_ns),
         Ok(Command::Image(image)) => image::image(image),
+        Ok(Command::Volume(volume)) => volume::volume(volume),
         Ok(Command::Ps(options)) => partitions::list::ps(&options),
         Ok(Command::Logs(options)) => partitions::logs::logs(&options),
         Ok(Command::Attach(options)) => partitions::attach::attach(options),

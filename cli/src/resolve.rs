@@ -6,6 +6,7 @@ use std::io::IsTerminal as _;
 use rustix::fs::Mode;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::failure::Failure;
+use septum_api_types::mount::Mount;
 use septum_api_types::places;
 use septum_api_types::signal::Signal;
 use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
@@ -42,6 +43,13 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
             (words, environment, Some(source))
         }
     };
+    let (mut volumes, mut tmpfs) = (run.volume, around.tmpfs);
+    for mount in run.mount {
+        match mount {
+            Mount::Volume(volume) => volumes.push(volume),
+            Mount::Tmpfs(ram) => tmpfs.push(ram),
+        }
+    }
     let mut program = words.into_iter();
     let name = run.name.unwrap_or_else(|| DEFAULT_NAME.to_owned());
     Ok(PartitionSpec {
@@ -58,8 +66,8 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         cpus: run.cpus,
         threads: run.threads,
         privilege: run.privilege,
-        volumes: run.volume,
-        tmpfs: around.tmpfs,
+        volumes,
+        tmpfs,
         read_only_root: around.read_only,
         disks: run.block,
         root: run.rootfs.map(ByteString::from),

@@ -12,6 +12,7 @@ use crate::args::Run;
 use crate::message;
 use crate::resolve::{keeping, resolve};
 use crate::statistics::StatisticsFile;
+use crate::volume;
 
 /// Runs the program. `epoch_ns` is when the process started.
 pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
@@ -24,13 +25,21 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
     };
     let id = if arguments.detach { directory::new_id().unwrap_or_default() } else { String::new() };
     let keeping = keeping(&arguments, id);
-    let spec = match resolve(arguments) {
-        Ok(spec) => spec,
+    let resolved = resolve(arguments).and_then(|mut spec| {
+        let held = volume::hold(&mut spec)?;
+        Ok((spec, held))
+    });
+    // The volumes stay as long as this process and the supervisor, its copy, do.
+    let (spec, _held) = match resolved {
+        Ok(resolved) => resolved,
         Err(failure) => {
             message::failure(&failure);
             return ExitCode::from(failure.code.number());
         }
     };
+    if let Some(warning) = septum_worker::unshared_directory(&spec) {
+        message::tell(&warning);
+    }
     let is_detached = keeping.detached.is_some();
     let order =
         Order { spec: spec.clone(), epoch_ns, wants_stats: statistics.is_some(), wants_start: is_detached };

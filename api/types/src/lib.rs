@@ -18,6 +18,7 @@ pub mod duration;
 pub mod exit;
 pub mod failure;
 pub mod image;
+pub mod mount;
 pub mod names;
 pub mod network;
 pub mod places;

@@ -1,7 +1,8 @@
-//! A directory of the host inside a partition, as people type it: `HOST:GUEST[:ro]`.
+//! Files of the host inside a partition, as people type it: `SOURCE:GUEST[:ro]`.
 //!
 //! The last part that starts with `/` is the place in the partition, so that the host's directory may have a colon
-//! in its name: `./a:b:/data:ro` is the directory `./a:b` at `/data`, read-only.
+//! in its name: `./a:b:/data:ro` is the directory `./a:b` at `/data`, read-only. A source without a slash is the name of a volume that
+//! Septum keeps, as in Docker; with one, and `.` and `..`, it is a path.
 
 use std::fmt;
 
@@ -10,10 +11,16 @@ use thiserror::Error;
 
 use crate::bytes::ByteString;
 
+/// Most bytes of a volume's name: it is a file's name too.
+const LONGEST_NAME: usize = 200;
+
 /// One volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
-    /// Path on the host; relative paths start at the caller's current directory.
+    /// Its name, if Septum keeps it.
+    pub name: Option<String>,
+    /// Path of a directory or file on the host; relative paths start at the caller's current directory. Of one with a name, its name
+    /// until somebody has looked where it is.
     pub host: ByteString,
     /// Absolute path in the partition.
     pub guest: ByteString,
@@ -30,6 +37,12 @@ pub enum VolumeError {
     /// Nothing before the colon.
     #[error("names no directory of the host; expected HOST:GUEST or HOST:GUEST:ro")]
     NoHost,
+    /// No path, and no name either.
+    #[error(
+        "has a source that is neither a path nor a volume's name; a path has a slash, such as ./data; a name has two or more letters, \
+         digits, '_', '.' and '-', and starts with a letter or digit"
+    )]
+    Name,
     /// The place in the partition is not an absolute path.
     #[error("must name an absolute path in the partition, such as {0}")]
     GuestNotAbsolute(&'static str),
@@ -61,8 +74,22 @@ impl Volume {
             return Err(VolumeError::GuestNotAbsolute("./data:/data"));
         }
         let guest = clean(guest)?;
-        Ok(Self { host: host.into(), guest: guest.into(), read_only })
+        let name =
+            if host.contains(&b'/') || matches!(host, b"." | b"..") { None } else { Some(name(host)?) };
+        Ok(Self { name, host: host.into(), guest: guest.into(), read_only })
     }
+}
+
+/// A name of a volume, by Docker's rules.
+///
+/// # Errors
+/// It is none.
+pub fn name(text: &[u8]) -> Result<String, VolumeError> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let is_name = (2..=LONGEST_NAME).contains(&text.len())
+        && text.iter().all(is_plain)
+        && text.first().is_some_and(u8::is_ascii_alphanumeric);
+    if is_name { Ok(String::from_utf8_lossy(text).into_owned()) } else { Err(VolumeError::Name) }
 }
 
 /// Drops empty components and `.` of a place in the partition.
@@ -83,7 +110,11 @@ pub(crate) fn clean(path: &[u8]) -> Result<Vec<u8>, VolumeError> {
 
 impl fmt::Display for Volume {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}{}", self.host, self.guest, if self.read_only { ":ro" } else { "" })
+        let suffix = if self.read_only { ":ro" } else { "" };
+        match &self.name {
+            Some(name) => write!(out, "{name}:{}{suffix}", self.guest),
+            None => write!(out, "{}:{}{suffix}", self.host, self.guest),
+        }
     }
 }
 
@@ -97,12 +128,32 @@ mod tests {
             ("./data:/data", ("./data", "/data", false)),
             ("/srv/in:/in:ro", ("/srv/in", "/in", true)),
             (".:/work/:rw", (".", "/work", false)),
-            ("a:b:/c//d/.:ro", ("a:b", "/c/d", true)),
+            ("./a:b:/c//d/.:ro", ("./a:b", "/c/d", true)),
+            ("..:/up", ("..", "/up", false)),
         ];
         for (text, (host, guest, read_only)) in cases {
-            let volume = Volume { host: host.into(), guest: guest.into(), read_only };
+            let volume = Volume { name: None, host: host.into(), guest: guest.into(), read_only };
             assert_eq!(Volume::parse(text.as_bytes()), Ok(volume), "{text}");
         }
+    }
+
+    #[test]
+    fn a_source_without_a_slash_is_a_name() {
+        let volume = Volume::parse(b"model-cache_1.x:/cache:ro").unwrap();
+        assert_eq!(volume.name.as_deref(), Some("model-cache_1.x"));
+        assert_eq!(volume.to_string(), "model-cache_1.x:/cache:ro");
+        for text in [
+            "a:/data",
+            ".data:/data",
+            "-d:/data",
+            "a b:/data",
+            "a:b:/data",
+            "...:/data",
+            "\u{e9}t\u{e9}:/data",
+        ] {
+            assert_eq!(Volume::parse(text.as_bytes()), Err(VolumeError::Name), "{text}");
+        }
+        assert_eq!(name(&[b'a'; LONGEST_NAME + 1]), Err(VolumeError::Name));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod partitions;
 mod run;
 mod surroundings;
 mod values;
+mod volume;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -23,6 +24,10 @@ pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
 pub use self::partitions::{Attach, Copy, Exec, Format, Kill, Logs, Ps, Rm, Several, Stop, Tail};
 pub use self::run::Run;
 pub use self::values::LogOption;
+pub use self::volume::{
+    CreateVolume, InspectVolumes, ListVolumes, PruneVolumes, RemoveVolumes, Volume, VolumeAction,
+    VolumeFilter,
+};
 use crate::message;
 
 /// Run unmodified Linux programs in KVM virtual machines that start like processes.
@@ -45,6 +50,8 @@ pub enum Command {
     Run(Box<Run>),
     /// Make images, and look after those that there are
     Image(Image),
+    /// Make volumes, and look after those that there are
+    Volume(Volume),
     /// List partitions
     Ps(Ps),
     /// Show what a partition in the background has said

@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
 use septum_api_types::exit::Code;
+use septum_api_types::mount::Mount;
 use septum_api_types::privilege::PrivilegeChoice;
 use septum_api_types::restart::Restart;
 use septum_api_types::signal::Signal;
@@ -18,7 +19,7 @@ use septum_api_types::volume::Volume;
 use super::network::NetworkOptions;
 use super::surroundings::Surroundings;
 use super::values::{
-    LogOption, disk, environment_variable, label, log_option, partition_name, thread_count, volume,
+    LogOption, disk, environment_variable, label, log_option, mount, partition_name, thread_count, volume,
 };
 
 /// Run a program in a partition of its own: a virtual machine that sees the host's system directories and the current
@@ -55,9 +56,14 @@ pub struct Run {
     #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<OsString>,
 
-    /// Share a directory of the host, writable unless ':ro' is added
-    #[arg(long, value_name = "HOST:GUEST[:ro]", value_parser = OsStringValueParser::new().try_map(volume))]
+    /// Share a directory or a file of the host, writable unless ':ro' is added; a name without a slash is a volume that Septum
+    /// keeps, made if it is not there ('septum volume')
+    #[arg(long, value_name = "HOST|NAME:GUEST[:ro]", value_parser = OsStringValueParser::new().try_map(volume))]
     pub volume: Vec<Volume>,
+
+    /// The same, and --tmpfs, in other words: type=bind|volume|tmpfs,source=HOST|NAME,target=GUEST[,readonly]
+    #[arg(long, value_name = "KEY=VALUE,…", value_parser = OsStringValueParser::new().try_map(mount))]
+    pub mount: Vec<Mount>,
 
     /// Give the partition a file or block device of the host as a disk: /dev/vda, the next /dev/vdb …; writable unless
     /// ':ro' is added
@@ -243,7 +249,7 @@ mod tests {
 
     #[test]
     fn wrong_values_are_refused() {
-        let lines: [&[&str]; 17] = [
+        let lines: [&[&str]; 19] = [
             &[],
             &["--memory", "lots", "x"],
             &["--memory"],
@@ -255,6 +261,8 @@ mod tests {
             &["--privilege", "ring1", "x"],
             &["--timeout", "soon", "x"],
             &["--volume", "/data", "x"],
+            &["--volume", "d:/data", "x"],
+            &["--mount", "type=bind,target=/data", "x"],
             &["--block", ":ro", "x"],
             &["--env", "=1", "x"],
             &["--name", "a b", "x"],

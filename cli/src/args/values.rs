@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use septum_api_types::disk::{Disk, DiskError};
+use septum_api_types::mount::{Mount, MountError};
 use septum_api_types::size::Size;
 use septum_api_types::spec::MAXIMUM_THREADS;
 use septum_api_types::volume::{Volume, VolumeError};
@@ -13,6 +14,10 @@ pub(super) fn disk(text: OsString) -> Result<Disk, DiskError> {
 
 pub(super) fn volume(text: OsString) -> Result<Volume, VolumeError> {
     Volume::parse(text.as_encoded_bytes())
+}
+
+pub(super) fn mount(text: OsString) -> Result<Mount, MountError> {
+    Mount::parse(text.as_encoded_bytes())
 }
 
 pub(super) fn environment_variable(text: OsString) -> Result<OsString, &'static str> {

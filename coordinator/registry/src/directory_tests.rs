@@ -20,6 +20,7 @@ fn record(id: &str, name: Option<&str>) -> Record {
         log: None,
         memory_bytes: 1,
         cpus: 1,
+        volumes: Vec::new(),
         labels: BTreeMap::new(),
     }
 }

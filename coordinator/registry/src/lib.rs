@@ -13,13 +13,15 @@
 //! whole record; a record that says that its partition lives, in a folder that nobody has locked, is stale — the supervisor was
 //! killed — and [`Registry::list`] says so ([`State::Lost`]) and removes what a partition that was not kept has left.
 //!
-//! * [`record`]: what is written; [`directory`]: the files; [`control`]: what is said over the socket.
+//! * [`record`]: what is written; [`directory`]: the files; [`control`]: what is said over the socket; [`volumes`]: what outlives partitions.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod control;
 pub mod directory;
 pub mod record;
+pub mod volumes;
 
 pub use directory::{Entry, FindError, Found, Registry, RegistryError};
 pub use record::{Record, State};
+pub use volumes::{Held, Volumes, VolumesError};

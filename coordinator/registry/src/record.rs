@@ -95,6 +95,9 @@ pub struct Record {
     pub memory_bytes: u64,
     /// Processors.
     pub cpus: u32,
+    /// Names of the volumes that it has.
+    #[serde(default)]
+    pub volumes: Vec<String>,
     /// Whatever the user attached to it.
     pub labels: BTreeMap<String, String>,
 }

@@ -68,7 +68,9 @@ pub fn make(
 fn options(mount: &Mount<'static>) -> MountOptions<'static> {
     let file_system = match mount.kind {
         MountKind::Overlay | MountKind::Image => "overlay",
-        MountKind::ReadOnly | MountKind::ReadWrite => "virtiofs",
+        MountKind::ReadOnly | MountKind::ReadWrite | MountKind::ReadOnlyFile | MountKind::ReadWriteFile => {
+            "virtiofs"
+        }
         MountKind::Ram | MountKind::Text => "tmpfs",
         MountKind::Device => "devtmpfs",
         MountKind::Process => "proc",
@@ -76,7 +78,8 @@ fn options(mount: &Mount<'static>) -> MountOptions<'static> {
     MountOptions {
         source: b"septum",
         file_system,
-        is_read_only: mount.kind == MountKind::ReadOnly || mount.refusals.writing,
+        is_read_only: matches!(mount.kind, MountKind::ReadOnly | MountKind::ReadOnlyFile)
+            || mount.refusals.writing,
         is_no_execute: mount.refusals.execution,
     }
 }
@@ -89,6 +92,9 @@ fn maker(mount: &Mount<'static>, host: &Arc<FuseFileSystem>, processes: &Arc<Pro
         }
         MountKind::ReadOnly | MountKind::ReadWrite => {
             Maker::Free(Box::new(move || host.subtree(source, Caching::AsTold)))
+        }
+        MountKind::ReadOnlyFile | MountKind::ReadWriteFile => {
+            Maker::File(Box::new(move || host.subtree(source, Caching::AsTold)))
         }
         MountKind::Ram => {
             let mut options = RamOptions::parse(source);

@@ -45,4 +45,11 @@ mod usage;
 pub use judgement::judge;
 pub use protocol::{End, Ended, Order, Stage, StopCause};
 pub use stages::now_ns;
+
+/// What the caller should know if they stand in a home directory, which is not shared whole.
+#[must_use]
+pub fn unshared_directory(spec: &septum_api_types::spec::PartitionSpec) -> Option<String> {
+    rootfs::unshared_directory(spec)
+}
+
 pub use streams::standard_streams_open;

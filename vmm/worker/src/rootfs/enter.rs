@@ -15,7 +15,7 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 
 use super::namespace::{leave_host, refused};
-use super::plan::{Plan, Root, Share};
+use super::plan::{Extent, ONLY_FILE, Plan, Root, Share};
 use super::system::{self, make_directories, make_directory, make_file};
 use super::tree::{Access, Tree, seal};
 use super::user::User;
@@ -99,21 +99,45 @@ fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure
 fn make_mount_points(plan: &Plan, system: &Path) {
     for share in &plan.shares {
         let inside = share.guest.strip_prefix("/").unwrap_or(&share.guest);
-        let _ = make_directories(&system.join(inside));
+        // A link may lead anywhere, out of the tree too: it is the guest that follows it.
+        if inside.ancestors().any(|outer| system.join(outer).is_symlink()) {
+            continue;
+        }
+        match (share.extent == Extent::File, inside.parent()) {
+            (true, Some(parent)) => {
+                let _ = make_directories(&system.join(parent));
+                if system.join(inside).symlink_metadata().is_err() {
+                    let _ = make_file(&system.join(inside), &[]);
+                }
+            }
+            _ => drop(make_directories(&system.join(inside))),
+        }
     }
 }
 
-/// A whole directory, or a directory that holds one file and the mount points of the shares inside it.
+/// A whole directory, or a directory that holds one file; one that the partition sees holds the mount points of the shares inside it, too.
 fn place_share(share: &Share, tree: Tree, target: &Path, plan: &Plan) -> Result<(), Failure> {
     make_directory(target, 0o755)?;
-    let Some(name) = &share.only_file else { return attach(tree, target) };
+    let name = match &share.extent {
+        Extent::Directory => return attach(tree, target),
+        Extent::Holding(name) => name.as_os_str(),
+        Extent::File => OsStr::new(ONLY_FILE),
+    };
     let file = target.join(name);
     make_file(&file, &[])?;
     attach(tree, &file)?;
+    if share.extent == Extent::File {
+        return Ok(());
+    }
     for other in &plan.shares {
         match other.guest.strip_prefix(&share.guest) {
-            Ok(inside) if inside != OsStr::new("") => {
+            Ok(inside) if inside != OsStr::new("") && other.extent != Extent::File => {
                 make_directories(&target.join(inside))?;
+            }
+            Ok(inside) if inside != OsStr::new("") => {
+                let place = target.join(inside);
+                place.parent().map_or(Ok(()), make_directories)?;
+                make_file(&place, &[])?;
             }
             _ => {}
         }

@@ -40,7 +40,7 @@ mod workdir;
 
 pub(crate) use enter::{enter, leave, try_to_enter};
 pub(crate) use image::RootImage;
-pub(crate) use plan::{Plan, plan};
+pub(crate) use plan::{Plan, plan, unshared_directory};
 pub(crate) use user::User;
 pub(crate) use view::{Kind, LookupError, Place, View};
 pub(crate) use workdir::workdir;

@@ -56,16 +56,29 @@ pub(super) enum Root {
     Image(Arc<RootImage>),
 }
 
-/// One directory of the host that is not a system directory.
+/// One directory or file of the host that is in no system directory.
 pub(super) struct Share {
     /// Canonical path on the host.
     pub(super) host: PathBuf,
     /// Where the partition finds it.
     pub(super) guest: PathBuf,
     pub(super) access: Access,
-    /// If not the whole directory: the one file of it that is shared.
-    pub(super) only_file: Option<OsString>,
+    pub(super) extent: Extent,
 }
+
+/// How much of a place in the partition a share is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// A directory with all that is in it.
+    Directory,
+    /// A directory that holds one file, with this name.
+    Holding(OsString),
+    /// One file.
+    File,
+}
+
+/// The name of a share that is a file, in the directory that the worker has for it.
+pub(super) const ONLY_FILE: &str = "file";
 
 /// Held in RAM in a partition that runs on the host's directories; `/var` is, too, as a part of the root's upper layer.
 const RAM: [&str; 4] = ["/tmp", "/home", "/root", "/run"];
@@ -166,17 +179,24 @@ fn volume_share(spec: &PartitionSpec, volume: &Volume) -> Result<Share, Failure>
         ),
         _ => volume_failure(volume, without_number(&error), Code::Path.advice()),
     })?;
-    if !host.is_dir() {
-        let why = format!("'{}' is not a directory", volume.host);
-        return Err(volume_failure(volume, why, "give the directory that the file is in"));
-    }
+    let metadata = host
+        .metadata()
+        .map_err(|error| volume_failure(volume, without_number(&error), Code::Path.advice()))?;
+    let extent = if metadata.is_dir() {
+        Extent::Directory
+    } else if metadata.is_file() {
+        Extent::File
+    } else {
+        let why = format!("'{}' is neither a directory nor a regular file", volume.host);
+        return Err(volume_failure(volume, why, "a partition's sockets, fifos and devices are its own"));
+    };
     let guest = volume.guest.as_path().to_owned();
     if let Some(taken) = ["/proc", "/sys", "/dev"].iter().find(|taken| guest.starts_with(taken)) {
         let why = format!("{taken} of a partition is its own");
         return Err(volume_failure(volume, why, "choose another place, such as /data"));
     }
     let access = if volume.read_only { Access::ReadOnly } else { Access::ReadWrite };
-    Ok(Share { host, guest, access, only_file: None })
+    Ok(Share { host, guest, access, extent })
 }
 
 /// The current directory at its own path, unless the partition has it anyway, a volume is in its place, or it is one
@@ -193,7 +213,22 @@ fn current_directory_share(directory: &Path, volumes: &[Share]) -> Option<Share>
         host: directory.to_owned(),
         guest: directory.to_owned(),
         access: Access::ReadOnly,
-        only_file: None,
+        extent: Extent::Directory,
+    })
+}
+
+/// What the caller should know if they stand in a directory in which one works, and which is not shared all the same.
+pub(crate) fn unshared_directory(spec: &PartitionSpec) -> Option<String> {
+    let current = spec.current_directory.as_ref()?;
+    let directory = current.as_path();
+    let is_meant = spec.image.is_none() && spec.root.is_none() && spec.working_directory.is_none();
+    let is_replaced = spec.volumes.iter().any(|volume| directory.starts_with(volume.guest.as_path()));
+    let is_one = ["/root", "/home"].iter().any(|whole| directory == Path::new(whole));
+    (is_meant && is_one && !is_replaced).then(|| {
+        format!(
+            "septum: the current directory '{current}' is not shared whole, and empty in the partition\nhint: work in a directory \
+             below it, or share it: --volume {current}:{current}:ro"
+        )
     })
 }
 
@@ -248,15 +283,22 @@ fn check_mount_points(spec: &PartitionSpec, shares: &[Share]) -> Result<(), Fail
             .iter()
             .filter(|share| guest != share.guest && guest.starts_with(&share.guest))
             .max_by_key(|share| share.guest.components().count());
+        if let Some(file) = outer.filter(|outer| outer.extent == Extent::File) {
+            let why = format!("'{}' is a file in the partition, another volume", file.guest.display());
+            return Err(volume_failure(volume, why, "choose another place"));
+        }
         let Some(outer) = outer.filter(|outer| outer.access == Access::ReadOnly) else { continue };
         let inside = guest.strip_prefix(&outer.guest).unwrap_or(guest);
-        if !outer.host.join(inside).is_dir() {
+        let place = outer.host.join(inside);
+        let is_file = shares.iter().any(|share| share.guest == guest && share.extent == Extent::File);
+        if if is_file { !place.is_file() } else { !place.is_dir() } {
+            let (kind, command) = if is_file { ("file", "touch") } else { ("directory", "mkdir -p") };
             let why = format!(
-                "'{}' is read-only in the partition and has no directory '{}'",
+                "'{}' is read-only in the partition and has no {kind} '{}'",
                 outer.guest.display(),
                 inside.display()
             );
-            let hint = format!("create it: mkdir -p '{}'", outer.host.join(inside).display());
+            let hint = format!("create it: {command} '{}'", place.display());
             return Err(volume_failure(volume, why, &hint));
         }
     }
@@ -321,7 +363,7 @@ fn single_file(canonical: &Path) -> Option<Share> {
         host: canonical.to_owned(),
         guest: directory.to_owned(),
         access: Access::ReadOnly,
-        only_file: Some(canonical.file_name()?.to_owned()),
+        extent: Extent::Holding(canonical.file_name()?.to_owned()),
     })
 }
 
@@ -374,11 +416,13 @@ fn mounts(spec: &PartitionSpec, root: &Root, shares: &mut [Share], user: &User) 
     shares.sort_by_key(|share| share.guest.components().count());
     let mut inner: Vec<MountSpec> = Vec::new();
     for (number, share) in shares.iter().enumerate() {
-        let kind = match share.access {
-            Access::ReadOnly => MountKind::ReadOnly,
-            Access::ReadWrite => MountKind::ReadWrite,
+        let (kind, source) = match (share.access, &share.extent) {
+            (Access::ReadOnly, Extent::File) => (MountKind::ReadOnlyFile, format!("/{number}/{ONLY_FILE}")),
+            (Access::ReadWrite, Extent::File) => (MountKind::ReadWriteFile, format!("/{number}/{ONLY_FILE}")),
+            (Access::ReadOnly, _) => (MountKind::ReadOnly, format!("/{number}")),
+            (Access::ReadWrite, _) => (MountKind::ReadWrite, format!("/{number}")),
         };
-        inner.push(make(kind, &format!("/{number}"), &share.guest));
+        inner.push(make(kind, &source, &share.guest));
     }
     inner.extend(spec.tmpfs.iter().map(tmpfs));
     inner.sort_by_key(|mount| mount.target.split(|&byte| byte == b'/').count());

@@ -73,6 +73,17 @@ fn directories_that_hold_other_peoples_things_are_never_shared() {
 }
 
 #[test]
+fn whoever_stands_in_a_home_that_is_not_shared_is_told() {
+    let told = |directory: &str, volumes: &[&str]| {
+        let mut spec = spec("true", Path::new(directory));
+        spec.volumes = volumes.iter().map(|text| volume(text)).collect();
+        unshared_directory(&spec).is_some()
+    };
+    assert!(told("/root", &[]) && told("/home", &["./a:/home/a"]));
+    assert!(!told("/root/work", &[]) && !told("/tmp", &[]) && !told("/root", &["/root:/root"]));
+}
+
+#[test]
 fn a_volume_replaces_the_current_directory() {
     let folder = tempfile::tempdir().unwrap();
     let mut spec = spec("true", folder.path());
@@ -106,11 +117,28 @@ fn bad_volumes_are_explained() {
         failure.to_string()
     };
     assert!(failure(&["./none:/data"]).contains("there is no './none' on this host"));
-    assert!(failure(&["./file:/data"]).contains("'./file' is not a directory"));
+    assert!(failure(&["/dev/null:/data"]).contains("'/dev/null' is neither a directory nor a regular file"));
+    assert!(failure(&["./file:/data", ".:/data/in"]).contains("'/data' is a file in the partition"));
+    assert!(failure(&["./file:/data", ".:/data"]).contains("another volume is already at '/data'"));
+    let inside = format!("./file:{}/missing", folder.path().display());
+    assert!(failure(&[&inside]).contains("has no file 'missing'"));
     assert!(failure(&[".:/proc/x"]).contains("/proc of a partition is its own"));
     assert!(failure(&[".:/data", ".:/data:ro"]).contains("another volume is already at '/data'"));
     let inside = format!(".:{}/missing", folder.path().display());
     assert!(failure(&[&inside]).contains("has no directory 'missing'"));
+}
+
+#[test]
+fn a_file_is_a_mount_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("one"), "").unwrap();
+    let mut spec = spec("true", folder.path());
+    spec.volumes = vec![volume("./one:/etc/one"), volume("./one:/a/b:ro")];
+    let plan = plan(&spec).unwrap();
+    let mount = |target: &str| plan.mounts.iter().find(|mount| mount.target == target.as_bytes()).unwrap();
+    assert_eq!(mount("/etc/one").kind, MountKind::ReadWriteFile);
+    assert_eq!(mount("/a/b").kind, MountKind::ReadOnlyFile);
+    assert!(mount("/a/b").source.ends_with(b"/file"));
 }
 
 #[test]
@@ -122,7 +150,7 @@ fn a_program_outside_what_is_shared_is_shared_alone() {
     assert_eq!(plan.program.as_path(), program);
     let share = plan.shares.iter().find(|share| share.host == program).unwrap();
     assert_eq!(share.guest, there.path());
-    assert_eq!(share.only_file.as_deref(), Some(std::ffi::OsStr::new("tool")));
+    assert_eq!(share.extent, Extent::Holding("tool".into()));
 }
 
 #[test]

@@ -718,6 +718,7 @@ fn record_of(order: &Order, keeping: &Keeping) -> Record {
         log: keeping.detached.as_ref().map(|detached| detached.log_directory.clone()),
         memory_bytes: spec.memory_bytes,
         cpus: spec.cpus,
+        volumes: spec.volumes.iter().filter_map(|volume| volume.name.clone()).collect(),
         labels: keeping.labels.clone(),
     }
 }
