@@ -1,11 +1,12 @@
 //! One lane of the integration tests: the same executables, told where they are by `SEPTUM_LANE`.
 //!
-//! In the nested lane every executable gets a host of its own: they do not disturb each other, and one
-//! that hangs costs only itself. An emulated host that hung is repeated by `nested`; a run that reached its
+//! In the nested lane the large executables get a host of their own: they do not disturb each other, and one
+//! that hangs costs only itself. The others share one, because a host takes longer to start than most of them; if any of their
+//! tests fails, each is run in a host of its own. An emulated host that hung is repeated by `nested`; a run that reached its
 //! wall-clock limit is repeated here, once and visibly, because long emulated runs have been seen to stall.
 
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -28,6 +29,23 @@ const TIMED_OUT: i32 = 124;
 /// An emulated host on a busy machine may be too slow for a test's deadline, so this many failed tests are run once more there, and the
 /// summary says so.
 const SECOND_TRIES: usize = 3;
+
+/// What is left out of the second mode: each takes half a minute where ring 0 is emulated, and has a sister there that goes the same ways.
+const LONG_IN_RING0: &[&str] = &[
+    "files::pipe_crowds_on_two_processors",
+    "files::listing_in_ram",
+    "files::reading_writing_in_ram",
+    "files::copying_in_ram",
+];
+
+/// The executables that get an emulated host of their own.
+const LARGE: &[&str] = &["calls", "conformance", "disks", "lifecycle", "memory", "stacks", "tools"];
+
+/// Runs the executables that are its arguments but the first, which is a filter, and ends with the status of the last that failed.
+const ONE_AFTER_THE_OTHER: &str = r#"
+filter=$1 status=0; shift
+for executable; do "$executable" --test-threads=2 $filter || status=$?; done
+exit $status"#;
 
 /// Where partitions run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -74,31 +92,66 @@ pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane) -> Result<Tally> {
         }
         return Ok(total);
     }
-    for (name, path) in &suite.executables {
-        if count(suite, path)? == 0 {
-            continue;
+    let mut wanted = Vec::new();
+    for executable in &suite.executables {
+        if count(suite, &executable.1)? > 0 {
+            wanted.push(executable);
         }
-        println!("\n== {} lane, {name}", lane.name());
-        let label = format!("{} lane, {name}", lane.name());
-        let mut tally = tally::follow(&mut command(workspace, suite, lane, path)?, &label)?;
-        if lane == Lane::Nested && tally.last_status() == Some(TIMED_OUT) {
-            println!("== {label}: reached its limit of {NESTED_LIMIT} s; second try");
-            tally = tally::follow(&mut command(workspace, suite, lane, path)?, &label)?;
-        }
-        if lane == Lane::Nested && !tally.is_success() && tally.failed().len() <= SECOND_TRIES {
-            println!("\n== {label}: {tally}; second try, in a new host, of what failed");
-            let mut again = command(workspace, suite, lane, path)?;
-            if !tally.failed().is_empty() {
-                again.arg("--exact").args(tally.failed());
-            }
-            tally.settle(tally::follow(&mut again, &label)?);
-        }
-        total.add(&tally);
+    }
+    let (together, alone): (Vec<_>, Vec<_>) =
+        wanted.into_iter().partition(|(name, _)| lane == Lane::Nested && !LARGE.contains(&name.as_str()));
+    total.add(&run_together(workspace, suite, &together)?);
+    for (name, path) in alone {
+        total.add(&run_alone(workspace, suite, lane, name, path)?);
     }
     if lane == Lane::Direct && is_single_privilege(&suite.septum) {
         total.add(&run_in_ring0(workspace, suite)?);
     }
     Ok(total)
+}
+
+/// Several executables in one emulated host; if one of their tests fails, each in a host of its own.
+fn run_together(workspace: &Workspace, suite: &Suite, executables: &[&(String, PathBuf)]) -> Result<Tally> {
+    let mut total = Tally::default();
+    if executables.len() > 1 {
+        let names: Vec<&str> = executables.iter().map(|(name, _)| name.as_str()).collect();
+        let label = format!("nested lane, {}", names.join(" + "));
+        println!("\n== {label}");
+        let mut command = nested::command(&["--timeout", NESTED_LIMIT, "--memory", NESTED_MEMORY_MIB])?;
+        command.args(["sh", "-c", ONE_AFTER_THE_OTHER, "sh", suite.filter.as_deref().unwrap_or_default()]);
+        command.args(executables.iter().map(|(_, path)| path));
+        surround(&mut command, workspace, suite, Lane::Nested);
+        let tally = tally::follow(&mut command, &label)?;
+        if tally.is_success() {
+            return Ok(tally);
+        }
+        println!("\n== {label}: {tally}; once more, each in a host of its own");
+        total.repeats(tally);
+    }
+    for (name, path) in executables {
+        total.add(&run_alone(workspace, suite, Lane::Nested, name, path)?);
+    }
+    Ok(total)
+}
+
+/// One executable, in the nested lane in a host of its own.
+fn run_alone(workspace: &Workspace, suite: &Suite, lane: Lane, name: &str, path: &Path) -> Result<Tally> {
+    let label = format!("{} lane, {name}", lane.name());
+    println!("\n== {label}");
+    let mut tally = tally::follow(&mut command(workspace, suite, lane, path)?, &label)?;
+    if lane == Lane::Nested && tally.last_status() == Some(TIMED_OUT) {
+        println!("== {label}: reached its limit of {NESTED_LIMIT} s; second try");
+        tally = tally::follow(&mut command(workspace, suite, lane, path)?, &label)?;
+    }
+    if lane == Lane::Nested && !tally.is_success() && tally.failed().len() <= SECOND_TRIES {
+        println!("\n== {label}: {tally}; second try, in a new host, of what failed");
+        let mut again = command(workspace, suite, lane, path)?;
+        if !tally.failed().is_empty() {
+            again.arg("--exact").args(tally.failed());
+        }
+        tally.settle(tally::follow(&mut again, &label)?);
+    }
+    Ok(tally)
 }
 
 /// Whether partitions on this machine run in single-privilege mode by themselves.
@@ -117,6 +170,9 @@ fn run_in_ring0(workspace: &Workspace, suite: &Suite) -> Result<Tally> {
             println!("\n== {label}");
             let mut command = command(workspace, suite, Lane::Direct, path)?;
             command.env("SEPTUM_PRIVILEGE", "ring0");
+            for test in LONG_IN_RING0 {
+                command.args(["--skip", test]);
+            }
             total.add(&tally::follow(&mut command, &label)?);
         }
     }
@@ -143,8 +199,14 @@ fn command(workspace: &Workspace, suite: &Suite, lane: Lane, executable: &Path) 
             command
         }
     };
-    command.args(&suite.filter).current_dir(workspace.root().join("tests"));
+    command.args(&suite.filter);
+    surround(&mut command, workspace, suite, lane);
+    Ok(command)
+}
+
+/// What test executables find around them.
+fn surround(command: &mut Command, workspace: &Workspace, suite: &Suite, lane: Lane) {
+    command.current_dir(workspace.root().join("tests"));
     command.env("SEPTUM_LANE", lane.name()).env("SEPTUM", &suite.septum);
     command.env("SEPTUM_GUESTS", &suite.guests).env("SEPTUM_WORKSPACE", workspace.root());
-    Ok(command)
 }

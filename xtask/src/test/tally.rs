@@ -82,6 +82,11 @@ impl Tally {
         self.add(&second);
     }
 
+    /// Takes what failed in a run that is done again, all of it, for first tries.
+    pub fn repeats(&mut self, first: Self) {
+        self.second_tries.extend(first.failures);
+    }
+
     /// Each test of the programs by its name, which should be different in all of them.
     pub fn verdicts(&self) -> &BTreeMap<String, Verdict> {
         &self.verdicts
@@ -96,7 +101,7 @@ impl Tally {
     pub fn print_failures(&self) {
         println!();
         for repeated in &self.second_tries {
-            println!("passed at the second try only: {repeated}");
+            println!("failed at the first try: {repeated}");
         }
         for failure in &self.failures {
             println!("FAILED {failure}");
