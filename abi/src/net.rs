@@ -42,6 +42,10 @@ pub const GUEST_V6: Ipv6Addr = Ipv6Addr::new(0xfd73, 0x6570, 0x7475, 0x6d00, 0, 
 pub const HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 1);
 /// Where names are asked for, at port [`NAMES_PORT`].
 pub const NAMESERVER: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 3);
+/// Other partitions, as one that they connect to sees them.
+pub const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 4);
+/// Other partitions that rules name, as whoever connects to them calls them: addresses from here on.
+pub const FIRST_NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 0);
 /// The port of [`NAMESERVER`].
 pub const NAMES_PORT: u16 = 53;
 

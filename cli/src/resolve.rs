@@ -5,8 +5,10 @@ use std::io::IsTerminal as _;
 
 use rustix::fs::Mode;
 use septum_api_types::bytes::ByteString;
+use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::mount::Mount;
+use septum_api_types::network::is_reachable_name;
 use septum_api_types::places;
 use septum_api_types::signal::Signal;
 use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
@@ -27,6 +29,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
     if run.tty && !run.detach && !std::io::stdin().is_terminal() {
         return Err(no_terminal("cannot give the program a terminal"));
     }
+    check_exposed(&run)?;
     let chosen = choice::choose(&mut run)?;
     let around = std::mem::take(&mut run.surroundings);
     let mut given = Vec::new();
@@ -113,6 +116,23 @@ pub fn keeping(run: &Run, id: String) -> Keeping {
             removes_itself: run.rm,
         }),
     }
+}
+
+/// Others look for a partition that exposes ports by its name, as names are looked up.
+fn check_exposed(run: &Run) -> Result<(), Failure> {
+    let what = "cannot let other partitions reach this one";
+    let (why, hint) = match run.name.as_deref() {
+        _ if run.network.expose.is_empty() => return Ok(()),
+        Some(name) if is_reachable_name(name) => return Ok(()),
+        Some(_) => {
+            ("its name cannot be looked up", "lower-case letters, digits, '-' and '_' that is not 'host'")
+        }
+        None => (
+            "--expose needs a --name",
+            "lower-case letters and digits, and others reach it as NAME.septum.internal",
+        ),
+    };
+    Err(Failure::new(Code::Usage, what, why).hint(format!("choose a --name of {hint}")))
 }
 
 /// The program and its arguments, where there is no image.

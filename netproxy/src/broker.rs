@@ -6,14 +6,16 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with, sockopt,
 };
-use septum_api_types::network::{Network, Protocol, Publish};
+use septum_api_types::network::{self, Network, Protocol, Publish};
 
 use crate::names::Bindings;
+use crate::neighbours::{Neighbours, Refusal};
 use crate::policy::{Policy, Way, is_never};
 
 /// Connections that wait to be accepted.
@@ -22,7 +24,7 @@ const BACKLOG: i32 = 1024;
 /// Whom to tell of what a person may want to know.
 pub type Log = Box<dyn Fn(&str) + Send>;
 
-/// A published port, bound.
+/// A published or exposed port, bound.
 #[derive(Debug)]
 pub struct Listener {
     /// Its socket.
@@ -31,6 +33,8 @@ pub struct Listener {
     pub guest_port: u16,
     /// TCP's sockets listen, UDP's receive.
     pub protocol: Protocol,
+    /// It is one of Unix, for other partitions.
+    pub is_exposed: bool,
 }
 
 /// Sockets that exist before the partition does.
@@ -40,6 +44,8 @@ pub struct Ports {
     pub listeners: Vec<Listener>,
     /// Whom to ask for names.
     pub nameservers: Vec<SocketAddr>,
+    /// Who connects to other partitions for this one.
+    pub supervisor: Option<OwnedFd>,
 }
 
 /// A published port cannot be had.
@@ -60,11 +66,25 @@ impl Ports {
         let open = |publish: &Publish| {
             let socket = bound(publish)
                 .map_err(|error| PublishFailure { publish: publish.clone(), error: error.into() })?;
-            Ok(Listener { socket, guest_port: publish.guest_port, protocol: publish.protocol })
+            Ok(Listener {
+                socket,
+                guest_port: publish.guest_port,
+                protocol: publish.protocol,
+                is_exposed: false,
+            })
         };
         let listeners = network.publish.iter().map(open).collect::<Result<_, _>>()?;
         let said: Vec<_> = network.nameservers.iter().map(|server| server.0).collect();
-        Ok(Self { listeners, nameservers: if said.is_empty() { nameservers } else { said } })
+        Ok(Self {
+            listeners,
+            nameservers: if said.is_empty() { nameservers } else { said },
+            supervisor: None,
+        })
+    }
+
+    /// Adds a port that other partitions connect to, which listens already.
+    pub fn expose(&mut self, socket: OwnedFd, guest_port: u16) {
+        self.listeners.push(Listener { socket, guest_port, protocol: Protocol::Tcp, is_exposed: true });
     }
 }
 
@@ -92,28 +112,31 @@ fn bound(publish: &Publish) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// A connection that is made.
+/// A connection that is made. Its socket does not block.
 #[derive(Debug)]
-pub struct Connecting {
-    /// Its socket, which does not block.
-    pub socket: OwnedFd,
-    /// It stands already; otherwise it is writable when it does.
-    pub is_connected: bool,
+pub enum Connecting {
+    /// It stands already.
+    Connected(OwnedFd),
+    /// It is writable when it stands.
+    Begun(OwnedFd),
+    /// It is to another partition, which the supervisor connects it to: its name and port.
+    Neighbour(OwnedFd, Arc<str>, u16),
 }
 
 /// Makes sockets for one partition.
 pub struct Broker {
     policy: Policy,
     bindings: Bindings,
+    pub(crate) neighbours: Neighbours,
     log: Log,
 }
 
 impl Broker {
-    /// A broker for a partition with this network, which tells `log` what it refuses.
+    /// A broker for a partition with this network, which tells `log` what it refuses. `supervisor` connects to other partitions.
     #[must_use]
-    pub fn new(network: &Network, log: Log) -> Self {
+    pub fn new(network: &Network, supervisor: Option<OwnedFd>, log: Log) -> Self {
         let (policy, bindings) = (Policy::new(network.allow.clone()), Bindings::new(&network.hosts));
-        Self { policy, bindings, log }
+        Self { policy, bindings, neighbours: Neighbours::new(network, supervisor), log }
     }
 
     /// Connects to `to`, as the guest calls it.
@@ -121,7 +144,15 @@ impl Broker {
     /// # Errors
     /// What the guest is told: ECONNREFUSED if no rule allows it, otherwise what the host says.
     pub fn connect(&self, to: SocketAddr) -> Result<Connecting, Errno> {
-        start(self.way(Protocol::Tcp, to)?)
+        let to = match self.way(Protocol::Tcp, to)? {
+            Way::Direct(to) => to,
+            Way::Host(port) => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            Way::Neighbour(name, port) => {
+                let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags(), None)?;
+                return Ok(Connecting::Neighbour(socket, name, port));
+            }
+        };
+        start(to)
     }
 
     /// A socket for messages to `to`, as the guest calls it, and from there.
@@ -129,17 +160,25 @@ impl Broker {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn exchange(&self, to: SocketAddr) -> Result<OwnedFd, Errno> {
-        let to = self.way(Protocol::Udp, to)?;
+        let to = match self.way(Protocol::Udp, to)? {
+            Way::Direct(to) => to,
+            Way::Host(port) => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
+            Way::Neighbour(name, port) => {
+                let advice = "partitions reach each other by TCP alone";
+                self.tell(format_args!("network: message to {name}:{port}/udp refused; {advice}"));
+                return Err(Errno::CONNREFUSED);
+            }
+        };
         let socket = socket_with(family(to.ip()), SocketType::DGRAM, flags(), None)?;
         connect(&socket, &to)?;
         Ok(socket)
     }
 
-    /// The address of the host's network that `to` is.
-    fn way(&self, protocol: Protocol, to: SocketAddr) -> Result<SocketAddr, Errno> {
-        match self.policy.decide(protocol, to, &self.bindings.names(to.ip()), is_own) {
-            Ok(Way::Direct(to)) => Ok(to),
-            Ok(Way::Host(port)) => Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)),
+    /// What the guest calls `to`.
+    fn way(&self, protocol: Protocol, to: SocketAddr) -> Result<Way, Errno> {
+        let neighbour = |ip| self.neighbours.name(ip);
+        match self.policy.decide(protocol, to, &self.bindings.names(to.ip()), neighbour, is_own) {
+            Ok(way) => Ok(way),
             Err(refusal) => {
                 let what = match protocol {
                     Protocol::Tcp => "connection",
@@ -177,6 +216,18 @@ impl Broker {
         addresses
     }
 
+    /// A connection to another partition was refused.
+    pub(crate) fn tell_of_neighbour(&self, name: &str, port: u16, why: Refusal) {
+        let advice = why.advice(name, port);
+        self.tell(format_args!("network: connection to {name}:{port} refused; {advice}"));
+    }
+
+    /// The address of the partition that a name means, if a rule is about that.
+    #[must_use]
+    pub fn neighbour(&self, name: &str) -> Option<Ipv4Addr> {
+        self.neighbours.address(network::partition(name)?)
+    }
+
     fn tell(&self, what: std::fmt::Arguments<'_>) {
         let mut line = String::new();
         // A string takes everything.
@@ -210,5 +261,5 @@ fn start(to: SocketAddr) -> Result<Connecting, Errno> {
     if is_connected && getsockname(&socket).ok().and_then(|own| SocketAddr::try_from(own).ok()) == Some(to) {
         return Err(Errno::CONNREFUSED);
     }
-    Ok(Connecting { socket, is_connected })
+    Ok(if is_connected { Connecting::Connected(socket) } else { Connecting::Begun(socket) })
 }

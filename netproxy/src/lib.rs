@@ -10,6 +10,7 @@
 //! * [`proxy`]: connections of the guest, and what happens to their descriptors; no thread of its own, no waiting;
 //! * [`datagrams`]: messages of UDP sockets, each of which is one connection of the guest;
 //! * [`names`]: the guest's nameserver;
+//! * [`neighbours`]: other partitions on the host;
 //! * [`broker`]: the only part that makes sockets. It holds the policy, and hands out descriptors that are connected, connecting or
 //!   listening: it may as well be another process, whose network the proxy does not see;
 //! * [`policy`]: rules, and addresses that no rule can allow.
@@ -20,6 +21,7 @@
 pub mod broker;
 pub mod datagrams;
 pub mod names;
+pub mod neighbours;
 pub mod policy;
 pub mod proxy;
 

@@ -3,6 +3,7 @@
 //! ```text
 //! address of the guest's connection          decided by
 //! HOST (host.septum.internal)                a rule with that very name, or one that a person gave the host; leads to the host's loopback
+//! that of another partition                  a rule with its name; leads to that partition
 //! the host's own, loopback, link-local, …    nobody: refused, whatever rules say
 //! everything else                            'any', a rule with the address, or with a name that led to it
 //! ```
@@ -20,6 +21,8 @@ pub enum Way {
     Direct(SocketAddr),
     /// To this port of the host's loopback.
     Host(u16),
+    /// To this port of another partition.
+    Neighbour(Arc<str>, u16),
 }
 
 /// Why a connection is refused: what to tell a person.
@@ -50,13 +53,20 @@ impl Policy {
         self.rules.iter().any(|rule| rule.allows_name(name) && rule.allows_port(protocol, port))
     }
 
+    /// Whether a rule allows this port of this partition.
+    #[must_use]
+    pub fn allows_partition(&self, name: &str, protocol: Protocol, port: u16) -> bool {
+        self.rules.iter().any(|rule| rule.allows_partition(name) && rule.allows_port(protocol, port))
+    }
+
     /// Whether a rule allows anything of this name, so that it may be looked up.
     #[must_use]
     pub fn may_ask(&self, name: &str) -> bool {
         self.rules.iter().any(|rule| rule.allows_name(name))
     }
 
-    /// Where a connection to `to`, to which `names` led, may go. `is_own` tells whether an address is the host's.
+    /// Where a connection to `to`, to which `names` led, may go. `neighbour` tells which partition an address is, `is_own` whether it
+    /// is the host's.
     ///
     /// # Errors
     /// It may go nowhere.
@@ -65,6 +75,7 @@ impl Policy {
         protocol: Protocol,
         to: SocketAddr,
         names: &[Arc<str>],
+        neighbour: impl Fn(IpAddr) -> Option<Arc<str>>,
         is_own: impl Fn(IpAddr) -> bool,
     ) -> Result<Way, Refusal> {
         let (ip, port) = (to.ip().to_canonical(), to.port());
@@ -76,6 +87,14 @@ impl Policy {
             } else {
                 let rule = format!("--allow-net {HOST_NAME}:{port}{suffix}");
                 Err(refusal(format!("{HOST_NAME}:{port}{suffix}"), rule))
+            };
+        }
+        if let Some(name) = neighbour(ip) {
+            return if self.allows_partition(&name, protocol, port) {
+                Ok(Way::Neighbour(name, port))
+            } else {
+                let to = format!("{name}:{port}{suffix}");
+                Err(refusal(to.clone(), format!("--allow-net {to}")))
             };
         }
         let shown = format!("{}{suffix}", SocketAddr::new(ip, port));
@@ -153,7 +172,13 @@ mod tests {
             Some(to) => (to, Protocol::Udp),
             None => (to, Protocol::Tcp),
         };
-        policy.decide(protocol, to.parse().unwrap(), &[], |ip| ip == own).map_err(|refusal| refusal.advice)
+        policy
+            .decide(protocol, to.parse().unwrap(), &[], neighbour, |ip| ip == own)
+            .map_err(|refusal| refusal.advice)
+    }
+
+    fn neighbour(ip: IpAddr) -> Option<Arc<str>> {
+        (ip.to_string() == "198.18.1.1").then(|| "web".into())
     }
 
     fn direct(to: &str) -> Result<Way, String> {
@@ -210,7 +235,7 @@ mod tests {
             let own: IpAddr = "192.0.2.99".parse().unwrap();
             let names = [name.into()];
             policy
-                .decide(Protocol::Tcp, to.parse().unwrap(), &names, |ip| ip == own)
+                .decide(Protocol::Tcp, to.parse().unwrap(), &names, neighbour, |ip| ip == own)
                 .map_err(|refusal| refusal.advice)
         };
         assert_eq!(decide("192.0.2.1:443", "example.org"), direct("192.0.2.1:443"));
@@ -230,6 +255,18 @@ mod tests {
         assert!(
             policy.may_ask("example.org") && policy.may_ask("a.example.net") && !policy.may_ask("other.org")
         );
+    }
+
+    #[test]
+    fn a_partition_is_reached_by_its_name_alone() {
+        let policy = policy(&["web:80", "any", "0.0.0.0/0", "198.18.1.1"]);
+        assert_eq!(decide(&policy, "198.18.1.1:80"), Ok(Way::Neighbour("web".into(), 80)));
+        assert_eq!(decide(&policy, "198.18.1.1:81"), Err("--allow-net web:81 would allow it".to_owned()));
+        assert_eq!(
+            decide(&policy, "198.18.1.1:80/udp"),
+            Err("--allow-net web:80/udp would allow it".to_owned())
+        );
+        assert!(decide(&policy, "198.18.1.2:80").is_err());
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //!  open ──► connecting ──writable──► connected ──► closed
 //!   └─ stands at once ──────────────────┘
 //!  listener readable ──► accepted by the host ──► accepted by the guest
+//!
+//!  to a partition: calling ──its proxy says that its guest accepts──► connected
+//!  from one:       offered ──the guest accepts, and it is told─────► connected
 //! ```
 //!
 //! A connection to the nameserver ends here, and one of a UDP socket in [`datagrams`](crate::datagrams).
@@ -17,12 +20,16 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
-use rustix::net::{SocketFlags, acceptfrom_with, getpeername, getsockname, sockopt};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, acceptfrom_with, getpeername, getsockname,
+    recv, send, socketpair, sockopt,
+};
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
@@ -30,9 +37,10 @@ use septum_abi::net::{self, Answer, CARRIER, Kind, LABEL, LONGEST_MESSAGE, Pream
 use septum_api_types::network::{HostEntry, Protocol};
 use septum_devices::virtio::vsock::{FromGuest, HostSide, News, Opened, Refused, Request, StreamId, ToGuest};
 
-use crate::broker::{Broker, Listener, Ports};
+use crate::broker::{Broker, Connecting, Listener, Ports};
 use crate::datagrams::{Datagrams, Sent};
 use crate::names::{Asker, Carrier, Names};
+use crate::neighbours::ACCEPTED;
 
 /// Events that are taken at once.
 const MOST_EVENTS: usize = 256;
@@ -48,12 +56,26 @@ mod tag {
     pub const QUESTION: u64 = 4 << 32;
     pub const TIMER: u64 = 5 << 32;
     pub const NEWS: u64 = 6 << 32;
+    pub const CALLS: u64 = 7 << 32;
     pub const MASK: u64 = !0 << 32;
+}
+
+/// How far a connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The host connects it.
+    Connecting,
+    /// The supervisor connects it to this port of this partition, which accepts or not.
+    Calling(Arc<str>, u16),
+    /// Another partition waits for our guest to accept it.
+    Offered,
+    /// Both may send.
+    Connected,
 }
 
 struct Stream {
     file: File,
-    is_connecting: bool,
+    phase: Phase,
     peer: SocketAddr,
 }
 
@@ -64,6 +86,10 @@ pub struct Proxy {
     streams: HashMap<StreamId, Stream>,
     next: StreamId,
     listeners: Vec<Listener>,
+    /// A socket of our own, whose credentials are those that other partitions' supervisors have.
+    own: Option<OwnedFd>,
+    /// Ports that callers seem to have.
+    next_caller: u16,
     datagrams: Datagrams,
     names: Names,
     /// Connections to the nameserver.
@@ -107,6 +133,14 @@ impl Proxy {
         for (listener, name) in published.iter().zip(tag::PUBLISHED..) {
             epoll::add(&epoll, &listener.socket, EventData::new_u64(name), EventFlags::IN | EventFlags::ET)?;
         }
+        let own = match listeners.iter().any(|listener| listener.is_exposed) {
+            true => Some(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?.0),
+            false => None,
+        };
+        if let Some(socket) = broker.neighbours.socket() {
+            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+            epoll::add(&epoll, socket, EventData::new_u64(tag::CALLS), flags)?;
+        }
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         epoll::add(&epoll, &timer, EventData::new_u64(tag::TIMER), EventFlags::IN | EventFlags::ET)?;
@@ -118,6 +152,8 @@ impl Proxy {
             streams: HashMap::new(),
             next: 0,
             listeners,
+            own,
+            next_caller: 0,
             datagrams: Datagrams::new(published, tag::PEER),
             names: Names::new(hosts, ports.nameservers, tag::QUESTION),
             carriers: HashMap::new(),
@@ -146,6 +182,10 @@ impl Proxy {
     /// Has the device ask for news.
     fn tell_later(&mut self, news: News) {
         self.later.push(news);
+        self.wake();
+    }
+
+    fn wake(&self) {
         // It can only fail when it is full, and then it is readable anyway.
         let _ = rustix::io::write(&self.has_news, &1_u64.to_ne_bytes());
     }
@@ -186,11 +226,11 @@ impl Proxy {
     }
 
     /// Takes a socket in. It may be ready from the beginning, which the first edge tells.
-    fn add(&mut self, socket: OwnedFd, is_connecting: bool, peer: SocketAddr) -> Result<StreamId, Errno> {
+    fn add(&mut self, socket: OwnedFd, phase: Phase, peer: SocketAddr) -> Result<StreamId, Errno> {
         let stream = self.new_name();
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, EventData::new_u64(tag::STREAM | u64::from(stream)), flags)?;
-        self.streams.insert(stream, Stream { file: File::from(socket), is_connecting, peer });
+        self.streams.insert(stream, Stream { file: File::from(socket), phase, peer });
         Ok(stream)
     }
 
@@ -205,34 +245,64 @@ impl Proxy {
             let answer = Answer { errno: 0, peer: Some(peer), seen: None };
             return Ok(Opened { stream, answer: Some(answer.to_bytes().to_vec()) });
         }
-        let connecting = self.broker.connect(peer).map_err(refused)?;
-        let is_connected = connecting.is_connected;
-        let seen = is_connected.then(|| address(getsockname(&connecting.socket))).flatten();
-        let stream = self.add(connecting.socket, !is_connected, peer).map_err(refused)?;
-        let answer = Answer { errno: 0, peer: Some(peer), seen };
-        Ok(Opened { stream, answer: is_connected.then(|| answer.to_bytes().to_vec()) })
+        let mut answer = Answer { errno: 0, peer: Some(peer), seen: None };
+        match self.broker.connect(peer).map_err(refused)? {
+            Connecting::Connected(socket) => {
+                answer.seen = address(getsockname(&socket));
+                let stream = self.add(socket, Phase::Connected, peer).map_err(refused)?;
+                Ok(Opened { stream, answer: Some(answer.to_bytes().to_vec()) })
+            }
+            Connecting::Begun(socket) => {
+                let stream = self.add(socket, Phase::Connecting, peer).map_err(refused)?;
+                Ok(Opened { stream, answer: None })
+            }
+            Connecting::Neighbour(socket, name, port) => {
+                let theirs = socket.try_clone().map_err(|_| refused(Errno::MFILE))?;
+                let phase = Phase::Calling(Arc::clone(&name), port);
+                let stream = self.add(socket, phase, peer).map_err(refused)?;
+                if !self.broker.neighbours.call(stream, &name, port, theirs) {
+                    self.wake();
+                }
+                Ok(Opened { stream, answer: None })
+            }
+        }
     }
 
     /// A descriptor that was connecting is ready: how it went.
     fn connected(&mut self, id: StreamId, news: &mut Vec<News>) {
         let Some(stream) = self.streams.get_mut(&id) else { return };
-        let error = match sockopt::socket_error(&stream.file) {
-            Ok(Ok(())) if getpeername(&stream.file).is_err() => return,
-            Ok(Ok(())) => None,
-            Ok(Err(error)) | Err(error) => Some(error),
+        let result = match &stream.phase {
+            Phase::Connecting => connected_by_host(&stream.file),
+            Phase::Calling(..) => connected_by_neighbour(&stream.file),
+            Phase::Offered | Phase::Connected => None,
         };
-        match error {
-            None => {
-                stream.is_connecting = false;
-                let seen = address(getsockname(&stream.file));
+        match result {
+            None => {}
+            Some(Ok(())) => {
+                let is_inet = stream.phase == Phase::Connecting;
+                stream.phase = Phase::Connected;
+                let seen = if is_inet { address(getsockname(&stream.file)) } else { None };
                 let answer = Answer { errno: 0, peer: Some(stream.peer), seen };
                 news.push(News::Accepted(id, answer.to_bytes().to_vec()));
             }
-            Some(error) => {
-                self.streams.remove(&id);
-                let Refused(contents) = refused(error);
-                news.push(News::Refused(id, contents));
-            }
+            Some(Err(error)) => self.refuse(id, error, news),
+        }
+    }
+
+    fn refuse(&mut self, id: StreamId, error: Errno, news: &mut Vec<News>) {
+        if self.streams.remove(&id).is_some() {
+            let Refused(contents) = refused(error);
+            news.push(News::Refused(id, contents));
+        }
+    }
+
+    /// The supervisor has refused calls.
+    fn hear_refusals(&mut self, news: &mut Vec<News>) {
+        while let Some((id, why)) = self.broker.neighbours.next_refusal() {
+            let Some(stream) = self.streams.get(&id) else { continue };
+            let Phase::Calling(name, port) = stream.phase.clone() else { continue };
+            self.broker.tell_of_neighbour(&name, port, why);
+            self.refuse(id, Errno::CONNREFUSED, news);
         }
     }
 
@@ -256,22 +326,62 @@ impl Proxy {
         sent
     }
 
-    /// Somebody connects to a published port.
+    /// Somebody connects to a published or exposed port.
     fn accept(&mut self, listener: usize, news: &mut Vec<News>) {
         for _ in 0..MOST_ACCEPTED {
-            let Some(Listener { socket, guest_port, .. }) = self.listeners.get(listener) else { return };
+            let Some(Listener { socket, guest_port, is_exposed, .. }) = self.listeners.get(listener) else {
+                return;
+            };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             let Ok((socket, peer)) = acceptfrom_with(socket, flags) else { return };
-            let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else { continue };
             let own = SocketAddr::new(IpAddr::V4(net::GUEST), *guest_port);
-            // It only costs time if it fails.
-            let _ = sockopt::set_tcp_nodelay(&socket, true);
+            let (peer, phase) = if *is_exposed {
+                if !self.is_our_users(&socket) {
+                    continue;
+                }
+                // As many as there are: programs tell their clients apart by their ports.
+                self.next_caller = self.next_caller.wrapping_add(1).max(1024);
+                (SocketAddr::new(IpAddr::V4(net::NEIGHBOUR), self.next_caller), Phase::Offered)
+            } else {
+                let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else { continue };
+                // It only costs time if it fails.
+                let _ = sockopt::set_tcp_nodelay(&socket, true);
+                (peer, Phase::Connected)
+            };
             let preamble = Preamble { kind: Kind::Stream, peer: Some(shown(peer)), own: Some(own) };
-            if let Ok(stream) = self.add(socket, false, peer) {
+            if let Ok(stream) = self.add(socket, phase, peer) {
                 let contents = preamble.to_bytes().to_vec();
                 news.push(News::Incoming { stream, port: CARRIER, carries_messages: false, contents });
             }
         }
+    }
+
+    /// Whether whoever connected is the user whose partitions these are. The folder lets nobody else in.
+    fn is_our_users(&self, socket: &OwnedFd) -> bool {
+        let user = |socket| sockopt::socket_peercred(socket).map(|peer| peer.uid);
+        let Some(own) = &self.own else { return false };
+        user(socket).is_ok_and(|theirs| theirs.is_root() || user(own).is_ok_and(|own| own == theirs))
+    }
+}
+
+/// How it went with a socket that the host connects; `None` if that is not decided.
+fn connected_by_host(socket: &File) -> Option<Result<(), Errno>> {
+    match sockopt::socket_error(socket) {
+        Ok(Ok(())) if getpeername(socket).is_err() => None,
+        Ok(Ok(())) => Some(Ok(())),
+        Ok(Err(error)) | Err(error) => Some(Err(error)),
+    }
+}
+
+/// The same with one that the supervisor connects to another partition.
+fn connected_by_neighbour(socket: &File) -> Option<Result<(), Errno>> {
+    let mut first = [0];
+    match recv(socket, &mut first[..], RecvFlags::DONTWAIT) {
+        Ok((1, _)) if first == [ACCEPTED] => Some(Ok(())),
+        // It is not connected yet, or not accepted.
+        Err(Errno::AGAIN | Errno::INTR | Errno::INVAL | Errno::NOTCONN) => None,
+        // Nobody listens there.
+        Ok(_) | Err(_) => Some(Err(Errno::CONNREFUSED)),
     }
 }
 
@@ -314,10 +424,19 @@ impl HostSide for Proxy {
                     self.hand_out_answers();
                     continue;
                 }
-                _ => continue,
+                tag::CALLS => {
+                    self.broker.neighbours.send();
+                    self.hear_refusals(news);
+                    continue;
+                }
+                _ => {
+                    self.hear_refusals(news);
+                    continue;
+                }
             }
             let stream = number;
-            if self.streams.get(&stream).is_some_and(|stream| stream.is_connecting) {
+            let is_begun = |stream: &Stream| matches!(stream.phase, Phase::Connecting | Phase::Calling(..));
+            if self.streams.get(&stream).is_some_and(is_begun) {
                 self.connected(stream, news);
                 continue;
             }
@@ -385,7 +504,15 @@ impl HostSide for Proxy {
         }
     }
 
-    fn accepted(&mut self, _stream: StreamId) {}
+    fn accepted(&mut self, stream: StreamId) {
+        if let Some(stream) = self.streams.get_mut(&stream)
+            && stream.phase == Phase::Offered
+        {
+            stream.phase = Phase::Connected;
+            // Nothing was sent before it: there is room. A peer that is gone is noticed by what follows.
+            let _ = send(&stream.file, &[ACCEPTED], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+        }
+    }
 
     fn close(&mut self, stream: StreamId, is_reset: bool) {
         let Some(stream) = self.streams.remove(&stream) else {

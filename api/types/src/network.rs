@@ -3,7 +3,10 @@
 //! ```text
 //! rule      WHOM[:PORT][/tcp|/udp], WHOM: any | NAME | *.DOMAIN | ADDRESS[/BITS] | [ADDRESS[/BITS]]
 //! publish   [[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp|/udp]
+//! expose    PORT[/tcp]
 //! ```
+//!
+//! A rule whose name has no dot, or stands before `.septum.internal`, is about a partition of the same user on the same host.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,6 +21,8 @@ pub use crate::names::{HostEntry, Nameserver};
 pub const HOST_NAME: &str = "host.septum.internal";
 /// The domain of the host and of the partitions on it.
 pub const DOMAIN: &str = "septum.internal";
+/// What the host is called in [`DOMAIN`]: no partition's name.
+const HOST: &str = "host";
 
 /// The network of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +31,9 @@ pub struct Network {
     pub allow: Vec<Rule>,
     /// Ports of the host that lead into it.
     pub publish: Vec<Publish>,
+    /// Its ports that other partitions of the same user may reach, if a rule of theirs allows it.
+    #[serde(default)]
+    pub expose: Vec<Expose>,
     /// Names with addresses that somebody has said.
     #[serde(default)]
     pub hosts: Vec<HostEntry>,
@@ -38,7 +46,21 @@ impl Network {
     /// Whether it needs a network at all.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        !(self.allow.is_empty() && self.publish.is_empty())
+        !(self.allow.is_empty() && self.publish.is_empty() && self.expose.is_empty())
+    }
+
+    /// The partitions that rules are about, each once, in the order of the rules. What has an address of its own is none of them.
+    #[must_use]
+    pub fn neighbours(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for rule in &self.allow {
+            let Destination::Name(name) = &rule.to else { continue };
+            let Some(partition) = partition(name) else { continue };
+            if !names.contains(&partition) && !self.hosts.iter().any(|entry| entry.name == *name) {
+                names.push(partition);
+            }
+        }
+        names
     }
 }
 
@@ -148,7 +170,9 @@ impl Rule {
             // The host and its partitions are never meant by everyone.
             Destination::Any => !is_internal(name),
             Destination::Net(..) => false,
-            Destination::Name(allowed) => allowed == name,
+            Destination::Name(allowed) => {
+                allowed == name || partition(allowed).is_some_and(|allowed| partition(name) == Some(allowed))
+            }
             Destination::Below(domain) => {
                 !is_internal(name)
                     && name
@@ -159,10 +183,32 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Whether it is about this partition, which no other kind of rule ever means.
+    #[must_use]
+    pub fn allows_partition(&self, name: &str) -> bool {
+        matches!(&self.to, Destination::Name(allowed) if partition(allowed) == Some(name))
+    }
+}
+
 /// Whether a name is one of the host or its partitions.
 #[must_use]
 pub fn is_internal(name: &str) -> bool {
     name.strip_suffix(DOMAIN).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// The partition that a name, in lower case, means to the others on the host: what stands before the domain, or a name without a dot.
+#[must_use]
+pub fn partition(name: &str) -> Option<&str> {
+    let below = name.strip_suffix(DOMAIN).and_then(|rest| rest.strip_suffix('.'));
+    let partition = below.or_else(|| (!name.contains('.')).then_some(name))?;
+    (!partition.is_empty() && partition != HOST).then_some(partition)
+}
+
+/// Whether a partition of this name can be reached by it: as names are looked up, in lower case.
+#[must_use]
+pub fn is_reachable_name(name: &str) -> bool {
+    is_name(name) && !name.bytes().any(|byte| byte.is_ascii_uppercase()) && name != HOST && !is_number(name)
 }
 
 fn port(text: &str) -> Result<u16, RuleError> {
@@ -315,6 +361,35 @@ impl FromStr for Publish {
     }
 }
 
+/// A port of the partition that others of the same user may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expose {
+    /// The partition's port, of TCP.
+    pub port: u16,
+}
+
+/// A text is no exposed port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum ExposeError {
+    /// It is no port.
+    #[error("is not a port of the partition; expected 1 to 65535, which '/tcp' may follow")]
+    Port,
+    /// It is of UDP.
+    #[error("is a port of UDP; partitions reach each other by TCP alone")]
+    Udp,
+}
+
+impl FromStr for Expose {
+    type Err = ExposeError;
+
+    fn from_str(text: &str) -> Result<Self, ExposeError> {
+        match Protocol::split(text) {
+            (_, Protocol::Udp) => Err(ExposeError::Udp),
+            (text, Protocol::Tcp) => Ok(Self { port: port(text).map_err(|_| ExposeError::Port)? }),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,6 +498,51 @@ mod tests {
             ["", "x:80", "80:x", "80:0", "70000:80", "80/icmp", "80:80/udp/tcp", "::1:80:80", "a:80:80"]
         {
             assert!(publish(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn partitions_are_named_with_or_without_the_domain() {
+        for (name, is) in [
+            ("web", Some("web")),
+            ("web.septum.internal", Some("web")),
+            ("a.b.septum.internal", Some("a.b")),
+            ("host", None),
+            (HOST_NAME, None),
+            (DOMAIN, None),
+            ("web.example.org", None),
+        ] {
+            assert_eq!(partition(name), is, "{name}");
+        }
+        for (rule_, name) in [("web", "web.septum.internal"), ("web.septum.internal", "web")] {
+            assert!(rule(rule_).allows_name(name), "{rule_} {name}");
+        }
+        assert!(!rule("host").allows_name(HOST_NAME) && !rule("web").allows_name("web.example.org"));
+        let network = Network {
+            allow: ["web:80", "web.septum.internal:81", "db", "example.org", "any", HOST_NAME]
+                .map(rule)
+                .into(),
+            hosts: vec!["db:192.0.2.1".parse().unwrap()],
+            ..Network::default()
+        };
+        assert_eq!(network.neighbours(), ["web"]);
+        assert!(rule("a.b.septum.internal").allows_partition("a.b") && rule("web").allows_partition("web"));
+        for other in ["a.b", "any", "*.b", HOST_NAME] {
+            assert!(!rule(other).allows_partition("a.b"), "{other}");
+        }
+        assert!(is_reachable_name("web-1") && is_reachable_name("a.b"));
+        for name in ["Web", "host", "127.1", "a..b", ""] {
+            assert!(!is_reachable_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn exposed_ports() {
+        assert_eq!("8000".parse(), Ok(Expose { port: 8000 }));
+        assert_eq!("8000/tcp".parse(), Ok(Expose { port: 8000 }));
+        assert_eq!("53/udp".parse::<Expose>(), Err(ExposeError::Udp));
+        for text in ["", "0", "65536", "80:80", "x"] {
+            assert_eq!(text.parse::<Expose>(), Err(ExposeError::Port), "{text}");
         }
     }
 }

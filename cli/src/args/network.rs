@@ -1,19 +1,24 @@
 //! What a partition may reach, and what reaches it.
 
 use clap::Args;
-use septum_api_types::network::{HostEntry, Nameserver, Network, Publish, Rule};
+use septum_api_types::network::{Expose, HostEntry, Nameserver, Network, Publish, Rule};
 
 /// Options of the network. Without any of them there is none.
 #[derive(Debug, Default, Args)]
 pub struct NetworkOptions {
     /// Allow connections to a name, to all names below one ('*.example.org'), to an address or a network, to 'host.septum.internal'
-    /// (the host's loopback), or to 'any' address that is not the host's; of TCP, or with '/udp' of UDP. Everything else is refused
+    /// (the host's loopback), to another partition by its name, or to 'any' address that is not the host's; of TCP, or with '/udp' of
+    /// UDP. Everything else is refused
     #[arg(long, value_name = "HOST[:PORT][/udp]")]
     pub allow_net: Vec<Rule>,
 
     /// Lead a port of the host into the partition; of 127.0.0.1 unless another address is given
     #[arg(short = 'p', long, value_name = "[[IP:]HOSTPORT:]PORT[/udp]")]
     pub publish: Vec<Publish>,
+
+    /// Let other partitions of the same user reach a port of this one, as NAME.septum.internal, if their --allow-net names it
+    #[arg(long, value_name = "PORT")]
+    pub expose: Vec<Expose>,
 
     /// Give a name an address in the partition, also for the rules of that name; 'host-gateway' is the host
     #[arg(long, value_name = "NAME:ADDRESS")]
@@ -27,6 +32,12 @@ pub struct NetworkOptions {
 impl NetworkOptions {
     /// What they mean together.
     pub fn network(self) -> Network {
-        Network { allow: self.allow_net, publish: self.publish, hosts: self.add_host, nameservers: self.dns }
+        Network {
+            allow: self.allow_net,
+            publish: self.publish,
+            expose: self.expose,
+            hosts: self.add_host,
+            nameservers: self.dns,
+        }
     }
 }

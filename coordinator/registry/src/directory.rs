@@ -88,11 +88,11 @@ impl Registry {
         Self { base: runtime }
     }
 
-    fn partitions(&self) -> PathBuf {
+    pub(crate) fn partitions(&self) -> PathBuf {
         self.base.join("partitions")
     }
 
-    fn names(&self) -> PathBuf {
+    pub(crate) fn names(&self) -> PathBuf {
         self.base.join("names")
     }
 
@@ -266,8 +266,17 @@ impl Entry {
         // A lock that is let go before the folder is gone would make it look abandoned.
         let _ = fs::remove_file(self.folder.join(CONTROL));
         let _ = fs::remove_file(self.folder.join(RECORD));
-        let _ = fs::remove_dir(&self.folder);
+        if fs::remove_dir(&self.folder).is_err() {
+            // It exposed ports.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
         drop(self.handle);
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// It is over, and its record stays.
@@ -309,12 +318,12 @@ fn make_folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+pub(crate) fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(open(path, flags, Mode::empty())?)
 }
 
-fn through(folder: &OwnedFd, name: &str) -> PathBuf {
+pub(crate) fn through(folder: &OwnedFd, name: &str) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{name}", folder.as_raw_fd()))
 }
 
@@ -364,4 +373,4 @@ pub fn new_id() -> io::Result<String> {
 
 #[cfg(test)]
 #[path = "directory_tests.rs"]
-mod tests;
+pub(crate) mod tests;

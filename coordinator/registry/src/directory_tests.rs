@@ -2,7 +2,7 @@ use super::*;
 use crate::record::now_ms;
 use std::collections::BTreeMap;
 
-fn record(id: &str, name: Option<&str>) -> Record {
+pub(crate) fn record(id: &str, name: Option<&str>) -> Record {
     Record {
         version: VERSION,
         id: id.to_owned(),
@@ -25,7 +25,7 @@ fn record(id: &str, name: Option<&str>) -> Record {
     }
 }
 
-fn registry() -> (tempfile::TempDir, Registry) {
+pub(crate) fn registry() -> (tempfile::TempDir, Registry) {
     let folder = tempfile::tempdir().unwrap();
     let registry = Registry::new(folder.path().join("runtime"));
     (folder, registry)

@@ -5,6 +5,7 @@
 //!     ID/                      locked (flock) by the supervisor for as long as it lives
 //!       record.json            what it is and how it goes: a Record, replaced as a whole
 //!       control                socket of the supervisor: control::Request, control::Answer
+//!       port-N                 socket of the worker: an exposed port
 //!     .new-ID/                 one that is being made
 //!   RUNTIME/names/NAME         a symbolic link to ID: a name is taken by making it
 //! ```
@@ -13,15 +14,18 @@
 //! whole record; a record that says that its partition lives, in a folder that nobody has locked, is stale — the supervisor was
 //! killed — and [`Registry::list`] says so ([`State::Lost`]) and removes what a partition that was not kept has left.
 //!
-//! * [`record`]: what is written; [`directory`]: the files; [`control`]: what is said over the socket; [`volumes`]: what outlives partitions.
+//! * [`record`]: what is written; [`directory`]: the files; [`control`]: what is said over the socket; [`doors`]: exposed ports;
+//!   [`volumes`]: what outlives partitions.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod control;
 pub mod directory;
+pub mod doors;
 pub mod record;
 pub mod volumes;
 
 pub use directory::{Entry, FindError, Found, Registry, RegistryError};
+pub use doors::DoorError;
 pub use record::{Record, State};
 pub use volumes::{Held, Volumes, VolumesError};

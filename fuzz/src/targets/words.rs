@@ -92,7 +92,7 @@ pub(super) fn options(input: &[u8]) {
             "0.0.0.0:80",
             "[::ffff:127.0.0.1]:80",
         ] {
-            let decided = policy.decide(Protocol::Tcp, to.parse().unwrap(), &[], |_| false);
+            let decided = policy.decide(Protocol::Tcp, to.parse().unwrap(), &[], |_| None, |_| false);
             assert!(decided.is_err(), "'{text}' leads to {to}");
         }
     }

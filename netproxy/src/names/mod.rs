@@ -1,7 +1,7 @@
 //! Names, asked for by the guest at its nameserver's address and answered here.
 //!
 //! ```text
-//! ask ──► not a question, host.septum.internal, --add-host, no rule ──────────────────► answer at once
+//! ask ──► not a question, host.septum.internal, --add-host, a partition, no rule ──────► answer at once
 //!   └───► upstream: a question of our own, from a socket of its own ──► its answer ───► addresses that may be reached, bound to the name
 //!                     └── no answer in time, or none that helps ──► the next nameserver … ──► nobody can tell
 //! ```
@@ -24,7 +24,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, connect, recv, send, socket_with,
 };
 use septum_abi::net;
-use septum_api_types::network::{HOST_NAME, HostEntry, Protocol};
+use septum_api_types::network::{HOST_NAME, HostEntry, Protocol, is_internal};
 use septum_devices::virtio::vsock::StreamId;
 
 pub use self::bindings::Bindings;
@@ -125,10 +125,13 @@ impl Names {
         if !said.is_empty() {
             return of(&said);
         }
+        if let Some(address) = broker.neighbour(name) {
+            return of(&[IpAddr::V4(address)]);
+        }
         if name.ends_with(".arpa") {
             return Some(Verdict::NoName);
         }
-        if !broker.may_ask(name) {
+        if !broker.may_ask(name) || is_internal(name) {
             return Some(Verdict::NoName);
         }
         // Of other kinds there is nothing to know.

@@ -33,7 +33,7 @@ use crate::disks;
 use crate::environment;
 use crate::huge_pages;
 use crate::jail;
-use crate::network::{self, Refusals};
+use crate::network::{self, Neighbourhood, Refusals};
 use crate::outcome;
 use crate::program;
 use crate::protocol::{End, Ended, FromWorker, Order, SessionEnd, Stage, StopCause, ToWorker, send};
@@ -46,14 +46,17 @@ use crate::usage::Usage;
 const PROCESS_NAME: &str = "septum-worker";
 
 /// The worker's whole life, in a process of its own that `supervisor` made; returns its exit status.
-pub(crate) fn serve(socket: UnixStream, supervisor: Pid, order: Order) -> i32 {
+pub(crate) fn serve(socket: UnixStream, supervisor: Pid, order: Order, around: Neighbourhood) -> i32 {
     let started_ns = now_ns();
     if !tie_to(supervisor) {
         return 1;
     }
-    close_all_but(socket.as_raw_fd());
+    close_all_but(&mut [
+        Some(socket.as_raw_fd()),
+        around.supervisor.as_ref().map(|socket| socket.as_raw_fd()),
+    ]);
     use_one_heap();
-    let mut worker = Worker { socket, order, timings: Timings::default() };
+    let mut worker = Worker { socket, order, around, timings: Timings::default() };
     worker.timings.worker_start = Some(since_us(worker.order.epoch_ns, started_ns));
     let last_word = worker.run().unwrap_or_else(|failure| Ended {
         end: End::Failed(failure),
@@ -78,9 +81,12 @@ fn tie_to(supervisor: Pid) -> bool {
 }
 
 /// Closes what the caller of `septum` left open, except standard input, output and error.
-fn close_all_but(kept: RawFd) {
-    let kept = u32::try_from(kept).unwrap_or(3);
-    for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
+fn close_all_but(kept: &mut [Option<RawFd>]) {
+    kept.sort_unstable();
+    let mut first = 3;
+    let kept = kept.iter().flatten().filter_map(|&kept| u32::try_from(kept).ok());
+    for kept in kept.map(Some).chain([None]) {
+        let last = kept.map_or(u32::MAX, |kept| kept.saturating_sub(1));
         if first <= last {
             // SAFETY:
             // 1. Descriptors in this range belong to the supervisor, of which this process is a copy, or to its caller: nothing here
@@ -88,6 +94,7 @@ fn close_all_but(kept: RawFd) {
             // 2. No pointer is passed. Without this call (before Linux 5.9) they stay open, and unused.
             unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
         }
+        first = kept.map_or(u32::MAX, |kept| kept.saturating_add(1)).max(3);
     }
 }
 
@@ -111,6 +118,7 @@ const MAKER_STACK_BYTES: usize = 256 << 10;
 struct Worker {
     socket: UnixStream,
     order: Order,
+    around: Neighbourhood,
     timings: Timings,
 }
 
@@ -133,7 +141,7 @@ impl Worker {
         let image = plan.image().map(|image| image.map()).transpose()?;
         let disks = disks::open(&spec)?;
         // Sockets are made while the host's paths and names are still there.
-        let network = network::prepare(&spec)?;
+        let network = network::prepare(&spec, std::mem::take(&mut self.around))?;
         let refusals = Refusals::default();
         rootfs::leave(&plan.user)?;
         let core_spec = CoreSpec {

@@ -2,14 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::network::Expose;
 use septum_api_types::spec::PartitionSpec;
 use septum_machine::Network;
 use septum_netproxy::broker::{Log, Ports};
 use septum_netproxy::{Broker, Proxy};
+use septum_registry::doors::open_door;
+
+use crate::outcome::without_number;
 
 /// The port of nameservers.
 const DNS: u16 = 53;
@@ -33,12 +39,38 @@ impl Refusals {
     }
 }
 
-/// Binds what is published, if the partition has a network.
-pub(crate) fn prepare(spec: &PartitionSpec) -> Result<Option<Ports>, Failure> {
+/// What leads to other partitions, and from them.
+#[derive(Debug, Default)]
+pub(crate) struct Neighbourhood {
+    /// The partition's folder in the registry, where exposed ports are found.
+    pub(crate) folder: Option<PathBuf>,
+    /// The supervisor, which connects to other partitions.
+    pub(crate) supervisor: Option<OwnedFd>,
+}
+
+/// Binds what is published and exposed, if the partition has a network.
+pub(crate) fn prepare(spec: &PartitionSpec, around: Neighbourhood) -> Result<Option<Ports>, Failure> {
     if !spec.network.is_wanted() {
         return Ok(None);
     }
-    Ports::bind(&spec.network, nameservers()).map(Some).map_err(|failure| {
+    let mut ports = published(spec)?;
+    for Expose { port } in &spec.network.expose {
+        let what = || format!("cannot expose port {port} to other partitions");
+        let folder = around.folder.as_deref().ok_or_else(|| {
+            let why = "the partition is not in the registry, where others would look for it";
+            Failure::new(Code::Path, what(), why)
+                .hint("SEPTUM_RUNTIME_DIR can name another directory, which must be yours alone")
+        })?;
+        let socket = open_door(folder, *port)
+            .map_err(|error| Failure::new(Code::Path, what(), without_number(&error)))?;
+        ports.expose(socket, *port);
+    }
+    ports.supervisor = around.supervisor;
+    Ok(Some(ports))
+}
+
+fn published(spec: &PartitionSpec) -> Result<Ports, Failure> {
+    Ports::bind(&spec.network, nameservers()).map_err(|failure| {
         let publish = &failure.publish;
         let what = format!("cannot publish port {} at {}", publish.guest_port, publish.host);
         Failure::new(Code::Path, what, failure.error.to_string())
@@ -67,8 +99,8 @@ fn parse_nameservers(text: &str) -> Vec<SocketAddr> {
 }
 
 /// What the partition's sockets lead to.
-pub(crate) fn proxy(spec: &PartitionSpec, ports: Ports, log: Log) -> Result<Network, Failure> {
-    let broker = Broker::new(&spec.network, log);
+pub(crate) fn proxy(spec: &PartitionSpec, mut ports: Ports, log: Log) -> Result<Network, Failure> {
+    let broker = Broker::new(&spec.network, ports.supervisor.take(), log);
     let proxy = Proxy::new(broker, ports, spec.network.hosts.clone())
         .map_err(|error| Failure::new(Code::Internal, "cannot set up the network", error.to_string()))?;
     Ok(Network(Box::new(proxy)))

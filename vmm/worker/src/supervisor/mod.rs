@@ -27,6 +27,7 @@ mod desk;
 mod detach;
 mod fork;
 mod log;
+mod neighbours;
 mod sessions;
 mod signals;
 mod streams;
@@ -34,6 +35,7 @@ mod wait;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -51,6 +53,7 @@ use septum_registry::{Registry, RegistryError, directory};
 use crate::entry;
 use crate::judgement::judge;
 use crate::keeping::Keeping;
+use crate::network::Neighbourhood;
 use crate::protocol::{
     End, Ended, FromWorker, Order, ProtocolError, Stage, StopCause, ToWorker, receive, send,
 };
@@ -58,6 +61,7 @@ use crate::terminal::{self, Raw};
 use cpus::Confinement;
 use desk::{ClientId, Demand, Desk};
 use fork::Worker;
+use neighbours::Switchboard;
 use sessions::Sessions;
 use streams::Streams;
 
@@ -129,6 +133,8 @@ struct Current {
     /// `None` once it has been waited for.
     worker: Option<Worker>,
     socket: UnixStream,
+    /// Its calls to other partitions, if rules name some.
+    switchboard: Option<Switchboard>,
     began: Instant,
     /// When the time limit passes.
     timeout_at: Option<Instant>,
@@ -301,12 +307,18 @@ impl Supervision {
         if let Some(streams) = &mut self.streams {
             streams.forget_input();
         }
-        let (worker, socket) = Worker::fork(|socket, supervisor| entry::serve(socket, supervisor, order))
-            .map_err(|error| cannot_start(format!("fork failed: {error}")))?;
+        let (switchboard, theirs) = Switchboard::open(&order.spec.network, &self.keeping.runtime)
+            .map_err(|error| cannot_start(reason(error)))?
+            .unzip();
+        let around = Neighbourhood { folder: self.desk.folder().map(Path::to_owned), supervisor: theirs };
+        let (worker, socket) =
+            Worker::fork(|socket, supervisor| entry::serve(socket, supervisor, order, around))
+                .map_err(|error| cannot_start(format!("fork failed: {error}")))?;
         self.desk.record.worker = u32::try_from(worker.pid().as_raw_nonzero().get()).ok();
         self.current = Some(Current {
             worker: Some(worker),
             socket,
+            switchboard,
             began: Instant::now(),
             timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             ends_at: None,
@@ -503,6 +515,9 @@ impl Supervision {
                 .as_ref()
                 .map(|current| PollFd::from_borrowed_fd(current.socket.as_fd(), PollFlags::IN)),
         );
+        let of_calls = fds.len();
+        let switchboard = self.current.as_ref().and_then(|current| current.switchboard.as_ref());
+        fds.extend(switchboard.map(|it| PollFd::from_borrowed_fd(it.socket(), PollFlags::IN)));
         let of_desk = fds.len();
         self.desk.poll(&mut fds);
         let of_streams = fds.len();
@@ -519,6 +534,12 @@ impl Supervision {
         let is_ready = |flags: &PollFlags| !flags.is_empty();
         let signal = if is_ready(&ready[0]) { self.signals.take() } else { None };
         let worker = has_worker && is_ready(&ready[1]);
+        if ready[of_calls..of_desk].iter().any(is_ready)
+            && let Some(current) = &mut self.current
+        {
+            // A worker that does not keep to the form is not listened to any more.
+            current.switchboard = current.switchboard.take().filter(Switchboard::serve);
+        }
         let mut demands = Vec::new();
         if ready[of_desk..of_streams].iter().any(is_ready) {
             demands = self.desk.serve(&ready[of_desk..of_streams]);

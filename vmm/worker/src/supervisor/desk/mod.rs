@@ -13,6 +13,7 @@ mod client;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
@@ -59,6 +60,11 @@ impl Desk {
     pub(super) fn open(record: Record, place: Option<(Entry, UnixListener)>) -> Self {
         let (entry, listener) = place.unzip();
         Self { entry, listener, record, clients: Vec::new(), next: 0 }
+    }
+
+    /// The partition's folder in the registry, if it has one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        self.entry.as_ref().map(Entry::folder)
     }
 
     /// Changes the record. What cannot be written is not known to others, and that is all.

@@ -1,0 +1,70 @@
+//! Connects the worker's sockets to other partitions, if the rules allow it: the worker itself has left the place where those are found.
+//!
+//! The worker is not trusted: it says a name and a port, and gives a socket; the rules are asked here. Nothing blocks.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use septum_api_types::network::{Network, Protocol};
+use septum_netproxy::neighbours::{Call, Refusal, next_call, refuse};
+use septum_netproxy::policy::Policy;
+use septum_registry::{DoorError, Registry};
+
+/// Calls that are served before anybody else is.
+const TURN: usize = 64;
+
+/// Where a worker's calls arrive.
+pub(super) struct Switchboard {
+    socket: OwnedFd,
+    policy: Policy,
+    registry: Registry,
+}
+
+impl Switchboard {
+    /// One for the partition with this network, and the worker's end of it; `None` if no rule is about partitions.
+    pub(super) fn open(network: &Network, runtime: &Path) -> Result<Option<(Self, OwnedFd)>, Errno> {
+        if network.neighbours().is_empty() {
+            return Ok(None);
+        }
+        let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+        let (socket, theirs) = socketpair(AddressFamily::UNIX, kind, flags, None)?;
+        let policy = Policy::new(network.allow.clone());
+        Ok(Some((Self { socket, policy, registry: Registry::new(runtime.to_owned()) }, theirs)))
+    }
+
+    /// Readable when there are calls.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Serves some calls; false if there will be no more that make sense.
+    pub(super) fn serve(&self) -> bool {
+        for _ in 0..TURN {
+            match next_call(self.socket()) {
+                Ok(Some(call)) => {
+                    if let Err(why) = self.connect(&call) {
+                        refuse(self.socket(), call.number, why);
+                    }
+                }
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn connect(&self, call: &Call) -> Result<(), Refusal> {
+        if !self.policy.allows_partition(&call.name, Protocol::Tcp, call.port) {
+            return Err(Refusal::Rule);
+        }
+        self.registry.knock(call.socket.as_fd(), &call.name, call.port).map_err(|error| match error {
+            DoorError::NoPartition => Refusal::NoPartition,
+            DoorError::NotExposed => Refusal::NotExposed,
+            DoorError::NotRunning => Refusal::NotRunning,
+            DoorError::Crowded => Refusal::Crowded,
+            DoorError::Host(_) => Refusal::Host,
+        })
+    }
+}
