@@ -15,6 +15,7 @@
 //! * [`septum`] turns a description of a partition into a command line of the `septum` binary;
 //! * [`case`] runs one program on both sides and compares;
 //! * [`guests`] and [`compile`] find, build and cache the guest programs;
+//! * [`host`] is where partitions in the background live;
 //! * [`lane`] says where the tests run, and counts those that could not;
 //! * [`place`], [`tree`], [`diff`], [`elf`], [`family`] are the small tools they need.
 //!
@@ -27,6 +28,7 @@ pub mod diff;
 pub mod elf;
 pub mod family;
 pub mod guests;
+pub mod host;
 pub mod lane;
 pub mod place;
 pub mod process;
@@ -36,6 +38,7 @@ pub mod tree;
 
 pub use case::{Case, Files};
 pub use guests::{Guest, Link};
+pub use host::Host;
 pub use place::Place;
 pub use process::{Input, Invocation, Output, Running, Sink, Status};
 pub use septum::{Septum, exit};

@@ -4,44 +4,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use septum_tests::{Input, Invocation, Place, Running, Septum, Sink, exit, needs_partitions};
+use septum_tests::{Host, Input, Invocation, Running, Sink, exit, needs_partitions};
 
-/// A folder of state of its own, and a shell in it.
-struct Host {
-    place: Place,
+/// A partition whose first program does nothing.
+#[track_caller]
+fn idle(host: &Host, options: &[&str]) -> String {
+    host.ask(&[&["run", "-d", "--memory", "256M"], options, &["--", "sleep", "10000"]].concat())
 }
 
-impl Host {
-    fn new() -> Self {
-        let place = Place::new();
-        place.directory("run");
-        place.directory("data");
-        Self { place }
-    }
-
-    fn septum(&self, arguments: &[&str]) -> Invocation {
-        Septum::raw(arguments)
-            .directory(self.place.path())
-            .environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
-            .environment("SEPTUM_DATA_DIR", self.place.join("data"))
-    }
-
-    #[track_caller]
-    fn ask(&self, arguments: &[&str]) -> String {
-        let output = self.septum(arguments).run();
-        output.expect_code(0);
-        output.stdout_text().trim_end().to_owned()
-    }
-
-    /// A partition whose first program does nothing.
-    #[track_caller]
-    fn idle(&self, options: &[&str]) -> String {
-        self.ask(&[&["run", "-d", "--memory", "256M"], options, &["--", "sleep", "10000"]].concat())
-    }
-
-    fn exec(&self, options: &[&str], partition: &str, program: &[&str]) -> Invocation {
-        self.septum(&[&["exec"], options, &[partition], program].concat())
-    }
+fn exec(host: &Host, options: &[&str], partition: &str, program: &[&str]) -> Invocation {
+    host.septum(&[&["exec"], options, &[partition], program].concat())
 }
 
 #[test]
@@ -49,25 +21,26 @@ fn streams_and_statuses_are_the_programs() {
     needs_partitions!();
     let host = Host::new();
     for mode in ["auto", "ring0"] {
-        let id = host.idle(&["--privilege", mode]);
-        let sh = |script: &str| host.exec(&[], &id, &["sh", "-c", script]).run();
+        let id = idle(&host, &["--privilege", mode]);
+        let sh = |script: &str| exec(&host, &[], &id, &["sh", "-c", script]).run();
         let output = sh("echo out; echo err >&2; exit 7");
         output.expect_code(7).expect_stdout("out\n");
         assert_eq!(output.stderr_text(), "err\n");
         sh("kill -TERM $$").expect_code(143);
         sh("exec true").expect_code(0);
         sh("test ! -t 0 && cat && echo \"$PPID $(id -u)\"").expect_code(0);
-        host.exec(&[], &id, &["nowhere"]).run().expect_code(127).expect_stderr("cannot find it");
-        host.exec(&[], &id, &["/no/where"]).run().expect_code(127).expect_stderr("'/no/where'");
-        host.exec(&[], &id, &["/etc/passwd"]).run().expect_code(126).expect_stderr("permission denied");
-        host.exec(&[], &id, &["/"]).run().expect_code(126);
-        let given = host.exec(
+        exec(&host, &[], &id, &["nowhere"]).run().expect_code(127).expect_stderr("cannot find it");
+        exec(&host, &[], &id, &["/no/where"]).run().expect_code(127).expect_stderr("'/no/where'");
+        exec(&host, &[], &id, &["/etc/passwd"]).run().expect_code(126).expect_stderr("permission denied");
+        exec(&host, &[], &id, &["/"]).run().expect_code(126);
+        let given = exec(
+            &host,
             &["-e", "A=1 2", "--env=B=", "-w", "/tmp"],
             &id,
             &["sh", "-c", "echo \"$A|$B|$(pwd)\""],
         );
         given.run().expect_code(0).expect_stdout("1 2||/tmp\n");
-        host.exec(&["-w", "/no/where"], &id, &["true"]).run().expect_code(127);
+        exec(&host, &["-w", "/no/where"], &id, &["true"]).run().expect_code(127);
         host.ask(&["kill", &id]);
     }
 }
@@ -76,7 +49,7 @@ fn streams_and_statuses_are_the_programs() {
 fn input_and_output_are_any_bytes_and_end_when_they_end() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.idle(&[]);
+    let id = idle(&host, &[]);
     let mut state = 88_172_645_463_325_252_u64;
     let mut bytes = Vec::new();
     while bytes.len() < 5_000_000 {
@@ -87,11 +60,12 @@ fn input_and_output_are_any_bytes_and_end_when_they_end() {
     }
     let file: PathBuf = host.place.join("bytes");
     std::fs::write(&file, &bytes).unwrap();
-    let output = host.exec(&["-i"], &id, &["cat"]).stdin(Input::File(file)).run();
+    let output = exec(&host, &["-i"], &id, &["cat"]).stdin(Input::File(file)).run();
     output.expect_code(0);
     assert!(output.stdout == bytes, "{} of {} bytes", output.stdout.len(), bytes.len());
     // What is asked for comes when it is there, not at the end.
-    let mut running = host.exec(&["-i"], &id, &["sh", "-c", "while read l; do echo got $l; done; echo over"]);
+    let mut running =
+        exec(&host, &["-i"], &id, &["sh", "-c", "while read l; do echo got $l; done; echo over"]);
     running = running.stdin(Input::Held);
     let mut running = running.spawn();
     for word in ["one", "two"] {
@@ -101,22 +75,22 @@ fn input_and_output_are_any_bytes_and_end_when_they_end() {
     running.close_stdin();
     running.wait().expect_code(0).expect_stdout("got one\ngot two\nover\n");
     // Without -i there is no input, whatever the caller has.
-    host.exec(&[], &id, &["cat"]).stdin(Input::Bytes(b"x".to_vec())).run().expect_code(0).expect_stdout("");
+    exec(&host, &[], &id, &["cat"]).stdin(Input::Bytes(b"x".to_vec())).run().expect_code(0).expect_stdout("");
 }
 
 #[test]
 fn a_hundred_after_each_other_and_twenty_at_once() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.idle(&[]);
+    let id = idle(&host, &[]);
     for number in 0..100 {
-        let output = host.exec(&[], &id, &["sh", "-c", &format!("echo {number}")]).run();
+        let output = exec(&host, &[], &id, &["sh", "-c", &format!("echo {number}")]).run();
         output.expect_code(0).expect_stdout(&format!("{number}\n"));
     }
     let running: Vec<Running> = (0..20)
         .map(|number| {
             let script = format!("cat; echo {number}; exit {number}");
-            let exec = host.exec(&["-i"], &id, &["sh", "-c", &script]);
+            let exec = exec(&host, &["-i"], &id, &["sh", "-c", &script]);
             exec.stdin(Input::Bytes(vec![b'x'; 100_000])).spawn()
         })
         .collect();
@@ -126,7 +100,7 @@ fn a_hundred_after_each_other_and_twenty_at_once() {
         assert_eq!(output.stdout.len(), 100_000 + number.to_string().len() + 1);
     }
     // Nothing of them is left.
-    let processes = host.exec(&[], &id, &["sh", "-c", "ls -d /proc/[0-9]* | wc -l"]).run();
+    let processes = exec(&host, &[], &id, &["sh", "-c", "ls -d /proc/[0-9]* | wc -l"]).run();
     assert!(processes.stdout_text().trim().parse::<u32>().is_ok_and(|count| count <= 5), "{processes:?}");
 }
 
@@ -134,19 +108,19 @@ fn a_hundred_after_each_other_and_twenty_at_once() {
 fn one_that_does_not_read_stops_nobody() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.idle(&[]);
+    let id = idle(&host, &[]);
     // It writes more than there is room for, to a reader that is held.
-    let slow = host.exec(&[], &id, &["sh", "-c", "head -c 3000000 /dev/zero; echo over >&2"]).spawn();
+    let slow = exec(&host, &[], &id, &["sh", "-c", "head -c 3000000 /dev/zero; echo over >&2"]).spawn();
     rustix::process::kill_process(slow.pid(), Signal::STOP).unwrap();
     for _ in 0..5 {
-        host.exec(&[], &id, &["echo", "quick"]).run().expect_code(0).expect_stdout("quick\n");
+        exec(&host, &[], &id, &["echo", "quick"]).run().expect_code(0).expect_stdout("quick\n");
     }
     rustix::process::kill_process(slow.pid(), Signal::CONT).unwrap();
     let output = slow.wait();
     output.expect_code(0);
     assert_eq!(output.stdout.len(), 3_000_000);
     // One whose reader leaves gets SIGPIPE.
-    let endless = host.exec(&[], &id, &["yes"]).stdout(Sink::CloseAfter(1000)).run();
+    let endless = exec(&host, &[], &id, &["yes"]).stdout(Sink::CloseAfter(1000)).run();
     assert_eq!(endless.code(), 141, "{}", endless.stderr_text());
 }
 
@@ -154,11 +128,11 @@ fn one_that_does_not_read_stops_nobody() {
 fn who_goes_away_hangs_up() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.idle(&[]);
-    let names = || host.exec(&[], &id, &["ps", "-ef"]).run().stdout_text();
+    let id = idle(&host, &[]);
+    let names = || exec(&host, &[], &id, &["ps", "-ef"]).run().stdout_text();
     for signal in [Signal::KILL, Signal::INT, Signal::TERM] {
         let script = "echo ready; sleep 7654321 & sleep 7654321";
-        let running = host.exec(&["-i"], &id, &["sh", "-c", script]).stdin(Input::Held).spawn();
+        let running = exec(&host, &["-i"], &id, &["sh", "-c", script]).stdin(Input::Held).spawn();
         running.wait_for_stdout("ready\n");
         assert!(names().contains("7654321"));
         running.signal(signal);
@@ -175,9 +149,9 @@ fn who_goes_away_hangs_up() {
 fn the_partitions_end_is_theirs() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.idle(&[]);
+    let id = idle(&host, &[]);
     let running: Vec<Running> = (0..3)
-        .map(|_| host.exec(&[], &id, &["sh", "-c", "trap '' TERM HUP; echo ready; sleep 10000"]).spawn())
+        .map(|_| exec(&host, &[], &id, &["sh", "-c", "trap '' TERM HUP; echo ready; sleep 10000"]).spawn())
         .collect();
     running.iter().for_each(|running| running.wait_for_stdout("ready\n"));
     host.ask(&["stop", &id]);
@@ -185,8 +159,8 @@ fn the_partitions_end_is_theirs() {
         running.wait().expect_code(137);
     }
     assert_eq!(host.ask(&["wait", &id]), "143");
-    host.exec(&[], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("it has ended");
-    let nobody = host.exec(&[], "nobody", &["true"]).run();
+    exec(&host, &[], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("it has ended");
+    let nobody = exec(&host, &[], "nobody", &["true"]).run();
     nobody.expect_code(exit::USAGE).expect_stderr("there is no partition 'nobody'");
 }
 
@@ -194,28 +168,31 @@ fn the_partitions_end_is_theirs() {
 fn paused_detached_and_wrong_ones() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.idle(&[]);
+    let id = idle(&host, &[]);
     host.ask(&["pause", &id]);
-    host.exec(&[], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("it is paused");
+    exec(&host, &[], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("it is paused");
     host.ask(&["unpause", &id]);
-    host.exec(&["-d"], &id, &["sh", "-c", "echo made > /tmp/made; sleep 10000"]).run().expect_code(0);
+    exec(&host, &["-d"], &id, &["sh", "-c", "echo made > /tmp/made; sleep 10000"]).run().expect_code(0);
     let end = Instant::now() + Duration::from_secs(60);
-    while host.exec(&[], &id, &["cat", "/tmp/made"]).run().stdout_text() != "made\n" {
+    while exec(&host, &[], &id, &["cat", "/tmp/made"]).run().stdout_text() != "made\n" {
         assert!(Instant::now() < end, "it never ran");
         std::thread::sleep(Duration::from_millis(50));
     }
     let long = "x".repeat(200_000);
-    host.exec(&[], &id, &["echo", &long[..100_000]]).run().expect_code(0);
+    exec(&host, &[], &id, &["echo", &long[..100_000]]).run().expect_code(0);
     let longer =
-        host.exec(&["-e", &format!("A={}", &long[..100_000])], &id, &["echo", &long[..100_000]]).run();
+        exec(&host, &["-e", &format!("A={}", &long[..100_000])], &id, &["echo", &long[..100_000]]).run();
     longer.expect_code(exit::USAGE).expect_stderr("too long");
     host.septum(&["exec", &id]).run().expect_code(exit::USAGE);
-    host.exec(&["-it"], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("is not a terminal");
+    exec(&host, &["-it"], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("is not a terminal");
     // More than there may be at once.
     let running: Vec<Running> =
-        (0..64).map(|_| host.exec(&[], &id, &["sh", "-c", "echo ready; sleep 10000"]).spawn()).collect();
+        (0..64).map(|_| exec(&host, &[], &id, &["sh", "-c", "echo ready; sleep 10000"]).spawn()).collect();
     running.iter().for_each(|running| running.wait_for_stdout("ready\n"));
-    host.exec(&[], &id, &["true"]).run().expect_code(exit::USAGE).expect_stderr("64 are waited for already");
+    exec(&host, &[], &id, &["true"])
+        .run()
+        .expect_code(exit::USAGE)
+        .expect_stderr("64 are waited for already");
     host.ask(&["kill", &id]);
     for running in running {
         running.wait().expect_code(137);
@@ -226,7 +203,7 @@ fn paused_detached_and_wrong_ones() {
 fn files_are_copied_in_and_out() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.idle(&[]);
+    let id = idle(&host, &[]);
     let folder = host.place.join("folder");
     std::fs::create_dir_all(folder.join("deep/er")).unwrap();
     let bytes: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
@@ -235,7 +212,7 @@ fn files_are_copied_in_and_out() {
     host.ask(&["cp", "folder", &format!("{id}:/tmp")]);
     host.ask(&["cp", "folder/deep/er/file", &format!("{id}:/tmp/other")]);
     let script = "cmp /tmp/folder/deep/er/file /tmp/other && readlink /tmp/folder/link && echo more >> /tmp/folder/new";
-    host.exec(&[], &id, &["sh", "-c", script]).run().expect_code(0).expect_stdout("deep/er/file\n");
+    exec(&host, &[], &id, &["sh", "-c", script]).run().expect_code(0).expect_stdout("deep/er/file\n");
     host.ask(&["cp", &format!("{id}:/tmp/folder"), "back"]);
     host.ask(&["cp", &format!("{id}:tmp/other"), "."]);
     assert!(std::fs::read(host.place.join("back/deep/er/file")).unwrap() == bytes);
@@ -260,7 +237,7 @@ fn files_are_copied_in_and_out() {
     assert_eq!(std::fs::read_dir(host.place.path()).unwrap().count(), before);
     // A tar of the partition's that lies writes nothing outside.
     let liar = "printf '#!/bin/sh\\ncd /tmp; ln -s / a; /bin/tar -c -P -f - a ../etc/hostname' > /usr/local/bin/tar; chmod +x /usr/local/bin/tar";
-    host.exec(&[], &id, &["sh", "-c", &format!("mkdir -p /usr/local/bin; {liar}")]).run().expect_code(0);
+    exec(&host, &[], &id, &["sh", "-c", &format!("mkdir -p /usr/local/bin; {liar}")]).run().expect_code(0);
     host.septum(&["cp", &format!("{id}:/tmp/a"), "a"])
         .run()
         .expect_code(exit::PATH)

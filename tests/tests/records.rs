@@ -4,59 +4,18 @@ use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use septum_tests::{Invocation, Link, Place, Septum, needs_partitions};
+use septum_tests::{Host, Link, needs_partitions};
 
-/// A folder of state of its own, and a shell in it.
-struct Host {
-    place: Place,
-}
-
-impl Host {
-    fn new() -> Self {
-        let place = Place::new();
-        place.directory("run");
-        place.directory("data");
-        Self { place }
-    }
-
-    fn septum(&self, arguments: &[&str]) -> Invocation {
-        Septum::raw(arguments)
-            .directory(self.place.path())
-            .environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
-            .environment("SEPTUM_DATA_DIR", self.place.join("data"))
-    }
-
-    #[track_caller]
-    fn ask(&self, arguments: &[&str]) -> String {
-        let output = self.septum(arguments).run();
-        output.expect_code(0);
-        output.stdout_text().trim_end().to_owned()
-    }
-
-    #[track_caller]
-    fn start(&self, options: &[&str], script: &str) -> String {
-        let line = [&["run", "-d", "--memory", "64M"], options, &["--", "sh", "-c", script]].concat();
-        self.ask(&line)
-    }
-
-    fn wait_for_log(&self, partition: &str, text: &str) {
-        let end = Instant::now() + Duration::from_secs(60);
-        while !self.ask(&["logs", partition]).contains(text) {
-            assert!(Instant::now() < end, "'{text}' never came: {}", self.ask(&["logs", partition]));
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        std::fs::read_dir(self.place.join("run/partitions")).is_ok_and(|mut entries| entries.next().is_none())
-    }
+#[track_caller]
+fn start(host: &Host, options: &[&str], script: &str) -> String {
+    host.start(options, &["sh", "-c", script])
 }
 
 #[test]
 fn a_background_partition_is_listed_logged_stopped_and_removed() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.start(&["--name", "web", "--label", "a=b"], "echo out; echo err >&2; sleep 1000");
+    let id = start(&host, &["--name", "web", "--label", "a=b"], "echo out; echo err >&2; sleep 1000");
     host.wait_for_log("web", "out");
     assert!(host.ask(&["ps"]).contains("web") && host.ask(&["ps", "-q"]) == id);
     assert!(host.ask(&["inspect", &id[..6]]).contains("\"a\": \"b\""));
@@ -81,7 +40,7 @@ fn what_fails_to_start_says_so_and_leaves_nothing() {
     let output = host.septum(&["run", "-d", "--", "no-such-program"]).run();
     output.expect_code(243).expect_stderr("no-such-program");
     assert!(host.is_empty());
-    host.start(&["--rm"], "exit 0");
+    start(&host, &["--rm"], "exit 0");
     let end = Instant::now() + Duration::from_secs(60);
     while !host.is_empty() {
         assert!(Instant::now() < end, "--rm left something");
@@ -93,7 +52,7 @@ fn what_fails_to_start_says_so_and_leaves_nothing() {
 fn a_paused_partition_stands_still_and_goes_on() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.start(&[], "i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done");
+    let id = start(&host, &[], "i=0; while :; do i=$((i+1)); echo $i; sleep 0.01; done");
     host.wait_for_log(&id, "3");
     host.ask(&["pause", &id]);
     std::thread::sleep(Duration::from_millis(300));
@@ -116,14 +75,14 @@ fn a_paused_partition_stands_still_and_goes_on() {
 fn failures_are_started_again_as_often_as_was_said() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.start(&["--restart", "on-failure:2"], "echo try; exit 3");
+    let id = start(&host, &["--restart", "on-failure:2"], "echo try; exit 3");
     assert_eq!(host.ask(&["wait", &id]), "3");
     assert_eq!(host.ask(&["logs", &id]), "try\ntry\ntry");
     assert!(host.ask(&["inspect", &id]).contains("\"restarts\": 2"));
-    let good = host.start(&["--restart", "on-failure:2"], "echo once");
+    let good = start(&host, &["--restart", "on-failure:2"], "echo once");
     assert_eq!(host.ask(&["wait", &good]), "0");
     assert_eq!(host.ask(&["logs", &good]), "once");
-    let always = host.start(&["--restart", "always"], "echo again");
+    let always = start(&host, &["--restart", "always"], "echo again");
     host.wait_for_log(&always, "again\nagain");
     host.ask(&["stop", &always]);
     assert!(host.ask(&["ps", "-a"]).lines().count() == 4);
@@ -135,7 +94,7 @@ fn logs_are_followed_across_rotation_to_the_end() {
     let host = Host::new();
     let script =
         "i=0; while [ $i -lt 400 ]; do echo line $i; i=$((i+1)); case $i in *0) sleep 0.05;; esac; done";
-    let id = host.start(&["--log-opt", "max-size=8K", "--log-opt", "max-file=20"], script);
+    let id = start(&host, &["--log-opt", "max-size=8K", "--log-opt", "max-file=20"], script);
     let output = host.septum(&["logs", "-f", &id]).run();
     let expected: String = (0..400).map(|number| format!("line {number}\n")).collect();
     output.expect_code(0).expect_stdout(&expected);
@@ -146,7 +105,7 @@ fn logs_are_followed_across_rotation_to_the_end() {
 fn a_killed_supervisor_is_noticed() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.start(&["--name", "victim"], "echo ready; sleep 1000");
+    let id = start(&host, &["--name", "victim"], "echo ready; sleep 1000");
     host.wait_for_log(&id, "ready");
     let record = host.ask(&["inspect", &id]);
     let supervisor = record.lines().find_map(|line| line.trim().strip_prefix("\"supervisor\": ")).unwrap();
@@ -167,7 +126,7 @@ fn a_killed_supervisor_is_noticed() {
 fn whoever_attaches_reads_and_writes() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.start(&["-i"], "while read word; do echo got $word; [ $word = end ] && exit 5; done");
+    let id = start(&host, &["-i"], "while read word; do echo got $word; [ $word = end ] && exit 5; done");
     let attached =
         host.septum(&["attach", &id]).stdin(septum_tests::Input::Bytes(b"one\nend\n".to_vec())).run();
     assert_eq!(
@@ -183,7 +142,7 @@ fn whoever_attaches_reads_and_writes() {
 fn nonsense_on_the_control_socket_harms_nobody() {
     needs_partitions!();
     let host = Host::new();
-    let id = host.start(&[], "echo ready; sleep 1000");
+    let id = start(&host, &[], "echo ready; sleep 1000");
     host.wait_for_log(&id, "ready");
     let socket = host.place.join("run/partitions").join(&id).join("control");
     for nonsense in [

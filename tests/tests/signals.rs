@@ -1,56 +1,25 @@
 //! Signals of the host to programs in partitions: of `septum run`'s caller, of `septum stop` and `septum kill`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
-use septum_tests::{Input, Invocation, Link, Place, Running, Septum, exit, family, needs_partitions};
+use septum_tests::{Host, Input, Link, Place, Running, Septum, exit, family, needs_partitions};
 
 const HANDLED: [Signal; 7] =
     [Signal::HUP, Signal::INT, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::ALARM, Signal::WINCH];
 
-/// A folder of state of its own, and a shell in it.
-struct Host {
-    place: Place,
+fn host_with_listener() -> Host {
+    let host = Host::new();
+    host.place.guest("outside_signals", Link::Static);
+    host
 }
 
-impl Host {
-    fn new() -> Self {
-        let place = Place::new();
-        place.directory("run");
-        place.directory("data");
-        place.guest("outside_signals", Link::Static);
-        Self { place }
-    }
-
-    fn septum(&self, arguments: &[&str]) -> Invocation {
-        Septum::raw(arguments)
-            .directory(self.place.path())
-            .environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
-            .environment("SEPTUM_DATA_DIR", self.place.join("data"))
-    }
-
-    #[track_caller]
-    fn ask(&self, arguments: &[&str]) -> String {
-        let output = self.septum(arguments).run();
-        output.expect_code(0);
-        output.stdout_text().trim_end().to_owned()
-    }
-
-    #[track_caller]
-    fn start(&self, options: &[&str], program: &[&str]) -> String {
-        let line = [&["run", "-d", "--memory", "64M"], options, &["--"], program].concat();
-        let id = self.ask(&line);
-        self.wait_for_log(&id, "ready");
-        id
-    }
-
-    fn wait_for_log(&self, partition: &str, text: &str) {
-        let end = Instant::now() + Duration::from_secs(60);
-        while !self.ask(&["logs", partition]).contains(text) {
-            assert!(Instant::now() < end, "'{text}' never came: {}", self.ask(&["logs", partition]));
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
+/// A partition in the background whose program has said that it is ready.
+#[track_caller]
+fn start(host: &Host, options: &[&str], program: &[&str]) -> String {
+    let id = host.start(options, program);
+    host.wait_for_log(&id, "ready");
+    id
 }
 
 fn number(signal: Signal) -> i32 {
@@ -170,18 +139,18 @@ fn a_guest_that_does_not_listen_is_stopped() {
 #[test]
 fn a_background_program_is_asked_and_then_ended() {
     needs_partitions!();
-    let host = Host::new();
-    let id = host.start(&[], &["./outside_signals"]);
+    let host = host_with_listener();
+    let id = start(&host, &[], &["./outside_signals"]);
     host.ask(&["stop", "--time", "600", &id]);
     assert_eq!(host.ask(&["wait", &id]), "7");
     assert!(host.ask(&["logs", &id]).contains("got 15 from 0"));
     let deaf = "trap '' TERM; echo ready; while :; do sleep 1; done";
     for time in ["0", "1"] {
-        let id = host.start(&["--restart", "always"], &["sh", "-c", deaf]);
+        let id = start(&host, &["--restart", "always"], &["sh", "-c", deaf]);
         host.ask(&["stop", "-t", time, &id]);
         assert_eq!(host.ask(&["wait", &id]), "137");
     }
-    let id = host.start(&["--stop-signal", "SIGUSR2"], &["sh", "-c", "echo ready; sleep 1000"]);
+    let id = start(&host, &["--stop-signal", "SIGUSR2"], &["sh", "-c", "echo ready; sleep 1000"]);
     host.ask(&["stop", "-t", "-1", &id]);
     assert_eq!(host.ask(&["wait", &id]), "140");
     let wrong = host.septum(&["run", "--stop-signal", "NEVER", "--", "true"]).run();
@@ -191,8 +160,8 @@ fn a_background_program_is_asked_and_then_ended() {
 #[test]
 fn any_signal_can_be_sent() {
     needs_partitions!();
-    let host = Host::new();
-    let id = host.start(&["--restart", "always"], &["./outside_signals", "work"]);
+    let host = host_with_listener();
+    let id = start(&host, &["--restart", "always"], &["./outside_signals", "work"]);
     for (name, number) in [("HUP", 1), ("SIGUSR1", 10), ("12", 12), ("RTMIN+6", 40)] {
         host.ask(&["kill", "-s", name, &id]);
         host.wait_for_log(&id, &format!("got {number} from 0"));
@@ -215,8 +184,8 @@ fn any_signal_can_be_sent() {
 #[test]
 fn twenty_senders_at_once_are_all_served() {
     needs_partitions!();
-    let host = Host::new();
-    let id = host.start(&[], &["./outside_signals", "work"]);
+    let host = host_with_listener();
+    let id = start(&host, &[], &["./outside_signals", "work"]);
     let senders: Vec<Running> =
         (0..20).map(|_| host.septum(&["kill", "--signal", "USR1", &id]).spawn()).collect();
     for sender in senders {
@@ -230,7 +199,7 @@ fn twenty_senders_at_once_are_all_served() {
 #[test]
 fn a_stop_right_after_the_start_ends_it() {
     needs_partitions!();
-    let host = Host::new();
+    let host = host_with_listener();
     for _ in 0..10 {
         let id = host.ask(&["run", "-d", "--memory", "64M", "--", "./outside_signals"]);
         host.ask(&["stop", "-t", "600", &id]);
