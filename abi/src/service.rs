@@ -37,7 +37,7 @@ pub mod stream {
 ///
 /// ```text
 /// +0  flags   +4  rows   +8  columns   +12 arguments   +16 variables
-/// +20 working directory ("": as the first program's), arguments, variables of the environment besides those of the first program
+/// +20 working directory and USER[:GROUP] ("": as the first program's), arguments, variables of the environment besides those of the first program
 /// ```
 pub mod program {
     /// Bytes before the strings.

@@ -244,3 +244,26 @@ fn files_are_copied_in_and_out() {
         .expect_stderr("does not belong");
     assert_eq!(std::fs::read_dir(host.place.path()).unwrap().count(), before);
 }
+
+#[test]
+fn another_user_is_found_in_the_partitions_own_files() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = idle(&host, &["-u", "0", "--group-add", "77"]);
+    let as_user = |options: &[&str], script: &str| exec(&host, options, &id, &["sh", "-c", script]).run();
+    as_user(&[], "id -G").expect_code(0).expect_stdout("0 77\n");
+    let who = "echo $(id -u) $(id -g) $(id -G) $HOME";
+    as_user(&["-u", "1234:56"], who).expect_code(0).expect_stdout("1234 56 56 /\n");
+    // Accounts that were made in the partition are known there.
+    let accounts =
+        "echo ada:x:1000:100:Ada:/srv/ada:/bin/sh >> /etc/passwd && echo extra:x:333:bob,ada >> /etc/group";
+    as_user(&[], accounts).expect_code(0);
+    as_user(&["--user", "ada"], who).expect_code(0).expect_stdout("1000 100 100 333 /srv/ada\n");
+    as_user(&["-u", "ada", "-e", "HOME=/tmp"], who).expect_code(0).expect_stdout("1000 100 100 333 /tmp\n");
+    as_user(&["-u", "ada:extra"], "id -g; touch /etc/new 2>/dev/null || echo refused")
+        .expect_code(0)
+        .expect_stdout("333\nrefused\n");
+    as_user(&["-u", "eve"], "true").expect_code(126).expect_stderr("no such user");
+    as_user(&["-u", "ada:none"], "true").expect_code(126).expect_stderr("no such user or group");
+    assert_eq!(as_user(&["-u", ""], "true").code(), 241);
+}

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::SystemTime;
 
-use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum};
 use septum_api_types::signal::Signal;
 
@@ -130,6 +130,10 @@ pub struct Exec {
     /// Start the program in this directory; else where the first program started
     #[arg(short, long, value_name = "DIR")]
     pub workdir: Option<OsString>,
+
+    /// Run the program as this user of the partition's, a name in its /etc/passwd or a number; else as the first program runs
+    #[arg(short, long, value_name = "USER[:GROUP]", value_parser = NonEmptyStringValueParser::new())]
+    pub user: Option<String>,
 
     /// With a terminal: keys that end this, and hang up on the program
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q", value_parser = keys)]

@@ -84,6 +84,7 @@ impl Program {
             arguments: arguments.iter().map(|&argument| ByteString::from(argument)).collect(),
             environment: Vec::new(),
             working_directory: Some(ByteString::from("/")),
+            user: None,
             terminal: None,
             has_input,
             is_detached: false,

@@ -35,6 +35,7 @@ fn run(options: Exec) -> Result<u8, Failure> {
         arguments: options.program.into_iter().map(ByteString::from).collect(),
         environment: environment(&options.env, options.tty),
         working_directory: options.workdir.map(ByteString::from),
+        user: options.user.as_deref().map(ByteString::from),
         terminal: options.tty.then(terminal::size_or_usual),
         has_input: options.interactive,
         is_detached: options.detach,

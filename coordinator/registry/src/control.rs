@@ -66,6 +66,9 @@ pub struct Exec {
     pub environment: Vec<ByteString>,
     /// Where it starts; else where the first program did.
     pub working_directory: Option<ByteString>,
+    /// `USER[:GROUP]`, names of the partition's or numbers; else whom the first program runs as.
+    #[serde(default)]
+    pub user: Option<ByteString>,
     /// Rows and columns, if it has a terminal.
     pub terminal: Option<[u16; 2]>,
     /// Whether it has an input.

@@ -125,6 +125,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
         environment_count: config.environment.count,
         stack_limit: stack.map_or(STACK_LIMIT, |(_, (soft, _))| soft),
     };
+    let groups = fs.groups.clone();
     let loaded = load(&fs, &machine, request)?;
     let program = Program::take().ok_or(LoadError { reason: start_error::MEMORY, errno: Errno::EBUSY })?;
     let console = devices.console.as_deref();
@@ -138,6 +139,7 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
         workdir: config.workdir,
         environment: config.environment.bytes,
         identity: (config.uid, config.gid),
+        groups,
         umask: config.umask,
     });
     let (space, image) = (loaded.space, loaded.image);

@@ -305,8 +305,11 @@ fn request(said: ToWorker, descriptors: Vec<OwnedFd>) -> Request {
         ToWorker::HangUp { number } => Request::Wish(Wish::HangUp(number)),
         ToWorker::Begin { number, exec } => {
             let (arguments, environment) = (slices(&exec.arguments), slices(&exec.environment));
-            let workdir = exec.working_directory.as_ref().map_or(&[][..], |directory| &directory.0);
-            let program = encode_program(exec.terminal, exec.has_input, workdir, &arguments, &environment);
+            let given =
+                |string: &Option<ByteString>| string.as_ref().map_or(Vec::new(), |string| string.0.clone());
+            let (workdir, user) = (given(&exec.working_directory), given(&exec.user));
+            let program =
+                encode_program(exec.terminal, exec.has_input, &workdir, &user, &arguments, &environment);
             let mut descriptors = descriptors.into_iter();
             let mut streams = [descriptors.next(), descriptors.next(), descriptors.next()];
             if !exec.has_input {

@@ -46,6 +46,7 @@ pub fn encode_program(
     terminal: Option<[u16; 2]>,
     has_input: bool,
     workdir: &[u8],
+    user: &[u8],
     arguments: &[&[u8]],
     environment: &[&[u8]],
 ) -> Vec<u8> {
@@ -60,7 +61,7 @@ pub fn encode_program(
     let count = |list: &[&[u8]]| u32::try_from(list.len()).unwrap_or(u32::MAX);
     let words = [flags, rows, columns, count(arguments), count(environment)];
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    for string in std::iter::once(&workdir).chain(arguments).chain(environment) {
+    for string in [workdir, user].iter().chain(arguments).chain(environment) {
         bytes.extend_from_slice(string);
         bytes.push(0);
     }

@@ -54,7 +54,9 @@ impl Sessions {
         }
         let is_complete = descriptors.len() == if exec.is_detached { 0 } else { control::DESCRIPTORS };
         let has_nul = |string: &septum_api_types::bytes::ByteString| string.0.contains(&0);
-        let strings = || exec.arguments.iter().chain(&exec.environment).chain(&exec.working_directory);
+        let strings = || {
+            exec.arguments.iter().chain(&exec.environment).chain(&exec.working_directory).chain(&exec.user)
+        };
         if !is_complete || exec.arguments.is_empty() || strings().any(has_nul) {
             return refuse(
                 "the request is malformed",
@@ -93,6 +95,12 @@ impl Sessions {
             SessionEnd::Signaled(signal) => Answer::Ended(exit::of_signal(signal)),
             SessionEnd::NotStarted(errno) => {
                 let errno = Errno::from_raw_os_error(i32::try_from(errno).unwrap_or(libc::EIO));
+                if errno == Errno::SRCH {
+                    let message = format!(
+                        "cannot start '{program}' in the partition: its /etc/passwd or /etc/group has no such user or group; give a number with --user"
+                    );
+                    return Some((client, Answer::Failed { status: CANNOT_RUN, message }));
+                }
                 let is_missing = matches!(errno, Errno::NOENT | Errno::NOTDIR);
                 let (status, what) = if is_missing {
                     (NOT_FOUND, "cannot find it, or its interpreter or working directory")

@@ -10,7 +10,8 @@
 //!
 //! A session is known from when it begins until the host has all that it wrote. Nothing here waits for the host.
 
-pub mod line;
+pub mod accounts;
+mod line;
 pub mod program;
 pub mod stream;
 

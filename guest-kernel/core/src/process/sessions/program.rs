@@ -1,5 +1,6 @@
 //! What the host wants to be run in a session: read, found in the partition's own files, loaded and begun as a child of the kernel.
 
+use super::accounts::{self, Account};
 use super::line::Line;
 use super::stream::{Input, InputFile, Output, OutputFile};
 use super::{Ends, Session, add, refuse};
@@ -30,7 +31,7 @@ use septum_guest_hal::user::Registers;
 const DEFAULT_PATH: &[u8] = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What further programs have of the first one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Template {
     /// Working directory.
     pub workdir: &'static [u8],
@@ -38,6 +39,8 @@ pub struct Template {
     pub environment: &'static [u8],
     /// User and group.
     pub identity: (u32, u32),
+    /// Supplementary groups, ascending; none if there are none.
+    pub groups: Option<Arc<[u32]>>,
     /// File mode creation mask.
     pub umask: u32,
 }
@@ -54,6 +57,7 @@ struct Wanted {
     flags: u32,
     size: [u16; 2],
     workdir: Vec<u8>,
+    user: Vec<u8>,
     arguments: Vec<Vec<u8>>,
     environment: Vec<Vec<u8>>,
 }
@@ -67,22 +71,23 @@ impl Wanted {
         let size = [word(1)?, word(2)?].map(|length| u16::try_from(length).unwrap_or(u16::MAX));
         let (arguments, variables) = (word(3)? as usize, word(4)? as usize);
         let mut strings = bytes.get(program::HEADER..)?.split(|&byte| byte == 0).map(<[u8]>::to_vec);
-        let workdir = strings.next()?;
+        let (workdir, user) = (strings.next()?, strings.next()?);
         let arguments: Vec<_> = strings.by_ref().take(arguments).collect();
         let environment = strings.take(variables).collect();
         if arguments.is_empty() {
             None
         } else {
-            Some(Self { flags: word(0)?, size, workdir, arguments, environment })
+            Some(Self { flags: word(0)?, size, workdir, user, arguments, environment })
         }
     }
 
-    /// The first program's environment, in which some variables are replaced and others added.
-    fn whole_environment(&self, of_first: &[u8]) -> Vec<Vec<u8>> {
+    /// The first program's environment, in which some variables are replaced and others added; `home` is where another user lives.
+    fn whole_environment(&self, of_first: &[u8], home: Option<&[u8]>) -> Vec<Vec<u8>> {
         let key = |variable: &[u8]| variable.split(|&byte| byte == b'=').next().map(<[u8]>::to_vec);
         let mut whole: Vec<Vec<u8>> =
             of_first.split(|&byte| byte == 0).filter(|one| !one.is_empty()).map(<[u8]>::to_vec).collect();
-        for variable in &self.environment {
+        let home = home.map(|home| [b"HOME=", home].concat());
+        for variable in home.iter().chain(&self.environment) {
             whole.retain(|known| key(known) != key(variable));
             whole.push(variable.clone());
         }
@@ -102,12 +107,19 @@ pub fn begin(session: u32) {
 }
 
 fn try_to_begin(session: u32) -> Result<(), Errno> {
-    let first = family::find(FIRST_PID).ok_or(Errno::ESRCH)?;
-    let template = TEMPLATE.get().ok_or(Errno::ESRCH)?;
+    let first = family::find(FIRST_PID).ok_or(Errno::EAGAIN)?;
+    let template = TEMPLATE.get().ok_or(Errno::EAGAIN)?;
     let wanted = Wanted::parse(&read_all(session)?).ok_or(Errno::EINVAL)?;
     let mut fs = FsContext::new(Arc::clone(first.namespace.root()));
-    fs.set_identity(template.identity.0, template.identity.1);
     fs.umask = template.umask;
+    let other = if wanted.user.is_empty() { None } else { Some(accounts::find(&fs, &wanted.user)?) };
+    let home = other.as_ref().map(|account| account.home.clone());
+    let (identity, groups) = match other {
+        Some(Account { identity, groups, .. }) => (identity, (!groups.is_empty()).then(|| groups.into())),
+        None => (template.identity, template.groups.clone()),
+    };
+    fs.set_identity(identity.0, identity.1);
+    fs.groups = groups;
     let workdir = if wanted.workdir.is_empty() { template.workdir } else { &wanted.workdir };
     let cwd = fs.resolve(&fs.root, workdir, true)?;
     if !cwd.is_directory() {
@@ -115,7 +127,7 @@ fn try_to_begin(session: u32) -> Result<(), Errno> {
     }
     fs.cwd = cwd;
     let vcpu = Vcpu::take()?;
-    let environment = wanted.whole_environment(template.environment);
+    let environment = wanted.whole_environment(template.environment, home.as_deref());
     let loaded = find_and_load(&fs, &first, &wanted.arguments, &environment)?;
     // It was this vCPU's for the time of loading.
     loaded.space.deactivate();
@@ -229,6 +241,7 @@ pub fn terminal_of_first(session: u32, size: [u16; 2]) -> Result<DescriptorTable
         flags: program::TERMINAL,
         size,
         workdir: Vec::new(),
+        user: Vec::new(),
         arguments: Vec::new(),
         environment: Vec::new(),
     };
