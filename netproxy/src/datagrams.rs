@@ -283,6 +283,25 @@ impl Datagrams {
             }
             _ => gone,
         };
+        self.remove(gone);
+    }
+
+    /// Whether it has no peers.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// Closes the host's sockets for peers of whom nothing is heard or said for long.
+    pub fn sweep(&mut self, now: Instant) {
+        let gone: Vec<u32> = (self.peers.iter())
+            .filter(|(_, peer)| now.duration_since(peer.used) >= IDLE)
+            .map(|(number, _)| *number)
+            .collect();
+        self.remove(gone);
+    }
+
+    fn remove(&mut self, gone: Vec<u32>) {
         for number in gone {
             let Some(peer) = self.peers.remove(&number) else { continue };
             if let Some(socket) = self.sockets.get_mut(&peer.stream) {

@@ -131,10 +131,12 @@ fn parse(message: &[u8]) -> Option<(u32, u16, String)> {
     Some((u32::from_le_bytes(*number), u16::from_le_bytes(*port), name.to_owned()))
 }
 
-/// Answers a call that was refused. A worker that does not listen is not told.
-pub fn refuse(to: BorrowedFd<'_>, number: u32, why: Refusal) {
+/// Answers a call that was refused; false if the worker takes no answer now. One that is gone is not told.
+#[must_use]
+pub fn refuse(to: BorrowedFd<'_>, number: u32, why: Refusal) -> bool {
     let [a, b, c, d] = number.to_le_bytes();
-    let _ = send(to, &[a, b, c, d, why.number()], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    let answer = [a, b, c, d, why.number()];
+    send(to, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) != Err(Errno::AGAIN)
 }
 
 /// The way to the supervisor, and what the guest calls its neighbours.
@@ -271,7 +273,7 @@ mod tests {
         }
         assert!(next_call(theirs.as_fd()).unwrap().is_none());
         for why in Refusal::ALL {
-            refuse(theirs.as_fd(), 7, why);
+            assert!(refuse(theirs.as_fd(), 7, why));
             assert_eq!(caller.next_refusal(), Some((7, why)));
         }
         assert_eq!(caller.next_refusal(), None);

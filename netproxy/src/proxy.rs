@@ -46,6 +46,12 @@ use crate::neighbours::ACCEPTED;
 const MOST_EVENTS: usize = 256;
 /// Connections that are accepted at once.
 const MOST_ACCEPTED: usize = 64;
+/// How long a listener rests for whose connections there are no descriptors.
+const REST: Duration = Duration::from_millis(100);
+/// How often is looked for what is idle.
+const TIDYING: Duration = Duration::from_secs(10);
+/// How long a peer may take nothing of what the guest had sent before it closed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whose an event is: the upper half of its name. The lower is a number.
 mod tag {
@@ -94,7 +100,14 @@ pub struct Proxy {
     names: Names,
     /// Connections to the nameserver.
     carriers: HashMap<StreamId, Carrier>,
-    /// When names are due.
+    /// What the guest has closed, and since when its peer takes nothing of what was sent before.
+    closing: HashMap<StreamId, Instant>,
+    /// Listeners for whose connections there are no descriptors, and when to try again.
+    resting: Vec<usize>,
+    resume_at: Option<Instant>,
+    /// When to look for what is idle.
+    tidy_at: Option<Instant>,
+    /// Rings when something of that is due, or names are.
     timer: OwnedFd,
     due: Option<Instant>,
     /// What is to be told the next time, and what makes that come.
@@ -157,6 +170,10 @@ impl Proxy {
             datagrams: Datagrams::new(published, tag::PEER),
             names: Names::new(hosts, ports.nameservers, tag::QUESTION),
             carriers: HashMap::new(),
+            closing: HashMap::new(),
+            resting: Vec::new(),
+            resume_at: None,
+            tidy_at: None,
             timer,
             due: None,
             later: Vec::new(),
@@ -200,11 +217,7 @@ impl Proxy {
             }
             self.tell_later(News::Readable(stream));
         }
-        let due = self.names.due();
-        if due != self.due {
-            self.due = due;
-            self.set_timer(due);
-        }
+        self.schedule();
     }
 
     fn set_timer(&self, due: Option<Instant>) {
@@ -313,7 +326,7 @@ impl Proxy {
         let sent = copied.and_then(|len| {
             let bytes = message.get(..len).unwrap_or_default();
             match self.datagrams.send(&self.broker, self.epoll.as_fd(), stream, bytes)? {
-                Sent::Done => {}
+                Sent::Done => self.need_tidying(),
                 Sent::HasReply => self.tell_later(News::Readable(stream)),
                 Sent::Question => {
                     self.ask(stream, Protocol::Udp, bytes.get(LABEL..).unwrap_or_default());
@@ -333,7 +346,13 @@ impl Proxy {
                 return;
             };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let Ok((socket, peer)) = acceptfrom_with(socket, flags) else { return };
+            let (socket, peer) = match acceptfrom_with(socket, flags) {
+                Ok(accepted) => accepted,
+                // Whoever it was is gone.
+                Err(Errno::INTR | Errno::CONNABORTED) => continue,
+                Err(Errno::AGAIN) => return,
+                Err(_) => return self.rest(listener),
+            };
             let own = SocketAddr::new(IpAddr::V4(net::GUEST), *guest_port);
             let (peer, phase) = if *is_exposed {
                 if !self.is_our_users(&socket) {
@@ -353,6 +372,57 @@ impl Proxy {
                 let contents = preamble.to_bytes().to_vec();
                 news.push(News::Incoming { stream, port: CARRIER, carries_messages: false, contents });
             }
+        }
+    }
+
+    /// There are no descriptors for those who wait at a listener: it is looked at again after a while. The host keeps them meanwhile.
+    fn rest(&mut self, listener: usize) {
+        self.listen(listener, EventFlags::empty());
+        self.resting.push(listener);
+        self.resume_at.get_or_insert_with(|| Instant::now() + REST);
+        self.schedule();
+    }
+
+    fn listen(&self, listener: usize, flags: EventFlags) {
+        let Some(Listener { socket, .. }) = self.listeners.get(listener) else { return };
+        let Ok(number) = u64::try_from(listener) else { return };
+        // It is known to it, and changing what it is watched for takes no memory.
+        let _ = epoll::modify(&self.epoll, socket, EventData::new_u64(tag::LISTENER | number), flags);
+    }
+
+    /// What is to be done at certain times.
+    fn tick(&mut self, now: Instant, news: &mut Vec<News>) {
+        self.names.tick(self.epoll.as_fd(), now);
+        if self.resume_at.is_some_and(|at| at <= now) {
+            self.resume_at = None;
+            for listener in std::mem::take(&mut self.resting) {
+                self.listen(listener, EventFlags::IN);
+            }
+        }
+        if self.tidy_at.is_some_and(|at| at <= now) {
+            self.tidy_at = None;
+            self.datagrams.sweep(now);
+            let late = self.closing.extract_if(|_, since| now.duration_since(*since) >= PATIENCE);
+            news.extend(late.map(|(stream, _)| News::Broken(stream)));
+            self.need_tidying();
+        }
+        self.hand_out_answers();
+    }
+
+    /// Has things tidied up after a while, as long as there are any.
+    fn need_tidying(&mut self) {
+        if self.tidy_at.is_none() && !(self.closing.is_empty() && self.datagrams.is_idle()) {
+            self.tidy_at = Some(Instant::now() + TIDYING);
+            self.schedule();
+        }
+    }
+
+    /// Sets the timer to what is due first.
+    fn schedule(&mut self) {
+        let due = [self.names.due(), self.resume_at, self.tidy_at].into_iter().flatten().min();
+        if due != self.due {
+            self.due = due;
+            self.set_timer(due);
         }
     }
 
@@ -420,8 +490,7 @@ impl HostSide for Proxy {
                 }
                 tag::TIMER => {
                     self.due = None;
-                    self.names.tick(self.epoll.as_fd(), Instant::now());
-                    self.hand_out_answers();
+                    self.tick(Instant::now(), news);
                     continue;
                 }
                 tag::CALLS => {
@@ -479,7 +548,14 @@ impl HostSide for Proxy {
         if from.is_empty() {
             return Ok(0);
         }
-        from.write_to(&mut self.stream(stream)?.file)
+        let written = from.write_to(&mut self.stream(stream)?.file);
+        if !self.closing.is_empty()
+            && written.as_ref().is_ok_and(|len| *len > 0)
+            && let Some(since) = self.closing.get_mut(&stream)
+        {
+            *since = Instant::now();
+        }
+        written
     }
 
     fn read(&mut self, stream: StreamId, to: &mut ToGuest<'_, '_>) -> io::Result<usize> {
@@ -514,7 +590,13 @@ impl HostSide for Proxy {
         }
     }
 
+    fn closing(&mut self, stream: StreamId) {
+        self.closing.insert(stream, Instant::now());
+        self.need_tidying();
+    }
+
     fn close(&mut self, stream: StreamId, is_reset: bool) {
+        self.closing.remove(&stream);
         let Some(stream) = self.streams.remove(&stream) else {
             self.datagrams.close(stream);
             self.carriers.remove(&stream);
@@ -529,6 +611,7 @@ impl HostSide for Proxy {
 
     fn close_all(&mut self) {
         self.streams.clear();
+        self.closing.clear();
         self.carriers.clear();
         self.datagrams.close_all();
         self.names.forget_all();

@@ -88,6 +88,8 @@ impl HostSide for Echo {
 
     fn accepted(&mut self, _stream: StreamId) {}
 
+    fn closing(&mut self, _stream: StreamId) {}
+
     fn close(&mut self, stream: StreamId, _is_reset: bool) {
         assert!(self.streams.remove(&stream).is_some(), "closed twice");
     }

@@ -33,7 +33,7 @@ use crate::disks;
 use crate::environment;
 use crate::huge_pages;
 use crate::jail;
-use crate::network::{self, Neighbourhood, Refusals};
+use crate::network::{self, Neighbourhood, Refusals, Telling};
 use crate::outcome;
 use crate::program;
 use crate::protocol::{End, Ended, FromWorker, Order, SessionEnd, Stage, StopCause, ToWorker, send};
@@ -196,6 +196,7 @@ impl Worker {
             verbose: spec.verbose,
             profile: spec.debug_profile,
         };
+        let telling = self.telling()?;
         let resources = MachineResources {
             shared_root: rootfs::SHARED_ROOT.into(),
             stdin,
@@ -206,7 +207,7 @@ impl Worker {
             listener: self.listener()?,
             terminal: spec.terminal,
             network: network
-                .map(|ports| network::proxy(&spec, ports, self.network_log(&refusals)?))
+                .map(|ports| network::proxy(&spec, ports, network_log(&refusals, telling.as_ref())))
                 .transpose()?,
         };
         let machine = core
@@ -225,6 +226,9 @@ impl Worker {
         let outcome = machine.run(Some(Requests { descriptor: socket.as_fd(), next: &mut next }));
         let guest_mappings = outcome.stats.guest_mappings.clone();
         let mut last_word = outcome::translate(outcome, &spec, self.order.epoch_ns, &self.timings);
+        if let Some(telling) = telling {
+            telling.finish();
+        }
         last_word.stats.network.refused = refusals.all();
         if self.order.wants_stats {
             last_word.stats.memory.worker_pss_bytes = usage.pss_without_bytes(&guest_mappings);
@@ -244,20 +248,12 @@ impl Worker {
         }
     }
 
-    /// What the network refuses is kept for the statistics, and told at once to a supervisor that wants to know.
-    fn network_log(&self, refusals: &Refusals) -> Result<Log, Failure> {
-        let refusals = refusals.clone();
-        let teller = if self.order.spec.verbose { Some(self.teller()?) } else { None };
-        let epoch_ns = self.order.epoch_ns;
-        Ok(Box::new(move |line| {
-            if refusals.add(line)
-                && let Some(socket) = &teller
-            {
-                let stage = Stage { what: line.to_owned(), at_us: since_us(epoch_ns, now_ns()) };
-                // If the supervisor is gone, this process is about to be killed.
-                let _ = send(socket, &FromWorker::Stage(stage));
-            }
-        }))
+    /// What the network refuses is told at once to a supervisor that wants to know.
+    fn telling(&self) -> Result<Option<Telling>, Failure> {
+        if !self.order.spec.verbose || !self.order.spec.network.is_wanted() {
+            return Ok(None);
+        }
+        Telling::start(self.teller()?, self.order.epoch_ns).map(Some)
     }
 
     /// The way to the supervisor for another thread. A frame is one write, so that frames of several threads do not mix.
@@ -293,6 +289,19 @@ impl Worker {
             drop(send(&socket, &said));
         })))
     }
+}
+
+/// What the network refuses is kept for the statistics, and told.
+fn network_log(refusals: &Refusals, telling: Option<&Telling>) -> Log {
+    let (refusals, lines) = (refusals.clone(), telling.map(Telling::lines));
+    Box::new(move |line| {
+        if refusals.add(line)
+            && let Some(lines) = &lines
+        {
+            // There is room for all of them.
+            let _ = lines.try_send(Some(line.to_owned()));
+        }
+    })
 }
 
 /// What the supervisor says, as the machine understands it.

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
@@ -16,11 +19,16 @@ use septum_netproxy::{Broker, Proxy};
 use septum_registry::doors::open_door;
 
 use crate::outcome::without_number;
+use crate::protocol::{FromWorker, Stage, send};
+use crate::stages::{now_ns, since_us};
 
 /// The port of nameservers.
 const DNS: u16 = 53;
 /// Refusals that are told; a program that tries everything is not.
 const MOST_REFUSALS: usize = 256;
+
+/// The thread that tells of them sends text.
+const TELLER_STACK_BYTES: usize = 128 << 10;
 
 /// What the network refused, each once.
 #[derive(Clone, Default)]
@@ -36,6 +44,45 @@ impl Refusals {
     /// All of them.
     pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// Tells the supervisor what was refused, as stages, by a thread of its own: a supervisor that is busy is no reason for the network to wait.
+pub(crate) struct Telling {
+    lines: SyncSender<Option<String>>,
+    thread: JoinHandle<()>,
+}
+
+impl Telling {
+    /// Begins.
+    pub(crate) fn start(socket: UnixStream, epoch_ns: u64) -> Result<Self, Failure> {
+        let (lines, received) = sync_channel::<Option<String>>(MOST_REFUSALS + 1);
+        let work = move || {
+            while let Ok(Some(what)) = received.recv() {
+                let stage = Stage { what, at_us: since_us(epoch_ns, now_ns()) };
+                // If the supervisor is gone, this process is about to be killed.
+                let _ = send(&socket, &FromWorker::Stage(stage));
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("refusals".to_owned())
+            .stack_size(TELLER_STACK_BYTES)
+            .spawn(work)
+            .map_err(|error| Failure::new(Code::Internal, "cannot set up the network", error.to_string()))?;
+        Ok(Self { lines, thread })
+    }
+
+    /// Where lines are put; there is room for all that [`Refusals`] lets through.
+    pub(crate) fn lines(&self) -> SyncSender<Option<String>> {
+        self.lines.clone()
+    }
+
+    /// Waits until everything is told.
+    pub(crate) fn finish(self) {
+        if self.lines.send(None).is_ok() {
+            // It does not panic, and if it did, nothing would be left to tell.
+            let _ = self.thread.join();
+        }
     }
 }
 

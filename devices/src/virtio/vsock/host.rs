@@ -42,6 +42,8 @@ pub enum News {
     Writable(StreamId),
     /// A connection that the guest asked for stands.
     Accepted(StreamId, Vec<u8>),
+    /// It cannot go on, and both sides are told.
+    Broken(StreamId),
     /// It does not, and is forgotten.
     Refused(StreamId, Vec<u8>),
     /// Somebody wants a connection to the guest.
@@ -90,6 +92,10 @@ pub trait HostSide: Send {
 
     /// The guest has accepted a connection that was [`Incoming`](News::Incoming).
     fn accepted(&mut self, stream: StreamId);
+
+    /// The guest has closed it, and what it had sent before is yet to be passed on. Whoever has no patience says
+    /// [`Broken`](News::Broken).
+    fn closing(&mut self, stream: StreamId);
 
     /// The connection is over, and its name free. If it is reset, the peer is told so.
     fn close(&mut self, stream: StreamId, is_reset: bool);

@@ -312,6 +312,8 @@ impl Switch {
         connection.is_closing |= flags & shutdown::BOTH == shutdown::BOTH;
         if connection.kept.is_empty() {
             self.pass_on(ports);
+        } else if connection.is_closing {
+            self.host.closing(connection.stream);
         }
     }
 
@@ -393,6 +395,11 @@ impl Switch {
                     && self.connections.get(&ports).is_some_and(|connection| !connection.kept.is_empty())
                 {
                     self.pass_on(ports);
+                }
+            }
+            News::Broken(stream) => {
+                if let Some(&ports) = self.streams.get(&stream) {
+                    self.reset(ports);
                 }
             }
             News::Accepted(stream, contents) => {

@@ -517,7 +517,7 @@ impl Supervision {
         );
         let of_calls = fds.len();
         let switchboard = self.current.as_ref().and_then(|current| current.switchboard.as_ref());
-        fds.extend(switchboard.map(|it| PollFd::from_borrowed_fd(it.socket(), PollFlags::IN)));
+        fds.extend(switchboard.map(Switchboard::poll));
         let of_desk = fds.len();
         self.desk.poll(&mut fds);
         let of_streams = fds.len();
@@ -538,7 +538,7 @@ impl Supervision {
             && let Some(current) = &mut self.current
         {
             // A worker that does not keep to the form is not listened to any more.
-            current.switchboard = current.switchboard.take().filter(Switchboard::serve);
+            current.switchboard = current.switchboard.take().and_then(|mut it| it.serve().then_some(it));
         }
         let mut demands = Vec::new();
         if ready[of_desk..of_streams].iter().any(is_ready) {

@@ -2,9 +2,10 @@
 //!
 //! The worker is not trusted: it says a name and a port, and gives a socket; the rules are asked here. Nothing blocks.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use septum_api_types::network::{Network, Protocol};
@@ -20,6 +21,8 @@ pub(super) struct Switchboard {
     socket: OwnedFd,
     policy: Policy,
     registry: Registry,
+    /// A refusal that the worker had no room for. Until it has, nothing is taken from it.
+    owed: Option<(u32, Refusal)>,
 }
 
 impl Switchboard {
@@ -31,22 +34,27 @@ impl Switchboard {
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (socket, theirs) = socketpair(AddressFamily::UNIX, kind, flags, None)?;
         let policy = Policy::new(network.allow.clone());
-        Ok(Some((Self { socket, policy, registry: Registry::new(runtime.to_owned()) }, theirs)))
+        Ok(Some((Self { socket, policy, registry: Registry::new(runtime.to_owned()), owed: None }, theirs)))
     }
 
-    /// Readable when there are calls.
-    pub(super) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    /// What to wait for.
+    pub(super) fn poll(&self) -> PollFd<'_> {
+        let wanted = if self.owed.is_some() { PollFlags::OUT } else { PollFlags::IN };
+        PollFd::from_borrowed_fd(self.socket.as_fd(), wanted)
     }
 
     /// Serves some calls; false if there will be no more that make sense.
-    pub(super) fn serve(&self) -> bool {
+    pub(super) fn serve(&mut self) -> bool {
         for _ in 0..TURN {
-            match next_call(self.socket()) {
+            if let Some((number, why)) = self.owed {
+                if !refuse(self.socket.as_fd(), number, why) {
+                    return true;
+                }
+                self.owed = None;
+            }
+            match next_call(self.socket.as_fd()) {
                 Ok(Some(call)) => {
-                    if let Err(why) = self.connect(&call) {
-                        refuse(self.socket(), call.number, why);
-                    }
+                    self.owed = self.connect(&call).err().map(|why| (call.number, why));
                 }
                 Ok(None) => return true,
                 Err(_) => return false,
