@@ -34,6 +34,7 @@ pub(crate) struct Changes {
     pub(crate) command: Option<Vec<String>>,
     pub(crate) user: Option<String>,
     pub(crate) working_directory: Option<String>,
+    pub(crate) stop_signal: Option<String>,
     pub(crate) labels: Vec<(String, String)>,
 }
 
@@ -60,6 +61,9 @@ impl Changes {
         }
         if let Some(directory) = self.working_directory {
             config.set_working_dir(Some(directory));
+        }
+        if let Some(signal) = self.stop_signal {
+            config.set_stop_signal(Some(signal));
         }
         if !self.labels.is_empty() {
             let mut labels: HashMap<String, String> = config.labels().clone().unwrap_or_default();

@@ -309,12 +309,16 @@ def further_programs_have_terminals(septum):
     terminal.type("exit 8\n")
     expect(terminal.status(), 8)
     assert usual is not None
-    # Who goes hangs up.
+    # Who goes hangs up, whether killed or by the keys for it.
     gone = Terminal(septum.binary, "exec", "-it", name, "sh", "-c", "echo ready; exec sleep 777")
     gone.wait_for("ready")
     os.kill(gone.pid, signal.SIGKILL)
     gone.status()
     end = time.monotonic() + PATIENCE
+    left = Terminal(septum.binary, "exec", "-it", name, "sh", "-c", "echo ready; exec sleep 7777")
+    left.wait_for("ready")
+    left.type("\x10\x11")
+    expect(left.status(), 0)
     while "777" in septum.ask("exec", name, "ps", "-ef"):
         assert time.monotonic() < end, "it goes on"
         time.sleep(0.1)

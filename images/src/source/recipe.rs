@@ -6,6 +6,7 @@
 //! command = ["--help"]
 //! user = "app"
 //! workdir = "/app"
+//! stop_signal = "INT"              # what `septum stop` sends; else TERM
 //!
 //! [[copy]]
 //! from = "app"                    # a path beside the recipe
@@ -50,6 +51,7 @@ struct Recipe {
     command: Option<Vec<String>>,
     user: Option<String>,
     workdir: Option<String>,
+    stop_signal: Option<String>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
@@ -105,6 +107,7 @@ pub(super) fn load(path: &Path, store: &Store, unpacking: &mut Unpacking<'_>) ->
         command: recipe.command,
         user: recipe.user,
         working_directory: recipe.workdir,
+        stop_signal: recipe.stop_signal,
         labels: recipe.labels.into_iter().collect(),
     };
     changes.apply(&mut config);

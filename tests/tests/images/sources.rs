@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use septum_tests::{exit, needs_partitions};
@@ -169,6 +169,30 @@ fn recipes_put_files_on_a_base() {
     images.run(["second"]).run().expect_code(exit::PATH).expect_stderr("has no user 'nobody'");
     let shown = images.image(["inspect", "app"]).run();
     assert!(shown.expect_code(0).stdout_text().contains("\"version\": \"1\""), "{}", shown.stdout_text());
+}
+
+#[test]
+fn an_image_says_by_what_it_is_stopped() {
+    needs_tools!("busybox", "mkfs.erofs");
+    needs_partitions!();
+    let images = Images::new();
+    busybox(&images.place.directory("base"));
+    let recipe = |signal: &str| {
+        let script = "trap 'exit 9' USR1; echo ready; while :; do sleep 0.01; done";
+        format!("base = \"base\"\nentrypoint = [\"sh\", \"-c\", \"{script}\"]\nstop_signal = \"{signal}\"\n")
+    };
+    images.build(images.place.file("server.toml", recipe("SIGUSR1")), "server");
+    images.build(images.place.file("odd.toml", recipe("SIGNONE")), "odd");
+    images.run(["odd"]).run().expect_stderr("SIGNONE");
+    let septum = |arguments: &[&str]| images.septum(arguments).run();
+    septum(&["run", "-d", "--name", "server", "server"]).expect_code(0);
+    let end = Instant::now() + Duration::from_secs(60);
+    while !septum(&["logs", "server"]).stdout_text().contains("ready") {
+        assert!(Instant::now() < end, "it never was ready");
+    }
+    septum(&["stop", "server"]).expect_code(0);
+    septum(&["wait", "server"]).expect_code(0).expect_stdout("9\n");
+    septum(&["rm", "server"]).expect_code(0);
 }
 
 #[test]

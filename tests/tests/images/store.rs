@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use septum_tests::{Invocation, Output, Place, Septum};
 
 /// Commands that the busybox of an image goes by.
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "sh",
     "cat",
     "ls",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 16] = [
     "pwd",
     "find",
     "test",
+    "sleep",
 ];
 
 /// A directory for sources, and a store.
@@ -43,6 +44,11 @@ impl Images {
             .environment("SEPTUM_DATA_DIR", self.place.join("data"))
             .environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
             .directory(self.place.path())
+    }
+
+    /// `septum …`
+    pub fn septum(&self, arguments: &[&str]) -> Invocation {
+        self.with_store(Septum::raw(arguments))
     }
 
     /// `septum image …`
