@@ -373,6 +373,32 @@ impl Dentry {
         Ok(())
     }
 
+    /// Two entries, one of this directory and one of `other`, take each other's place.
+    pub fn exchange(
+        self: &Arc<Self>,
+        one: (&[u8], &Arc<Self>),
+        other: &Arc<Self>,
+        its: (&[u8], &Arc<Self>),
+    ) -> Result<(), Errno> {
+        let _exclusive = RENAME.lock();
+        let mut from = self.lock_to_change()?;
+        let mut to = if Arc::ptr_eq(self, other) { None } else { Some(other.lock_to_change()?) };
+        one.1.inode.prepare_move()?;
+        its.1.inode.prepare_move()?;
+        self.inode.exchange(one.0, &other.inode, its.0)?;
+        to.as_mut().unwrap_or(&mut from).set(its.0, one.1);
+        from.set(one.0, its.1);
+        let moved = [(one.1, other, its.0), (its.1, self, one.0)];
+        let old = moved.map(|(dentry, parent, name)| {
+            dentry.is_removed.store(false, Ordering::Relaxed);
+            let place = Place { parent: Some(Arc::clone(parent)), name: name.into() };
+            core::mem::replace(&mut *dentry.place.lock(), place)
+        });
+        drop((to, from));
+        drop(old);
+        Ok(())
+    }
+
     /// Whether `self` is `other` or above it, within one mount.
     #[must_use]
     pub fn contains(self: &Arc<Self>, other: &Arc<Self>) -> bool {

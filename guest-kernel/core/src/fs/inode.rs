@@ -289,6 +289,12 @@ pub trait Inode: Send + Sync {
     }
 
     /// The value of an extended attribute; ENODATA if it has none of that name.
+    /// Has `name` and `new_name` of `new_parent`, of the same file system (else EXDEV), take each other's place, atomically.
+    fn exchange(&self, name: &[u8], new_parent: &InodeRef, new_name: &[u8]) -> Result<(), Errno> {
+        let _ = (name, new_parent, new_name);
+        Err(Errno::EINVAL)
+    }
+
     fn extended_attribute(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
         let _ = name;
         Err(Errno::EOPNOTSUPP)

@@ -28,6 +28,8 @@ pub enum Replace {
     Yes,
     /// EEXIST.
     Never,
+    /// It takes the old place; ENOENT if there is nothing.
+    Exchange,
 }
 
 impl FsContext {
@@ -174,9 +176,12 @@ impl FsContext {
         let there = match new.directory.child(&new.name) {
             Ok(_) if replace == Replace::Never => return Err(Errno::EEXIST),
             Ok(there) => Some(there),
-            Err(Errno::ENOENT) => None,
+            Err(Errno::ENOENT) if replace != Replace::Exchange => None,
             Err(errno) => return Err(errno),
         };
+        if let (Replace::Exchange, Some(there)) = (replace, &there) {
+            return self.exchange((&old, &child), (&new, there));
+        }
         if !child.is_directory() && (old.must_be_directory || new.must_be_directory) {
             return Err(Errno::ENOTDIR);
         }
@@ -202,6 +207,29 @@ impl FsContext {
         old.directory.rename(&old.name, &child, &new.directory, &new.name, replace == Replace::Never)?;
         let places = ((&*old.directory, &*old.name), (&*new.directory, &*new.name));
         watch::tell_moved(places.0, places.1, &child, there.as_deref());
+        Ok(())
+    }
+
+    /// Two files take each other's place.
+    fn exchange(&self, one: (&Target, &Arc<Dentry>), other: (&Target, &Arc<Dentry>)) -> Result<(), Errno> {
+        let ((old, child), (new, there)) = (one, other);
+        for (target, dentry) in [one, other] {
+            if target.must_be_directory && !dentry.is_directory() {
+                return Err(Errno::ENOTDIR);
+            }
+        }
+        if child.contains(&new.directory) || there.contains(&old.directory) {
+            return Err(Errno::EINVAL);
+        }
+        if Arc::ptr_eq(there.inode(), child.inode()) {
+            return Ok(());
+        }
+        self.check_removal(&new.directory, there)?;
+        self.check_removal(&old.directory, child)?;
+        old.directory.exchange((&old.name, child), &new.directory, (&new.name, there))?;
+        let places = ((&*old.directory, &*old.name), (&*new.directory, &*new.name));
+        watch::tell_moved(places.0, places.1, child, None);
+        watch::tell_moved(places.1, places.0, there, None);
         Ok(())
     }
 

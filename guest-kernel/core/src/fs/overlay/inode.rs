@@ -322,6 +322,27 @@ impl Inode for OverlayInode {
         self.hide(name, &upper)
     }
 
+    fn exchange(&self, name: &[u8], new_parent: &InodeRef, new_name: &[u8]) -> Result<(), Errno> {
+        let to = Self::ours(new_parent)?;
+        if !Arc::ptr_eq(&to.overlay, &self.overlay) {
+            return Err(Errno::EXDEV);
+        }
+        let (child, there) = (self.find(name)?, to.find(new_name)?);
+        child.prepare_move()?;
+        there.prepare_move()?;
+        let (upper, new_upper) = (self.raise(0)?, to.raise(0)?);
+        for (moved, directory, at) in [(&child, to, new_name), (&there, self, name)] {
+            if moved.kind == FileKind::Directory
+                && let Some(moved) = moved.layers().0
+                && directory.lower_entry(at)?.is_some()
+            {
+                moved.set_opaque();
+            }
+        }
+        let new_upper: InodeRef = new_upper;
+        upper.exchange(name, &new_upper, new_name)
+    }
+
     fn read_link(&self) -> Result<Vec<u8>, Errno> {
         match self.layers() {
             (Some(upper), _) => upper.read_link(),

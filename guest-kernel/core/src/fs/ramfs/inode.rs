@@ -418,6 +418,31 @@ impl Inode for RamInode {
         Ok(())
     }
 
+    fn exchange(&self, name: &[u8], new_parent: &InodeRef, new_name: &[u8]) -> Result<(), Errno> {
+        let new_parent = Self::ours(new_parent)?;
+        if !Arc::ptr_eq(&new_parent.fs, &self.fs) {
+            return Err(Errno::EXDEV);
+        }
+        let _tree = self.fs.tree.lock();
+        let mut from = self.entries()?;
+        let mut other = if core::ptr::eq(self, new_parent) { None } else { Some(new_parent.entries()?) };
+        let one = Arc::clone(from.get(name)?);
+        let to = other.as_mut().unwrap_or(&mut from);
+        let two = Arc::clone(to.get(new_name)?);
+        to.set(new_name, Arc::clone(&one));
+        from.set(name, Arc::clone(&two));
+        for (moved, came_from, went_to) in [(&one, self, new_parent), (&two, new_parent, self)] {
+            if is_directory(moved.kind) {
+                came_from.count_links(-1);
+                went_to.count_links(1);
+            }
+            moved.count_links(0);
+        }
+        self.touch();
+        new_parent.touch();
+        Ok(())
+    }
+
     fn read_link(&self) -> Result<Vec<u8>, Errno> {
         match &self.body {
             Body::Symlink(text) => Ok(text.to_vec()),

@@ -77,10 +77,11 @@ pub fn sys_unlinkat<C: FileContext>(ctx: &C, directory: i32, path: u64, flags: u
     Ok(0)
 }
 
-/// RENAME_NOREPLACE
+/// RENAME_NOREPLACE, RENAME_EXCHANGE
 const NO_REPLACE: u32 = 1;
+const EXCHANGE: u32 = 2;
 
-/// `renameat2`; of its flags only RENAME_NOREPLACE.
+/// `renameat2`; of its flags not RENAME_WHITEOUT.
 pub fn sys_renameat2<C: FileContext>(
     ctx: &C,
     old: (i32, u64),
@@ -90,6 +91,7 @@ pub fn sys_renameat2<C: FileContext>(
     let replace = match flags {
         0 => Replace::Yes,
         NO_REPLACE => Replace::Never,
+        EXCHANGE => Replace::Exchange,
         _ => return Err(Errno::EINVAL),
     };
     let old = Path::at(ctx, old.0, old.1)?;

@@ -328,7 +328,7 @@ impl<C: FileContext + 'static> Table<C> {
             |c, [old_fd, old, new_fd, new, flags, _]| {
                 names::sys_renameat2(c, (int(old_fd), old), (int(new_fd), new), word(flags))
             },
-            "as rename; RENAME_NOREPLACE",
+            "as rename; RENAME_NOREPLACE, RENAME_EXCHANGE",
         ),
         full(
             number::READLINK,

@@ -135,6 +135,8 @@ pub const ATTRIBUTES_REPLY_WORDS: usize = 13;
 /// Bytes of `fuse_attr_out`.
 pub const ATTRIBUTES_REPLY: usize = 8 * ATTRIBUTES_REPLY_WORDS;
 /// Bytes of `fuse_open_out`.
+/// RENAME2: both take each other's place.
+pub const RENAME_EXCHANGE: u32 = 2;
 pub const OPENED: usize = 16;
 /// Bytes of `fuse_write_out`.
 pub const WRITTEN: usize = 8;

@@ -115,6 +115,10 @@ impl Inode for Node {
             return Ok(target.to_vec());
         }
         let mut exchange = self.volume.session.begin(Opcode::ReadLink, self.id)?;
+    fn exchange(&self, name: &[u8], new_parent: &InodeRef, new_name: &[u8]) -> Result<(), Errno> {
+        self.exchange_entries(name, self.sibling(new_parent)?, new_name)
+    }
+
         let len = exchange.call(0, Data::None)?;
         let mut target = alloc::vec![0; len.min(RESULTS_LIMIT)];
         exchange.result_bytes(&mut target);

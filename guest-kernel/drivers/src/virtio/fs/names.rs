@@ -183,20 +183,48 @@ impl Node {
         new_name: &[u8],
         keep_existing: bool,
     ) -> Result<(), Errno> {
-        let opcode = if keep_existing { Opcode::Rename2 } else { Opcode::Rename };
-        let mut exchange = self.begin_in_directory(opcode)?;
-        exchange.words([new_parent.id]);
-        if keep_existing {
-            exchange.words([fuse::pair(fuse::RENAME_NO_REPLACE, 0)]);
-        }
-        exchange.name(name)?;
-        exchange.name(new_name)?;
-        exchange.call(0, Data::None)?;
+        let flags = if keep_existing { fuse::RENAME_NO_REPLACE } else { 0 };
+        self.ask_to_rename(name, new_parent, new_name, flags)?;
         self.forget_entry(name);
         new_parent.forget_entry(new_name);
         self.outdate();
         new_parent.outdate();
         Ok(())
+    }
+
+    /// Has `name` and `new_name` of `new_parent` take each other's place.
+    pub(super) fn exchange_entries(
+        &self,
+        name: &[u8],
+        new_parent: &Self,
+        new_name: &[u8],
+    ) -> Result<(), Errno> {
+        self.ask_to_rename(name, new_parent, new_name, fuse::RENAME_EXCHANGE)?;
+        for (directory, name) in [(self, name), (new_parent, new_name)] {
+            if let Some(node) = directory.entries.lock().remove(name) {
+                node.outdate();
+            }
+            directory.outdate();
+        }
+        Ok(())
+    }
+
+    fn ask_to_rename(
+        &self,
+        name: &[u8],
+        new_parent: &Self,
+        new_name: &[u8],
+        flags: u32,
+    ) -> Result<(), Errno> {
+        let opcode = if flags == 0 { Opcode::Rename } else { Opcode::Rename2 };
+        let mut exchange = self.begin_in_directory(opcode)?;
+        exchange.words([new_parent.id]);
+        if flags != 0 {
+            exchange.words([fuse::pair(flags, 0)]);
+        }
+        exchange.name(name)?;
+        exchange.name(new_name)?;
+        exchange.call(0, Data::None).map(drop)
     }
 
     /// Forgets an entry that was changed; the file it named has fewer links now.
