@@ -147,6 +147,16 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
         ],
         vec![
             look(b"file\0"),
+            request(32, 2, &words(&[0, 0, 0, 0, 5, 0, 90, 0, 1, 0, 0, 0])),
+            request(31, 2, &words(&[0, 0, 0, 0, 0, 0, u32::MAX, 0x7fff_ffff, 0, 0, 0, 0])),
+            request(32, 2, &words(&[0, 0, 0, 0, 0, 0, u32::MAX, 0x7fff_ffff, 1, 0, 1, 0])),
+            request(32, 1, &words(&[0, 0, 0, 0, 0, 0, u32::MAX, 0x7fff_ffff, 0, 0, 1, 0])),
+            request(32, 2, &words(&[0, 0, 0, 0, 0, 0, u32::MAX, 0x7fff_ffff, 2, 0, 0, 0])),
+            request(33, 2, &words(&[0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0])),
+            request(45, 1, &[words(&[1, 0, 2, 0]), b"file\0directory\0".to_vec()].concat()),
+        ],
+        vec![
+            look(b"file\0"),
             request(48, 2, &words(&[0, 0, 0, 0, 4096, 0, 0, 0, 0, 0])),
             request(49, 2, &words(&[1, 0, 0, 0, 4096, 0])),
         ],

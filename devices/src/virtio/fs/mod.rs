@@ -25,12 +25,15 @@
 //! Shared memory region 0 is a window onto files: SETUPMAPPING maps a part of one there, so that the guest uses the host's
 //! page cache itself. The descriptor for it is opened anew, writable only if asked for: a read-only mount refuses.
 //!
+//! Locks of the guest's programs are taken on the host's files, too, for the guest as a whole.
+//!
 //! Needs: `/proc` while it is made and, for extended attributes, while it runs; a descriptor for each inode that the
 //! guest remembers, so a high `RLIMIT_NOFILE`. It clears the process's umask: the guest's applies.
 
 mod copies;
 mod inode_numbers;
 mod listing;
+mod locks;
 mod low_memory;
 mod pace;
 mod session;

@@ -14,8 +14,9 @@ use fuse_backend_rs::api::server::Server;
 use fuse_backend_rs::transport::{FsCacheReqHandler, Reader, VirtioFsWriter};
 use vm_memory::ByteValued;
 
-use super::super::chain::{ChainError, with_reader, with_writer};
+use super::super::chain::{ChainError, copy_out, with_reader, with_writer};
 use super::super::ring::Chain;
+use super::locks::{ARGUMENTS, Locks, Wish};
 use super::tree::Tree;
 use super::window::{Mapper, Mappings};
 use crate::core::{Fault, FileWindow, Misbehaviour, lock};
@@ -29,13 +30,14 @@ const OUT_HEADER: u32 = 16;
 pub(super) struct Session {
     server: Server<Tree>,
     tree: Tree,
+    locks: Mutex<Locks>,
     mappings: Option<Arc<Mutex<Mappings>>>,
 }
 
 impl Session {
     pub(super) fn new(tree: Tree, window: Option<Arc<dyn FileWindow>>) -> Self {
         let mappings = window.map(|window| Arc::new(Mutex::new(Mappings::new(window))));
-        Self { server: Server::new(tree.clone()), tree, mappings }
+        Self { server: Server::new(tree.clone()), tree, locks: Mutex::default(), mappings }
     }
 
     /// Forgets every inode and open file of the guest.
@@ -43,6 +45,7 @@ impl Session {
         if catch_unwind(AssertUnwindSafe(|| self.tree.destroy())).is_err() {
             log::error!("the file system could not be reset");
         }
+        lock(&self.locks).clear();
         if let Some(mappings) = &self.mappings {
             lock(mappings).clear();
         }
@@ -68,6 +71,7 @@ impl Session {
         match policy(header.opcode) {
             Policy::Refuse => return reply_error(chain, header.unique, libc::ENOSYS),
             Policy::Ignore => return Ok(0),
+            Policy::Lock => return self.serve_lock(chain, &header, misbehaviour),
             Policy::NeedsWindow if self.mappings.is_none() => {
                 return reply_error(chain, header.unique, libc::ENOSYS);
             }
@@ -113,12 +117,55 @@ impl Session {
     }
 }
 
+impl Session {
+    /// GETLK and SETLK, which the server does not know.
+    fn serve_lock(
+        &self,
+        chain: &Chain,
+        header: &InHeader,
+        misbehaviour: &Misbehaviour,
+    ) -> Result<u32, ChainError> {
+        let arguments = with_reader(chain, IN_HEADER, |reader| {
+            let mut bytes = [0; ARGUMENTS];
+            reader.read_exact(&mut bytes).ok().map(|()| bytes)
+        });
+        let Ok(Some(arguments)) = arguments else {
+            misbehaviour.count(Fault::Request, "FUSE request about a lock too short");
+            return refuse(chain, header);
+        };
+        let Some(wish) = Wish::parse(&arguments) else {
+            return reply_error(chain, header.unique, libc::EINVAL);
+        };
+        let open = || self.tree.open_for_locks(header.nodeid);
+        let mut locks = lock(&self.locks);
+        let served = catch_unwind(AssertUnwindSafe(|| match header.opcode {
+            opcode::GET_LOCK => locks.get(header.nodeid, wish, open).map(Vec::from),
+            _ => locks.set(header.nodeid, wish, open).map(|()| Vec::new()),
+        }));
+        match served {
+            Ok(Ok(words)) => {
+                let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+                let len = OUT_HEADER + u32::try_from(bytes.len()).map_err(|_| ChainError::TooLarge)?;
+                let reply = OutHeader { len, error: 0, unique: header.unique };
+                copy_out(chain, &[reply.as_slice(), &bytes].concat())
+            }
+            Ok(Err(error)) => reply_error(chain, header.unique, error.raw_os_error().unwrap_or(libc::EIO)),
+            Err(_) => {
+                log::error!("the file system server panicked in FUSE request {}", header.opcode);
+                refuse(chain, header)
+            }
+        }
+    }
+}
+
 /// What to do with an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Policy {
     Serve,
     ServeWithoutReply,
     NeedsWindow,
+    /// About locks.
+    Lock,
     Refuse,
     Ignore,
 }
@@ -129,6 +176,10 @@ mod opcode {
     pub const FORGET: u32 = 2;
     pub const SET_ATTRIBUTES: u32 = 4;
     pub const WRITE: u32 = 16;
+    pub const GET_LOCK: u32 = 31;
+    pub const SET_LOCK: u32 = 32;
+    /// As SETLK, but waiting, which nobody does here.
+    pub const SET_LOCK_WAITING: u32 = 33;
     pub const CREATE: u32 = 35;
     pub const INTERRUPT: u32 = 36;
     pub const DESTROY: u32 = 38;
@@ -147,6 +198,8 @@ fn policy(opcode: u32) -> Policy {
         // Requests are served one at a time: whatever is to be interrupted is done.
         opcode::INTERRUPT => Policy::Ignore,
         unused if opcode::UNUSED.contains(&unused) => Policy::Refuse,
+        opcode::GET_LOCK | opcode::SET_LOCK => Policy::Lock,
+        opcode::SET_LOCK_WAITING => Policy::Refuse,
         opcode::FIRST..=opcode::CREATE | opcode::DESTROY | opcode::FALLOCATE..=opcode::LSEEK => Policy::Serve,
         opcode::SETUP_MAPPING | opcode::REMOVE_MAPPING => Policy::NeedsWindow,
         // Needs of swap files and devices, and what is not an operation at all.

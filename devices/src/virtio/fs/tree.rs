@@ -14,7 +14,9 @@
 //! no OPEN and no RELEASE.
 
 use std::ffi::{CStr, OsStr};
+use std::fs::File;
 use std::io;
+use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use fuse_backend_rs::abi::fuse_abi::{
     CreateIn, FsOptions, OpenOptions, ROOT_ID, SetattrValid, stat64, statvfs64,
 };
-use fuse_backend_rs::abi::virtio_fs::RemovemappingOne;
+use fuse_backend_rs::abi::virtio_fs::{RemovemappingOne, SetupmappingFlags};
 use fuse_backend_rs::api::filesystem::{
     Context, DirEntry, Entry, FileSystem, GetxattrReply, ListxattrReply, ZeroCopyReader, ZeroCopyWriter,
 };
@@ -53,6 +55,22 @@ struct Shared {
     numbers: InodeNumbers,
 }
 
+/// What the passthrough file system shows of a file that it opens to be mapped, opened once more.
+struct Reopened(Option<File>);
+
+impl FsCacheReqHandler for Reopened {
+    fn map(&mut self, _offset: u64, _at: u64, _len: u64, flags: u64, file: RawFd) -> io::Result<()> {
+        let is_writable = flags & SetupmappingFlags::WRITE.bits() != 0;
+        let path = format!("/proc/self/fd/{file}");
+        self.0 = Some(File::options().read(true).write(is_writable).open(path)?);
+        Ok(())
+    }
+
+    fn unmap(&mut self, _requests: Vec<RemovemappingOne>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A directory tree of the host.
 #[derive(Clone)]
 pub(super) struct Tree {
@@ -81,6 +99,21 @@ impl Tree {
 
     fn entry(&self, entry: Entry) -> Entry {
         Entry { attr: self.numbered(entry.attr), ..entry }
+    }
+
+    /// Opens a file for its locks: for writing too where that is possible, as exclusive ones of `fcntl` need it.
+    ///
+    /// # Errors
+    /// What the host says; EBADF for what is neither file nor directory.
+    pub(super) fn open_for_locks(&self, inode: u64) -> io::Result<File> {
+        let mut opened = Reopened(None);
+        let mut open = |flags: u64| {
+            self.files().setupmapping(&Context::default(), inode, NO_HANDLE, 0, 0, flags, 0, &mut opened)
+        };
+        if open(SetupmappingFlags::WRITE.bits()).is_err() {
+            open(0)?;
+        }
+        opened.0.ok_or_else(|| error(libc::EBADF))
     }
 
     /// Lists a directory with the numbers that the host lists, if those are its files'. False if not.

@@ -15,7 +15,7 @@
 
 use super::dentry::Dentry;
 use super::inode::{Access, File, poll};
-use super::locks::{self, FileNumber, Owner};
+use super::locks::{self, FileNumber, HostLocks, Owner};
 use super::open::OpenFlags;
 use super::watch;
 use crate::io::{Destination, Source};
@@ -91,8 +91,13 @@ impl OpenFile {
 
     /// Device and inode number.
     pub fn number(&self) -> Result<FileNumber, Errno> {
-        let metadata = self.dentry.inode().metadata()?;
-        Ok((metadata.device, metadata.inode))
+        self.dentry.inode().number()
+    }
+
+    /// The locks that others outside the partition have on it, if they can have any.
+    #[must_use]
+    pub fn host_locks(&self) -> Option<Arc<dyn HostLocks>> {
+        self.file.host_locks()
     }
 
     /// This description as the owner of locks.

@@ -5,6 +5,7 @@
 //! body is what Linux answers when the operation makes no sense for that kind of file.
 
 use super::block::Disk;
+use super::locks::{FileNumber, HostLocks};
 use super::ramfs::{Seal, Writer};
 use crate::fs::dentry::Dentry;
 use crate::fs::pipe::Pipe;
@@ -230,6 +231,11 @@ pub trait Inode: Send + Sync {
     /// What `stat` tells.
     fn metadata(&self) -> Result<Metadata, Errno>;
 
+    /// Device and inode number; never change.
+    fn number(&self) -> Result<FileNumber, Errno> {
+        self.metadata().map(|metadata| (metadata.device, metadata.inode))
+    }
+
     /// Kind; never changes.
     fn kind(&self) -> FileKind;
 
@@ -283,18 +289,18 @@ pub trait Inode: Send + Sync {
         Err(Errno::ENOTDIR)
     }
 
-    /// Target of a symbolic link.
-    fn read_link(&self) -> Result<Vec<u8>, Errno> {
-        Err(Errno::EINVAL)
-    }
-
-    /// The value of an extended attribute; ENODATA if it has none of that name.
     /// Has `name` and `new_name` of `new_parent`, of the same file system (else EXDEV), take each other's place, atomically.
     fn exchange(&self, name: &[u8], new_parent: &InodeRef, new_name: &[u8]) -> Result<(), Errno> {
         let _ = (name, new_parent, new_name);
         Err(Errno::EINVAL)
     }
 
+    /// Target of a symbolic link.
+    fn read_link(&self) -> Result<Vec<u8>, Errno> {
+        Err(Errno::EINVAL)
+    }
+
+    /// The value of an extended attribute; ENODATA if it has none of that name.
     fn extended_attribute(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
         let _ = name;
         Err(Errno::EOPNOTSUPP)
@@ -382,6 +388,11 @@ pub mod poll {
 pub trait File: Send + Sync {
     /// For recognition.
     fn as_any(&self) -> &dyn Any;
+
+    /// The locks that others outside the partition have on the file, if they can have any.
+    fn host_locks(&self) -> Option<Arc<dyn HostLocks>> {
+        None
+    }
 
     /// The disk, of a block device.
     fn disk(&self) -> Option<&Arc<dyn Disk>> {

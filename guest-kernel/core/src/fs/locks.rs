@@ -13,14 +13,21 @@
 //! an open file description go with it, the ranges of a process with the first descriptor of the file that it closes.
 //! A file is recognised by device and inode number, so that every name of it means the same locks.
 //!
+//! Files of volumes have locks on the host, too ([`outside`]): what is had here is asked for there. Whoever waits for somebody outside asks again
+//! and again, since nobody tells.
+//!
 //! Processes that would wait for each other's ranges for ever are told (EDEADLK), as POSIX has it; `flock` and open file descriptions
 //! know no such thing.
 
+mod outside;
+
+pub use self::outside::{HostLocks, Outside};
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use septum_abi::linux::Errno;
+use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
 
 /// Device and inode number.
@@ -45,6 +52,8 @@ pub enum Owner {
     Description(usize),
     /// A process, or several that share their descriptors; the number is that of the one that took the lock.
     Process(usize, u32),
+    /// Somebody outside the partition.
+    Elsewhere,
 }
 
 impl PartialEq for Owner {
@@ -52,6 +61,7 @@ impl PartialEq for Owner {
         match (self, other) {
             (Self::Description(one), Self::Description(other)) => one == other,
             (Self::Process(one, _), Self::Process(other, _)) => one == other,
+            (Self::Elsewhere, Self::Elsewhere) => true,
             _ => false,
         }
     }
@@ -72,6 +82,8 @@ pub struct Lock {
     pub bytes: Range<u64>,
     /// Whether nobody else may hold one, not even a shared one.
     pub is_exclusive: bool,
+    /// Whom else to ask.
+    pub outside: Outside,
 }
 
 impl Lock {
@@ -88,6 +100,20 @@ impl Lock {
     }
 }
 
+/// What became of a wish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Had,
+    /// Somebody in here has one in the way, and will tell.
+    NotFromInside,
+    /// Somebody outside has, and nobody tells.
+    NotFromOutside,
+    Never(Errno),
+}
+
+/// For how long whoever waits for somebody outside sleeps before the next question, ns: at first, and in the end.
+const PAUSES: [u64; 2] = [250_000, 8_000_000];
+
 /// Locks that are held, and those that somebody waits for.
 struct Locks {
     held: Vec<Lock>,
@@ -95,15 +121,38 @@ struct Locks {
 }
 
 impl Locks {
-    /// Gives a lock to who wants it. False if somebody holds a conflicting one.
-    fn take(&mut self, wanted: &Lock) -> bool {
-        if self.held.iter().any(|held| held.conflicts_with(wanted)) {
-            return false;
+    /// Whether somebody in here holds a conflicting one.
+    fn is_refused(&self, wanted: &Lock) -> bool {
+        self.held.iter().any(|held| held.conflicts_with(wanted))
+    }
+
+    /// Whether the partition has it, whoever of its owners it is.
+    fn is_had(&self, wanted: &Lock) -> bool {
+        self.held.iter().any(|held| {
+            (held.file, held.family, held.is_exclusive) == (wanted.file, wanted.family, wanted.is_exclusive)
+                && held.bytes.start <= wanted.bytes.start
+                && wanted.bytes.end <= held.bytes.end
+        })
+    }
+
+    /// Gives a lock to who wants it, if nobody holds a conflicting one.
+    fn take(&mut self, wanted: &Lock) -> Taken {
+        if self.is_refused(wanted) {
+            return Taken::NotFromInside;
+        }
+        if let Some(host) = &wanted.outside.0
+            && !self.is_had(wanted)
+        {
+            match host.lock(wanted.family, &wanted.bytes, wanted.is_exclusive) {
+                Ok(()) => {}
+                Err(Errno::EAGAIN) => return Taken::NotFromOutside,
+                Err(errno) => return Taken::Never(errno),
+            }
         }
         cut(&mut self.held, wanted);
         self.held.push(wanted.clone());
         COUNT.store(self.held.len(), Ordering::SeqCst);
-        true
+        Taken::Had
     }
 
     /// Whether who holds what is wanted waits, perhaps by way of others, for who wants it.
@@ -146,11 +195,19 @@ static COUNT: AtomicUsize = AtomicUsize::new(0);
 /// Whoever waits for any lock.
 static RELEASED: WaitQueue = WaitQueue::new();
 
-/// The first lock of the file that keeps `wanted` from being had.
+/// The first lock of the file that keeps `wanted` from being had; of those outside only if nobody in here has one.
 #[must_use]
 pub fn conflict(wanted: &Lock) -> Option<Lock> {
-    let locks = LOCKS.lock();
-    locks.held.iter().filter(|held| held.conflicts_with(wanted)).min_by_key(|held| held.bytes.start).cloned()
+    let inside = {
+        let locks = LOCKS.lock();
+        let conflicting = locks.held.iter().filter(|held| held.conflicts_with(wanted));
+        conflicting.min_by_key(|held| held.bytes.start).cloned()
+    };
+    inside.or_else(|| {
+        let (bytes, is_exclusive) =
+            wanted.outside.0.as_ref()?.conflict(&wanted.bytes, wanted.is_exclusive)?;
+        Some(Lock { owner: Owner::Elsewhere, bytes, is_exclusive, ..wanted.clone() })
+    })
 }
 
 /// Takes a lock, in place of what its owner held of these bytes. EAGAIN, or waiting, while somebody else holds a conflicting one;
@@ -165,32 +222,45 @@ pub fn acquire(wanted: &Lock, may_wait: bool) -> Result<(), Errno> {
         }
         release(wanted);
     }
-    if may_wait {
-        let mut is_announced = false;
-        let result = wait_for_any(&[&RELEASED], None, || {
-            let mut locks = LOCKS.lock();
-            if locks.take(wanted) {
-                return Some(Ok(()));
-            }
-            if locks.is_circle(wanted) {
-                return Some(Err(Errno::EDEADLK));
-            }
-            if !is_announced {
-                locks.awaited.push(wanted.clone());
-                is_announced = true;
-            }
-            None
-        });
-        if is_announced {
-            LOCKS.lock().forget_wish(wanted);
-        }
-        result?.ok_or(Errno::EINTR)??;
-    } else if !LOCKS.lock().take(wanted) {
-        return Err(Errno::EAGAIN);
+    let mut is_announced = false;
+    let result = wait_to_take(wanted, may_wait, &mut is_announced);
+    if is_announced {
+        LOCKS.lock().forget_wish(wanted);
     }
+    result?;
     // An exclusive lock that became a shared one lets others in.
     RELEASED.wake_all();
     Ok(())
+}
+
+fn wait_to_take(wanted: &Lock, may_wait: bool, is_announced: &mut bool) -> Result<(), Errno> {
+    let [mut pause, longest] = PAUSES;
+    loop {
+        let taken = LOCKS.lock().take(wanted);
+        match taken {
+            Taken::Had => return Ok(()),
+            Taken::Never(errno) => return Err(errno),
+            Taken::NotFromInside | Taken::NotFromOutside if !may_wait => return Err(Errno::EAGAIN),
+            Taken::NotFromInside => RELEASED.wait_until(|| {
+                let mut locks = LOCKS.lock();
+                if !locks.is_refused(wanted) {
+                    return Some(Ok(()));
+                }
+                if locks.is_circle(wanted) {
+                    return Some(Err(Errno::EDEADLK));
+                }
+                if !*is_announced {
+                    locks.awaited.push(wanted.clone());
+                    *is_announced = true;
+                }
+                None
+            })??,
+            Taken::NotFromOutside => {
+                wait_for_any(&[], Some(monotonic_ns().saturating_add(pause)), || None::<()>)?;
+                pause = (pause * 2).min(longest);
+            }
+        }
+    }
 }
 
 /// Lets go of what the owner of `given` holds of these bytes.
@@ -200,7 +270,7 @@ pub fn release(given: &Lock) {
 
 /// Lets go of every lock of `owner`.
 pub fn release_all(owner: Owner) {
-    change(|held| held.retain(|lock| lock.owner != owner));
+    change(|held| held.extract_if(.., |lock| lock.owner == owner).collect());
 }
 
 /// Lets go of every lock of `owner` on one file. The file is only asked for when there are locks.
@@ -209,24 +279,28 @@ pub fn release_file(owner: Owner, file: impl FnOnce() -> Option<FileNumber>) {
         return;
     }
     if let Some(file) = file() {
-        change(|held| held.retain(|lock| lock.owner != owner || lock.file != file));
+        change(|held| held.extract_if(.., |lock| lock.owner == owner && lock.file == file).collect());
     }
 }
 
-fn change(change: impl FnOnce(&mut Vec<Lock>)) {
+/// Takes locks away; `change` returns them.
+fn change(change: impl FnOnce(&mut Vec<Lock>) -> Vec<Lock>) {
     if COUNT.load(Ordering::SeqCst) == 0 {
         return;
     }
     let mut locks = LOCKS.lock();
-    change(&mut locks.held);
+    let gone = change(&mut locks.held);
     COUNT.store(locks.held.len(), Ordering::SeqCst);
+    outside::settle(&locks.held, &gone);
     drop(locks);
     RELEASED.wake_all();
+    // With them files may go.
+    drop(gone);
 }
 
-/// Cuts the bytes of `given` out of what its owner holds.
-fn cut(held: &mut Vec<Lock>, given: &Lock) {
-    let mut rest = Vec::new();
+/// Cuts the bytes of `given` out of what its owner holds. Returns what was cut out.
+fn cut(held: &mut Vec<Lock>, given: &Lock) -> Vec<Lock> {
+    let (mut rest, mut gone) = (Vec::new(), Vec::new());
     held.retain(|lock| {
         if !lock.is_same_owners(given)
             || lock.bytes.end <= given.bytes.start
@@ -234,12 +308,14 @@ fn cut(held: &mut Vec<Lock>, given: &Lock) {
         {
             return true;
         }
+        let part = |bytes: Range<u64>| Lock { bytes, ..lock.clone() };
         let sides = [lock.bytes.start..given.bytes.start, given.bytes.end..lock.bytes.end];
-        let left = sides.into_iter().filter(|bytes| bytes.start < bytes.end);
-        rest.extend(left.map(|bytes| Lock { bytes, ..lock.clone() }));
+        rest.extend(sides.into_iter().filter(|bytes| bytes.start < bytes.end).map(part));
+        gone.push(part(lock.bytes.start.max(given.bytes.start)..lock.bytes.end.min(given.bytes.end)));
         false
     });
     held.append(&mut rest);
+    gone
 }
 
 #[cfg(test)]
@@ -253,6 +329,7 @@ mod tests {
             owner: Owner::Description(owner),
             bytes,
             is_exclusive,
+            outside: Outside::default(),
         }
     }
 

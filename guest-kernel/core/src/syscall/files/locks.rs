@@ -9,7 +9,7 @@
 use super::FileContext;
 use super::arguments::{field, int, long, usable_file};
 use crate::fs::descriptors::{MAX_POSITION, OpenFile};
-use crate::fs::locks::{self, EVERYTHING, Family, Lock, Owner};
+use crate::fs::locks::{self, EVERYTHING, Family, Lock, Outside, Owner};
 use core::ops::Range;
 use septum_abi::linux::Errno;
 
@@ -22,9 +22,9 @@ const UNLOCK: u16 = 2;
 pub fn sys_flock<C: FileContext>(ctx: &C, fd: i32, operation: u32) -> Result<usize, Errno> {
     let file = usable_file(ctx, fd)?;
     let lock = |is_exclusive| {
-        let owner = file.lock_owner();
+        let (owner, outside) = (file.lock_owner(), Outside(file.host_locks()));
         let file = file.number()?;
-        Ok::<_, Errno>(Lock { file, family: Family::Whole, owner, bytes: EVERYTHING, is_exclusive })
+        Ok::<_, Errno>(Lock { file, family: Family::Whole, owner, bytes: EVERYTHING, is_exclusive, outside })
     };
     let may_wait = operation & 4 == 0;
     match operation & !4 {
@@ -57,6 +57,8 @@ pub fn get<C: FileContext>(ctx: &C, file: &OpenFile, asker: Asker, address: u64)
             let pid = match lock.owner {
                 Owner::Process(_, pid) => pid,
                 Owner::Description(_) => u32::MAX,
+                // As Linux has it of processes that one does not see.
+                Owner::Elsewhere => 0,
             };
             let len = if lock.bytes.end > MAX_POSITION { 0 } else { lock.bytes.end - lock.bytes.start };
             bytes[..2].copy_from_slice(&(if lock.is_exclusive { WRITE } else { READ }).to_le_bytes());
@@ -124,6 +126,7 @@ fn parse<C: FileContext>(ctx: &C, file: &OpenFile, asker: Asker, address: u64) -
         },
         bytes: range,
         is_exclusive: kind == WRITE,
+        outside: Outside(file.host_locks()),
     };
     Ok((kind, lock, bytes))
 }

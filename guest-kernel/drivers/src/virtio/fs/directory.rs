@@ -14,6 +14,7 @@ use core::any::Any;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{DirectoryEntry, File, FileKind};
+use septum_guest_core::fs::locks::HostLocks;
 use septum_guest_hal::sync::Mutex;
 
 /// Listings in a row of which programs may see nothing.
@@ -100,6 +101,10 @@ impl Directory {
 impl File for Directory {
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn host_locks(&self) -> Option<Arc<dyn HostLocks>> {
+        self.node.host_locks()
     }
 
     fn read_directory(

@@ -29,12 +29,12 @@ struct List {
 }
 
 impl Entries {
-    /// The node of an entry, if what is known is not out of date.
-    pub fn get(&mut self, name: &[u8]) -> Option<Arc<Node>> {
+    /// The node of an entry, unless its deadline `is_over`.
+    pub fn get(&mut self, name: &[u8], is_over: impl FnOnce(u64) -> bool) -> Option<Arc<Node>> {
         let entries = &mut self.0.as_mut()?.entries;
         let index = entries.iter().position(|entry| *entry.name == *name)?;
         let entry = entries.get(index)?;
-        let node = if has_passed(entry.deadline) { None } else { entry.node.upgrade() };
+        let node = if is_over(entry.deadline) { None } else { entry.node.upgrade() };
         if node.is_none() {
             entries.swap_remove(index);
         }

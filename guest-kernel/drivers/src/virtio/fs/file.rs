@@ -23,6 +23,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{Access, File};
+use septum_guest_core::fs::locks::HostLocks;
 use septum_guest_core::io::{Destination, Pinned, Source};
 use septum_guest_hal::address::to_usize;
 use septum_guest_hal::frame::Frame;
@@ -176,6 +177,10 @@ impl RegularFile {
 impl File for RegularFile {
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn host_locks(&self) -> Option<Arc<dyn HostLocks>> {
+        self.node.host_locks()
     }
 
     fn read_at(&self, offset: u64, to: &mut dyn Destination) -> Result<usize, Errno> {

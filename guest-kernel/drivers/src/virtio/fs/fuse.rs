@@ -57,6 +57,8 @@ pub enum Opcode {
     ReadDirectory = 28,
     ReleaseDirectory = 29,
     SyncDirectory = 30,
+    GetLock = 31,
+    SetLock = 32,
     Create = 35,
     BatchForget = 42,
     Allocate = 43,
@@ -117,8 +119,24 @@ pub mod open {
     pub const DIRECTORY: u32 = 0o200_000;
 }
 
+/// What SETLK and GETLK speak of.
+pub mod lock {
+    /// F_RDLCK: a shared lock.
+    pub const READ: u32 = 0;
+    /// F_WRLCK: an exclusive lock.
+    pub const WRITE: u32 = 1;
+    /// F_UNLCK: none.
+    pub const NONE: u32 = 2;
+    /// FUSE_LK_FLOCK: a lock of `flock`.
+    pub const WHOLE: u32 = 1;
+    /// Bytes of `fuse_lk_out`.
+    pub const ANSWER: usize = 24;
+}
+
 /// RENAME2: fail if the new name exists.
 pub const RENAME_NO_REPLACE: u32 = 1;
+/// RENAME2: both take each other's place.
+pub const RENAME_EXCHANGE: u32 = 2;
 /// FSYNC: only what is needed to read the data back.
 pub const SYNC_DATA: u32 = 1;
 
@@ -135,8 +153,6 @@ pub const ATTRIBUTES_REPLY_WORDS: usize = 13;
 /// Bytes of `fuse_attr_out`.
 pub const ATTRIBUTES_REPLY: usize = 8 * ATTRIBUTES_REPLY_WORDS;
 /// Bytes of `fuse_open_out`.
-/// RENAME2: both take each other's place.
-pub const RENAME_EXCHANGE: u32 = 2;
 pub const OPENED: usize = 16;
 /// Bytes of `fuse_write_out`.
 pub const WRITTEN: usize = 8;
@@ -186,6 +202,12 @@ impl Attributes {
         let mut words = [[0; 8]; ATTRIBUTES_WORDS];
         words[7] = pair(0, kind as u32).to_le_bytes();
         Self(words)
+    }
+
+    /// `st_ino`
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.word(0)
     }
 
     /// `st_mode`

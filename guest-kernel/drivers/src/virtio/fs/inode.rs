@@ -14,6 +14,7 @@ use septum_guest_core::fs::inode::{
     Access, Create, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, Ownership, SetMetadata,
     SetWhen, Timestamp,
 };
+use septum_guest_core::fs::locks::FileNumber;
 use septum_guest_core::fs::pipe::Pipe;
 
 impl Inode for Node {
@@ -23,6 +24,14 @@ impl Inode for Node {
 
     fn metadata(&self) -> Result<Metadata, Errno> {
         Ok(self.attributes()?.metadata(self.tree.device, self.kind))
+    }
+
+    fn number(&self) -> Result<FileNumber, Errno> {
+        // The root's are not known before somebody has asked.
+        match self.last_number() {
+            0 => self.metadata().map(|metadata| (metadata.device, metadata.inode)),
+            known => Ok((self.tree.device, known)),
+        }
     }
 
     fn kind(&self) -> FileKind {
@@ -106,6 +115,10 @@ impl Inode for Node {
         self.move_entry(name, self.sibling(new_parent)?, new_name, keep_existing)
     }
 
+    fn exchange(&self, name: &[u8], new_parent: &InodeRef, new_name: &[u8]) -> Result<(), Errno> {
+        self.exchange_entries(name, self.sibling(new_parent)?, new_name)
+    }
+
     fn read_link(&self) -> Result<Vec<u8>, Errno> {
         if self.kind != FileKind::Symlink {
             return Err(Errno::EINVAL);
@@ -115,10 +128,6 @@ impl Inode for Node {
             return Ok(target.to_vec());
         }
         let mut exchange = self.volume.session.begin(Opcode::ReadLink, self.id)?;
-    fn exchange(&self, name: &[u8], new_parent: &InodeRef, new_name: &[u8]) -> Result<(), Errno> {
-        self.exchange_entries(name, self.sibling(new_parent)?, new_name)
-    }
-
         let len = exchange.call(0, Data::None)?;
         let mut target = alloc::vec![0; len.min(RESULTS_LIMIT)];
         exchange.result_bytes(&mut target);

@@ -7,6 +7,7 @@
 //!         └── node      attributes, cached pages and entries of a file
 //!               ├── inode, names, directory   the kernel's operations on names     listing: what is in a directory
 //!               ├── pages, window, file, write  on contents
+//!               ├── locks                     on the host
 //!               └── handle                    what the host has open
 //! ```
 //!
@@ -24,6 +25,7 @@ mod handle;
 mod inode;
 mod kept;
 mod listing;
+mod locks;
 mod names;
 mod node;
 mod pages;

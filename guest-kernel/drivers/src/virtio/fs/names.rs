@@ -40,7 +40,7 @@ impl Node {
     pub(super) fn find(&self, name: &[u8]) -> Result<Arc<Self>, Errno> {
         self.need_directory()?;
         if !self.tree.is_immutable()
-            && let Some(known) = self.entries.lock().get(name)
+            && let Some(known) = self.entries.lock().get(name, |deadline| self.volume.is_over(deadline))
         {
             known.set_fresh(false);
             return Ok(known);

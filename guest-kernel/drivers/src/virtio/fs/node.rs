@@ -13,7 +13,7 @@ use super::entries::Entries;
 use super::fuse::{self, Attributes, Opcode};
 use super::handle::Handle;
 use super::session::Data;
-use super::volume::{Answer, Volume, deadline, has_passed};
+use super::volume::{Answer, Volume, deadline};
 use super::window::{Manner, Units};
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
@@ -21,6 +21,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::{Access, FileKind};
+use septum_guest_core::fs::locks::HostLocks;
 use septum_guest_core::fs::pipe::Pipe;
 use septum_guest_hal::sync::{Mutex, MutexGuard};
 
@@ -66,6 +67,8 @@ pub(super) struct State {
     changed: u64,
     /// We have written since.
     is_written: bool,
+    /// [`Volume::distrusts`] when the attributes came.
+    distrusts: u64,
     /// The attributes came with the lookup that led here, and nobody has opened the file since.
     is_fresh: bool,
     /// Target of a link that never changes.
@@ -96,6 +99,7 @@ impl Node {
         lookups: u64,
         answer: &Answer,
     ) -> Arc<Self> {
+        let distrusts = volume.distrusts();
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             volume,
@@ -109,6 +113,7 @@ impl Node {
                 deadline: answer.deadline,
                 changed: 0,
                 is_written: false,
+                distrusts,
                 is_fresh: lookups > 0,
                 target: None,
                 listing: None,
@@ -160,12 +165,22 @@ impl Node {
     #[must_use]
     pub fn known_attributes(&self) -> Option<Attributes> {
         let state = self.state.lock();
-        if has_passed(state.deadline) { None } else { Some(state.attributes) }
+        if self.volume.is_over(state.deadline) { None } else { Some(state.attributes) }
     }
 
     /// The size that is known, which may be out of date.
     pub(super) fn last_size(&self) -> u64 {
         self.state.lock().attributes.size()
+    }
+
+    /// The inode number that is known, which is that of every answer; 0 before the first.
+    pub(super) fn last_number(&self) -> u64 {
+        self.state.lock().attributes.number()
+    }
+
+    /// The locks of the file on the host, unless nobody there changes it.
+    pub(super) fn host_locks(&self) -> Option<Arc<dyn HostLocks>> {
+        if self.tree.is_immutable() { None } else { Some(self.this.upgrade()? as _) }
     }
 
     /// The attributes, from the host if what is known is out of date.
@@ -190,7 +205,7 @@ impl Node {
         }
         {
             let mut state = self.state.lock();
-            if core::mem::take(&mut state.is_fresh) && !has_passed(state.deadline) {
+            if core::mem::take(&mut state.is_fresh) && !self.volume.is_over(state.deadline) {
                 return Ok(());
             }
             state.deadline = deadline::PAST;
@@ -221,9 +236,11 @@ impl Node {
             if state.changed > *asked {
                 return;
             }
+            // Two changes within a tick of the host's clock look like one; who changed it under a lock may be one of two.
+            let distrusts = core::mem::replace(&mut state.distrusts, self.volume.distrusts());
             let has_changed = !self.tree.is_immutable()
-                && !state.is_written
-                && state.attributes.version() != attributes.version();
+                && ((!state.is_written && state.attributes.version() != attributes.version())
+                    || distrusts != state.distrusts);
             state.is_written = false;
             state.attributes = *attributes;
             state.deadline = *deadline;

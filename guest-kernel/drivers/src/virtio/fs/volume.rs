@@ -9,6 +9,7 @@ use super::window::Window;
 use crate::pci::Place;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::inode::FileKind;
@@ -43,6 +44,10 @@ pub struct Volume {
     pub limits: Limits,
     /// Where the host maps files.
     pub(super) window: Window,
+    /// A deadline: whatever was to be believed until then or shorter is not, on the monotonic clock, ns.
+    distrusted: AtomicU64,
+    /// How often that changed.
+    distrusts: AtomicU64,
     nodes: Mutex<Table<Weak<Node>>>,
     /// Nodes with cached pages, or that once had some.
     cached: Mutex<Vec<Weak<Node>>>,
@@ -56,13 +61,16 @@ pub mod deadline {
     pub const NEVER: u64 = u64::MAX;
 }
 
+/// For how long the host is believed at most, ns.
+const LONGEST_TRUST: u64 = 1_000_000_000;
+
 /// When what the host says is valid for so long is out of date.
 fn deadline_after(tree: &Tree, seconds: u64, nanoseconds: u32) -> u64 {
     if tree.is_immutable() {
         return deadline::NEVER;
     }
     let ns = seconds.saturating_mul(1_000_000_000).saturating_add(u64::from(nanoseconds));
-    if ns == 0 { deadline::PAST } else { monotonic_ns().saturating_add(ns) }
+    if ns == 0 { deadline::PAST } else { monotonic_ns().saturating_add(ns.min(LONGEST_TRUST)) }
 }
 
 /// What the host says of a file.
@@ -76,7 +84,7 @@ pub struct Answer {
 
 /// Whether a deadline has passed.
 #[must_use]
-pub fn has_passed(deadline: u64) -> bool {
+pub(super) fn has_passed(deadline: u64) -> bool {
     deadline != deadline::NEVER && (deadline == deadline::PAST || deadline <= monotonic_ns())
 }
 
@@ -110,7 +118,33 @@ impl Volume {
             }
         };
         let window = Window::new(place);
-        Ok(Self { session, limits, window, nodes: Mutex::default(), cached: Mutex::default() })
+        Ok(Self {
+            session,
+            limits,
+            window,
+            distrusted: AtomicU64::new(0),
+            distrusts: AtomicU64::new(0),
+            nodes: Mutex::default(),
+            cached: Mutex::default(),
+        })
+    }
+
+    /// From now on nothing is believed that the host has said of what others change: somebody here has a lock, and others may have changed
+    /// anything before they gave it back.
+    pub(super) fn distrust(&self) {
+        self.distrusted.fetch_max(monotonic_ns().saturating_add(LONGEST_TRUST), Ordering::AcqRel);
+        self.distrusts.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How often that has happened.
+    pub(super) fn distrusts(&self) -> u64 {
+        self.distrusts.load(Ordering::Acquire)
+    }
+
+    /// Whether what is known until a deadline is out of date, by time or by [`distrust`](Self::distrust).
+    pub(super) fn is_over(&self, deadline: u64) -> bool {
+        has_passed(deadline)
+            || (deadline != deadline::NEVER && deadline <= self.distrusted.load(Ordering::Acquire))
     }
 
     /// The node that a reply with a `fuse_entry_out` names, and when the entry is out of date.
