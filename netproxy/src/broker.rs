@@ -33,8 +33,19 @@ pub struct Listener {
     pub guest_port: u16,
     /// TCP's sockets listen, UDP's receive.
     pub protocol: Protocol,
-    /// It is one of Unix, for other partitions.
-    pub is_exposed: bool,
+    /// Who comes to it.
+    pub door: Door,
+}
+
+/// What kind of connections a listener has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Those of a published port.
+    Published,
+    /// Those of other partitions, by Unix sockets.
+    Exposed,
+    /// Those of programs of the host, by Unix sockets, which say first to which port of AF_VSOCK.
+    Vsock,
 }
 
 /// Sockets that exist before the partition does.
@@ -70,7 +81,7 @@ impl Ports {
                 socket,
                 guest_port: publish.guest_port,
                 protocol: publish.protocol,
-                is_exposed: false,
+                door: Door::Published,
             })
         };
         let listeners = network.publish.iter().map(open).collect::<Result<_, _>>()?;
@@ -84,7 +95,12 @@ impl Ports {
 
     /// Adds a port that other partitions connect to, which listens already.
     pub fn expose(&mut self, socket: OwnedFd, guest_port: u16) {
-        self.listeners.push(Listener { socket, guest_port, protocol: Protocol::Tcp, is_exposed: true });
+        self.listeners.push(Listener { socket, guest_port, protocol: Protocol::Tcp, door: Door::Exposed });
+    }
+
+    /// Adds the socket at which the host's programs reach ports of AF_VSOCK, which listens already.
+    pub fn add_vsock(&mut self, socket: OwnedFd) {
+        self.listeners.push(Listener { socket, guest_port: 0, protocol: Protocol::Tcp, door: Door::Vsock });
     }
 }
 
@@ -128,6 +144,7 @@ pub struct Broker {
     policy: Policy,
     bindings: Bindings,
     pub(crate) neighbours: Neighbours,
+    has_vsock: bool,
     log: Log,
 }
 
@@ -136,7 +153,13 @@ impl Broker {
     #[must_use]
     pub fn new(network: &Network, supervisor: Option<OwnedFd>, log: Log) -> Self {
         let (policy, bindings) = (Policy::new(network.allow.clone()), Bindings::new(&network.hosts));
-        Self { policy, bindings, neighbours: Neighbours::new(network, supervisor), log }
+        Self {
+            policy,
+            bindings,
+            neighbours: Neighbours::new(network, supervisor),
+            has_vsock: network.vsock.is_some(),
+            log,
+        }
     }
 
     /// Connects to `to`, as the guest calls it.
@@ -220,6 +243,25 @@ impl Broker {
     pub(crate) fn tell_of_neighbour(&self, name: &str, port: u16, why: Refusal) {
         let advice = why.advice(name, port);
         self.tell(format_args!("network: connection to {name}:{port} refused; {advice}"));
+    }
+
+    /// A socket for a port of the host, which the supervisor connects.
+    ///
+    /// # Errors
+    /// There is none: ECONNRESET.
+    pub fn connect_vsock(&self, port: u32) -> Result<OwnedFd, Errno> {
+        if !self.has_vsock {
+            let advice = format!("--vsock PATH would lead it to PATH_{port}");
+            self.tell(format_args!("vsock: connection to port {port} of the host refused; {advice}"));
+            return Err(Errno::CONNRESET);
+        }
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags(), None)
+    }
+
+    /// A connection to a port of the host was refused.
+    pub(crate) fn tell_of_vsock(&self, port: u32, why: Refusal) {
+        let advice = why.advice("", 0);
+        self.tell(format_args!("vsock: connection to port {port} of the host refused; {advice}"));
     }
 
     /// The address of the partition that a name means, if a rule is about that.

@@ -11,6 +11,7 @@
 //! * [`datagrams`]: messages of UDP sockets, each of which is one connection of the guest;
 //! * [`names`]: the guest's nameserver;
 //! * [`neighbours`]: other partitions on the host;
+//! * `vsock`: how programs of the host reach ports of AF_VSOCK;
 //! * [`broker`]: the only part that makes sockets. It holds the policy, and hands out descriptors that are connected, connecting or
 //!   listening: it may as well be another process, whose network the proxy does not see;
 //! * [`policy`]: rules, and addresses that no rule can allow.
@@ -24,6 +25,7 @@ pub mod names;
 pub mod neighbours;
 pub mod policy;
 pub mod proxy;
+mod vsock;
 
 pub use broker::{Broker, Ports};
 pub use proxy::Proxy;

@@ -13,8 +13,8 @@
 //! partition to the other passes through no third process.
 //!
 //! ```text
-//! Call      +0 number u32   +4 port u16   +6 name, 1 to 253 bytes      with one descriptor
-//! Refusal   +0 number u32   +4 why u8
+//! Call      +0 number u32   +4 port u32   +8 name, 1 to 253 bytes; none for a port of the host (AF_VSOCK)      with one descriptor
+//! Answer    +0 number u32   +4 why not u8; 0: it is connected, which is told of ports of the host alone
 //! ```
 
 use std::collections::VecDeque;
@@ -35,19 +35,19 @@ use septum_api_types::network::Network;
 /// What the other partition's proxy says when its guest has accepted; its bytes follow.
 pub(crate) const ACCEPTED: u8 = 1;
 /// Bytes before a name.
-const HEAD: usize = 6;
+const HEAD: usize = 8;
 /// Longest name.
 const LONGEST_NAME: usize = 253;
 
-/// A worker wants a socket connected to a port of a partition.
+/// A worker wants a socket connected to a port of a partition, or of the host.
 #[derive(Debug)]
 pub struct Call {
     /// What an answer is to say.
     pub number: u32,
     /// Port of the partition.
-    pub port: u16,
-    /// Its name.
-    pub name: String,
+    pub port: u32,
+    /// Its name; of the host none.
+    pub name: Option<String>,
     /// The socket.
     pub socket: OwnedFd,
 }
@@ -67,11 +67,20 @@ pub enum Refusal {
     Crowded,
     /// The host does not let it.
     Host,
+    /// Nobody listens there, on the host.
+    Nobody,
 }
 
 impl Refusal {
-    const ALL: [Self; 6] =
-        [Self::Rule, Self::NoPartition, Self::NotExposed, Self::NotRunning, Self::Crowded, Self::Host];
+    const ALL: [Self; 7] = [
+        Self::Rule,
+        Self::NoPartition,
+        Self::NotExposed,
+        Self::NotRunning,
+        Self::Crowded,
+        Self::Host,
+        Self::Nobody,
+    ];
 
     fn number(self) -> u8 {
         Self::ALL.iter().zip(1..).find(|(other, _)| **other == self).map_or(0, |(_, number)| number)
@@ -91,6 +100,7 @@ impl Refusal {
             }
             Self::NotRunning => format!("partition '{name}' does not run at the moment"),
             Self::Crowded => format!("too many connections wait to be accepted by partition '{name}'"),
+            Self::Nobody => "nobody listens there".to_owned(),
             Self::Host => "the host has no descriptors or memory for it".to_owned(),
         }
     }
@@ -124,18 +134,19 @@ pub fn next_call(from: BorrowedFd<'_>) -> Result<Option<Call>, Errno> {
     Ok(Some(Call { number, port, name, socket }))
 }
 
-fn parse(message: &[u8]) -> Option<(u32, u16, String)> {
+fn parse(message: &[u8]) -> Option<(u32, u32, Option<String>)> {
     let (number, rest) = message.split_first_chunk::<4>()?;
-    let (port, name) = rest.split_first_chunk::<2>()?;
-    let name = std::str::from_utf8(name).ok().filter(|name| !name.is_empty())?;
-    Some((u32::from_le_bytes(*number), u16::from_le_bytes(*port), name.to_owned()))
+    let (port, name) = rest.split_first_chunk::<4>()?;
+    let name = std::str::from_utf8(name).ok()?.to_owned();
+    let name = (!name.is_empty()).then_some(name);
+    Some((u32::from_le_bytes(*number), u32::from_le_bytes(*port), name))
 }
 
-/// Answers a call that was refused; false if the worker takes no answer now. One that is gone is not told.
+/// Answers a call; false if the worker takes no answer now. One that is gone is not told.
 #[must_use]
-pub fn refuse(to: BorrowedFd<'_>, number: u32, why: Refusal) -> bool {
+pub fn answer(to: BorrowedFd<'_>, number: u32, how: Result<(), Refusal>) -> bool {
     let [a, b, c, d] = number.to_le_bytes();
-    let answer = [a, b, c, d, why.number()];
+    let answer = [a, b, c, d, how.err().map_or(0, Refusal::number)];
     send(to, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) != Err(Errno::AGAIN)
 }
 
@@ -181,8 +192,8 @@ impl Neighbours {
     }
 
     /// Has the supervisor connect `socket`; now, or when it takes calls again. False if that cannot be, which
-    /// [`next_refusal`](Self::next_refusal) tells.
-    pub fn call(&mut self, number: u32, name: &str, port: u16, socket: OwnedFd) -> bool {
+    /// [`next_answer`](Self::next_answer) tells.
+    pub fn call(&mut self, number: u32, name: &str, port: u32, socket: OwnedFd) -> bool {
         let mut message = number.to_le_bytes().to_vec();
         message.extend_from_slice(&port.to_le_bytes());
         message.extend_from_slice(name.as_bytes());
@@ -204,16 +215,17 @@ impl Neighbours {
         }
     }
 
-    /// The next call that was refused, and why.
-    pub fn next_refusal(&mut self) -> Option<(u32, Refusal)> {
+    /// The next call that was answered, and how.
+    pub fn next_answer(&mut self) -> Option<(u32, Result<(), Refusal>)> {
         if let Some(number) = self.failed.pop_front() {
-            return Some((number, Refusal::Host));
+            return Some((number, Err(Refusal::Host)));
         }
         let mut bytes = [0; 5];
         let (len, _) = recv(self.supervisor.as_ref()?, &mut bytes[..], RecvFlags::DONTWAIT).ok()?;
         let [a, b, c, d, why] = bytes;
-        let known = Refusal::ALL.get(usize::from(why).checked_sub(1)?).copied();
-        (len == bytes.len()).then_some((u32::from_le_bytes([a, b, c, d]), known.unwrap_or(Refusal::Host)))
+        let known = |index: usize| Refusal::ALL.get(index).copied().unwrap_or(Refusal::Host);
+        let how = usize::from(why).checked_sub(1).map_or(Ok(()), |index| Err(known(index)));
+        (len == bytes.len()).then_some((u32::from_le_bytes([a, b, c, d]), how))
     }
 }
 
@@ -269,20 +281,22 @@ mod tests {
                     None => caller.send(),
                 }
             };
-            assert_eq!((call.number, call.port, &*call.name), (number, 80, "p0"));
+            assert_eq!((call.number, call.port, call.name.as_deref()), (number, 80, Some("p0")));
         }
         assert!(next_call(theirs.as_fd()).unwrap().is_none());
         for why in Refusal::ALL {
-            assert!(refuse(theirs.as_fd(), 7, why));
-            assert_eq!(caller.next_refusal(), Some((7, why)));
+            assert!(answer(theirs.as_fd(), 7, Err(why)));
+            assert_eq!(caller.next_answer(), Some((7, Err(why))));
         }
-        assert_eq!(caller.next_refusal(), None);
+        assert!(answer(theirs.as_fd(), 8, Ok(())));
+        assert_eq!(caller.next_answer(), Some((8, Ok(()))));
+        assert_eq!(caller.next_answer(), None);
     }
 
     #[test]
     fn what_is_no_call_is_an_error() {
         for message in
-            [&b""[..], b"\0", b"\0\0\0\0\0", b"\0\0\0\0\0\0", b"\0\0\0\0\0\0\xff", b"\0\0\0\0\0\0a"]
+            [&b""[..], b"\0", b"\0\0\0\0\0", b"\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\0\xff", b"\0\0\0\0\0\0\0\0a"]
         {
             let (ours, theirs) = pair();
             rustix::net::send(&ours, message, SendFlags::empty()).unwrap();

@@ -7,6 +7,9 @@
 //!
 //!  to a partition: calling ──its proxy says that its guest accepts──► connected
 //!  from one:       offered ──the guest accepts, and it is told─────► connected
+//!
+//!  AF_VSOCK, to the host:  dialing ──the supervisor has connected it──► connected
+//!  from it:                greeting ──"CONNECT PORT"──► offered
 //! ```
 //!
 //! A connection to the nameserver ends here, and one of a UDP socket in [`datagrams`](crate::datagrams).
@@ -37,10 +40,11 @@ use septum_abi::net::{self, Answer, CARRIER, Kind, LABEL, LONGEST_MESSAGE, Pream
 use septum_api_types::network::{HostEntry, Protocol};
 use septum_devices::virtio::vsock::{FromGuest, HostSide, News, Opened, Refused, Request, StreamId, ToGuest};
 
-use crate::broker::{Broker, Connecting, Listener, Ports};
+use crate::broker::{Broker, Connecting, Door, Listener, Ports};
 use crate::datagrams::{Datagrams, Sent};
 use crate::names::{Asker, Carrier, Names};
 use crate::neighbours::ACCEPTED;
+use crate::vsock;
 
 /// Events that are taken at once.
 const MOST_EVENTS: usize = 256;
@@ -66,6 +70,9 @@ mod tag {
     pub const MASK: u64 = !0 << 32;
 }
 
+/// A peer that has no address.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(net::HOST), 0);
+
 /// How far a connection is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Phase {
@@ -73,8 +80,12 @@ enum Phase {
     Connecting,
     /// The supervisor connects it to this port of this partition, which accepts or not.
     Calling(Arc<str>, u16),
-    /// Another partition waits for our guest to accept it.
-    Offered,
+    /// The supervisor connects it to this port of the host.
+    Dialing(u32),
+    /// A program of the host has yet to say which port it wants.
+    Greeting,
+    /// Whoever connected waits for our guest to accept it, and is told this then.
+    Offered(Vec<u8>),
     /// Both may send.
     Connected,
 }
@@ -146,7 +157,7 @@ impl Proxy {
         for (listener, name) in published.iter().zip(tag::PUBLISHED..) {
             epoll::add(&epoll, &listener.socket, EventData::new_u64(name), EventFlags::IN | EventFlags::ET)?;
         }
-        let own = match listeners.iter().any(|listener| listener.is_exposed) {
+        let own = match listeners.iter().any(|listener| listener.door == Door::Exposed) {
             true => Some(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?.0),
             false => None,
         };
@@ -273,10 +284,38 @@ impl Proxy {
                 let theirs = socket.try_clone().map_err(|_| refused(Errno::MFILE))?;
                 let phase = Phase::Calling(Arc::clone(&name), port);
                 let stream = self.add(socket, phase, peer).map_err(refused)?;
-                if !self.broker.neighbours.call(stream, &name, port, theirs) {
+                if !self.broker.neighbours.call(stream, &name, u32::from(port), theirs) {
                     self.wake();
                 }
                 Ok(Opened { stream, answer: None })
+            }
+        }
+    }
+
+    /// The guest wants a port of the host.
+    fn open_vsock(&mut self, port: u32) -> Result<Opened, Refused> {
+        let socket = self.broker.connect_vsock(port).map_err(refused)?;
+        let theirs = socket.try_clone().map_err(|_| refused(Errno::MFILE))?;
+        let stream = self.add(socket, Phase::Dialing(port), NOBODY).map_err(refused)?;
+        if !self.broker.neighbours.call(stream, "", port, theirs) {
+            self.wake();
+        }
+        Ok(Opened { stream, answer: None })
+    }
+
+    /// A program of the host says which port it wants.
+    fn greeted(&mut self, id: StreamId, news: &mut Vec<News>) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        match vsock::read_greeting(&stream.file) {
+            Ok(Some(port)) => {
+                stream.phase = Phase::Offered(format!("OK {id}\n").into_bytes());
+                self.closing.remove(&id);
+                news.push(News::Incoming { stream: id, port, carries_messages: false, contents: Vec::new() });
+            }
+            Ok(None) => {}
+            Err(_) => {
+                self.streams.remove(&id);
+                self.closing.remove(&id);
             }
         }
     }
@@ -287,7 +326,7 @@ impl Proxy {
         let result = match &stream.phase {
             Phase::Connecting => connected_by_host(&stream.file),
             Phase::Calling(..) => connected_by_neighbour(&stream.file),
-            Phase::Offered | Phase::Connected => None,
+            Phase::Dialing(_) | Phase::Greeting | Phase::Offered(_) | Phase::Connected => None,
         };
         match result {
             None => {}
@@ -309,13 +348,26 @@ impl Proxy {
         }
     }
 
-    /// The supervisor has refused calls.
-    fn hear_refusals(&mut self, news: &mut Vec<News>) {
-        while let Some((id, why)) = self.broker.neighbours.next_refusal() {
-            let Some(stream) = self.streams.get(&id) else { continue };
-            let Phase::Calling(name, port) = stream.phase.clone() else { continue };
-            self.broker.tell_of_neighbour(&name, port, why);
-            self.refuse(id, Errno::CONNREFUSED, news);
+    /// The supervisor has answered calls.
+    fn hear_answers(&mut self, news: &mut Vec<News>) {
+        while let Some((id, how)) = self.broker.neighbours.next_answer() {
+            let Some(stream) = self.streams.get_mut(&id) else { continue };
+            match (stream.phase.clone(), how) {
+                (Phase::Calling(name, port), Err(why)) => {
+                    self.broker.tell_of_neighbour(&name, port, why);
+                    self.refuse(id, Errno::CONNREFUSED, news);
+                }
+                (Phase::Dialing(_), Ok(())) => {
+                    stream.phase = Phase::Connected;
+                    let answer = Answer { errno: 0, peer: None, seen: None };
+                    news.push(News::Accepted(id, answer.to_bytes().to_vec()));
+                }
+                (Phase::Dialing(port), Err(why)) => {
+                    self.broker.tell_of_vsock(port, why);
+                    self.refuse(id, Errno::CONNRESET, news);
+                }
+                _ => {}
+            }
         }
     }
 
@@ -342,7 +394,7 @@ impl Proxy {
     /// Somebody connects to a published or exposed port.
     fn accept(&mut self, listener: usize, news: &mut Vec<News>) {
         for _ in 0..MOST_ACCEPTED {
-            let Some(Listener { socket, guest_port, is_exposed, .. }) = self.listeners.get(listener) else {
+            let Some(Listener { socket, guest_port, door, .. }) = self.listeners.get(listener) else {
                 return;
             };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -353,14 +405,25 @@ impl Proxy {
                 Err(Errno::AGAIN) => return,
                 Err(_) => return self.rest(listener),
             };
-            let own = SocketAddr::new(IpAddr::V4(net::GUEST), *guest_port);
-            let (peer, phase) = if *is_exposed {
+            let (own, door) = (SocketAddr::new(IpAddr::V4(net::GUEST), *guest_port), *door);
+            if door == Door::Vsock {
+                if let Ok(stream) = self.add(socket, Phase::Greeting, NOBODY) {
+                    // Whoever says nothing for long is let go.
+                    self.closing.insert(stream, Instant::now());
+                    self.need_tidying();
+                }
+                continue;
+            }
+            let (peer, phase) = if door == Door::Exposed {
                 if !self.is_our_users(&socket) {
                     continue;
                 }
                 // As many as there are: programs tell their clients apart by their ports.
                 self.next_caller = self.next_caller.wrapping_add(1).max(1024);
-                (SocketAddr::new(IpAddr::V4(net::NEIGHBOUR), self.next_caller), Phase::Offered)
+                (
+                    SocketAddr::new(IpAddr::V4(net::NEIGHBOUR), self.next_caller),
+                    Phase::Offered(vec![ACCEPTED]),
+                )
             } else {
                 let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else { continue };
                 // It only costs time if it fails.
@@ -403,7 +466,13 @@ impl Proxy {
             self.tidy_at = None;
             self.datagrams.sweep(now);
             let late = self.closing.extract_if(|_, since| now.duration_since(*since) >= PATIENCE);
-            news.extend(late.map(|(stream, _)| News::Broken(stream)));
+            for (stream, _) in late {
+                if self.streams.get(&stream).is_some_and(|stream| stream.phase == Phase::Greeting) {
+                    self.streams.remove(&stream);
+                } else {
+                    news.push(News::Broken(stream));
+                }
+            }
             self.need_tidying();
         }
         self.hand_out_answers();
@@ -495,16 +564,22 @@ impl HostSide for Proxy {
                 }
                 tag::CALLS => {
                     self.broker.neighbours.send();
-                    self.hear_refusals(news);
+                    self.hear_answers(news);
                     continue;
                 }
                 _ => {
-                    self.hear_refusals(news);
+                    self.hear_answers(news);
                     continue;
                 }
             }
             let stream = number;
-            let is_begun = |stream: &Stream| matches!(stream.phase, Phase::Connecting | Phase::Calling(..));
+            let is_begun = |stream: &Stream| {
+                matches!(stream.phase, Phase::Connecting | Phase::Calling(..) | Phase::Dialing(_))
+            };
+            if self.streams.get(&stream).is_some_and(|stream| stream.phase == Phase::Greeting) {
+                self.greeted(stream, news);
+                continue;
+            }
             if self.streams.get(&stream).is_some_and(is_begun) {
                 self.connected(stream, news);
                 continue;
@@ -520,6 +595,9 @@ impl HostSide for Proxy {
     }
 
     fn open(&mut self, request: &Request<'_>) -> Result<Opened, Refused> {
+        if request.port != CARRIER && !request.carries_messages {
+            return self.open_vsock(request.port);
+        }
         let preamble = Preamble::from_bytes(request.contents).map_err(|_| refused(Errno::PROTO))?;
         match (request.port, preamble.kind, preamble.peer, request.carries_messages) {
             (CARRIER, Kind::Stream, Some(peer), false) => self.open_stream(peer),
@@ -582,11 +660,10 @@ impl HostSide for Proxy {
 
     fn accepted(&mut self, stream: StreamId) {
         if let Some(stream) = self.streams.get_mut(&stream)
-            && stream.phase == Phase::Offered
+            && let Phase::Offered(word) = std::mem::replace(&mut stream.phase, Phase::Connected)
         {
-            stream.phase = Phase::Connected;
             // Nothing was sent before it: there is room. A peer that is gone is noticed by what follows.
-            let _ = send(&stream.file, &[ACCEPTED], SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+            let _ = send(&stream.file, &word, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use septum_tests::lane::{self, Lane};
 use septum_tests::process::{Input, Running};
 use septum_tests::{Septum, needs_partitions};
 
@@ -47,10 +48,10 @@ fn a_partition_is_reached_by_name_if_both_sides_say_so() {
          block = bytes(range(256)) * 1021\n\
          for to in ['{web}', '{web}.septum.internal']:\n\
          \x20   s = socket.create_connection((to, 8000)); peer = s.getpeername()\n\
-         \x20   for _ in range(16): s.sendall(block)\n\
+         \x20   for _ in range(2): s.sendall(block)\n\
          \x20   s.shutdown(socket.SHUT_WR); data = b''\n\
          \x20   while part := s.recv(65536): data += part\n\
-         \x20   print(data == b'198.18.0.4 ' + block * 16, peer)\n\
+         \x20   print(data == b'198.18.0.4 ' + block * 2, peer)\n\
          for to in [('{web}', 8001), ('{web}', 9), ('{web}', 10), ('nobody', 1)]:\n\
          \x20   try: socket.create_connection(to); print('connected')\n\
          \x20   except OSError as error: print(error.errno)\n\
@@ -111,8 +112,11 @@ fn one_that_ends_closes_its_connections_and_is_found_again() {
 #[test]
 fn a_flood_and_a_slow_reader_stop_nobody() {
     needs_partitions!();
+    if Lane::current() == Lane::Nested {
+        return lane::skip("it takes minutes in the nested lane, and shows nothing new there");
+    }
     let web = name("flood");
-    // 8000 answers as many as come. At 8001, one sends without end, and everybody after it is sent 64 MiB.
+    // 8000 answers as many as come. At 8001, one sends without end, and everybody after it is sent 16 MiB.
     let script = "import socket, threading, os\n\
                   s = socket.create_server(('0.0.0.0', 8000), backlog=4096)\n\
                   t = socket.create_server(('0.0.0.0', 8001)); print('listens', flush=True)\n\
@@ -123,7 +127,7 @@ fn a_flood_and_a_slow_reader_stop_nobody() {
                   def large():\n\
                   \x20   threading.Thread(target=endless, args=(t.accept()[0],), daemon=True).start()\n\
                   \x20   c = t.accept()[0]\n\
-                  \x20   for _ in range(64): c.sendall(bytes(1 << 20))\n\
+                  \x20   for _ in range(16): c.sendall(bytes(1 << 20))\n\
                   \x20   c.close()\n\
                   threading.Thread(target=large, daemon=True).start()\n\
                   all = [s.accept()[0] for _ in range(2000)]\n\
@@ -138,7 +142,7 @@ fn a_flood_and_a_slow_reader_stop_nobody() {
          reader = threading.Thread(target=read_slowly); reader.start()\n\
          fast = reach('{web}', 8001); total = 0\n\
          while part := fast.recv(1 << 20): total += len(part)\n\
-         print(total == 64 << 20)\n\
+         print(total == 16 << 20)\n\
          all = []\n\
          for n in range(2000):\n\
          \x20   s = socket.socket(); s.setblocking(False); s.connect_ex(('198.18.1.1', 8000)); all.append(s)\n\

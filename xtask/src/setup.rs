@@ -124,6 +124,11 @@ const STACK_PACKAGES: &[Package] = &[
     program("git", "git"),
     program("curl", "curl"),
     program("make", "make"),
+    program("redis-server", "redis-server"),
+    program("redis-tools", "redis-cli"),
+    Package { name: "python3-requests", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/requests"]) },
+    Package { name: "python3-httpx", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/httpx"]) },
+    Package { name: "python3-grpcio", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/grpc"]) },
     program("umoci", "umoci"),
     program("skopeo", "skopeo"),
 ];

@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
+use crate::bytes::ByteString;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -34,6 +35,9 @@ pub struct Network {
     /// Its ports that other partitions of the same user may reach, if a rule of theirs allows it.
     #[serde(default)]
     pub expose: Vec<Expose>,
+    /// The Unix socket of the host that leads to its ports of AF_VSOCK; with `_PORT` behind it, those that its programs connect to.
+    #[serde(default)]
+    pub vsock: Option<ByteString>,
     /// Names with addresses that somebody has said.
     #[serde(default)]
     pub hosts: Vec<HostEntry>,
@@ -46,7 +50,8 @@ impl Network {
     /// Whether it needs a network at all.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
-        !(self.allow.is_empty() && self.publish.is_empty() && self.expose.is_empty())
+        let has_ports = !(self.publish.is_empty() && self.expose.is_empty() && self.vsock.is_none());
+        has_ports || !self.allow.is_empty()
     }
 
     /// The partitions that rules are about, each once, in the order of the rules. What has an address of its own is none of them.

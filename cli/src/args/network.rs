@@ -1,5 +1,7 @@
 //! What a partition may reach, and what reaches it.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use septum_api_types::network::{Expose, HostEntry, Nameserver, Network, Publish, Rule};
 
@@ -20,6 +22,11 @@ pub struct NetworkOptions {
     #[arg(long, value_name = "PORT")]
     pub expose: Vec<Expose>,
 
+    /// Lead AF_VSOCK to Unix sockets of the host: whoever connects to PATH and writes 'CONNECT PORT' reaches a port of the partition,
+    /// and a program that connects to a port of the host (CID 2) reaches PATH_PORT
+    #[arg(long, value_name = "PATH")]
+    pub vsock: Option<PathBuf>,
+
     /// Give a name an address in the partition, also for the rules of that name; 'host-gateway' is the host
     #[arg(long, value_name = "NAME:ADDRESS")]
     pub add_host: Vec<HostEntry>,
@@ -36,6 +43,7 @@ impl NetworkOptions {
             allow: self.allow_net,
             publish: self.publish,
             expose: self.expose,
+            vsock: self.vsock.map(|path| std::path::absolute(&path).unwrap_or(path).into_os_string().into()),
             hosts: self.add_host,
             nameservers: self.dns,
         }

@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::network::Expose;
@@ -18,7 +23,7 @@ use septum_netproxy::broker::{Log, Ports};
 use septum_netproxy::{Broker, Proxy};
 use septum_registry::doors::open_door;
 
-use crate::outcome::without_number;
+use crate::outcome::{reason, without_number};
 use crate::protocol::{FromWorker, Stage, send};
 use crate::stages::{now_ns, since_us};
 
@@ -27,6 +32,8 @@ const DNS: u16 = 53;
 /// Refusals that are told; a program that tries everything is not.
 const MOST_REFUSALS: usize = 256;
 
+/// Programs of the host that wait to be heard.
+const VSOCK_BACKLOG: i32 = 1024;
 /// The thread that tells of them sends text.
 const TELLER_STACK_BYTES: usize = 128 << 10;
 
@@ -112,8 +119,39 @@ pub(crate) fn prepare(spec: &PartitionSpec, around: Neighbourhood) -> Result<Opt
             .map_err(|error| Failure::new(Code::Path, what(), without_number(&error)))?;
         ports.expose(socket, *port);
     }
+    if let Some(path) = &spec.network.vsock {
+        let path = path.as_path();
+        let socket = bind_vsock(path).map_err(|error| {
+            let what = format!("cannot listen at '{}' for --vsock", path.display());
+            let failure = Failure::new(Code::Path, what, reason(error));
+            match error {
+                Errno::ADDRINUSE => failure.hint("something is there; remove it, or choose another path"),
+                _ => failure.hint("choose a path in a directory that is yours"),
+            }
+        })?;
+        ports.add_vsock(socket);
+    }
     ports.supervisor = around.supervisor;
     Ok(Some(ports))
+}
+
+/// Listens at a path. A socket that nobody listens on is what an earlier partition has left, and replaced.
+fn bind_vsock(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let make = || socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    let (address, socket) = (SocketAddrUnix::new(path)?, make()?);
+    match bind(&socket, &address) {
+        Err(Errno::ADDRINUSE) if connect(make()?, &address) == Err(Errno::CONNREFUSED) => {
+            let is_socket = std::fs::symlink_metadata(path).is_ok_and(|it| it.file_type().is_socket());
+            if !is_socket || std::fs::remove_file(path).is_err() {
+                return Err(Errno::ADDRINUSE);
+            }
+            bind(&socket, &address)?;
+        }
+        result => result?,
+    }
+    listen(&socket, VSOCK_BACKLOG)?;
+    Ok(socket)
 }
 
 fn published(spec: &PartitionSpec) -> Result<Ports, Failure> {

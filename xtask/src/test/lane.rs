@@ -36,6 +36,9 @@ const LONG_IN_RING0: &[&str] = &[
     "files::listing_in_ram",
     "files::reading_writing_in_ram",
     "files::copying_in_ram",
+    "a_flood_and_a_slow_reader_stop_nobody",
+    "http_libraries_talk_to_a_server",
+    "grpc_calls_a_server",
 ];
 
 /// The executables that get an emulated host of their own.

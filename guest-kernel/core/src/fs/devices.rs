@@ -3,7 +3,7 @@
 //! A device file is a number; [`open`] knows the drivers, so `mknod` makes working devices too.
 //!
 //! ```text
-//! null 1:3  zero 1:5  full 1:7  random 1:8  urandom 1:9  tty 5:0  console 5:1  ptmx 5:2
+//! null 1:3  zero 1:5  full 1:7  random 1:8  urandom 1:9  tty 5:0  console 5:1  ptmx 5:2  vsock 10:122, with a way out
 //! fd → /proc/self/fd   stdin stdout stderr → /proc/self/fd/{0,1,2}   pts/ shm/ mqueue/
 //! ```
 
@@ -12,6 +12,7 @@ use super::inode::{Create, File, FileKind, InodeRef, Ownership};
 use super::ramfs::RamFs;
 use super::terminal::{self, Terminal};
 use crate::io::{Destination, Source};
+use crate::net::outside;
 use crate::random;
 use alloc::sync::Arc;
 use core::any::Any;
@@ -43,6 +44,7 @@ pub fn open(number: u64) -> Result<Arc<dyn File>, Errno> {
         0x105 => Driver::Zero,
         0x107 => Driver::Full,
         0x108 | 0x109 => Driver::Random,
+        VSOCK => Driver::Vsock,
         0x500 => return terminal::open_controlling(),
         terminal::file_system::MASTER => return Ok(Arc::new(Terminal::open_master()?)),
         0x501 => return CONSOLE.get().cloned().ok_or(Errno::ENXIO),
@@ -68,6 +70,9 @@ pub fn file_system() -> Result<InodeRef, Errno> {
     for (name, device, permissions) in nodes {
         root.create(name, Create::Node { kind: FileKind::CharacterDevice, device }, with(permissions))?;
     }
+    if outside::carrier().is_some() {
+        root.create(b"vsock", Create::Node { kind: FileKind::CharacterDevice, device: VSOCK }, with(0o666))?;
+    }
     for (name, device) in (0..block::count()).map(block::name) {
         root.create(&name, Create::Node { kind: FileKind::BlockDevice, device }, block::ownership())?;
     }
@@ -86,6 +91,17 @@ pub fn file_system() -> Result<InodeRef, Errno> {
     Ok(root)
 }
 
+/// `/dev/vsock`, among the devices of a kind of its own.
+const VSOCK: u64 = device_number(10, 122);
+/// IOCTL_VM_SOCKETS_GET_LOCAL_CID
+pub const LOCAL_CID: u32 = 0x7b9;
+
+/// Whether it is `/dev/vsock`, which only tells the partition's CID.
+#[must_use]
+pub fn is_vsock(file: &dyn File) -> bool {
+    matches!(file.as_any().downcast_ref(), Some(Driver::Vsock))
+}
+
 /// The devices that are made of nothing.
 #[derive(Clone, Copy, Debug)]
 enum Driver {
@@ -93,6 +109,7 @@ enum Driver {
     Zero,
     Full,
     Random,
+    Vsock,
 }
 
 impl File for Driver {
@@ -115,6 +132,7 @@ impl File for Driver {
             let len = to.remaining().min(PIECE);
             let moved = match self {
                 Self::Null => return Ok(0),
+                Self::Vsock => return Err(Errno::EINVAL),
                 Self::Zero | Self::Full => to.put(&ZEROS[..len]),
                 Self::Random => {
                     random::fill(&mut bytes[..len]);
@@ -132,8 +150,10 @@ impl File for Driver {
     }
 
     fn write_at(&self, _offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
-        if let Self::Full = self {
-            return Err(Errno::ENOSPC);
+        match self {
+            Self::Full => return Err(Errno::ENOSPC),
+            Self::Vsock => return Err(Errno::EINVAL),
+            _ => {}
         }
         let len = from.remaining();
         from.advance(len);

@@ -5,6 +5,7 @@
 //! sockaddr_in   +0 family (2)    +2 port (be)   +4 address   +16
 //! sockaddr_in6  +0 family (10)   +2 port (be)   +4 flow information   +8 address   +24 scope   +28
 //! sockaddr_nl   +0 family (16)   +4 port   +8 groups   +12
+//! sockaddr_vm   +0 family (40)   +2 0   +4 port   +8 CID   +12 flags (u8)   +16
 //! ```
 //!
 //! Inside, an IPv4 address is always that: what an IPv6 socket calls `::ffff:127.0.0.1` is 127.0.0.1.
@@ -28,6 +29,8 @@ pub const INET: u16 = 2;
 pub const INET6: u16 = 10;
 /// AF_NETLINK
 pub const NETLINK: u16 = 16;
+/// AF_VSOCK
+pub const VSOCK: u16 = 40;
 
 /// The family of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub enum Family {
     V6,
     /// AF_NETLINK
     Netlink,
+    /// AF_VSOCK
+    Vsock,
 }
 
 impl Family {
@@ -51,6 +56,7 @@ impl Family {
             Self::V4 => INET,
             Self::V6 => INET6,
             Self::Netlink => NETLINK,
+            Self::Vsock => VSOCK,
         }
     }
 }
@@ -81,6 +87,13 @@ pub enum Address {
         port: u32,
         /// Multicast groups.
         groups: u32,
+    },
+    /// AF_VSOCK
+    Vsock {
+        /// Whose.
+        cid: u32,
+        /// Port.
+        port: u32,
     },
 }
 
@@ -115,6 +128,13 @@ impl Address {
                 groups: u32::from_le_bytes(u32_at(bytes, 8)),
             }),
             (Family::Netlink, _) => Err(Errno::EINVAL),
+            (Family::Vsock, _) if bytes.len() < 16 => Err(Errno::EINVAL),
+            (Family::Vsock, VSOCK) if bytes.get(2..4) == Some(&[0, 0]) => Ok(Self::Vsock {
+                cid: u32::from_le_bytes(u32_at(bytes, 8)),
+                port: u32::from_le_bytes(u32_at(bytes, 4)),
+            }),
+            (Family::Vsock, VSOCK) => Err(Errno::EINVAL),
+            (Family::Vsock, _) => Err(Errno::EAFNOSUPPORT),
         }
     }
 
@@ -185,6 +205,12 @@ impl Address {
                 bytes.extend_from_slice(&port.to_le_bytes());
                 bytes.extend_from_slice(&groups.to_le_bytes());
             }
+            Self::Vsock { cid, port } => {
+                bytes.extend_from_slice(&[0; 2]);
+                bytes.extend_from_slice(&port.to_le_bytes());
+                bytes.extend_from_slice(&cid.to_le_bytes());
+                bytes.extend_from_slice(&[0; 4]);
+            }
         }
         bytes
     }
@@ -205,6 +231,7 @@ mod tests {
             (Family::V6, Address::Inet("[::1]:80".parse().unwrap())),
             (Family::V6, Address::Inet("127.0.0.1:80".parse().unwrap())),
             (Family::Netlink, Address::Netlink { port: 7, groups: 1 }),
+            (Family::Vsock, Address::Vsock { cid: 2, port: u32::MAX }),
         ] {
             assert_eq!(Address::parse(family, &address.layout(family)), Ok(address));
         }
@@ -215,6 +242,8 @@ mod tests {
         assert_eq!(Address::parse(Family::V4, &[2, 0, 0, 80]), Err(Errno::EINVAL));
         assert_eq!(Address::parse(Family::V4, &[10; 28]), Err(Errno::EAFNOSUPPORT));
         assert_eq!(Address::parse(Family::V6, &[2; 16]), Err(Errno::EAFNOSUPPORT));
+        assert_eq!(Address::parse(Family::Vsock, &[40; 12]), Err(Errno::EINVAL));
+        assert_eq!(Address::parse(Family::Vsock, &[2; 16]), Err(Errno::EAFNOSUPPORT));
         assert_eq!(Address::parse(Family::Unix, &[1]), Err(Errno::EINVAL));
         assert_eq!(Address::parse(Family::Unix, &[1; 111]), Err(Errno::EINVAL));
         let mut long = [b'x'; 110];

@@ -15,7 +15,7 @@
 //! peer ECONNRESET. TCP's ends its own direction; if something unread was there, or SO_LINGER is 0, both, with ECONNRESET; and what is sent to it
 //! afterwards vanishes, once, and then is EPIPE: the answer to a packet of which nobody knows.
 
-use super::address::Address;
+use super::address::{Address, Family};
 use super::channel::{Channel, Room, State};
 use super::outside::{self, Wire};
 use super::passing::Credentials;
@@ -259,7 +259,7 @@ impl Connection {
 
     /// `accept`: the connection that waits longest.
     pub fn accept(&self, socket: &Socket) -> Result<Arc<Socket>, Errno> {
-        if socket.is_inet() {
+        if socket.may_leave() {
             outside::look();
         }
         let accepted = match &mut *self.phase.lock() {
@@ -394,7 +394,7 @@ impl Connection {
         extra: &mut Extra,
     ) -> Result<usize, Errno> {
         let Some(ends) = self.ends.get() else {
-            if socket.is_inet() && self.is_connecting() {
+            if socket.may_leave() && self.is_connecting() {
                 return Err(Errno::EAGAIN);
             }
             return Err(match (socket.is_inet(), to) {
@@ -437,10 +437,10 @@ impl Connection {
             if self.is_deaf.load(Ordering::SeqCst) {
                 return Ok(Received::default());
             }
-            if socket.is_inet() && self.is_connecting() {
+            if socket.may_leave() && self.is_connecting() {
                 return Err(Errno::EAGAIN);
             }
-            let is_unix_stream = !socket.is_inet() && socket.kind == Kind::Stream;
+            let is_unix_stream = socket.family == Family::Unix && socket.kind == Kind::Stream;
             let otherwise = if is_unix_stream { Errno::EINVAL } else { Errno::ENOTCONN };
             return Err(socket.shared.take_error().unwrap_or(otherwise));
         };
@@ -491,7 +491,7 @@ impl Connection {
     /// `shutdown`
     pub fn shut_down(&self, socket: &Socket, receiving: bool, sending: bool) -> Result<(), Errno> {
         let Some(ends) = self.ends.get() else {
-            if socket.is_inet() && !self.is_listening() {
+            if socket.may_leave() && !self.is_listening() {
                 return Err(Errno::ENOTCONN);
             }
             if receiving {
@@ -502,7 +502,7 @@ impl Connection {
         };
         if receiving {
             self.is_deaf.store(true, Ordering::SeqCst);
-            if socket.is_inet() {
+            if socket.may_leave() {
                 socket.shared.queue.wake_all();
             } else {
                 ends.incoming.refuse();

@@ -15,7 +15,7 @@
 //! * [`packet`], [`channel`]: what is on its way, and how much of it there may be ([`memory`]);
 //! * [`connection`], [`datagram`], [`netlink`]: what each kind of socket does;
 //! * [`unix`], [`ports`]: who has which name; [`route`]: what can be reached;
-//! * [`outside`], [`stream_end`], [`datagram_end`]: the way out of the partition;
+//! * [`outside`], [`stream_end`], [`datagram_end`]: the way out of the partition; [`vsock`]: the host itself;
 //! * [`interfaces`]: the network interfaces there are, `lo` and, with a way out, `eth0`.
 //!
 //! A socket is a [`File`]: nothing waits here, and what would is EAGAIN. Locks: a socket's before a registry's; never two sockets' or two channels' at once.
@@ -38,6 +38,7 @@ pub mod route;
 pub mod shared;
 pub mod stream_end;
 pub mod unix;
+pub mod vsock;
 
 #[cfg(test)]
 mod tests;
@@ -201,6 +202,8 @@ const TCP: i32 = 6;
 const UDP: i32 = 17;
 /// IPPROTO_UDPLITE
 pub const UDP_LITE: i32 = 136;
+/// PF_VSOCK
+const VSOCK_PROTOCOL: i32 = 40;
 /// IPPROTO_MAX
 const PROTOCOLS: i32 = 263;
 
@@ -240,6 +243,15 @@ impl Socket {
                 }
                 (Family::Netlink, 0)
             }
+            address::VSOCK => {
+                if !matches!(protocol, 0 | VSOCK_PROTOCOL) {
+                    return Err(Errno::EPROTONOSUPPORT);
+                }
+                if kind != Kind::Stream {
+                    return Err(Errno::ESOCKTNOSUPPORT);
+                }
+                (Family::Vsock, 0)
+            }
             _ => return Err(Errno::EAFNOSUPPORT),
         };
         // A raw Unix socket is a datagram socket.
@@ -259,6 +271,7 @@ impl Socket {
             Family::Unix => Address::Unix(UnixName::Unnamed),
             Family::V4 | Family::V6 => Address::Inet(route::unspecified(family)),
             Family::Netlink => Address::Netlink { port: 0, groups: 0 },
+            Family::Vsock => Address::Vsock { cid: vsock::ANY, port: vsock::ANY },
         };
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -319,6 +332,12 @@ impl Socket {
     #[must_use]
     pub fn is_inet(&self) -> bool {
         matches!(self.family, Family::V4 | Family::V6)
+    }
+
+    /// Whether its peers may be outside the partition.
+    #[must_use]
+    pub fn may_leave(&self) -> bool {
+        self.is_inet() || self.family == Family::Vsock
     }
 
     /// Sends, or EAGAIN. A message is sent as a whole.
@@ -417,7 +436,7 @@ impl File for Socket {
 impl Socket {
     /// Takes in what has come from outside the partition, if that may be for this socket.
     pub fn look_outside(&self) {
-        if self.is_inet() {
+        if self.may_leave() {
             outside::look();
         }
     }
@@ -441,8 +460,10 @@ impl Drop for Socket {
         {
             mailbox.outlet.close();
         }
-        if self.family == Family::Unix {
-            unix::forget(&self.name.lock());
+        match self.family {
+            Family::Unix => unix::forget(&self.name.lock()),
+            Family::Vsock => vsock::forget(self),
+            _ => {}
         }
     }
 }

@@ -28,15 +28,13 @@ pub struct StreamEnd {
     socket: Weak<Socket>,
     shared: Arc<Shared>,
     incoming: Arc<Channel>,
-    peer: SocketAddr,
+    peer: Address,
     /// Set before anything can come.
     wire: Once<Arc<dyn Wire>>,
 }
 
 /// Begins to connect `socket`, which has begun, to `peer`. The answer comes later.
 pub fn connect(socket: &Arc<Socket>, peer: SocketAddr) -> Result<(), Errno> {
-    let carrier = outside::carrier().ok_or(Errno::ENETUNREACH)?;
-    let connection = connection::of(socket).ok_or(Errno::EOPNOTSUPP)?;
     let own = ports::bound(socket)?;
     let own_ip = if own.ip().is_unspecified() { route::outer(peer.ip()) } else { own.ip() };
     if own_ip.is_ipv4() != peer.is_ipv4() {
@@ -44,16 +42,8 @@ pub fn connect(socket: &Arc<Socket>, peer: SocketAddr) -> Result<(), Errno> {
     }
     let own = SocketAddr::new(own_ip, own.port());
     socket.name.lock().address = Address::Inet(own);
-    let end = StreamEnd::new(socket, peer);
     let preamble = Preamble { kind: net::Kind::Stream, peer: Some(peer), own: Some(own) }.to_bytes();
-    let opening =
-        Opening { port: net::CARRIER, carries_messages: false, contents: &preamble, room: outside::RECEIVED };
-    // Held while it is opened, so that the answer does not come before the wire is known.
-    let mut wire = connection.wire.lock();
-    let opened = carrier.open(&opening, Arc::clone(&end) as Arc<dyn End>)?;
-    end.wire.call_once(|| Arc::clone(&opened));
-    *wire = Some(opened);
-    Ok(())
+    StreamEnd::open(socket, Address::Inet(peer), net::CARRIER, &preamble)
 }
 
 /// Somebody outside connects to a published port. Returns the end, and what to answer.
@@ -66,17 +56,42 @@ pub fn accept(preamble: Preamble, wire: &Arc<dyn Wire>) -> Result<(Arc<dyn End>,
     let accepted = Socket::new(listener.family, Kind::Stream, listener.protocol);
     accepted.name.lock().address = Address::Inet(own);
     *accepted.options.lock() = listener.options.lock().clone();
-    let end = StreamEnd::new(&accepted, peer);
-    end.wire.call_once(|| Arc::clone(wire));
-    let connection = connection::of(&accepted).ok_or(Errno::EOPNOTSUPP)?;
-    *connection.wire.lock() = Some(Arc::clone(wire));
-    end.join(connection, true);
-    connection::of(listener).ok_or(Errno::ECONNREFUSED)?.offer(listener, accepted)?;
+    let end = StreamEnd::offer(listener, accepted, Address::Inet(peer), wire)?;
     Ok((end, Answer { errno: 0, peer: Some(peer), seen: Some(own) }))
 }
 
 impl StreamEnd {
-    fn new(socket: &Arc<Socket>, peer: SocketAddr) -> Arc<Self> {
+    /// Asks the host for a connection of `socket` to `peer`, at a port of the carrier, with `contents`.
+    pub(super) fn open(socket: &Arc<Socket>, peer: Address, port: u32, contents: &[u8]) -> Result<(), Errno> {
+        let carrier = outside::carrier().ok_or(Errno::ENETUNREACH)?;
+        let connection = connection::of(socket).ok_or(Errno::EOPNOTSUPP)?;
+        let end = Self::new(socket, peer);
+        let opening = Opening { port, carries_messages: false, contents, room: outside::RECEIVED };
+        // Held while it is opened, so that the answer does not come before the wire is known.
+        let mut wire = connection.wire.lock();
+        let opened = carrier.open(&opening, Arc::clone(&end) as Arc<dyn End>)?;
+        end.wire.call_once(|| Arc::clone(&opened));
+        *wire = Some(opened);
+        Ok(())
+    }
+
+    /// Puts a socket that somebody outside has connected into the backlog of `listener`.
+    pub(super) fn offer(
+        listener: &Socket,
+        accepted: Arc<Socket>,
+        peer: Address,
+        wire: &Arc<dyn Wire>,
+    ) -> Result<Arc<dyn End>, Errno> {
+        let end = Self::new(&accepted, peer);
+        end.wire.call_once(|| Arc::clone(wire));
+        let connection = connection::of(&accepted).ok_or(Errno::EOPNOTSUPP)?;
+        *connection.wire.lock() = Some(Arc::clone(wire));
+        end.join(connection, true);
+        connection::of(listener).ok_or(Errno::ECONNREFUSED)?.offer(listener, accepted)?;
+        Ok(end)
+    }
+
+    fn new(socket: &Arc<Socket>, peer: Address) -> Arc<Self> {
         let nobody = Arc::default();
         let room = Room { sent: None, received: None, is_inet: true };
         Arc::new(Self {
@@ -96,7 +111,7 @@ impl StreamEnd {
             incoming: Arc::clone(&self.incoming),
             outgoing: Outgoing::wire(Arc::clone(wire)),
             peer: Arc::default(),
-            peer_address: Address::Inet(self.peer),
+            peer_address: self.peer.clone(),
             peer_credentials: credentials,
         });
         *connection.phase.lock() = Phase::Connected { is_known };

@@ -3,13 +3,14 @@
 //! The worker is not trusted: it says a name and a port, and gives a socket; the rules are asked here. Nothing blocks.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socketpair};
 use septum_api_types::network::{Network, Protocol};
-use septum_netproxy::neighbours::{Call, Refusal, next_call, refuse};
+use septum_netproxy::neighbours::{Call, Refusal, answer, next_call};
 use septum_netproxy::policy::Policy;
 use septum_registry::{DoorError, Registry};
 
@@ -21,20 +22,26 @@ pub(super) struct Switchboard {
     socket: OwnedFd,
     policy: Policy,
     registry: Registry,
-    /// A refusal that the worker had no room for. Until it has, nothing is taken from it.
-    owed: Option<(u32, Refusal)>,
+    /// Where ports of the host are, if the partition reaches some.
+    vsock: Option<PathBuf>,
+    /// An answer that the worker had no room for. Until it has, nothing is taken from it.
+    owed: Option<(u32, Result<(), Refusal>)>,
 }
 
 impl Switchboard {
-    /// One for the partition with this network, and the worker's end of it; `None` if no rule is about partitions.
+    /// One for the partition with this network, and the worker's end of it; `None` if it has nothing to call.
     pub(super) fn open(network: &Network, runtime: &Path) -> Result<Option<(Self, OwnedFd)>, Errno> {
-        if network.neighbours().is_empty() {
+        let vsock = network.vsock.as_ref().map(|path| path.as_path().to_owned());
+        if network.neighbours().is_empty() && vsock.is_none() {
             return Ok(None);
         }
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (socket, theirs) = socketpair(AddressFamily::UNIX, kind, flags, None)?;
         let policy = Policy::new(network.allow.clone());
-        Ok(Some((Self { socket, policy, registry: Registry::new(runtime.to_owned()), owed: None }, theirs)))
+        Ok(Some((
+            Self { socket, policy, registry: Registry::new(runtime.to_owned()), vsock, owed: None },
+            theirs,
+        )))
     }
 
     /// What to wait for.
@@ -46,15 +53,17 @@ impl Switchboard {
     /// Serves some calls; false if there will be no more that make sense.
     pub(super) fn serve(&mut self) -> bool {
         for _ in 0..TURN {
-            if let Some((number, why)) = self.owed {
-                if !refuse(self.socket.as_fd(), number, why) {
+            if let Some((number, how)) = self.owed {
+                if !answer(self.socket.as_fd(), number, how) {
                     return true;
                 }
                 self.owed = None;
             }
             match next_call(self.socket.as_fd()) {
                 Ok(Some(call)) => {
-                    self.owed = self.connect(&call).err().map(|why| (call.number, why));
+                    let how = self.connect(&call);
+                    // Another partition says itself that it accepts.
+                    self.owed = (how.is_err() || call.name.is_none()).then_some((call.number, how));
                 }
                 Ok(None) => return true,
                 Err(_) => return false,
@@ -64,15 +73,32 @@ impl Switchboard {
     }
 
     fn connect(&self, call: &Call) -> Result<(), Refusal> {
-        if !self.policy.allows_partition(&call.name, Protocol::Tcp, call.port) {
+        let Some(name) = &call.name else { return self.connect_to_host(call) };
+        let port = u16::try_from(call.port).map_err(|_| Refusal::Rule)?;
+        if !self.policy.allows_partition(name, Protocol::Tcp, port) {
             return Err(Refusal::Rule);
         }
-        self.registry.knock(call.socket.as_fd(), &call.name, call.port).map_err(|error| match error {
+        self.registry.knock(call.socket.as_fd(), name, port).map_err(|error| match error {
             DoorError::NoPartition => Refusal::NoPartition,
             DoorError::NotExposed => Refusal::NotExposed,
             DoorError::NotRunning => Refusal::NotRunning,
             DoorError::Crowded => Refusal::Crowded,
             DoorError::Host(_) => Refusal::Host,
+        })
+    }
+
+    /// A port of the host is a Unix socket whose path ends with its number.
+    fn connect_to_host(&self, call: &Call) -> Result<(), Refusal> {
+        let mut path = self.vsock.clone().ok_or(Refusal::Rule)?.into_os_string();
+        path.push(format!("_{}", call.port));
+        let address = SocketAddrUnix::new(path).map_err(|_| Refusal::Nobody)?;
+        fcntl_getfl(&call.socket)
+            .and_then(|flags| fcntl_setfl(&call.socket, flags | OFlags::NONBLOCK))
+            .map_err(|_| Refusal::Host)?;
+        connect(&call.socket, &address).map_err(|error| match error {
+            Errno::NOENT | Errno::CONNREFUSED | Errno::NOTDIR => Refusal::Nobody,
+            Errno::AGAIN => Refusal::Crowded,
+            _ => Refusal::Host,
         })
     }
 }

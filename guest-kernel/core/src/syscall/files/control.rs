@@ -6,10 +6,11 @@ use super::FileContext;
 use super::arguments::usable_file;
 use super::disk::ioctl as disk_ioctl;
 use super::terminal::ioctl as terminal_ioctl;
+use crate::fs::devices;
 use crate::fs::inode::FileKind;
 use crate::fs::open::OpenFlags;
 use crate::fs::terminal;
-use crate::net::Socket;
+use crate::net::{Socket, vsock};
 use crate::syscall::net::interfaces;
 use septum_abi::linux::Errno;
 
@@ -59,6 +60,10 @@ pub fn sys_ioctl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) 
             }
             if let Some(disk) = file.file().disk() {
                 return disk_ioctl(ctx, &**disk, file.access().write, command, argument);
+            }
+            if command == devices::LOCAL_CID && devices::is_vsock(&**file.file()) {
+                ctx.copy_out(argument, &vsock::local_cid().to_le_bytes())?;
+                return Ok(0);
             }
             return match terminal::of(&**file.file()) {
                 Some((end, is_master)) => terminal_ioctl(ctx, end, is_master, command, argument),

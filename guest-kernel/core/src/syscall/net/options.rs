@@ -103,6 +103,7 @@ fn check_level(socket: &Socket, level: i32, otherwise: Errno) -> Result<(), Errn
         (_, options::SOCKET) => true,
         (Family::Unix, _) => return Err(otherwise),
         (Family::Netlink, level) => level == options::NETLINK,
+        (Family::Vsock, _) => false,
         (Family::V4, options::IP) | (Family::V6, options::IP | options::IPV6) => true,
         (_, options::TCP) => socket.kind == Kind::Stream,
         (_, options::UDP) => socket.kind == Kind::Datagram && socket.protocol != options::UDP_LITE,

@@ -7,7 +7,7 @@ use crate::net::address::{Address, Family, UnixName};
 use crate::net::datagram::Peer;
 use crate::net::ports::{self, Protocol};
 use crate::net::route::{self, Way};
-use crate::net::{Kind, Name, Role, Socket, outside, stream_end, unix};
+use crate::net::{Kind, Name, Role, Socket, outside, stream_end, unix, vsock};
 use crate::syscall::files::FileContext;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
@@ -94,6 +94,7 @@ pub fn sys_bind<C: FileContext>(ctx: &C, fd: i32, address: u64, len: i32) -> Res
             let port = if *port == 0 { netlink_port(fd) } else { *port };
             socket.name.lock().address = Address::Netlink { port, groups: *groups };
         }
+        (Address::Vsock { cid, port }, _) => vsock::bind(&socket, *cid, *port)?,
         (Address::Unspecified, Family::V6) => return Err(Errno::EAFNOSUPPORT),
         (Address::Unspecified, _) => return Err(Errno::EINVAL),
     }
@@ -126,11 +127,14 @@ pub fn sys_listen<C: FileContext>(ctx: &C, fd: i32, backlog: i32) -> Result<usiz
         if connection.ends().is_none() {
             ports::may_listen(&socket)?;
         }
-    } else if socket.address() == Address::Unix(UnixName::Unnamed) {
+    } else if matches!(
+        socket.address(),
+        Address::Unix(UnixName::Unnamed) | Address::Vsock { port: vsock::ANY, .. }
+    ) {
         return Err(Errno::EINVAL);
     }
     connection.listen(&socket, backlog)?;
-    if socket.is_inet()
+    if socket.may_leave()
         && let Some(carrier) = outside::carrier()
     {
         carrier.listen();
@@ -179,6 +183,7 @@ pub fn sys_connect<C: FileContext>(ctx: &C, fd: i32, address: u64, len: i32) -> 
             match &parsed {
                 Address::Unix(name) => connect_unix(ctx, &socket, name, patience)?,
                 Address::Inet(address) => connect_tcp(&socket, *address, patience)?,
+                Address::Vsock { cid, port } => connect_vsock(&socket, *cid, *port, patience)?,
                 Address::Unspecified if socket.is_inet() => return Err(Errno::EISCONN),
                 _ => return Err(Errno::EINVAL),
             }
@@ -213,7 +218,7 @@ fn choose_peer<C: FileContext>(ctx: &C, socket: &Arc<Socket>, address: &Address)
             }
             Ok(Peer::Address(SocketAddr::new(to, address.port())))
         }
-        Address::Netlink { .. } => Err(Errno::EINVAL),
+        Address::Netlink { .. } | Address::Vsock { .. } => Err(Errno::EINVAL),
     }
 }
 
@@ -275,7 +280,7 @@ fn connect_tcp(socket: &Arc<Socket>, address: SocketAddr, patience: Patience) ->
     }
     connection.begin(socket)?;
     if route::to(address.ip()) == Ok(Way::Outside) {
-        return connect_outside(socket, address, patience);
+        return connect_outside(socket, patience, || stream_end::connect(socket, address));
     }
     let result = reach(socket, address);
     connection.give_up();
@@ -294,10 +299,31 @@ fn connect_tcp(socket: &Arc<Socket>, address: SocketAddr, patience: Patience) ->
     }
 }
 
-/// Connects to somebody outside the partition, and waits for the answer unless the program does not.
-fn connect_outside(socket: &Arc<Socket>, address: SocketAddr, patience: Patience) -> Result<(), Errno> {
+/// Connects to a port of the host, or of a program of the partition.
+fn connect_vsock(socket: &Arc<Socket>, cid: u32, port: u32, patience: Patience) -> Result<(), Errno> {
     let Role::Connection(connection) = &socket.role else { return Err(Errno::EOPNOTSUPP) };
-    if let Err(errno) = stream_end::connect(socket, address) {
+    socket.look_outside();
+    if connection.learns_of_success() {
+        return Ok(());
+    }
+    let way = vsock::to(cid)?;
+    connection.begin(socket)?;
+    if way == vsock::Way::Outside {
+        return connect_outside(socket, patience, || vsock::connect(socket, port));
+    }
+    let result = vsock::reach(socket, cid, port);
+    connection.give_up();
+    result
+}
+
+/// Connects to somebody outside the partition as `start` does, and waits for the answer unless the program does not.
+fn connect_outside(
+    socket: &Arc<Socket>,
+    patience: Patience,
+    start: impl FnOnce() -> Result<(), Errno>,
+) -> Result<(), Errno> {
+    let Role::Connection(connection) = &socket.role else { return Err(Errno::EOPNOTSUPP) };
+    if let Err(errno) = start() {
         connection.give_up();
         return Err(errno);
     }

@@ -34,7 +34,7 @@ use septum_abi::linux::Errno;
 use septum_abi::net::{self, Answer, Preamble};
 use septum_abi::vsock::{FEATURE_SEQPACKET, GUEST_CID, HOST_CID, Header, kind, operation, shutdown};
 use septum_guest_core::net::outside::{Carrier, End, Opening, Wire};
-use septum_guest_core::net::stream_end;
+use septum_guest_core::net::{stream_end, vsock};
 use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::{Mutex, Once};
 
@@ -288,6 +288,14 @@ impl Device {
         let wire = Arc::clone(&line) as Arc<dyn Wire>;
         let accepted = match (ports.0, Preamble::from_bytes(&packet.contents())) {
             (net::CARRIER, Ok(preamble)) => self.accept(&line, preamble, &wire),
+            (port, _) if port != net::CARRIER && line.kind == kind::STREAM => {
+                // As in `accept`.
+                self.lines.lock().insert(ports, Arc::clone(&line));
+                vsock::accept(port, ports.1, &wire).map(|(end, answer)| {
+                    line.set_end(end);
+                    answer
+                })
+            }
             _ => Err(Errno::ECONNREFUSED),
         };
         match accepted {
