@@ -78,6 +78,7 @@ mod processes {
         sharing_in_ram: "sharing" Dynamic [].files(Files::Ram);
         orphans: "orphans" Dynamic [];
         shared_segments: "shared_segments" Static [];
+        semaphores: "semaphores" Static [];
         as_descriptors: "process_descriptors" Static [];
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! * [`syscall`]: one table from numbers to handlers, a file per family;
 //! * [`process`]: the program: its threads, identity, signals, and how it is started;
-//! * [`memory`]: its address space;
+//! * [`memory`]: its address space; [`ipc`]: System V's shared memory and semaphores;
 //! * [`fs`]: files; sockets are in [`net`]; [`io`]: how bytes move between files and the program;
 //! * [`wait`]: sleeping until something happens; [`ring`]: bytes on their way; [`random`]: random numbers.
 //!
@@ -15,6 +15,7 @@ extern crate alloc;
 
 pub mod fs;
 pub mod io;
+pub mod ipc;
 pub mod memory;
 pub mod names;
 pub mod net;

@@ -5,7 +5,6 @@
 //! * [`remap`]: mappings that move; [`discard`]: contents that are given up;
 //! * [`fork`]: a copy of all of it for another process;
 //! * [`fault`]: making a page present when it is touched; [`lost`]: pages whose file became shorter;
-//! * [`segments`]: System V shared memory;
 //! * [`reclaim`]: what is freed before memory is said to have run out;
 //! * [`buffer`]: the program's memory as the source or destination of a file operation.
 //!
@@ -36,7 +35,6 @@ pub mod layout;
 pub mod lost;
 pub mod reclaim;
 pub mod remap;
-pub mod segments;
 pub mod shared;
 pub mod space;
 #[cfg(test)]

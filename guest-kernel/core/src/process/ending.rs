@@ -11,6 +11,7 @@ use super::task::Task;
 use super::{End, FIRST_PID, Process, sessions};
 use crate::fs::locks;
 use crate::fs::terminal::jobs;
+use crate::ipc::semaphores;
 use crate::memory::discard;
 use crate::wait::{WaitQueue, wait_for_any, wait_to_the_end};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +69,7 @@ impl Process {
     /// What the last thread does; the vCPU is `offer`ed before anybody is told.
     pub(super) fn conclude(&self, offer: impl FnOnce()) {
         self.release();
+        semaphores::undo_all(self.pid);
         offer();
         let end = *self.end.lock();
         let exit_signal = self.kin.exit_signal();

@@ -19,6 +19,7 @@ pub mod net;
 pub mod pidfd;
 pub mod process_memory;
 pub mod scheduling;
+pub mod semaphores;
 pub mod shared_memory;
 pub mod signals;
 pub mod system;
@@ -42,7 +43,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 17] = [
+pub const FAMILIES: [&[Entry<Thread>]; 18] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
@@ -59,6 +60,7 @@ pub const FAMILIES: [&[Entry<Thread>]; 17] = [
     wait::CALLS,
     pidfd::CALLS,
     timers::CALLS,
+    semaphores::CALLS,
     shared_memory::CALLS,
 ];
 
@@ -115,7 +117,7 @@ fn no_result(thread: &Thread, result: Result<(), Errno>) -> Option<Result<usize,
 /// Whether SA_RESTART applies to an interrupted call (`signal(7)`).
 #[must_use]
 pub fn may_restart(call: u64, arguments: &[u64; 6]) -> bool {
-    const NEVER: [usize; 15] = [
+    const NEVER: [usize; 16] = [
         number::PAUSE,
         number::RT_SIGSUSPEND,
         number::RT_SIGTIMEDWAIT,
@@ -129,6 +131,7 @@ pub fn may_restart(call: u64, arguments: &[u64; 6]) -> bool {
         number::EPOLL_PWAIT,
         number::EPOLL_PWAIT2,
         number::SEMOP,
+        number::SEMTIMEDOP,
         number::MSGRCV,
         number::MSGSND,
     ];

@@ -1,16 +1,17 @@
 //! System V shared memory: `shmget`, `shmat`, `shmdt`, `shmctl`.
 //!
 //! ```text
-//! shmid64_ds   +0 key (i32)  +4 user  +8 group  +12 its maker's  +16  +20 mode (u32)  +24 …
+//! shmid64_ds   +0 ipc64_perm
 //!              +48 bytes (u64)  +56 mapped  +64 unmapped  +72 changed (seconds)  +80 maker  +84 last (pid)  +88 mappings (u64)  +112
 //! ```
 
 use super::entry::{Entry, Support};
 use super::{int, uint};
+use crate::ipc::segments::{SEGMENTS, Segment};
+use crate::ipc::{CHANGE, Caller, PERMISSION_LEN, READ, Request, seconds};
 use crate::memory::area::{Backing, Label, Protection};
 use crate::memory::buffer;
 use crate::memory::layout::page_up;
-use crate::memory::segments::{Caller, Request, SEGMENTS, Segment, seconds};
 use crate::memory::space::{Place, exceeds_memory};
 use crate::process::thread::Thread;
 use alloc::sync::Arc;
@@ -67,7 +68,7 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
 ];
 
-fn caller(thread: &Thread) -> Caller {
+pub(super) fn caller(thread: &Thread) -> Caller {
     let fs = thread.process.fs.lock();
     Caller { pid: thread.process.pid, uid: fs.uid, gid: fs.gid }
 }
@@ -93,7 +94,7 @@ fn sys_shmat(thread: &Thread, id: i32, address: u64, flags: u32) -> Result<usize
     let (memory, size) = {
         let mut segments = SEGMENTS.lock();
         let segment = segments.find(id)?;
-        segment.check(caller, if flags & READ_ONLY != 0 { 4 } else { 6 })?;
+        segment.permission.check(caller, if flags & READ_ONLY != 0 { READ } else { READ | CHANGE })?;
         (segment.memory().ok_or(Errno::EINVAL)?, segment.size)
     };
     let page = PAGE_SIZE as u64;
@@ -149,13 +150,7 @@ fn sys_shmdt(thread: &Thread, address: u64) -> Result<usize, Errno> {
 fn status(segment: &Segment) -> [u8; STATUS_LEN] {
     let mut bytes = [0; STATUS_LEN];
     let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
-    put(0, &segment.key.to_le_bytes());
-    let mode = segment.mode | if segment.is_removed() { REMOVED } else { 0 };
-    let [uid, gid] = segment.owner;
-    let [creator_uid, creator_gid] = segment.creator;
-    for (index, value) in [uid, gid, creator_uid, creator_gid, mode].into_iter().enumerate() {
-        put(4 + index * 4, &value.to_le_bytes());
-    }
+    put(0, &segment.permission.encode(if segment.is_removed() { REMOVED } else { 0 }));
     put(48, &segment.size.to_le_bytes());
     for (index, time) in segment.times.into_iter().enumerate() {
         put(56 + index * 8, &time.to_le_bytes());
@@ -173,26 +168,25 @@ fn sys_shmctl(thread: &Thread, id: i32, command: i32, address: u64) -> Result<us
         REMOVE | LOCK | UNLOCK => {
             let mut segments = SEGMENTS.lock();
             let segment = segments.find(id)?;
-            segment.check_owner(caller)?;
+            segment.permission.check_owner(caller)?;
             if command == REMOVE {
                 segment.remove();
             }
         }
         SET => {
-            let mut bytes = [0; 24];
+            let mut bytes = [0; PERMISSION_LEN];
             buffer::read(&thread.process.space, address, &mut bytes)?;
-            let word = |at: usize| u32::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
             let mut segments = SEGMENTS.lock();
             let segment = segments.find(id)?;
-            segment.check_owner(caller)?;
-            (segment.owner, segment.mode) = ([word(4), word(8)], word(20) & 0o777);
+            segment.permission.check_owner(caller)?;
+            segment.permission.change(&bytes);
             segment.times[2] = seconds();
         }
         STATUS => {
             let told = {
                 let mut segments = SEGMENTS.lock();
                 let segment = segments.find(id)?;
-                segment.check(caller, 4)?;
+                segment.permission.check(caller, READ)?;
                 status(segment)
             };
             buffer::write(&thread.process.space, address, &told)?;

@@ -7,28 +7,15 @@
 //! A segment's pages are [`SharedMemory`], so that mappings keep them, and are kept here until the segment is removed. How often it is
 //! mapped is how often somebody else holds them.
 
-use super::shared::SharedMemory;
+use super::{Caller, PRIVATE, Permission, Request, seconds};
+use crate::memory::shared::SharedMemory;
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use septum_abi::linux::Errno;
-use septum_guest_hal::clock::realtime_ns;
 use septum_guest_hal::sync::Mutex;
 
 /// Most segments (SHMMNI).
 pub const MOST: usize = 4096;
-/// IPC_PRIVATE: a segment that has no key.
-const PRIVATE: i32 = 0;
-
-/// Whoever asks.
-#[derive(Clone, Copy, Debug)]
-pub struct Caller {
-    /// Process.
-    pub pid: u32,
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
 
 enum Pages {
     Kept(Arc<SharedMemory>),
@@ -38,16 +25,10 @@ enum Pages {
 
 /// A segment.
 pub struct Segment {
-    /// 0: none.
-    pub key: i32,
+    /// Whose it is.
+    pub permission: Permission,
     /// Bytes, as asked for.
     pub size: u64,
-    /// Permissions.
-    pub mode: u32,
-    /// Owner and group, and those of who made it.
-    pub owner: [u32; 2],
-    /// See above.
-    pub creator: [u32; 2],
     /// Process that made it, and the last that mapped it.
     pub pids: [u32; 2],
     /// Seconds since 1970 of the last mapping, unmapping and change.
@@ -80,37 +61,13 @@ impl Segment {
         }
     }
 
-    /// EACCES unless `caller` may read (4) or write (2), as `wanted` says.
-    pub fn check(&self, caller: Caller, wanted: u32) -> Result<(), Errno> {
-        let Caller { uid, gid, .. } = caller;
-        let class = match () {
-            () if uid == 0 => return Ok(()),
-            () if uid == self.owner[0] || uid == self.creator[0] => self.mode >> 6,
-            () if gid == self.owner[1] || gid == self.creator[1] => self.mode >> 3,
-            () => self.mode,
-        };
-        if wanted & !class & 7 == 0 { Ok(()) } else { Err(Errno::EACCES) }
-    }
-
-    /// EPERM unless `caller` may change or remove it.
-    pub fn check_owner(&self, caller: Caller) -> Result<(), Errno> {
-        let is_owner = [0, self.owner[0], self.creator[0]].contains(&caller.uid);
-        if is_owner { Ok(()) } else { Err(Errno::EPERM) }
-    }
-
     /// Removes it: nobody finds it by its key any more.
     pub fn remove(&mut self) {
         if let Pages::Kept(memory) = &self.pages {
-            self.key = PRIVATE;
+            self.permission.key = PRIVATE;
             self.pages = Pages::Removed(Arc::downgrade(memory));
         }
     }
-}
-
-/// Seconds since 1970.
-#[must_use]
-pub fn seconds() -> u64 {
-    realtime_ns() / 1_000_000_000
 }
 
 /// All segments.
@@ -123,40 +80,16 @@ pub struct Segments {
 /// Those of the partition.
 pub static SEGMENTS: Mutex<Segments> = Mutex::new(Segments { segments: BTreeMap::new(), next: 0 });
 
-/// What `shmget` asks for.
-#[derive(Clone, Copy, Debug)]
-pub struct Request {
-    /// Key, or 0 for none.
-    pub key: i32,
-    /// Bytes.
-    pub size: u64,
-    /// Permissions.
-    pub mode: u32,
-    /// It may be made.
-    pub creates: bool,
-    /// It must not be there.
-    pub is_exclusive: bool,
-}
-
 impl Segments {
     /// The number of the segment that is asked for, which is made if need be.
     pub fn get(&mut self, request: Request, caller: Caller) -> Result<i32, Errno> {
         self.segments.retain(|_, segment| segment.memory().is_some());
-        let Request { key, size, mode, creates, is_exclusive } = request;
-        let found = self.segments.iter().find(|(_, segment)| key != PRIVATE && segment.key == key);
-        if let Some((&id, segment)) = found {
-            if creates && is_exclusive {
-                return Err(Errno::EEXIST);
-            }
-            if size > segment.size {
-                return Err(Errno::EINVAL);
-            }
-            segment.check(caller, (mode >> 6 | mode >> 3 | mode) & 6)?;
-            return Ok(id);
+        let Request { key, size, .. } = request;
+        let has_key = |segment: &Segment| key != PRIVATE && segment.permission.key == key;
+        if let Some((&id, segment)) = self.segments.iter().find(|(_, segment)| has_key(segment)) {
+            return request.accepts(&segment.permission, segment.size, caller).map(|()| id);
         }
-        if key != PRIVATE && !creates {
-            return Err(Errno::ENOENT);
-        }
+        request.may_make()?;
         if size == 0 {
             return Err(Errno::EINVAL);
         }
@@ -168,11 +101,10 @@ impl Segments {
         }
         let id = self.next;
         self.next = id.checked_add(1).unwrap_or(0);
-        let owner = [caller.uid, caller.gid];
+        let permission = Permission::new(&request, caller);
         let (pids, times) = ([caller.pid, 0], [0, 0, seconds()]);
-        let pages = Pages::Kept(Arc::default());
         self.segments
-            .insert(id, Segment { key, size, mode: mode & 0o777, owner, creator: owner, pids, times, pages });
+            .insert(id, Segment { permission, size, pids, times, pages: Pages::Kept(Arc::default()) });
         Ok(id)
     }
 
