@@ -7,61 +7,27 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use septum_tests::{Input, Invocation, Place, Septum, exit, needs_partitions};
+use septum_tests::{Host, Input, Invocation, Septum, exit, needs_partitions};
 
-/// A host with volumes of its own. What it has in the background goes with it.
-struct Host {
-    place: Place,
-}
-
-impl Host {
-    fn new() -> Self {
-        Self { place: Place::new() }
-    }
-
-    fn septum(&self, arguments: &[&str]) -> Invocation {
-        Septum::raw(arguments)
-            .directory(self.place.path())
-            .environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
-            .environment("SEPTUM_DATA_DIR", self.place.join("data"))
-    }
-
-    #[track_caller]
-    fn ask(&self, arguments: &[&str]) -> String {
-        let output = self.septum(arguments).run();
-        output.expect_code(0);
-        output.stdout_text().trim_end().to_owned()
-    }
-
-    /// A shell in a partition.
-    fn shell(&self, script: &str) -> Septum {
-        Septum::run("sh")
-            .arguments(["-c", script])
-            .directory(self.place.path())
-            .option("--memory", "64M")
-            .own_environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
-            .own_environment("SEPTUM_DATA_DIR", self.place.join("data"))
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let all = self.septum(&["ps", "-a", "-q"]).run().stdout_text();
-        for id in all.lines() {
-            let _ = self.septum(&["rm", "-f", id]).run();
-        }
-    }
+/// A shell in a partition.
+fn shell(host: &Host, script: &str) -> Septum {
+    Septum::run("sh")
+        .arguments(["-c", script])
+        .directory(host.place.path())
+        .option("--memory", "64M")
+        .own_environment("SEPTUM_RUNTIME_DIR", host.place.join("run"))
+        .own_environment("SEPTUM_DATA_DIR", host.place.join("data"))
 }
 
 #[test]
 fn a_volume_with_a_name_outlives_partitions() {
     needs_partitions!();
     let host = Host::new();
-    let written = host.shell("echo one > /a/file && cat /b/file && ls -A /c");
+    let written = shell(&host, "echo one > /a/file && cat /b/file && ls -A /c");
     let written = written.option("--volume", "first:/a").option("--volume", "first:/b:ro");
     written.option("--mount", "source=second,target=/c").output().expect_code(0).expect_stdout("one\n");
     assert_eq!(host.ask(&["volume", "ls", "-q"]), "first\nsecond");
-    let read = host.shell("cat /x/file; echo two > /x/file").option("--volume", "first:/x:ro").output();
+    let read = shell(&host, "cat /x/file; echo two > /x/file").option("--volume", "first:/x:ro").output();
     read.expect_stderr("Read-only file system").expect_stdout("one\n");
     let place = host.ask(&["volume", "inspect", "first"]);
     let data = host.place.join("data/volumes/first/data");
@@ -122,8 +88,7 @@ fn a_file_is_shared_alone() {
     let script = "cat /etc/my/config.toml; echo b >> /etc/my/config.toml; ls -A /etc/my; cd /etc/my; \
                   mv config.toml x; rm config.toml; echo n > n; mv n config.toml; ln config.toml l; cat /etc/my/../my/secret; \
                   cat /ro; echo x > /ro; chmod 600 config.toml; stat -c %a config.toml; cat /etc/hosts > config.toml; sync config.toml";
-    let output = host
-        .shell(script)
+    let output = shell(&host, script)
         .option("--volume", "./here/config.toml:/etc/my/config.toml")
         .option("--mount", "type=bind,src=here/config.toml,dst=/ro,readonly")
         .output();
@@ -137,8 +102,7 @@ fn a_file_is_shared_alone() {
     assert_eq!(fs::read_dir(host.place.join("here")).expect("a directory").count(), 2);
     // On one that is there, over a program of the system, and one that is run.
     let tool = host.place.executable("tool", "#!/bin/sh\necho mine\n");
-    let output = host
-        .shell("true; /usr/bin/true; cat /usr/bin/true | tail -1")
+    let output = shell(&host, "true; /usr/bin/true; cat /usr/bin/true | tail -1")
         .option("--volume", format!("{}:/usr/bin/true:ro", tool.display()));
     output.output().expect_code(0).expect_stdout("mine\necho mine\n");
 }
@@ -154,19 +118,19 @@ fn odd_volumes() {
     symlink(host.place.join("outside/secret"), inside.join("away")).expect("a link");
     symlink("/proc/self/root/etc/shadow", inside.join("proc")).expect("a link");
     let output =
-        host.shell("for f in up away proc; do cat /v/$f 2>/dev/null && echo escaped; done; echo end");
+        shell(&host, "for f in up away proc; do cat /v/$f 2>/dev/null && echo escaped; done; echo end");
     output.volume(&inside, "/v").directory("/").output().expect_code(0).expect_stdout("end\n");
 
     // Any bytes but NUL make a path.
     let strange = OsStr::from_bytes(b"a b\xff\xc3\x28:\n'\"$(x)\\");
     let directory = host.place.directory(strange);
     fs::write(directory.join("file"), "found\n").expect("it can be written");
-    let output = host.shell("cat /v/file; echo back > /v/made").volume(&directory, "/v").output();
+    let output = shell(&host, "cat /v/file; echo back > /v/made").volume(&directory, "/v").output();
     output.expect_code(0).expect_stdout("found\n");
     assert_eq!(fs::read_to_string(directory.join("made")).expect("it is there"), "back\n");
 
     // A hundred.
-    let mut run = host.shell("cat /v/*/number | sort -n | tail -1; ls /v | wc -l; echo x > /v/57/made");
+    let mut run = shell(&host, "cat /v/*/number | sort -n | tail -1; ls /v | wc -l; echo x > /v/57/made");
     for number in 0..100 {
         host.place.file(format!("many/{number}/number"), format!("{number}\n"));
         run = run.volume(host.place.join(format!("many/{number}")), format!("/v/{number}"));
@@ -208,7 +172,7 @@ fn what_is_full_says_so() {
     let script = "head -c 3000000 /dev/zero > /v/big; echo status $?; stat -c %s /v/big; rm /v/big; echo again > /v/small && cat /v/small; \
                   fallocate -l 2M /v/reserved; echo $?; rm -f /v/reserved; \
                   head -c 600000 /dev/zero > /v/one; head -c 600000 /dev/zero | dd of=/v/two conv=fsync 2>&1 | grep -o 'No space.*'; echo alive";
-    let output = host.shell(script).volume(&full, "/v").output();
+    let output = shell(&host, script).volume(&full, "/v").output();
     output.expect_code(0).expect_stderr("No space left on device");
     output.expect_stdout("status 1\n1048576\nagain\n1\nNo space left on device\nalive\n");
 }
@@ -226,7 +190,7 @@ fn a_volume_may_vanish() {
                   cat <&3; echo more >&4 && echo written; cat /v/file; echo x > /v/new; mkdir /v/d; ls /v; \
                   cat /w/file; echo y > /w/new && cat /w/new; df /v > /dev/null; echo alive";
     let mut running =
-        host.shell(script).volume(&gone, "/v").volume(&detached, "/w").stdin(Input::Held).spawn();
+        shell(&host, script).volume(&gone, "/v").volume(&detached, "/w").stdin(Input::Held).spawn();
     running.wait_for_stdout("ready\n");
     fs::remove_dir_all(&gone).expect("it can be removed");
     if let Some(mounted) = &mounted {
