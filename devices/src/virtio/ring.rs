@@ -152,6 +152,20 @@ impl Ring {
         !self.is_broken && index.is_ok_and(|index| index != Wrapping(self.queue.next_avail()))
     }
 
+    /// How many buffers are available, without asking for a notification.
+    pub fn available(&self) -> u16 {
+        let index = self.queue.avail_idx(&*self.memory.memory(), Ordering::Acquire);
+        match index {
+            Ok(index) if !self.is_broken => (index - Wrapping(self.queue.next_avail())).0,
+            _ => 0,
+        }
+    }
+
+    /// A snapshot of guest memory.
+    pub fn memory(&self) -> GuestMemoryGuard {
+        self.memory.memory()
+    }
+
     /// Watches the ring for up to `limit` without sleeping; true as soon as buffers are available.
     pub fn spin(&self, limit: Duration) -> bool {
         let start = Instant::now();

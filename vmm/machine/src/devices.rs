@@ -106,7 +106,7 @@ pub fn attach(
     let mut threads = vec![streams, files];
     let count = u32::try_from(disks.len()).unwrap_or(0);
     if !disks.is_empty() {
-        threads.push(attach_disks(&pci, disks)?);
+        threads.extend(attach_disks(&pci, disks)?);
     }
     let has_network = network.is_some();
     if let Some(Network(host)) = network {
@@ -129,15 +129,17 @@ pub fn attach(
     })
 }
 
-/// Puts the disks on the bus, in their order. Returns the thread that they share.
-fn attach_disks(pci: &PciBus, disks: Vec<BlockFile>) -> Result<DeviceThread, MachineError> {
-    let thread = DeviceThread::spawn("disks").map_err(MachineError::Thread)?;
-    for BlockFile { file, is_read_only, name } in disks {
+/// Puts the disks on the bus, in their order. Returns their threads.
+fn attach_disks(pci: &PciBus, disks: Vec<BlockFile>) -> Result<Vec<DeviceThread>, MachineError> {
+    let mut threads = Vec::new();
+    for (number, BlockFile { file, is_read_only, name }) in disks.into_iter().enumerate() {
+        let thread = DeviceThread::spawn(&format!("disk/{number}")).map_err(MachineError::Thread)?;
         let disk = Disk::new(file, is_read_only, &name).map_err(|e| MachineError::Disk(name, e))?;
         pci.add_virtio(Box::new(Block::new(disk, thread.handle())))
             .map_err(|e| MachineError::Bus("block", e))?;
+        threads.push(thread);
     }
-    Ok(thread)
+    Ok(threads)
 }
 
 /// What devices get from the rest of the machine.

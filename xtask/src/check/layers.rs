@@ -6,7 +6,7 @@
 //!   40  septum-machine
 //!   35  septum-netproxy
 //!   30  septum-devices    septum-vfio     septum-images
-//!   20  septum-hypervisor septum-memory  septum-kernel-image  septum-registry
+//!   20  septum-hypervisor septum-memory  septum-host-io  septum-kernel-image  septum-registry
 //!   10  septum-api-types
 //!    0  septum-abi        septum-erofs                  beside it: septum-guest-* → these two only
 //! ```
@@ -32,6 +32,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("septum-images", 30),
     ("septum-hypervisor", 20),
     ("septum-memory", 20),
+    ("septum-host-io", 20),
     ("septum-kernel-image", 20),
     ("septum-registry", 20),
     ("septum-api-types", 10),
@@ -42,6 +43,7 @@ const LAYERS: &[(&str, u8)] = &[
 /// Libraries that only the named crates may use.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["kvm-ioctls"], &["septum-hypervisor"]),
+    (&["io-uring"], &["septum-host-io"]),
     (&["vfio-ioctls", "vfio-bindings"], &["septum-vfio"]),
     (
         &["axum", "hyper", "actix-web", "dropshot", "warp", "tower-http", "reqwest", "ureq", "rocket"],

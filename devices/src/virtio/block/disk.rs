@@ -5,13 +5,11 @@
 use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileExt as _, FileTypeExt as _};
-use std::sync::Mutex;
+use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, fallocate, ioctl_blkpbszget, ioctl_blksszget};
 use rustix::io::Errno;
 use septum_abi::block::SECTOR;
-
-use crate::core::lock;
 
 /// Bytes of zeros written at a time where the host's file system has nothing better.
 const ZEROS: usize = 256 << 10;
@@ -25,13 +23,11 @@ pub(super) struct Blocks {
 
 /// A disk.
 pub struct Disk {
-    file: File,
+    file: Arc<File>,
     sectors: u64,
     blocks: Blocks,
     is_read_only: bool,
     identity: [u8; 20],
-    /// Descriptors of the same open file, for reading and writing by several threads at once.
-    handles: Mutex<Vec<File>>,
 }
 
 impl Disk {
@@ -62,7 +58,7 @@ impl Disk {
         for (to, from) in bytes.iter_mut().zip(identity) {
             *to = *from;
         }
-        Ok(Self { file, sectors, blocks, is_read_only, identity: bytes, handles: Mutex::default() })
+        Ok(Self { file: Arc::new(file), sectors, blocks, is_read_only, identity: bytes })
     }
 
     pub(super) fn sectors(&self) -> u64 {
@@ -81,16 +77,9 @@ impl Disk {
         &self.identity
     }
 
-    /// Runs `work` with a descriptor that no other thread uses meanwhile.
-    pub(super) fn with_file<T>(&self, work: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
-        let kept = lock(&self.handles).pop();
-        let mut file = match kept {
-            Some(file) => file,
-            None => self.file.try_clone()?,
-        };
-        let result = work(&mut file);
-        lock(&self.handles).push(file);
-        result
+    /// The file, to be read and written at offsets.
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.file
     }
 
     /// What was written survives.
@@ -100,7 +89,7 @@ impl Disk {
 
     /// The contents of a range do not matter any more. A host that cannot make use of that does nothing.
     pub(super) fn discard(&self, offset: u64, len: u64) -> io::Result<()> {
-        match fallocate(&self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len) {
+        match fallocate(&*self.file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len) {
             Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -109,7 +98,7 @@ impl Disk {
     /// A range reads as zeros.
     pub(super) fn zero(&self, offset: u64, len: u64, may_unmap: bool) -> io::Result<()> {
         let best = if may_unmap { FallocateFlags::PUNCH_HOLE } else { FallocateFlags::ZERO_RANGE };
-        match fallocate(&self.file, best | FallocateFlags::KEEP_SIZE, offset, len) {
+        match fallocate(&*self.file, best | FallocateFlags::KEEP_SIZE, offset, len) {
             Err(Errno::OPNOTSUPP) => {}
             other => return other.map_err(io::Error::from),
         }

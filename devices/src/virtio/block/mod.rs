@@ -1,41 +1,54 @@
 //! Block device (virtio 1.2 section 5.2): a file or a device of the host as a disk.
 //!
 //! ```text
-//!   vCPU threads ──ring──► Shared ── pop ──► request::serve (no lock: the host's file does its own) ── push ──► used ring
-//!   device thread ──event──► what was left over when a vCPU had done its share
+//!   vCPU threads ──ring──► Shared ── pop ──► Request ── host's file, no lock held ── push ──► used ring
+//!   device thread ─watch──►   as above, for everything that it finds; what the host must fetch is under way by io_uring
 //! ```
 //!
-//! Whoever rings serves (decision 0022): a thread of the guest waits for its request, so its vCPU's thread is free to make the
-//! host's system call, and as many are under way as there are threads that wait. Requests are only taken and given back
-//! with the lock held.
+//! Who serves (decisions 0022 and 0030):
+//!
+//! - **Whoever rings**, as a rule: a thread of the guest waits for its request, so its vCPU's thread is free to make the host's system call. Requests
+//!   are only taken and given back with the lock held. So it is with many threads that each wait for one, which ring although somebody watches:
+//!   the device thread steps back.
+//! - **The device thread** ([`watch`]) where one asks again and again: it watches the ring, so that requests cost no exits; and where several requests are
+//!   there at one doorbell.
 
 mod config;
 mod disk;
+mod ranges;
 mod request;
+mod watch;
 
 pub use disk::Disk;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-
-use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
-use vmm_sys_util::eventfd::EventFd;
+use std::time::{Duration, Instant};
 
 use septum_abi::block::feature::{CONFIG_WCE, FLUSH};
 
 use self::config::Config;
+use self::request::Request;
+use self::watch::Watch;
+use super::chain::ChainError;
 use super::device::{
     ActivateError, ActivationContext, Attachment, Doorkeeper, VirtioDevice, read_config_bytes,
 };
 use super::device_type;
 use super::ring::{Chain, Ring};
-use crate::core::{DeviceThreadHandle, lock};
+use crate::core::{DeviceThreadHandle, lock, spin_limit};
 
 const QUEUE: usize = 0;
 const QUEUE_SIZES: [u16; 1] = [1024];
 
 /// Requests that a vCPU's thread serves before it goes back to its own: others may have made more meanwhile.
 const SHARE: usize = 4;
+
+/// Doorbells that followed an answer closely, until more are expected.
+const QUICK: u32 = 2;
+/// The way back from a doorbell and to the next is longer than what a program does between two requests: closely is so many times as long as the
+/// device thread watches.
+const WAY: u32 = 4;
 
 /// A block device.
 pub struct Block {
@@ -44,12 +57,25 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block device for `disk`. What the vCPUs leave is done on `thread`, which waits for the disk: it serves no other kind of
-    /// device.
+    /// A block device for `disk`. Where there is much to do it is done on `thread`, which may be at it for long: it serves no other device.
     #[must_use]
     pub fn new(disk: Disk, thread: DeviceThreadHandle) -> Self {
-        let state = State { ring: None, in_flight: 0, config: Config::of(&disk) };
-        Self { shared: Arc::new(Shared { disk, state: Mutex::new(state), idle: Condvar::new() }), thread }
+        let state = State {
+            ring: None,
+            in_flight: 0,
+            by_who_rang: 0,
+            is_crowded: false,
+            is_watched: false,
+            is_serial: false,
+            answered: None,
+            quick: 0,
+            config: Config::of(&disk),
+        };
+        let spin = spin_limit();
+        Self {
+            shared: Arc::new(Shared { disk, state: Mutex::new(state), idle: Condvar::new(), spin }),
+            thread,
+        }
     }
 }
 
@@ -84,7 +110,7 @@ impl VirtioDevice for Block {
 
     fn attach(&mut self, attachment: Attachment) -> io::Result<()> {
         let kick = attachment.kicks.into_iter().next().ok_or_else(|| io::Error::other("no doorbell"))?;
-        self.thread.attach(Box::new(Leftovers { shared: Arc::clone(&self.shared), kick }))
+        self.thread.attach(Box::new(Watch::new(Arc::clone(&self.shared), kick)))
     }
 
     fn activate(&mut self, mut context: ActivationContext) -> Result<(), ActivateError> {
@@ -92,6 +118,7 @@ impl VirtioDevice for Block {
         let mut state = lock(&self.shared.state);
         state.config.start(context.features & FLUSH != 0, context.features & CONFIG_WCE != 0);
         state.ring = Some(ring);
+        state.is_watched = false;
         Ok(())
     }
 
@@ -109,61 +136,137 @@ impl VirtioDevice for Block {
 
 struct State {
     ring: Option<Ring>,
-    /// Requests that threads are at work on.
+    /// Requests that threads are at work on, or the host is.
     in_flight: usize,
+    /// Of them those that vCPUs' threads are at work on.
+    by_who_rang: usize,
+    /// Several vCPUs ask, each for itself: they are served by their own threads.
+    is_crowded: bool,
+    /// The device thread sees what comes: nobody has to ring.
+    is_watched: bool,
+    /// The device thread can only have one request under way.
+    is_serial: bool,
+    /// When somebody who was rung for gave the last answer.
+    answered: Option<Instant>,
+    /// How many doorbells in a row came right after the answer before.
+    quick: u32,
     config: Config,
 }
 
+impl State {
+    /// A doorbell was rung, where the device thread would watch for `spin`.
+    fn rung(&mut self, spin: Duration) {
+        let follows = self.answered.is_some_and(|answered| answered.elapsed() < spin * WAY);
+        self.quick = if follows { self.quick.saturating_add(1) } else { 0 };
+    }
+
+    /// The device thread watches: the driver need not ring.
+    fn watch(&mut self) {
+        if let Some(ring) = &mut self.ring
+            && !self.is_watched
+        {
+            ring.disarm();
+            self.is_watched = true;
+        }
+    }
+
+    /// It does not any more. True if there is something already, for which nobody will ring.
+    fn leave(&mut self) -> bool {
+        self.is_watched = false;
+        self.ring.as_mut().is_some_and(Ring::arm)
+    }
+
+    /// Interrupts the driver about what was given back, if it wants that.
+    fn notify(&mut self) {
+        if let Some(ring) = &mut self.ring {
+            ring.notify();
+        }
+    }
+
+    /// Whether the device thread should watch: one asks again and again.
+    fn is_busy(&self) -> bool {
+        !self.is_watched && !self.is_crowded && self.quick >= QUICK && self.by_who_rang == 0
+    }
+
+    /// Whether the device thread is better at it than a vCPU's own: it can have several under way.
+    fn is_for_the_thread(&self) -> bool {
+        let available = self.ring.as_ref().map_or(0, Ring::available);
+        let has_company = available > 1 || self.in_flight > self.by_who_rang;
+        has_company && !self.is_watched && !self.is_crowded && !self.is_serial
+    }
+
+    /// A doorbell was rung; who watches may have to step back.
+    fn note_company(&mut self) {
+        if self.is_watched && self.by_who_rang > 0 {
+            self.is_crowded = true;
+            self.leave();
+        } else if !self.is_watched && self.by_who_rang == 0 {
+            self.is_crowded = false;
+        }
+    }
+
+    /// Takes the next request.
+    fn pop(&mut self, disk: &Disk) -> Option<(u16, Result<Request, ChainError>)> {
+        let chain: Chain = self.ring.as_mut()?.pop()?;
+        self.in_flight += 1;
+        let (head, memory) = (chain.head_index(), self.ring.as_ref()?.memory());
+        Some((head, Request::parse(disk, chain, memory)))
+    }
+}
+
+/// What vCPU threads and the device thread share.
 struct Shared {
     disk: Disk,
     state: Mutex<State>,
     /// Nothing is in flight any more.
     idle: Condvar,
+    /// How long to watch for the next request.
+    spin: Duration,
 }
 
 impl Shared {
-    /// Serves the next request. False if there is none.
-    fn serve_one(&self) -> bool {
-        let mut state = lock(&self.state);
-        let Some(chain) = state.ring.as_mut().and_then(next) else { return false };
+    /// Serves a request as long as it takes.
+    fn serve<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        head: u16,
+        request: Result<Request, ChainError>,
+    ) -> MutexGuard<'a, State> {
         let is_write_through = !state.config.is_write_back();
-        state.in_flight += 1;
+        state.by_who_rang += 1;
         drop(state);
-        let result = request::serve(&self.disk, &chain, is_write_through);
-        self.give_back(lock(&self.state), |ring| {
-            match result {
-                Ok(written) => ring.push(chain.head_index(), written),
-                Err(error) => ring.reject(chain.head_index(), error.describe()),
+        let result = request.and_then(|mut request| {
+            if !request.at_once(&self.disk) {
+                request.wait(&self.disk, is_write_through);
             }
-            ring.notify();
+            request.answer()
         });
-        true
+        let mut state = self.give_back(lock(&self.state), head, result);
+        state.by_who_rang -= 1;
+        state.notify();
+        state.answered = Some(Instant::now());
+        state
     }
 
-    fn give_back(&self, mut state: MutexGuard<'_, State>, give: impl FnOnce(&mut Ring)) {
+    /// Answers a request, whose driver is told with the next [`Ring::notify`].
+    fn give_back<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        head: u16,
+        result: Result<u32, ChainError>,
+    ) -> MutexGuard<'a, State> {
         state.in_flight -= 1;
         if state.in_flight == 0 {
             self.idle.notify_all();
         }
         // A ring that was reset meanwhile is gone: its buffers are the driver's again.
         if let Some(ring) = &mut state.ring {
-            give(ring);
+            match result {
+                Ok(written) => ring.push(head, written),
+                Err(error) => ring.reject(head, error.describe()),
+            }
         }
-    }
-
-    fn has_more(&self) -> bool {
-        lock(&self.state).ring.as_ref().is_some_and(Ring::has_available)
-    }
-}
-
-/// Takes the next request and asks to be told of the one after it: another thread may make it while this one is served.
-fn next(ring: &mut Ring) -> Option<Chain> {
-    loop {
-        let chain = ring.pop();
-        let has_more = ring.arm();
-        if chain.is_some() || !has_more {
-            return chain;
-        }
+        state
     }
 }
 
@@ -173,26 +276,27 @@ impl Doorkeeper for Shared {
     }
 
     fn rung(&self, _queue: usize) -> bool {
-        (0..SHARE).any(|_| !self.serve_one()) || !self.has_more()
-    }
-}
-
-/// The device thread's part.
-struct Leftovers {
-    shared: Arc<Shared>,
-    kick: Arc<EventFd>,
-}
-
-impl MutEventSubscriber for Leftovers {
-    fn process(&mut self, _events: Events, _operations: &mut EventOps) {
-        // That it was zero does not matter.
-        let _ = self.kick.read();
-        while self.shared.serve_one() {}
-    }
-
-    fn init(&mut self, operations: &mut EventOps) {
-        if let Err(error) = operations.add(Events::new(&*self.kick, EventSet::IN)) {
-            log::error!("the block device's doorbell cannot be watched: {error}");
+        let mut state = lock(&self.state);
+        state.rung(self.spin);
+        state.note_company();
+        for _ in 0..SHARE {
+            if state.is_for_the_thread() {
+                return false;
+            }
+            let request = state.pop(&self.disk);
+            // Who watches will see the next one.
+            let has_more = !state.is_watched && state.ring.as_mut().is_some_and(Ring::arm);
+            match request {
+                None if has_more => {}
+                None => return true,
+                Some((head, request)) => {
+                    state = self.serve(state, head, request);
+                    if !has_more {
+                        return !state.is_busy();
+                    }
+                }
+            }
         }
+        false
     }
 }

@@ -1,0 +1,213 @@
+//! The device thread's part: everything, while there is much to do.
+//!
+//! ```text
+//!   asleep ──(a vCPU says that the disk is busy)──► watching ──(nothing came for a moment)──► asleep
+//!                                                    │    ▲
+//!                                     under way, and │    │ the host is done with some
+//!                                     nothing comes  ▼    │
+//!                                                   waiting
+//! ```
+//!
+//! While it watches, the driver is told not to ring. Asleep and waiting, doorbells are exits again, and whoever rings serves.
+//!
+//! What the page cache has is read at once; for the rest the host's io_uring has as many requests under way as there are. Writes go to the page cache and
+//! are done in their turn. Without io_uring it steps back whenever it would have to wait for the disk, so that others are served by who rings.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
+use septum_host_io::Batch;
+use vmm_sys_util::eventfd::EventFd;
+
+use super::Shared;
+use super::request::Request;
+use crate::core::lock;
+
+/// Requests under way at most: as many as a ring of this device has room for with three descriptors each.
+const MOST: u16 = 341;
+/// Requests taken before others may be answered.
+const TAKEN: usize = 32;
+/// How much longer it watches when it has just come, and while requests are under way: answers come one after the other then.
+const PATIENCE: u32 = 4;
+/// Rounds before the thread looks for other events, its own end among them.
+const ROUNDS: usize = 4096;
+
+const KICK: u32 = 0;
+const HOST: u32 = 1;
+
+/// Where requests are put under way.
+enum Engine {
+    /// It was not needed yet.
+    Unknown,
+    Batch(Box<Batch<Request>>),
+    /// The host does not allow it.
+    None,
+}
+
+/// The device thread's part of a block device.
+pub(super) struct Watch {
+    shared: Arc<Shared>,
+    kick: Arc<EventFd>,
+    engine: Engine,
+}
+
+impl Watch {
+    pub(super) fn new(shared: Arc<Shared>, kick: Arc<EventFd>) -> Self {
+        Self { shared, kick, engine: Engine::Unknown }
+    }
+
+    /// Serves until nothing comes for a moment. False if it is to go on.
+    fn watch(&mut self, operations: &mut EventOps) -> bool {
+        let mut last = Instant::now();
+        // A doorbell is under way, and what to watch for is the request after it.
+        let mut has_just_come = true;
+        lock(&self.shared.state).watch();
+        for _ in 0..ROUNDS {
+            let (taken, answered) = (self.serve(operations), self.collect());
+            if !lock(&self.shared.state).is_watched {
+                return true;
+            }
+            let now = Instant::now();
+            if taken || answered {
+                (last, has_just_come) = (now, false);
+                continue;
+            }
+            let patience = if has_just_come || self.under_way() > 0 { PATIENCE } else { 1 };
+            if now.duration_since(last) >= self.shared.spin * patience {
+                let mut state = lock(&self.shared.state);
+                state.answered = Some(last);
+                if !state.leave() {
+                    return true;
+                }
+                state.watch();
+                last = now;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    fn under_way(&self) -> usize {
+        if let Engine::Batch(batch) = &self.engine { batch.under_way() } else { 0 }
+    }
+
+    /// Serves what there is, as far as it needs no disk, and puts the rest under way. False if there was nothing.
+    fn serve(&mut self, operations: &mut EventOps) -> bool {
+        let mut taken = 0;
+        while taken < TAKEN {
+            let mut state = lock(&self.shared.state);
+            if !state.is_watched {
+                break;
+            }
+            let Some((head, request)) = state.pop(&self.shared.disk) else { break };
+            let is_write_through = !state.config.is_write_back();
+            drop(state);
+            taken += 1;
+            match request {
+                Err(error) => drop(self.shared.give_back(lock(&self.shared.state), head, Err(error))),
+                Ok(request) => self.serve_one(request, is_write_through, operations),
+            }
+        }
+        if taken > 0 {
+            if let Engine::Batch(batch) = &mut self.engine
+                && let Err(error) = batch.submit()
+            {
+                log::debug!("io_uring: {error}");
+            }
+            lock(&self.shared.state).notify();
+        }
+        taken > 0
+    }
+
+    fn serve_one(&mut self, mut request: Request, is_write_through: bool, operations: &mut EventOps) {
+        if !request.at_once(&self.shared.disk) {
+            request = match self.begin(request, operations) {
+                Ok(()) => return,
+                Err(request) => request,
+            };
+            request.wait(&self.shared.disk, is_write_through);
+        }
+        self.answer(request);
+    }
+
+    /// Puts a request under way. What cannot be comes back, to be waited for.
+    fn begin(&mut self, request: Request, operations: &mut EventOps) -> Result<(), Request> {
+        if matches!(self.engine, Engine::Unknown) && request.is_for_a_disk() {
+            self.engine = match Batch::new(MOST) {
+                Ok(batch) => match operations.add(Events::with_data(&batch, HOST, EventSet::IN)) {
+                    Ok(()) => Engine::Batch(Box::new(batch)),
+                    Err(_) => Engine::None,
+                },
+                Err(error) => {
+                    log::debug!("the host has no io_uring for disks: {error}");
+                    Engine::None
+                }
+            };
+        }
+        match &mut self.engine {
+            Engine::Batch(batch) => request.begin(&self.shared.disk, batch),
+            Engine::Unknown => Err(request),
+            Engine::None => {
+                // Others are not to wait with this one.
+                let mut state = lock(&self.shared.state);
+                state.is_serial = true;
+                state.leave();
+                state.notify();
+                Err(request)
+            }
+        }
+    }
+
+    fn answer(&self, request: Request) {
+        let head = request.head;
+        drop(self.shared.give_back(lock(&self.shared.state), head, request.answer()));
+    }
+
+    /// Answers what the host is done with. False if that was nothing.
+    fn collect(&mut self) -> bool {
+        let Engine::Batch(batch) = &mut self.engine else { return false };
+        let mut has_some = false;
+        while let Some(done) = batch.take() {
+            has_some = true;
+            let mut request = Request::ended(done);
+            if !request.is_done() {
+                request = match request.begin(&self.shared.disk, batch) {
+                    Ok(()) => continue,
+                    Err(request) => request,
+                };
+                request.wait(&self.shared.disk, false);
+            }
+            let head = request.head;
+            drop(self.shared.give_back(lock(&self.shared.state), head, request.answer()));
+        }
+        if has_some {
+            if let Err(error) = batch.submit() {
+                log::debug!("io_uring: {error}");
+            }
+            lock(&self.shared.state).notify();
+        }
+        has_some
+    }
+}
+
+impl MutEventSubscriber for Watch {
+    fn process(&mut self, events: Events, operations: &mut EventOps) {
+        if events.data() == HOST && lock(&self.shared.state).is_crowded {
+            self.collect();
+            return;
+        }
+        // That it was zero does not matter.
+        let _ = self.kick.read();
+        if !self.watch(operations) {
+            // It can only fail when it rings already.
+            let _ = self.kick.write(1);
+        }
+    }
+
+    fn init(&mut self, operations: &mut EventOps) {
+        if let Err(error) = operations.add(Events::with_data(&*self.kick, KICK, EventSet::IN)) {
+            log::error!("the block device's doorbell cannot be watched: {error}");
+        }
+    }
+}
