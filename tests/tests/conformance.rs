@@ -206,6 +206,7 @@ mod files {
         working_directory_in_a_volume: "working_directory" Static [].files(Files::Volume);
         working_directory_in_ram: "working_directory" Dynamic [].files(Files::Ram);
         descriptors: "descriptors" Static [].files(Files::Ram);
+        asynchronous: "asynchronous" Static [].files(Files::Ram);
         timestamps_in_a_volume: "timestamps" Static [].files(Files::Volume);
         timestamps_in_ram: "timestamps" Static [].files(Files::Ram);
         leftovers: "leftovers" Static [];

@@ -33,6 +33,18 @@ fn a_disk_does_what_disks_do() {
 }
 
 #[test]
+fn a_program_has_many_transfers_under_way() {
+    needs_partitions!();
+    let place = Place::new();
+    let image = disk(&place, "image", MIB);
+    let output =
+        place.septum("asynchronous").option("--block", &image).option("--env", "SEPTUM_DISK=1").output();
+    output.expect_code(0);
+    let text = output.stdout_text();
+    assert!(text.contains("ok disk: the end of a process") && !text.contains("FAIL"), "{text}");
+}
+
+#[test]
 fn a_file_system_is_made_filled_and_checked() {
     needs_partitions!();
     if !PathBuf::from("/sbin/mkfs.ext4").exists() {

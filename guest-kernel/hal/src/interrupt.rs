@@ -76,3 +76,23 @@ pub fn wait_until<T>(mut condition: impl FnMut() -> Option<T>) -> T {
     }
     value
 }
+
+/// Waits until `condition`, which is given the number of this vCPU, gives something. It is asked again when somebody unparks this vCPU: a driver
+/// that [looks](park::look_when_interrupted) after interrupts.
+pub fn wait_by_name<T>(mut condition: impl FnMut(u32) -> Option<T>) -> T {
+    let own = vcpu::current();
+    park::expect_devices(true);
+    let mut was_unparked = false;
+    let value = loop {
+        if let Some(value) = condition(own) {
+            break value;
+        }
+        was_unparked |= park::park(None);
+    };
+    park::expect_devices(false);
+    if was_unparked {
+        // It may have been for what waits further out.
+        park::unpark(own);
+    }
+    value
+}

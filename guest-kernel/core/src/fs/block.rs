@@ -64,6 +64,27 @@ pub trait Disk: Send + Sync {
 
     /// Held by whoever changes parts of sectors.
     fn changing(&self) -> &Mutex<()>;
+
+    /// Puts a transfer of all of `pieces`, from `offset` on, under way; the device is told with [`kick`](Self::kick). What cannot be, because there is
+    /// no room or it is too much for one request, is an error: then it is to be done with [`read`](Self::read) or [`write`](Self::write).
+    fn begin(
+        self: Arc<Self>,
+        is_write: bool,
+        offset: u64,
+        pieces: Vec<Pinned>,
+    ) -> Result<Box<dyn Transfer>, Errno>;
+
+    /// Tells the device of what was begun.
+    fn kick(&self);
+
+    /// Somebody waits for interrupts until something that was begun is done, or does not any more.
+    fn expect(&self, waits: bool);
+}
+
+/// A transfer under way, with its memory. Whoever drops it before it is done waits.
+pub trait Transfer: Send {
+    /// Bytes moved, or why not, when it is done; `None` before and after that.
+    fn poll(&mut self) -> Option<Result<usize, Errno>>;
 }
 
 /// The disks of the partition.

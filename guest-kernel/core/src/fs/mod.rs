@@ -40,6 +40,7 @@ pub mod ramfs;
 pub mod signal;
 pub mod terminal;
 pub mod timer;
+pub mod transfers;
 pub mod watch;
 
 #[cfg(test)]

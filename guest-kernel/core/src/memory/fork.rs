@@ -10,6 +10,7 @@ use super::area::Advice;
 use super::fault::faults_are_dear;
 use super::space::AddressSpace;
 use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use septum_abi::linux::Errno;
 use septum_guest_hal::paging::{Flush, PageTable};
 
@@ -31,6 +32,8 @@ impl AddressSpace {
             size: self.size,
             stack_limit: self.stack_limit,
             future: Advice::empty(),
+            // A child has none of what its parent has under way.
+            transfers: Vec::new(),
         };
         let mut flush = Flush::new();
         let mut result = Ok(());

@@ -2,7 +2,9 @@
 
 use super::area::{Advice, Area, Backing, Label, Protection};
 use super::layout::{LOWEST, Layout, MAPPINGS_LOWEST, page_up};
+use crate::fs::transfers::Context;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use septum_abi::layout::{PAGE_SIZE, USER_END};
 use septum_abi::linux::Errno;
@@ -28,6 +30,8 @@ pub struct AddressSpace {
     pub(super) stack_limit: u64,
     /// What the program said of all mappings to come (`mlockall`).
     pub(super) future: Advice,
+    /// What its programs have under way and do not wait for.
+    pub(crate) transfers: Vec<Arc<Context>>,
 }
 
 /// Where a mapping goes.
@@ -54,6 +58,7 @@ impl AddressSpace {
             size: 0,
             stack_limit,
             future: Advice::empty(),
+            transfers: Vec::new(),
         })
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Calls that leave no result (`exit`, `rt_sigreturn`) are the business of [`call`] itself.
 
+pub mod asynchronous;
 pub mod clock;
 pub mod clone;
 pub mod entry;
@@ -43,7 +44,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 18] = [
+pub const FAMILIES: [&[Entry<Thread>]; 19] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
@@ -62,6 +63,7 @@ pub const FAMILIES: [&[Entry<Thread>]; 18] = [
     timers::CALLS,
     semaphores::CALLS,
     shared_memory::CALLS,
+    asynchronous::CALLS,
 ];
 
 /// Handlers by number.
@@ -117,7 +119,7 @@ fn no_result(thread: &Thread, result: Result<(), Errno>) -> Option<Result<usize,
 /// Whether SA_RESTART applies to an interrupted call (`signal(7)`).
 #[must_use]
 pub fn may_restart(call: u64, arguments: &[u64; 6]) -> bool {
-    const NEVER: [usize; 16] = [
+    const NEVER: [usize; 17] = [
         number::PAUSE,
         number::RT_SIGSUSPEND,
         number::RT_SIGTIMEDWAIT,
@@ -134,6 +136,7 @@ pub fn may_restart(call: u64, arguments: &[u64; 6]) -> bool {
         number::SEMTIMEDOP,
         number::MSGRCV,
         number::MSGSND,
+        number::IO_GETEVENTS,
     ];
     let call = usize::try_from(call).unwrap_or(LIMIT);
     // A wait for a futex with a timeout is not: it would begin anew.

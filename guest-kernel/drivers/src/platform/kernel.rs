@@ -7,6 +7,14 @@ use septum_guest_hal::frame::Frame;
 pub use septum_guest_hal::interrupt::Line;
 pub use septum_guest_hal::mmio::Registers;
 
+pub use septum_guest_hal::park::{look_when_interrupted, unpark};
+
+/// Waits until `condition`, which is given the number to be woken by, gives something, halting in between. A device interrupts, or
+/// somebody [unparks](unpark) it.
+pub fn wait_by_name<T>(condition: impl FnMut(u32) -> Option<T>) -> T {
+    septum_guest_hal::interrupt::wait_by_name(condition)
+}
+
 /// A frame with unspecified contents; `None` if memory ran out.
 pub fn new_frame() -> Option<Frame> {
     Frame::uninit()

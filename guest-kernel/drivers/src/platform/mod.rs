@@ -9,6 +9,12 @@ mod host;
 mod kernel;
 
 #[cfg(not(target_os = "none"))]
-pub use host::{Line, Machine, Region, Registers, enter, new_frame, new_frames, timestamp, zeroed_frame};
+pub use host::{
+    Line, Machine, Region, Registers, enter, look_when_interrupted, new_frame, new_frames, timestamp, unpark,
+    wait_by_name, zeroed_frame,
+};
 #[cfg(target_os = "none")]
-pub use kernel::{Line, Region, Registers, new_frame, new_frames, timestamp, zeroed_frame};
+pub use kernel::{
+    Line, Region, Registers, look_when_interrupted, new_frame, new_frames, timestamp, unpark, wait_by_name,
+    zeroed_frame,
+};

@@ -7,18 +7,21 @@
 //! slot: +0 type u32, reserved u32, sector u64 | +16 range { sector u64, sectors u32, flags u32 } | +32 status u8 | +64
 //! ```
 
-use super::queue::{Queue, Segment};
+use super::queue::{Queue, Segment, SubmitError, Token};
 use super::segment;
 use super::transport::{self, Transport, TransportError, device_type};
 use crate::OnBus;
-use crate::platform::Region;
+use crate::platform::{self, Region};
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::block::feature::{BLK_SIZE, DISCARD, FLUSH, RO, TOPOLOGY, WRITE_ZEROES};
 use septum_abi::block::{HEADER, MOST_SEGMENTS, RANGE, UNMAP, config, kind, status};
 use septum_abi::linux::Errno;
-use septum_guest_core::fs::block::{Disk, Disks, Facts, SECTOR};
+use septum_guest_core::fs::block::{Disk, Disks, Facts, SECTOR, Transfer};
 use septum_guest_core::io::Pinned;
+use septum_guest_hal::address::PhysAddr;
 use septum_guest_hal::sync::Mutex;
 
 const QUEUE_SIZE: u16 = 1024;
@@ -58,7 +61,12 @@ impl Disks for OnTheBus {
             None => {
                 let disk =
                     VirtioDisk::bring_up(&self.on_bus, usize::from(index)).map_err(|_| Errno::ENXIO)?;
-                Arc::clone(place.insert(Arc::new(disk)))
+                let disk = Arc::new(disk);
+                let looked_at = Arc::clone(&disk);
+                if platform::look_when_interrupted(Box::new(move || looked_at.queue.interrupted())) {
+                    disk.queue.wake_owners();
+                }
+                Arc::clone(place.insert(disk))
             }
         };
         Ok(disk)
@@ -75,6 +83,8 @@ pub struct VirtioDisk {
     slots: Region,
     free: Mutex<Vec<u16>>,
     changing: Mutex<()>,
+    /// Threads that wait for a request.
+    waiters: AtomicU32,
 }
 
 impl VirtioDisk {
@@ -108,6 +118,7 @@ impl VirtioDisk {
             slots,
             free: Mutex::new((0..SLOTS).rev().collect()),
             changing: Mutex::new(()),
+            waiters: AtomicU32::new(0),
         })
     }
 
@@ -124,16 +135,40 @@ impl VirtioDisk {
             all.push(place);
             let outputs = if operation == kind::IN { 1 } else { 1 + data.len() };
             let (output, input) = all.split_at(outputs);
-            let token = self.queue.submit_blocking(output, input)?;
-            self.queue.wait(token)?;
-            Ok(self.slots.read_u32(at + STATUS_AT) & 0xff)
+            let has_company = self.waiters.fetch_add(1, Ordering::Relaxed) > 0;
+            let token = self.queue.submit_in_company(output, input, has_company);
+            let result = token.and_then(|token| self.queue.wait(token));
+            self.waiters.fetch_sub(1, Ordering::Relaxed);
+            result?;
+            Ok(self.slots.read_u32(at + STATUS_AT))
         })
-        .and_then(|result| match u8::try_from(result) {
-            Ok(status::OK) => Ok(()),
-            Ok(status::UNSUPPORTED) => Err(Errno::EOPNOTSUPP),
-            Ok(status::NO_SPACE) => Err(Errno::ENOSPC),
-            _ => Err(Errno::EIO),
-        })
+        .and_then(of_status)
+    }
+
+    /// Puts a request with a slot of its own into the ring; of `segments` the first is for its header. The device is not told.
+    fn describe(
+        &self,
+        slot: u16,
+        operation: u32,
+        sector: u64,
+        mut segments: Vec<Segment>,
+    ) -> Result<Token, SubmitError> {
+        let at = SLOT * usize::from(slot);
+        self.slots.write_u64(at, u64::from(operation));
+        self.slots.write_u64(at + 8, sector);
+        self.slots.write_u32(at + STATUS_AT, UNKNOWN);
+        if let Some(first) = segments.first_mut() {
+            *first = segment::of_region(&self.slots, at, HEADER);
+        }
+        segments.push(segment::of_region(&self.slots, at + STATUS_AT, 1));
+        let outputs = if operation == kind::IN { 1 } else { segments.len() - 1 };
+        let (output, input) = segments.split_at(outputs);
+        self.queue.submit_quietly(output, input)
+    }
+
+    /// Pieces of data that a request may have.
+    fn most_segments(&self) -> usize {
+        usize::from(MOST_SEGMENTS).min(usize::from(self.queue.size()).saturating_sub(2))
     }
 
     fn with_slot<T>(&self, work: impl FnOnce(usize) -> Result<T, Errno>) -> Result<T, Errno> {
@@ -145,8 +180,7 @@ impl VirtioDisk {
 
     fn move_sectors(&self, operation: u32, offset: u64, pieces: &[Pinned]) -> Result<usize, Errno> {
         let mut segments = Vec::with_capacity(pieces.len().min(usize::from(MOST_SEGMENTS)) + 1);
-        let limit = usize::from(MOST_SEGMENTS).min(usize::from(self.queue.size()).saturating_sub(2));
-        let bytes = segment::gather(pieces, &mut segments, limit);
+        let bytes = segment::gather(pieces, &mut segments, self.most_segments());
         let mut surplus = u32::try_from(bytes % SECTOR).map_err(|_| Errno::EINVAL)?;
         while surplus > 0 {
             let last = segments.last_mut().ok_or(Errno::EINVAL)?;
@@ -213,5 +247,86 @@ impl Disk for VirtioDisk {
 
     fn changing(&self) -> &Mutex<()> {
         &self.changing
+    }
+
+    fn begin(
+        self: Arc<Self>,
+        is_write: bool,
+        offset: u64,
+        pieces: Vec<Pinned>,
+    ) -> Result<Box<dyn Transfer>, Errno> {
+        let mut segments = Vec::with_capacity(pieces.len() + 2);
+        segments.push(Segment { address: PhysAddr(0), len: 0 });
+        let limit = self.most_segments() + 1;
+        let bytes = segment::gather(&pieces, &mut segments, limit);
+        if bytes == 0 || bytes != pieces.iter().map(|piece| piece.len).sum() {
+            return Err(Errno::EINVAL);
+        }
+        let slot = self.free.lock().pop().ok_or(Errno::EAGAIN)?;
+        let operation = if is_write { kind::OUT } else { kind::IN };
+        let token = self.describe(slot, operation, offset / SECTOR as u64, segments);
+        match token {
+            Ok(token) => Ok(Box::new(Flight { disk: self, slot, token: Some(token), pieces, bytes })),
+            Err(_) => {
+                self.free.lock().push(slot);
+                Err(Errno::EAGAIN)
+            }
+        }
+    }
+
+    fn kick(&self) {
+        self.queue.notify();
+    }
+
+    fn expect(&self, waits: bool) {
+        self.queue.set_sleeping(waits);
+    }
+}
+
+/// A transfer that nobody waits for.
+struct Flight {
+    disk: Arc<VirtioDisk>,
+    slot: u16,
+    /// None when it is done.
+    token: Option<Token>,
+    /// The device's until then.
+    pieces: Vec<Pinned>,
+    bytes: usize,
+}
+
+impl Flight {
+    fn end(&mut self, result: Result<u32, Errno>) -> Result<usize, Errno> {
+        self.token = None;
+        let status = self.disk.slots.read_u32(SLOT * usize::from(self.slot) + STATUS_AT);
+        self.disk.free.lock().push(self.slot);
+        self.pieces.clear();
+        result.and(of_status(status)).map(|()| self.bytes)
+    }
+}
+
+impl Transfer for Flight {
+    fn poll(&mut self) -> Option<Result<usize, Errno>> {
+        let result = self.disk.queue.poll(self.token.as_ref()?)?;
+        Some(self.end(result))
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            self.disk.queue.notify();
+            let result = self.disk.queue.wait(token);
+            // Nobody is left to be told.
+            let _ = self.end(result);
+        }
+    }
+}
+
+fn of_status(status: u32) -> Result<(), Errno> {
+    match u8::try_from(status & 0xff) {
+        Ok(status::OK) => Ok(()),
+        Ok(status::UNSUPPORTED) => Err(Errno::EOPNOTSUPP),
+        Ok(status::NO_SPACE) => Err(Errno::ENOSPC),
+        _ => Err(Errno::EIO),
     }
 }

@@ -10,13 +10,18 @@
 //! change the ring at will. A used entry that names no request in flight breaks the queue, and everything on
 //! it fails with EIO; one that claims more bytes than fit fails its own request.
 //!
+//! Of a queue that [wakes owners](Queue::wakes_owners), one waiter at a time looks, the others halt at once ([`owners`]). Else:
+//!
 //! Interrupts are off (`VIRTQ_AVAIL_F_NO_INTERRUPT`) while nobody sleeps. A waiter first looks a few times, then
 //! turns them on, looks once more and halts. They stay on until the last sleeper is awake again, whoever
 //! takes its request from the ring meanwhile, so no sleeper is forgotten.
 
+mod owners;
+
+use self::owners::Wakes;
 use crate::platform::{self, Line, Region, Registers};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use septum_abi::linux::Errno;
 use septum_abi::ready::RingLayout;
 use septum_guest_hal::address::PhysAddr;
@@ -88,6 +93,8 @@ struct Slot {
     tail: u16,
     /// Of a head: descriptors of the chain, or 0 if they are set aside for ever.
     count: u16,
+    /// Of a head: the vCPU that halted until it is done.
+    owner: Option<u32>,
 }
 
 struct State {
@@ -98,6 +105,11 @@ struct State {
     available: u16,
     used: u16,
     sleepers: u16,
+    /// Of those who wait for their own request: who has halted, and who looks.
+    owners: u16,
+    lookers: u16,
+    /// Who is to be woken when the lock is free.
+    wakes: Wakes,
     is_broken: bool,
 }
 
@@ -111,6 +123,9 @@ pub struct Queue {
     doorbell: Registers,
     line: Line,
     state: Mutex<State>,
+    wakes_owners: AtomicBool,
+    /// There was an interrupt while somebody had the lock: whoever gives it back looks.
+    has_interrupt: AtomicBool,
     /// Written to keep a store before a load (an exchange is a full barrier, and cheap where `mfence` is not available).
     barrier: AtomicU32,
 }
@@ -125,6 +140,9 @@ impl Queue {
             available: 0,
             used: 0,
             sleepers: 0,
+            owners: 0,
+            lookers: 0,
+            wakes: Wakes::new(),
             is_broken: false,
         };
         region.write_u16(RingLayout::of(size).available, NO_INTERRUPT);
@@ -137,6 +155,8 @@ impl Queue {
             doorbell,
             line,
             state: Mutex::new(state),
+            wakes_owners: AtomicBool::new(false),
+            has_interrupt: AtomicBool::new(false),
             barrier: AtomicU32::new(0),
         }
     }
@@ -158,8 +178,26 @@ impl Queue {
 
     /// As [`submit`](Self::submit), waiting for descriptors if there are too few.
     pub fn submit_blocking(&self, output: &[Segment], input: &[Segment]) -> Result<Token, Errno> {
-        match self.submit(output, input) {
-            Ok(token) => Ok(token),
+        self.submit_in_company(output, input, false)
+    }
+
+    /// As [`submit_blocking`](Self::submit_blocking). If it `rings`, it tells the device also if that is looking: whoever takes the doorbell serves, and
+    /// not who looks.
+    pub fn submit_in_company(
+        &self,
+        output: &[Segment],
+        input: &[Segment],
+        rings: bool,
+    ) -> Result<Token, Errno> {
+        match self.submit_quietly(output, input) {
+            Ok(token) => {
+                if rings {
+                    self.ring();
+                } else {
+                    self.notify();
+                }
+                Ok(token)
+            }
             Err(SubmitError::Full) => self.submit_when_free(output, input),
             Err(SubmitError::Size | SubmitError::Broken) => Err(Errno::EIO),
         }
@@ -169,7 +207,7 @@ impl Queue {
     fn submit_when_free(&self, output: &[Segment], input: &[Segment]) -> Result<Token, Errno> {
         self.set_sleeping(true);
         let result = self.line.wait_until(|| {
-            self.take_used(&mut self.state.lock());
+            self.with_state(|state| self.take_used(state));
             match self.submit(output, input) {
                 Ok(token) => Some(Ok(token)),
                 Err(SubmitError::Full) => None,
@@ -186,7 +224,16 @@ impl Queue {
         if count == 0 || count > self.size {
             return Err(SubmitError::Size);
         }
-        let mut state = self.state.lock();
+        self.with_state(|state| self.describe_all(state, output, input, count))
+    }
+
+    fn describe_all(
+        &self,
+        state: &mut State,
+        output: &[Segment],
+        input: &[Segment],
+        count: u16,
+    ) -> Result<Token, SubmitError> {
         if state.is_broken {
             return Err(SubmitError::Broken);
         }
@@ -197,18 +244,18 @@ impl Queue {
         let head = state.take_descriptor();
         let (mut current, mut left, mut capacity) = (head, count, 0u32);
         for segment in output {
-            current = self.describe(&mut state, current, segment, 0, &mut left);
+            current = self.describe(state, current, segment, 0, &mut left);
         }
         for segment in input {
             capacity = capacity.saturating_add(segment.len);
-            current = self.describe(&mut state, current, segment, WRITE, &mut left);
+            current = self.describe(state, current, segment, WRITE, &mut left);
         }
         if let Some(slot) = state.slots.get_mut(usize::from(head)) {
             slot.phase = Phase::Flying(capacity);
             slot.tail = current;
             slot.count = count;
         }
-        self.publish(&mut state, head);
+        self.publish(state, head);
         Ok(Token(head))
     }
 
@@ -223,31 +270,33 @@ impl Queue {
 
     /// Sets descriptors aside for requests that have the device read from one segment and write to another.
     pub fn reserve(&self, output: &Segment, input: &Segment) -> Result<Chain, SubmitError> {
-        let mut state = self.state.lock();
-        if state.free_count < 2 {
-            return Err(SubmitError::Full);
-        }
-        state.free_count -= 2;
-        let head = state.take_descriptor();
-        let mut left = 2;
-        let tail = self.describe(&mut state, head, output, 0, &mut left);
-        self.describe(&mut state, tail, input, WRITE, &mut left);
-        Ok(Chain { head, capacity: input.len })
+        self.with_state(|state| {
+            if state.free_count < 2 {
+                return Err(SubmitError::Full);
+            }
+            state.free_count -= 2;
+            let head = state.take_descriptor();
+            let mut left = 2;
+            let tail = self.describe(state, head, output, 0, &mut left);
+            self.describe(state, tail, input, WRITE, &mut left);
+            Ok(Chain { head, capacity: input.len })
+        })
     }
 
     /// As [`submit`](Self::submit), with descriptors set aside, of which none is under way; the device reads `len` bytes of the output.
     pub fn submit_chain(&self, chain: &Chain, len: u32) -> Result<Token, SubmitError> {
-        let mut state = self.state.lock();
-        if state.is_broken {
-            return Err(SubmitError::Broken);
-        }
-        self.region.write_u32(DESCRIPTOR_SIZE * usize::from(chain.head) + 8, len);
-        if let Some(slot) = state.slots.get_mut(usize::from(chain.head)) {
-            slot.phase = Phase::Flying(chain.capacity);
-            slot.count = 0;
-        }
-        self.publish(&mut state, chain.head);
-        drop(state);
+        self.with_state(|state| {
+            if state.is_broken {
+                return Err(SubmitError::Broken);
+            }
+            self.region.write_u32(DESCRIPTOR_SIZE * usize::from(chain.head) + 8, len);
+            if let Some(slot) = state.slots.get_mut(usize::from(chain.head)) {
+                slot.phase = Phase::Flying(chain.capacity);
+                slot.count = 0;
+            }
+            self.publish(state, chain.head);
+            Ok(())
+        })?;
         self.notify();
         Ok(Token(chain.head))
     }
@@ -278,12 +327,19 @@ impl Queue {
     pub fn notify(&self) {
         self.barrier.swap(0, Ordering::SeqCst);
         if self.region.read_u16(self.used_ring) & NO_NOTIFY == 0 {
-            self.doorbell.write_u16(0, self.index);
+            self.ring();
         }
+    }
+
+    fn ring(&self) {
+        self.doorbell.write_u16(0, self.index);
     }
 
     /// Waits until the device is done with a request. Returns how many bytes it wrote; EIO if it broke the rules.
     pub fn wait(&self, token: Token) -> Result<u32, Errno> {
+        if self.wakes_owners.load(Ordering::Relaxed) {
+            return self.wait_as_owner(&token);
+        }
         match self.poll_awhile(&token) {
             Some(result) => result,
             None => self.wait_halting(token),
@@ -329,15 +385,16 @@ impl Queue {
 
     /// Whether a request is done, and if so, what [`wait`](Self::wait) would return. Must not be asked again after that.
     pub fn poll(&self, token: &Token) -> Option<Result<u32, Errno>> {
-        let mut state = self.state.lock();
-        self.take_used(&mut state);
-        state.finish(token)
+        self.with_state(|state| {
+            self.take_used(state);
+            state.finish(token)
+        })
     }
 
     /// Whether the device has returned something that nobody has looked at.
     #[must_use]
     pub fn has_news(&self) -> bool {
-        let used = self.state.lock().used;
+        let used = self.with_state(|state| state.used);
         self.region.read_u16(self.used_ring + 2) != used
     }
 
@@ -345,9 +402,16 @@ impl Queue {
     ///
     /// For those who sleep elsewhere, until something that they [`poll`](Self::poll) for is done.
     pub fn set_sleeping(&self, is_sleeping: bool) {
-        let mut state = self.state.lock();
-        state.sleepers = if is_sleeping { state.sleepers + 1 } else { state.sleepers.saturating_sub(1) };
-        let flags = if state.sleepers == 0 { NO_INTERRUPT } else { 0 };
+        self.with_state(|state| {
+            state.sleepers = if is_sleeping { state.sleepers + 1 } else { state.sleepers.saturating_sub(1) };
+            self.set_interrupts(state);
+        });
+    }
+
+    /// Interrupts are on while somebody sleeps whom nobody else would wake.
+    fn set_interrupts(&self, state: &State) {
+        let are_on = state.sleepers > 0 || state.owners > 0 && state.lookers == 0;
+        let flags = if are_on { 0 } else { NO_INTERRUPT };
         self.region.write_u16(DESCRIPTOR_SIZE * usize::from(self.size), flags);
         self.barrier.swap(0, Ordering::SeqCst);
     }
@@ -360,15 +424,13 @@ impl Queue {
             return;
         }
         if index.wrapping_sub(state.used) > self.size {
-            state.is_broken = true;
-            return;
+            return state.break_down();
         }
         while state.used != index {
             let entry = self.region.read_u64(ring + 4 + 8 * usize::from(state.used & (self.size - 1)));
             state.used = state.used.wrapping_add(1);
             if state.complete(entry).is_none() {
-                state.is_broken = true;
-                return;
+                return state.break_down();
             }
         }
     }
@@ -381,8 +443,15 @@ impl State {
             return core::mem::replace(&mut self.free, slot.next);
         }
         let fresh = u16::try_from(self.slots.len()).unwrap_or(NONE);
-        self.slots.push(Slot { phase: Phase::Idle, next: NONE, tail: NONE, count: 0 });
+        self.slots.push(Slot { phase: Phase::Idle, next: NONE, tail: NONE, count: 0, owner: None });
         fresh
+    }
+
+    /// The device broke the rules: everybody's request fails.
+    fn break_down(&mut self) {
+        self.is_broken = true;
+        let Self { slots, wakes, .. } = self;
+        slots.iter_mut().filter_map(|slot| slot.owner.take()).for_each(|owner| wakes.add(owner));
     }
 
     /// Notes what a used entry says; `None` if it names no request in flight.
@@ -392,6 +461,9 @@ impl State {
         let slot = self.slots.get_mut(head)?;
         let Phase::Flying(capacity) = slot.phase else { return None };
         slot.phase = if len <= capacity { Phase::Done(len) } else { Phase::Overrun };
+        if let Some(owner) = slot.owner.take() {
+            self.wakes.add(owner);
+        }
         let Slot { next, tail, count, .. } = *slot;
         if count > 1 {
             self.free_count += count - 1;

@@ -7,7 +7,8 @@
 //! Only vCPUs that have halted or run the program are interrupted; one that runs in the kernel finds the notification when
 //! it next wants to do either. Before a vCPU halts it looks for a notification for a moment, if that may pay ([`spin`]).
 //!
-//! Devices interrupt the first vCPU only. It passes that on to every vCPU that waits [for devices](listen_to_devices).
+//! Devices interrupt the first vCPU only. It passes that on to every vCPU that waits [for devices](listen_to_devices); and drivers that know who waits for
+//! what may [look](look_when_interrupted) first, and wake only those.
 
 mod atomic {
     pub use core::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +16,9 @@ mod atomic {
 mod parker;
 mod spin;
 
+use crate::sync::Once;
 use crate::{clock, vcpu};
+use alloc::boxed::Box;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use parker::{HALTED, IN_PROGRAM, NOTIFIED, Parker, RUNNING};
 use spin::{Budget, CROWDED_NS, Company};
@@ -203,6 +206,32 @@ pub fn listen_to_devices(listens: bool) {
     }
 }
 
+/// What looks at a device after an interrupt.
+type Look = Box<dyn Fn() + Send + Sync>;
+
+/// How many there may be.
+const LOOKS: usize = 16;
+static DRIVERS: [Once<Look>; LOOKS] = [const { Once::new() }; LOOKS];
+static DRIVER_COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// Has `look` called after each interrupt of a device while somebody [expects](expect_devices) one. It runs on the first vCPU, in the middle of anything
+/// that may park: it must not wait for a lock. False if there are too many.
+pub fn look_when_interrupted(look: Look) -> bool {
+    let number = DRIVER_COUNT.fetch_add(1, Ordering::AcqRel);
+    let Some(place) = DRIVERS.get(number as usize) else { return false };
+    place.call_once(|| look);
+    true
+}
+
+/// Somebody waits for a device whose driver [looks](look_when_interrupted), or does not any more.
+pub fn expect_devices(expects: bool) {
+    if expects {
+        LISTENERS.fetch_add(1, Ordering::SeqCst);
+    } else {
+        LISTENERS.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// An interrupt was taken: if this is the vCPU that devices interrupt, those that listen to devices look.
 pub fn interrupted() {
     let own = vcpu::current();
@@ -213,6 +242,9 @@ pub fn interrupted() {
     crate::service::look();
     if LISTENERS.load(Ordering::SeqCst) == 0 {
         return;
+    }
+    for look in DRIVERS.iter().map_while(Once::get) {
+        look();
     }
     for number in known() {
         if number != own && place(number).listens.load(Ordering::SeqCst) != 0 {
