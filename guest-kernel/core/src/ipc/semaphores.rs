@@ -89,7 +89,7 @@ static UNDONE: AtomicUsize = AtomicUsize::new(0);
 impl State {
     /// How many semaphores.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.semaphores.len()
     }
 
@@ -131,7 +131,7 @@ impl State {
             self.semaphores[index] = Semaphore { value, pid };
         }
         if !undo.is_empty() {
-            let len = self.len();
+            let len = self.count();
             let all = self.undo.entry(pid).or_insert_with(|| {
                 UNDONE.fetch_add(1, Ordering::SeqCst);
                 vec![0; len]
@@ -225,7 +225,7 @@ impl Sets {
         for (&id, set) in &self.sets {
             let state = set.state.lock();
             if request.key != PRIVATE && state.permission.key == request.key {
-                return request.accepts(&state.permission, state.len() as u64, caller).map(|()| id);
+                return request.accepts(&state.permission, state.count() as u64, caller).map(|()| id);
             }
         }
         request.may_make()?;
@@ -233,7 +233,7 @@ impl Sets {
             return Err(Errno::EINVAL);
         }
         let len = usize::try_from(request.size).map_err(|_| Errno::EINVAL)?;
-        let others: usize = self.sets.values().map(|set| set.state.lock().len()).sum();
+        let others: usize = self.sets.values().map(|set| set.state.lock().count()).sum();
         if self.sets.len() >= MOST_SETS || others + len > MOST_IN_ALL {
             return Err(Errno::ENOSPC);
         }

@@ -114,7 +114,7 @@ fn sys_semtimedop(thread: &Thread, id: i32, address: u64, count: u64, limit: u64
     let set = SETS.lock().find(id)?;
     let alters = changes.iter().any(|change| change.by != 0);
     set.with(|state| {
-        if changes.iter().any(|change| usize::from(change.index) >= state.len()) {
+        if changes.iter().any(|change| usize::from(change.index) >= state.count()) {
             return Err(Errno::EFBIG);
         }
         state.permission.check(caller, if alters { CHANGE } else { READ })
@@ -142,7 +142,7 @@ fn status(state: &State) -> [u8; STATUS_LEN] {
     put(0, &state.permission.encode(0));
     put(48, &state.times[0].to_le_bytes());
     put(64, &state.times[1].to_le_bytes());
-    put(80, &(state.len() as u64).to_le_bytes());
+    put(80, &(state.count() as u64).to_le_bytes());
     bytes
 }
 
@@ -190,7 +190,7 @@ fn sys_semctl(thread: &Thread, id: i32, index: i32, command: i32, argument: u64)
             let values = if command == SET_VALUE {
                 vec![int(argument)]
             } else {
-                let mut bytes = vec![0; set.with(|state| Ok(state.len()))? * 2];
+                let mut bytes = vec![0; set.with(|state| Ok(state.count()))? * 2];
                 buffer::read(space, argument, &mut bytes)?;
                 bytes.chunks_exact(2).map(|pair| i32::from(u16::from_le_bytes([pair[0], pair[1]]))).collect()
             };

@@ -28,7 +28,7 @@ impl<C: FileContext + 'static> Table<C> {
         partial(
             number::SOCKET,
             |c, [family, kind, protocol, ..]| sockets::sys_socket(c, word(family), word(kind), int(protocol)),
-            "AF_UNIX, TCP and UDP of AF_INET and AF_INET6 within the partition, NETLINK_ROUTE; raw sockets are EPERM",
+            "AF_UNIX, TCP and UDP of AF_INET and AF_INET6, NETLINK_ROUTE, streams of AF_VSOCK; raw sockets are EPERM",
         ),
         full(
             number::SOCKETPAIR,
