@@ -27,7 +27,16 @@ impl Host {
 
     /// `septum` with these arguments.
     pub fn septum(&self, arguments: &[&str]) -> Invocation {
-        Septum::raw(arguments)
+        self.with_state(Septum::raw(arguments))
+    }
+
+    /// A script of this shell that may call `septum` itself.
+    pub fn in_shell(&self, shell: &str, script: &str) -> Invocation {
+        self.with_state(Invocation::new(shell).arguments(["-c", script]))
+    }
+
+    fn with_state(&self, invocation: Invocation) -> Invocation {
+        invocation
             .directory(self.place.path())
             .environment("SEPTUM_RUNTIME_DIR", self.place.join("run"))
             .environment("SEPTUM_DATA_DIR", self.place.join("data"))

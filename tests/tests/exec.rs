@@ -267,3 +267,19 @@ fn another_user_is_found_in_the_partitions_own_files() {
     as_user(&["-u", "ada:none"], "true").expect_code(126).expect_stderr("no such user or group");
     assert_eq!(as_user(&["-u", ""], "true").code(), 241);
 }
+
+/// What it wrote waits in the partition when it closes its streams, and is taken while it still runs.
+#[test]
+fn a_program_that_closes_its_streams_has_an_end() {
+    needs_partitions!();
+    let host = Host::new();
+    let id = idle(&host, &[]);
+    let script = "for n in $(seq 4 20); do (
+        \"$0\" exec \"$1\" sh -c \"head -c $((n * 16384)) /dev/zero; exec >&- 2>&-; sleep 2; exit 5\" | { sleep 1; wc -c; }
+        echo ${PIPESTATUS[0]}) > out.$n & done; wait; for n in $(seq 4 20); do cat out.$n; done";
+    let septum = septum_tests::lane::septum_binary();
+    let shell =
+        host.in_shell("bash", script).argument(septum).argument(&id).deadline(Duration::from_secs(60));
+    let wanted: String = (4..=20).map(|n| format!("{}\n5\n", n * 16384)).collect();
+    shell.run().expect_code(0).expect_stdout(&wanted);
+}

@@ -8,7 +8,7 @@
 //! * [`stream`]: a standard stream that the host has the other end of; [`line`]: a terminal of which that is so;
 //! * [`program`]: what the host wants to be run, read and begun.
 //!
-//! A session is known from when it begins until the host has all that it wrote. Nothing here waits for the host.
+//! A session is known from when it begins until its program has ended and the host has all that was written. Nothing here waits for the host.
 
 pub mod accounts;
 mod line;
@@ -19,7 +19,7 @@ use super::{End, FIRST_PID, Process, family};
 use crate::process::signal::Info;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use line::Line;
 use septum_abi::linux::{Errno, signal};
 use septum_abi::service::{FIRST_SESSION, stream as number};
@@ -46,11 +46,14 @@ pub struct Session {
     /// Its program's process.
     leader: u32,
     ends: Ends,
+    /// Its program is over, and the host was told.
+    has_ended: AtomicBool,
 }
 
 /// Makes a session known.
-fn add(session: Session) {
-    SESSIONS.lock().insert(session.number, Arc::new(session));
+fn add(number: u32, leader: u32, ends: Ends) {
+    let session = Session { number, leader, ends, has_ended: AtomicBool::new(false) };
+    SESSIONS.lock().insert(number, Arc::new(session));
     COUNT.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -120,6 +123,7 @@ pub(super) fn ended(process: &Process) {
     if let Some(mut channel) = Channel::open() {
         channel.tell_end(session.number, value_of(*process.end.lock()));
     }
+    session.has_ended.store(true, Ordering::SeqCst);
     match &session.ends {
         Ends::Terminal(line) => line.finish(),
         Ends::Streams(input, outputs) => {
@@ -130,13 +134,13 @@ pub(super) fn ended(process: &Process) {
     forget_if_over(&session);
 }
 
-/// What is written is with the host: it was the last that was waited for.
+/// What is written is with the host: it was the last that was waited for, unless the program has closed its streams and goes on.
 fn forget_if_over(session: &Session) {
     let is_over = match &session.ends {
         Ends::Terminal(line) => line.is_over(),
         Ends::Streams(_, outputs) => outputs.iter().all(|output| output.is_over()),
     };
-    if is_over {
+    if is_over && session.has_ended.load(Ordering::SeqCst) {
         forget(session.number);
     }
 }

@@ -3,7 +3,7 @@
 use super::accounts::{self, Account};
 use super::line::Line;
 use super::stream::{Input, InputFile, Output, OutputFile};
-use super::{Ends, Session, add, refuse};
+use super::{Ends, add, refuse};
 use crate::fs::anonymous;
 use crate::fs::context::FsContext;
 use crate::fs::descriptors::{DescriptorTable, OpenFile};
@@ -139,7 +139,7 @@ fn try_to_begin(session: u32) -> Result<(), Errno> {
     let task = Arc::new(Task::new(&process, process.pid, name));
     // The first one is always let in.
     let _ = process.add_thread(Arc::clone(&task));
-    add(Session { number: session, leader: process.pid, ends });
+    add(session, process.pid, ends);
     family::add(&process);
     let registers = Registers { rip: entry, rsp: stack, ..Registers::default() };
     let float = FloatState::current();
@@ -247,6 +247,6 @@ pub fn terminal_of_first(session: u32, size: [u16; 2]) -> Result<DescriptorTable
     };
     let ends = ends(session, &wanted)?;
     let table = descriptors(&ends, &wanted, FIRST_PID)?;
-    add(Session { number: session, leader: FIRST_PID, ends });
+    add(session, FIRST_PID, ends);
     Ok(table)
 }
