@@ -129,6 +129,7 @@ int main(void) {
     check("bad context", get(wrong, 1, 1, NULL) == -1 && errno == EINVAL);
     check("nothing is nothing", submit(context, 0) == 0);
     check("less is not", submit(context, -1) == -1 && errno == EINVAL);
+    check("nothing to cancel", syscall(SYS_io_cancel, context, &jobs[0], events) == -1 && errno == EINVAL);
 
     char path[] = "/tmp/asynchronous-XXXXXX";
     int file = mkstemp(path);
