@@ -455,7 +455,7 @@ impl Proxy {
 
     /// What is to be done at certain times.
     fn tick(&mut self, now: Instant, news: &mut Vec<News>) {
-        self.names.tick(self.epoll.as_fd(), now);
+        self.names.tick(&mut self.broker, self.epoll.as_fd(), now);
         if self.resume_at.is_some_and(|at| at <= now) {
             self.resume_at = None;
             for listener in std::mem::take(&mut self.resting) {

@@ -1,5 +1,6 @@
 //! Names and messages that leave the partition: a nameserver and servers on the host's loopback that end with the test.
 
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,8 +10,9 @@ use septum_tests::{Septum, needs_partitions};
 const HOST: &str = "host.septum.internal";
 
 /// What the nameserver of the tests knows of IPv4 addresses.
-const KNOWN: [(&str, [u8; 4]); 4] = [
+const KNOWN: [(&str, [u8; 4]); 5] = [
     ("example.test", [192, 0, 2, 7]),
+    ("cut.test", [192, 0, 2, 9]),
     ("loopback.test", [127, 0, 0, 1]),
     ("metadata.test", [169, 254, 169, 254]),
     ("host.test", [198, 18, 0, 1]),
@@ -188,6 +190,56 @@ fn the_nameserver_answers_by_tcp_and_survives_noise() {
                   print(u.recvfrom(999)[0][-4:])\n";
     let output = python(script).option("--dns", &nameserver.address).option("--allow-net", "any").output();
     output.expect_code(0).expect_stdout("b'\\xc0\\x00\\x02\\x07'\nb'\\xc0\\x00\\x02\\x07'\n");
+}
+
+#[test]
+fn an_answer_that_is_cut_short_is_asked_for_by_tcp() {
+    needs_partitions!();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port of the loopback");
+    let address = listener.local_addr().expect("an address");
+    let messages = UdpSocket::bind(address).expect("the same port");
+    std::thread::spawn(move || {
+        let mut question = [0; 4096];
+        while let Ok((len, from)) = messages.recv_from(&mut question) {
+            let Some((_, mut answer)) = answer(&question[..len]) else { continue };
+            answer[2] |= 2;
+            let _ = messages.send_to(&answer, from);
+        }
+    });
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut len = [0; 2];
+            stream.read_exact(&mut len).expect("a length");
+            let mut question = vec![0; usize::from(u16::from_be_bytes(len))];
+            stream.read_exact(&mut question).expect("a question");
+            let Some((name, mut answer)) = answer(&question) else { return };
+            if name == "cut.test" {
+                // It goes in the middle: what the message said counts.
+                let _ = stream.write_all(&[0, 99, 1]);
+                continue;
+            }
+            let records = if answer[7] == 1 { 20 } else { 0 };
+            answer[7] = records;
+            let last = answer[answer.len() - 16..].to_vec();
+            for number in 1..records {
+                answer.extend(&last[..15]);
+                answer.push(100 + number);
+            }
+            let len = u16::try_from(answer.len()).expect("it is short").to_be_bytes();
+            // In pieces, as from far away.
+            for piece in [&len[..1], &len[1..], &answer[..30], &answer[30..]] {
+                stream.write_all(piece).expect("the proxy listens");
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    });
+    let script = "import socket\n\
+                  for name in ('example.test', 'cut.test', 'nowhere.test'):\n\
+                  \x20   try: print(len(socket.gethostbyname_ex(name)[2]))\n\
+                  \x20   except OSError: print('none')\n";
+    let output = python(script).option("--dns", address.to_string()).option("--allow-net", "any").output();
+    output.expect_code(0).expect_stdout("20\n1\nnone\n");
 }
 
 #[test]

@@ -150,6 +150,11 @@ pub(super) fn question(id: u16, name: &str, family: Family) -> Option<Vec<u8>> {
     packet.build_bytes_vec().ok()
 }
 
+/// Whether an answer is cut short, and is whole by TCP.
+pub(super) fn is_cut_short(message: &[u8]) -> bool {
+    message.get(2).is_some_and(|flags| flags & 2 != 0)
+}
+
 /// What a nameserver says. `None` if it is no answer to that question.
 pub(super) fn verdict(message: &[u8], id: u16, name: &str, family: Family) -> Option<Verdict> {
     let packet = Packet::parse(message).ok()?;

@@ -3,6 +3,7 @@
 //! ```text
 //! ask ──► not a question, host.septum.internal, --add-host, a partition, no rule ──────► answer at once
 //!   └───► upstream: a question of our own, from a socket of its own ──► its answer ───► addresses that may be reached, bound to the name
+//!                     ├── one that is cut short ──► the same by TCP; if that cannot be, what is in it
 //!                     └── no answer in time, or none that helps ──► the next nameserver … ──► nobody can tell
 //! ```
 //!
@@ -12,6 +13,7 @@
 mod bindings;
 mod carrier;
 mod message;
+mod wire;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -30,6 +32,7 @@ use septum_devices::virtio::vsock::StreamId;
 pub use self::bindings::Bindings;
 pub use self::carrier::Carrier;
 use self::message::{Asked, Family, Verdict};
+use self::wire::Wire;
 use crate::broker::Broker;
 
 /// Questions that wait for nameservers.
@@ -52,6 +55,30 @@ pub struct Asker {
     pub protocol: Protocol,
 }
 
+/// How a nameserver is asked.
+enum Way {
+    Message(OwnedFd),
+    /// And what it said of it in a message.
+    Stream(Wire, Verdict),
+}
+
+impl Way {
+    /// The next message, if there is one.
+    fn receive(&mut self) -> Result<Option<Vec<u8>>, Errno> {
+        match self {
+            Self::Stream(wire, _) => wire.advance(),
+            Self::Message(socket) => {
+                let mut buffer = [0; LONGEST];
+                match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+                    Ok((len, _)) => Ok(Some(buffer.get(..len).unwrap_or_default().to_vec())),
+                    Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+}
+
 /// A question that a nameserver has.
 struct Question {
     asker: Asker,
@@ -59,7 +86,8 @@ struct Question {
     name: String,
     family: Family,
     id: u16,
-    socket: OwnedFd,
+    server: SocketAddr,
+    way: Way,
     tries: usize,
     deadline: Instant,
 }
@@ -157,9 +185,10 @@ impl Names {
         };
         let (name, message) = (asked.name.clone(), message.to_vec());
         let mut tries = 0;
-        let (socket, id) = self.send(epoll, number, &name, family, &mut tries).ok_or(Verdict::Failed)?;
-        let deadline = self.deadline();
-        let question = Question { asker, message, name, family, id, socket, tries, deadline };
+        let (server, socket, id) =
+            self.send(epoll, number, &name, family, &mut tries).ok_or(Verdict::Failed)?;
+        let (way, deadline) = (Way::Message(socket), self.deadline());
+        let question = Question { asker, message, name, family, id, server, way, tries, deadline };
         self.questions.insert(number, question);
         Ok(())
     }
@@ -181,12 +210,12 @@ impl Names {
         name: &str,
         family: Family,
         tries: &mut usize,
-    ) -> Option<(OwnedFd, u16)> {
+    ) -> Option<(SocketAddr, OwnedFd, u16)> {
         while *tries < self.tries() && !self.servers.is_empty() {
             let server = self.servers[*tries % self.servers.len()];
             *tries += 1;
-            if let Ok(sent) = self.send_to(epoll, number, server, name, family) {
-                return Some(sent);
+            if let Ok((socket, id)) = self.send_to(epoll, number, server, name, family) {
+                return Some((server, socket, id));
             }
         }
         None
@@ -210,31 +239,71 @@ impl Names {
         let socket = socket_with(kind, SocketType::DGRAM, flags, None)?;
         connect(&socket, &server)?;
         send(&socket, &message, SendFlags::NOSIGNAL)?;
-        epoll::add(epoll, &socket, EventData::new_u64(self.tag | u64::from(number)), EventFlags::IN)?;
+        epoll::add(epoll, &socket, self.event(number), EventFlags::IN)?;
         Ok((socket, id))
     }
 
     /// A nameserver has answered.
     pub fn ready(&mut self, broker: &mut Broker, epoll: BorrowedFd<'_>, number: u32) {
-        let mut buffer = [0; LONGEST];
-        let Some(question) = self.questions.get(&number) else { return };
-        let verdict = match recv(&question.socket, &mut buffer[..], RecvFlags::DONTWAIT) {
-            Ok((len, _)) => {
-                let message = buffer.get(..len).unwrap_or_default();
-                // What is no answer to this question is somebody else's, or a forgery.
-                match message::verdict(message, question.id, &question.name, question.family) {
-                    Some(verdict) => verdict,
-                    None => return,
+        let event = self.event(number);
+        let Some(question) = self.questions.get_mut(&number) else { return };
+        let message = match question.way.receive() {
+            Ok(Some(message)) => message,
+            Ok(None) => {
+                if let Way::Stream(wire, _) = &question.way
+                    && !wire.is_sending()
+                {
+                    // It can be written to all the time now.
+                    let _ = epoll::modify(epoll, wire.socket(), event, EventFlags::IN);
+                }
+                return;
+            }
+            // Nobody is there.
+            Err(_) => return self.failed(broker, epoll, number),
+        };
+        let said = message::verdict(&message, question.id, &question.name, question.family);
+        match (said, &question.way) {
+            (Some(Verdict::Failed), _) | (None, Way::Stream(..)) => self.failed(broker, epoll, number),
+            (Some(said), Way::Message(_)) if message::is_cut_short(&message) => {
+                if let Err(said) = self.ask_for_all(epoll, number, said) {
+                    self.learn(broker, number, said);
                 }
             }
-            Err(Errno::AGAIN | Errno::INTR) => return,
-            // Nobody is there.
-            Err(_) => Verdict::Failed,
-        };
-        if verdict == Verdict::Failed {
-            self.again(epoll, number);
-        } else {
-            self.learn(broker, number, verdict);
+            (Some(said), _) => self.learn(broker, number, said),
+            // What is no answer to this question is somebody else's, or a forgery.
+            (None, Way::Message(_)) => {}
+        }
+    }
+
+    fn event(&self, number: u32) -> EventData {
+        EventData::new_u64(self.tag | u64::from(number))
+    }
+
+    /// Asks the same nameserver by TCP, which has `said` a part of it; that comes back if it cannot be.
+    fn ask_for_all(&mut self, epoll: BorrowedFd<'_>, number: u32, said: Verdict) -> Result<(), Verdict> {
+        let (event, deadline) = (self.event(number), self.deadline());
+        let Some(question) = self.questions.get_mut(&number) else { return Err(said) };
+        let wire = message::question(question.id, &question.name, question.family)
+            .ok_or(Errno::INVAL)
+            .and_then(|message| Wire::connect(question.server, &message))
+            .and_then(|wire| {
+                epoll::add(epoll, wire.socket(), event, EventFlags::IN | EventFlags::OUT).map(|()| wire)
+            });
+        match wire {
+            Ok(wire) => (question.way, question.deadline) = (Way::Stream(wire, said), deadline),
+            Err(_) => return Err(said),
+        }
+        Ok(())
+    }
+
+    /// No answer comes this way: what was said before counts, or somebody else is asked.
+    fn failed(&mut self, broker: &mut Broker, epoll: BorrowedFd<'_>, number: u32) {
+        match self.questions.get(&number).map(|question| &question.way) {
+            Some(Way::Stream(_, said)) => {
+                let said = said.clone();
+                self.learn(broker, number, said);
+            }
+            _ => self.again(epoll, number),
         }
     }
 
@@ -242,8 +311,9 @@ impl Names {
     fn again(&mut self, epoll: BorrowedFd<'_>, number: u32) {
         let Some(mut question) = self.questions.remove(&number) else { return };
         match self.send(epoll, number, &question.name, question.family, &mut question.tries) {
-            Some((socket, id)) => {
-                (question.socket, question.id, question.deadline) = (socket, id, self.deadline());
+            Some((server, socket, id)) => {
+                (question.server, question.way) = (server, Way::Message(socket));
+                (question.id, question.deadline) = (id, self.deadline());
                 self.questions.insert(number, question);
             }
             None => self.answer(question.asker, &question.message, &Verdict::Failed),
@@ -262,10 +332,10 @@ impl Names {
     }
 
     /// Asks others what was not answered in time.
-    pub fn tick(&mut self, epoll: BorrowedFd<'_>, now: Instant) {
+    pub fn tick(&mut self, broker: &mut Broker, epoll: BorrowedFd<'_>, now: Instant) {
         let is_late = |(_, question): &(&u32, &Question)| question.deadline <= now;
         let late: Vec<u32> = self.questions.iter().filter(is_late).map(|(number, _)| *number).collect();
-        late.into_iter().for_each(|number| self.again(epoll, number));
+        late.into_iter().for_each(|number| self.failed(broker, epoll, number));
     }
 
     /// When [`tick`](Self::tick) is due.
