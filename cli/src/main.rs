@@ -2,19 +2,23 @@
 //!
 //! ```text
 //!   args (what was typed) ─► resolve (what it means) ─► run: supervisor of one worker ─► exit status
-//!                                                    └► image, volume, doctor, version
+//!                                                    ├► image, volume, doctor, version
+//!                                                    └► serve: becomes septum-api
 //! ```
 
 mod args;
+mod become_api;
 mod doctor;
 mod documents;
 mod env_file;
 mod image;
+mod keeper;
 mod message;
 mod partitions;
 mod resolve;
 mod run;
 mod statistics;
+mod tell;
 mod volume;
 
 use std::process::ExitCode;
@@ -23,6 +27,10 @@ use args::Command;
 
 fn main() -> ExitCode {
     let epoch_ns = septum_worker::now_ns();
+    // For septum serve alone: each of its starts goes through here.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "keeper") {
+        return keeper::keeper(epoch_ns);
+    }
     match args::parse() {
         Ok(Command::Run(run)) => run::run(*run, epoch_ns),
         Ok(Command::Image(image)) => image::image(image),
@@ -39,6 +47,7 @@ fn main() -> ExitCode {
         Ok(Command::Wait(which)) => partitions::orders::wait(&which),
         Ok(Command::Rm(options)) => partitions::orders::rm(&options),
         Ok(Command::Inspect(which)) => partitions::list::inspect(&which),
+        Ok(Command::Api(_)) => become_api::become_api(),
         Ok(Command::Doctor(options)) => doctor::doctor(&options),
         Ok(Command::Completion(options)) => documents::completion(&options),
         Ok(Command::Man(options)) => documents::man(&options),

@@ -10,6 +10,8 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_worker::Stage;
 
+pub use crate::tell::tell;
+
 /// A guest's words on one line, without control characters.
 pub fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).collect()
@@ -24,11 +26,6 @@ pub fn print(text: &str) {
 /// Tells a failure.
 pub fn failure(failure: &Failure) {
     tell(&failure.to_string());
-}
-
-/// Tells one thing.
-pub fn tell(text: &str) {
-    let _ = std::io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Tells a stage, with milliseconds since the start of the process.
@@ -59,7 +56,7 @@ pub fn command_line(error: &clap::Error) -> ExitCode {
 }
 
 /// A wrong command line as a failure.
-fn usage(error: &clap::Error) -> Failure {
+pub fn usage(error: &clap::Error) -> Failure {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),

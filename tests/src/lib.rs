@@ -33,6 +33,7 @@ pub mod lane;
 pub mod place;
 pub mod process;
 pub mod septum;
+pub mod serve;
 pub mod stream;
 pub mod tree;
 
@@ -42,3 +43,4 @@ pub use host::Host;
 pub use place::Place;
 pub use process::{Input, Invocation, Output, Running, Sink, Status};
 pub use septum::{Septum, exit};
+pub use serve::Serving;

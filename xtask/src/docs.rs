@@ -1,6 +1,6 @@
 //! `cargo xtask docs`: documents that are made from the source and from results, and the check that they still match.
 //!
-//! `docs/syscalls.md` comes from the guest kernel's table of system calls, the tables of `docs/specification.md` from
+//! `docs/syscalls.md` comes from the guest kernel's table of system calls, `api/openapi.json` from the functions that serve the API, the tables of `docs/specification.md` from
 //! the newest files in `benches/results/`, `docs/conformance.md` from the results in `tests/suites/results/` and the
 //! explanations beside them.
 
@@ -13,6 +13,9 @@ use crate::{bench, conformance, process};
 
 /// The program that prints `docs/syscalls.md`.
 const SYSCALLS_PACKAGE: &str = "septum-syscall-docs";
+
+/// The crate, and its program, that prints `api/openapi.json`.
+const API: [&str; 4] = ["--package", "septum-api-server", "--bin", "describe-api"];
 
 /// What to do with the generated text.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub fn run(workspace: &Workspace, mode: Mode) -> Result<()> {
     command.args(["run", "--quiet", "--package", SYSCALLS_PACKAGE]);
     let text = process::capture(&mut command)?;
     settle(workspace, "docs/syscalls.md", &text, mode)?;
+    let text = process::capture(workspace.cargo().args(["run", "--quiet"]).args(API))?;
+    settle(workspace, "api/openapi.json", &text, mode)?;
     settle(workspace, "docs/conformance.md", &conformance::text(workspace)?, mode)?;
     specification(workspace, mode)
 }

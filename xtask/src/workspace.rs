@@ -56,18 +56,20 @@ impl Workspace {
 
     /// Builds `septum` and returns the path of the binary.
     pub fn build_septum(&self, profile: Profile) -> Result<PathBuf> {
-        let mut command = self.cargo();
-        match profile {
-            Profile::Dev => command.args(["build", "--package", "septum"]),
-            Profile::Release => {
-                command.args(["rustc", "--package", "septum", "--bin", "septum", "--release"])
+        for program in PROGRAMS {
+            let mut command = self.cargo();
+            match profile {
+                Profile::Dev => command.args(["build", "--package", "septum", "--bin", program]),
+                Profile::Release => {
+                    command.args(["rustc", "--package", "septum", "--bin", program, "--release"])
+                }
+            };
+            if profile == Profile::Release && has_static_libc() {
+                // Looking for libraries and binding to them is a good part of a partition's start.
+                command.args(["--", "-C", "target-feature=+crt-static"]);
             }
-        };
-        if profile == Profile::Release && has_static_libc() {
-            // Looking for libraries and binding to them is a good part of a partition's start.
-            command.args(["--", "-C", "target-feature=+crt-static"]);
+            process::run(&mut command)?;
         }
-        process::run(&mut command)?;
         Ok(self.septum(profile))
     }
 
@@ -80,6 +82,9 @@ impl Workspace {
         self.target.join(folder).join("septum")
     }
 }
+
+/// What is built: the command, and what it becomes for those that speak HTTP, which must lie beside it.
+const PROGRAMS: [&str; 2] = ["septum", "septum-api"];
 
 /// Whether the C compiler could link the C library statically: not every distribution installs it with the compiler.
 fn has_static_libc() -> bool {

@@ -6,6 +6,8 @@
 //! [`signal`]); all of them print back
 //! in the form that they are parsed from.
 //!
+//! What is said over the REST API has a module for each of its versions ([`v1`]).
+//!
 //! Neighbours: the command line turns flags into a [`spec::PartitionSpec`], the worker builds a machine from it and
 //! fills in a [`stats::PartitionStats`]. [`places`] names the directories of images and running partitions. Nothing here touches a file
 //! or a process.
@@ -30,4 +32,5 @@ pub mod spec;
 pub mod stats;
 pub mod tmpfs;
 pub mod ulimit;
+pub mod v1;
 pub mod volume;

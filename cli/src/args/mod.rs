@@ -3,6 +3,8 @@
 //! Flags become typed values here and nothing else happens: no file is looked at, no default depends on the host. Each command, or
 //! family of commands, has a file; [`values`] parses what several of them take.
 
+#[allow(dead_code, reason = "septum-api reads what was typed; here it is parsed, for help and errors")]
+mod api;
 mod doctor;
 mod documents;
 mod image;
@@ -18,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub use self::api::ApiCommand;
 pub use self::doctor::Doctor;
 pub use self::documents::{Completion, Man};
 pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
@@ -77,6 +80,8 @@ pub enum Command {
     Rm(Rm),
     /// Print all that is known of partitions, as JSON
     Inspect(Several),
+    #[command(flatten)]
+    Api(ApiCommand),
     /// Tell what this host can do, what is missing, and how to get it
     Doctor(Doctor),
     /// Print the script by which a shell completes command lines
@@ -104,12 +109,17 @@ fn parse_line(line: Vec<OsString>) -> Result<Command, clap::Error> {
     if line.get(1).is_none_or(|word| word != "run") {
         return Ok(Arguments::try_parse_from(&line)?.command);
     }
+    parse_run(&line[1..]).map(|run| Command::Run(Box::new(run)))
+}
+
+/// Parses the words of `septum run`, that one included.
+pub fn parse_run(line: &[OsString]) -> Result<Run, clap::Error> {
     // What other commands take is put together only for them: that is a part of each start.
     let options = Run::augment_args(clap::Command::new("run").bin_name("septum run"));
-    let mut run = Run::from_arg_matches(&options.try_get_matches_from(line.iter().skip(1))?)?;
+    let mut run = Run::from_arg_matches(&options.try_get_matches_from(line)?)?;
     let before = line.len().checked_sub(run.program.len() + 1).and_then(|at| line.get(at));
     run.is_program_for_sure = before.is_some_and(|word| word == "--");
-    Ok(Command::Run(Box::new(run)))
+    Ok(run)
 }
 
 #[cfg(test)]

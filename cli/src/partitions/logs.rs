@@ -1,15 +1,13 @@
 //! `septum logs`: what a partition in the background has said, from the files that its supervisor keeps.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_registry::logs::{Entry, Reader};
 
 use super::find;
 use crate::args::{Logs, Tail};
@@ -17,9 +15,6 @@ use crate::message;
 
 /// How often a file that is followed is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
-/// Files that are kept at most.
-const MOST_FILES: u32 = 100;
-
 /// `septum logs`
 pub fn logs(options: &Logs) -> ExitCode {
     match show(options) {
@@ -50,7 +45,7 @@ fn show(options: &Logs) -> Result<(), Failure> {
     let mut tail = VecDeque::new();
     let most = options.tail.map_or(usize::MAX, |Tail(lines)| lines);
     let result = (|| -> io::Result<()> {
-        while let Some(entry) = reader.next()? {
+        while let Some(entry) = reader.next_entry()? {
             if most == usize::MAX {
                 printer.print(&entry)?;
                 continue;
@@ -68,7 +63,7 @@ fn show(options: &Logs) -> Result<(), Failure> {
         while goes_on {
             // Whatever was said before it ended is there once it has.
             let was_live = is_live();
-            while let Some(entry) = reader.next()? {
+            while let Some(entry) = reader.next_entry()? {
                 printer.print(&entry)?;
             }
             io::stdout().flush()?;
@@ -91,25 +86,6 @@ fn show(options: &Logs) -> Result<(), Failure> {
 fn lines_of(entries: &VecDeque<Entry>) -> usize {
     entries.iter().filter(|entry| entry.is_whole).count()
         + usize::from(entries.back().is_some_and(|last| !last.is_whole))
-}
-
-/// One entry of a log.
-struct Entry {
-    time: String,
-    is_error: bool,
-    is_whole: bool,
-    text: Vec<u8>,
-}
-
-impl Entry {
-    /// `None` if it is no entry.
-    fn parse(line: &[u8]) -> Option<Self> {
-        let mut parts = line.splitn(4, |&byte| byte == b' ');
-        let time = String::from_utf8(parts.next()?.to_vec()).ok()?;
-        let (stream, kind) = (parts.next()?, parts.next()?);
-        let text = parts.next()?.to_vec();
-        Some(Self { time, is_error: stream == b"stderr", is_whole: kind == b"F", text })
-    }
 }
 
 struct Printer<'a> {
@@ -136,70 +112,5 @@ impl Printer<'_> {
         }
         *in_line = !entry.is_whole;
         if entry.is_error { io::stderr().write_all(&bytes) } else { io::stdout().write_all(&bytes) }
-    }
-}
-
-/// Reads the files from the oldest to the one that is being written, whatever is renamed meanwhile.
-struct Reader {
-    directory: PathBuf,
-    current: Option<(BufReader<File>, u64)>,
-    part: Vec<u8>,
-}
-
-impl Reader {
-    fn open(directory: &Path) -> Self {
-        let mut reader = Self { directory: directory.to_owned(), current: None, part: Vec::new() };
-        reader.current = (0..MOST_FILES).rev().find_map(|number| reader.open_file(number));
-        reader
-    }
-
-    fn open_file(&self, number: u32) -> Option<(BufReader<File>, u64)> {
-        let name = if number == 0 { "log".to_owned() } else { format!("log.{number}") };
-        let file = File::open(self.directory.join(name)).ok()?;
-        let inode = file.metadata().ok()?.ino();
-        Some((BufReader::new(file), inode))
-    }
-
-    /// The next entry that is there.
-    fn next(&mut self) -> io::Result<Option<Entry>> {
-        loop {
-            let Some((file, inode)) = &mut self.current else {
-                self.current = self.open_file(0);
-                if self.current.is_none() {
-                    return Ok(None);
-                }
-                continue;
-            };
-            let inode = *inode;
-            file.read_until(b'\n', &mut self.part)?;
-            if self.part.last() == Some(&b'\n') {
-                self.part.pop();
-                let line = std::mem::take(&mut self.part);
-                if let Some(entry) = Entry::parse(&line) {
-                    return Ok(Some(entry));
-                }
-                continue;
-            }
-            // The end of this file: there may be a newer one.
-            let Some(next) = self.newer_than(inode) else { return Ok(None) };
-            // What was written between reading and looking.
-            if let Some((file, _)) = &mut self.current
-                && !file.fill_buf()?.is_empty()
-            {
-                continue;
-            }
-            self.part.clear();
-            self.current = Some(next);
-        }
-    }
-
-    fn newer_than(&self, inode: u64) -> Option<(BufReader<File>, u64)> {
-        let files: Vec<_> = (0..MOST_FILES).map_while(|number| self.open_file(number)).collect();
-        match files.iter().position(|(_, other)| *other == inode) {
-            Some(0) => None,
-            Some(at) => files.into_iter().nth(at - 1),
-            // It is gone; all that there are came after it.
-            None => files.into_iter().last(),
-        }
     }
 }

@@ -88,7 +88,9 @@ impl Registry {
         Self { base: runtime }
     }
 
-    pub(crate) fn partitions(&self) -> PathBuf {
+    /// The folder of all records.
+    #[must_use]
+    pub fn partitions(&self) -> PathBuf {
         self.base.join("partitions")
     }
 
@@ -228,6 +230,21 @@ impl Registry {
             }
         }
         Some(Found { record: record?, folder: folder.to_owned() })
+    }
+
+    /// The partition with exactly this identifier.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Found> {
+        let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        is_id.then(|| self.look(&self.partitions().join(id))).flatten()
+    }
+
+    /// Makes the folders, if they are not there, and makes sure that they are their owner's alone.
+    ///
+    /// # Errors
+    /// See [`RegistryError`].
+    pub fn make(&self) -> Result<(), RegistryError> {
+        self.prepare()
     }
 
     /// The partition with this name, this identifier, or an identifier that begins so.

@@ -15,13 +15,15 @@
 //! killed — and [`Registry::list`] says so ([`State::Lost`]) and removes what a partition that was not kept has left.
 //!
 //! * [`record`]: what is written; [`directory`]: the files; [`control`]: what is said over the socket; [`doors`]: exposed ports;
-//!   [`volumes`]: what outlives partitions.
+//!   [`logs`]: what they said; [`keeper`]: how the coordinator has them started; [`volumes`]: what outlives partitions.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 pub mod control;
 pub mod directory;
 pub mod doors;
+pub mod keeper;
+pub mod logs;
 pub mod record;
 pub mod volumes;
 

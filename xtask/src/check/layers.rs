@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   60  septum (cli)      septum-api-server
-//!   50  septum-worker     septum-coordinator
+//!   50  septum-worker     septum-coordinator  septum-api-client
 //!   40  septum-machine
 //!   35  septum-netproxy
 //!   30  septum-devices    septum-vfio     septum-images
@@ -43,10 +43,23 @@ const LAYERS: &[(&str, u8)] = &[
 /// Libraries that only the named crates may use.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["kvm-ioctls"], &["septum-hypervisor"]),
+    (&["rusqlite"], &["septum-coordinator"]),
     (&["io-uring"], &["septum-host-io"]),
     (&["vfio-ioctls", "vfio-bindings"], &["septum-vfio"]),
     (
-        &["axum", "hyper", "actix-web", "dropshot", "warp", "tower-http", "reqwest", "ureq", "rocket"],
+        &[
+            "axum",
+            "hyper",
+            "hyper-util",
+            "utoipa-axum",
+            "actix-web",
+            "dropshot",
+            "warp",
+            "tower-http",
+            "reqwest",
+            "ureq",
+            "rocket",
+        ],
         &["septum-api-server", "septum-api-client"],
     ),
 ];

@@ -62,9 +62,11 @@ impl Log {
     }
 
     fn open(&mut self) -> io::Result<()> {
-        self.file =
-            Some(OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&self.path)?);
-        self.written = 0;
+        // One that is there is of the same partition, which was started before.
+        let mut file =
+            OpenOptions::new().create(true).write(true).truncate(false).mode(0o600).open(&self.path)?;
+        self.written = io::Seek::seek(&mut file, io::SeekFrom::End(0))?;
+        self.file = Some(file);
         Ok(())
     }
 

@@ -1,0 +1,121 @@
+//! Who asks, and what that one may do.
+
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::http::Method;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use septum_api_types::v1::{Problem, ProblemCode, Scope};
+
+use crate::problem::Refused;
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// The coordinator's own user or root, by the Unix socket.
+    Owner,
+    /// Whoever came by TCP: a token has to say what is allowed.
+    Stranger,
+}
+
+/// What a request needs.
+fn needed(method: &Method, path: &str) -> Scope {
+    if path.starts_with("/v1/tokens") {
+        Scope::Admin
+    } else if matches!(*method, Method::GET | Method::HEAD) {
+        Scope::Read
+    } else {
+        Scope::Write
+    }
+}
+
+/// Lets requests through that are allowed.
+pub async fn guard(
+    axum::extract::State(coordinator): axum::extract::State<crate::Shared>,
+    request: axum::extract::Request,
+    next: Next,
+) -> Response {
+    let caller = request.extensions().get::<Caller>().copied().unwrap_or(Caller::Stranger);
+    if caller == Caller::Owner {
+        return next.run(request).await;
+    }
+    let header = request.headers().get(axum::http::header::AUTHORIZATION);
+    let secret = header.and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+    let Some(token) = secret.and_then(|secret| coordinator.bearer(secret)) else {
+        let cause = if secret.is_some() { "the token is none, or has expired" } else { "it has no token" };
+        return Refused(Problem::new(
+            ProblemCode::Unauthorized,
+            "the request is not allowed",
+            cause,
+            "make one on the host (septum token create), and send Authorization: Bearer TOKEN",
+        ))
+        .into_response();
+    };
+    let needed = needed(request.method(), request.uri().path());
+    if token.scope < needed {
+        return Refused(Problem::new(
+            ProblemCode::Forbidden,
+            "the request is not allowed",
+            format!("it needs a token of scope {needed}, and this one has {}", token.scope),
+            "use another token",
+        ))
+        .into_response();
+    }
+    next.run(request).await
+}
+
+/// The revision that a client has seen (`If-Match`).
+pub struct Seen(pub Option<u64>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Seen {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let Some(value) = parts.headers.get(axum::http::header::IF_MATCH) else { return Ok(Self(None)) };
+        if value == "*" {
+            return Ok(Self(None));
+        }
+        let text = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
+        match text.and_then(|text| text.parse().ok()) {
+            Some(revision) => Ok(Self(Some(revision))),
+            None => Err(Refused(Problem::new(
+                ProblemCode::Malformed,
+                "the request cannot be read",
+                "If-Match is no ETag of this API",
+                "give the ETag that a GET answered",
+            ))),
+        }
+    }
+}
+
+/// The key by which a request that is sent twice counts once.
+pub struct IdempotencyKey(pub Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = value.to_str().ok().filter(|key| (1..=200).contains(&key.len()));
+        key.map(|key| Self(Some(key.to_owned()))).ok_or_else(|| {
+            Refused(Problem::new(
+                ProblemCode::Malformed,
+                "the request cannot be read",
+                "Idempotency-Key must have 1 to 200 characters of ASCII",
+                "use a random one for each partition",
+            ))
+        })
+    }
+}
+
+/// Where a client that was cut off wants to go on (`Last-Event-ID`).
+pub struct LastEvent(pub u64);
+
+impl<S: Send + Sync> OptionalFromRequestParts<S> for LastEvent {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        let value = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
+        Ok(value.and_then(|text| text.parse().ok()).map(Self))
+    }
+}

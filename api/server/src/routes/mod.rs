@@ -1,0 +1,36 @@
+//! All paths, a file for each resource.
+
+mod about;
+mod events;
+mod logs;
+mod partitions;
+mod tokens;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::description::Description;
+use crate::{Shared, access, extract, problem};
+
+/// Paths and their description.
+pub(crate) fn described() -> OpenApiRouter<Shared> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .merge(about::router())
+        .merge(partitions::router())
+        .merge(logs::router())
+        .merge(events::router())
+        .merge(tokens::router())
+}
+
+/// All that is served.
+pub fn router(coordinator: Shared) -> Router {
+    let (router, _) = described().split_for_parts();
+    router
+        .fallback(problem::no_path)
+        .method_not_allowed_fallback(problem::no_method)
+        .layer(axum::middleware::from_fn_with_state(coordinator.clone(), access::guard))
+        .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))
+        .with_state(coordinator)
+}

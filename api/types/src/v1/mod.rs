@@ -1,0 +1,22 @@
+//! What is said over the REST API of `septum serve`, version 1: paths begin with `/v1`.
+//!
+//! Requests refuse fields that they do not know, so that a misspelt one is told; answers may get new fields, and clients ignore those
+//! that they do not know. Quantities are written as on the command line (`"512M"`, `"10s"`, `"HOST:GUEST:ro"`): one form, one parser.
+//!
+//! * [`partition`]: the resource, and what makes one; [`event`]: what happened, and what programs said; [`problem`]: every error;
+//!   [`about`]: health and version; [`token`]: who may come by TCP.
+
+pub mod about;
+pub mod event;
+pub mod partition;
+pub mod problem;
+pub mod token;
+
+pub use about::{Health, Version};
+pub use event::{Event, EventKind, LogLine};
+pub use partition::{
+    CreatePartition, Desired, KillRequest, NetworkRequest, Partition, PartitionList, PartitionState,
+    StopRequest,
+};
+pub use problem::{Problem, ProblemCode};
+pub use token::{CreateToken, NewToken, Scope, Token, TokenList};

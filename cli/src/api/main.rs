@@ -1,0 +1,37 @@
+//! `septum-api`: the commands that speak HTTP, in a program of their own that `septum` becomes for them.
+//!
+//! What serves and asks is large, and each start of a partition would pay for loading it
+//! ([0037](../../../docs/decisions/0037-what-speaks-http-is-a-program-of-its-own.md)). Nobody calls this by its name.
+
+#[path = "../args/api.rs"]
+mod args;
+#[path = "../tell.rs"]
+mod message;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::ApiCommand;
+
+/// The same words as `septum`'s.
+#[derive(Debug, clap::Parser)]
+#[command(name = "septum", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: ApiCommand,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(septum_api_types::exit::Code::Usage.number());
+        }
+    };
+    match arguments.command {
+        ApiCommand::Serve(options) => serve::serve(&options),
+    }
+}

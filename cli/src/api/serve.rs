@@ -1,0 +1,67 @@
+//! `septum serve`: the coordinator of this host, and its API.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use septum_api_server::{router, serve_unix, socket_path, unix_listener};
+use septum_api_types::places;
+use septum_api_types::v1::Problem;
+use septum_coordinator::{Configuration, Coordinator, problems};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::Serve;
+use crate::message;
+
+/// Threads that serve. Answers come from memory; what takes long is other processes' work.
+const THREADS: usize = 2;
+/// Threads that look at files, at most.
+const FILE_THREADS: usize = 8;
+
+/// Serves until it is told to end. Partitions go on.
+pub fn serve(options: &Serve) -> ExitCode {
+    match run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            message::tell(&format!("septum: {problem}\nhint: {}", problem.remediation));
+            ExitCode::from(septum_api_types::exit::Code::Host.number())
+        }
+    }
+}
+
+fn run(options: &Serve) -> Result<(), Problem> {
+    let internal = |error: std::io::Error| problems::internal("cannot serve", error);
+    let uid = rustix::process::getuid().as_raw();
+    // It lies beside this one; a newer one that takes its place starts what is started from then on.
+    let program = std::env::current_exe().map_err(internal)?;
+    let configuration = Configuration {
+        runtime: places::runtime_directory(uid),
+        data: places::data_directory(uid),
+        keeper: (program.with_file_name("septum"), vec!["keeper".to_owned()]),
+    };
+    let runtime = configuration.runtime.clone();
+    let coordinator = Coordinator::open(configuration, &mut |text| message::tell(&text))?;
+    let engine = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .max_blocking_threads(FILE_THREADS)
+        .enable_all()
+        .build()
+        .map_err(internal)?;
+    engine.block_on(async {
+        let listener = unix_listener(&runtime).map_err(internal)?;
+        let mut ends = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
+        let [Ok(terminate), Ok(interrupt)] = &mut ends else {
+            return Err(problems::internal("cannot serve", "signals cannot be waited for"));
+        };
+        tokio::spawn(Arc::clone(&coordinator).keep());
+        tokio::spawn(serve_unix(listener, router(Arc::clone(&coordinator))));
+        if !options.quiet {
+            message::tell(&format!("septum: serving on '{}'", socket_path(&runtime).display()));
+        }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let _ = std::fs::remove_file(socket_path(&runtime));
+        Ok(())
+    })
+}

@@ -1,0 +1,281 @@
+//! The states of one partition, and the one function that changes them.
+//!
+//! ```text
+//!            Start              Observed
+//!   Created ───────► Starting ───────────► Running ⇄ Paused, Restarting
+//!                    ▲   │ StartFailed         │ Observed        │ Observed, Vanished
+//!              Start │   ▼                     ▼                 ▼
+//!                    └─ Exited ◄───────────────┴───────────────► Lost
+//!
+//!   every state ── Remove ─► Removing ─► (forgotten)
+//! ```
+
+use std::collections::BTreeMap;
+
+use septum_api_types::v1::{self, CreatePartition, Desired, EventKind, PartitionState};
+use septum_registry::{Record, State};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// What the coordinator knows of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partition {
+    /// Twelve hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// What makes it; `None` if somebody else started it.
+    pub create: Option<CreatePartition>,
+    /// How it goes.
+    pub state: PartitionState,
+    /// What is wanted.
+    pub desired: Desired,
+    /// Raised by every change.
+    pub revision: u64,
+    /// When it was asked for, in ms since 1970.
+    pub created_ms: u64,
+    /// When its state last changed, in ms since 1970.
+    pub changed_ms: u64,
+    /// How often the coordinator has started it again since it last ran well.
+    pub relaunches: u32,
+    /// What its supervisor last wrote, if the folder is to have it.
+    pub record: Option<Record>,
+}
+
+/// What happens to a partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It is to be started.
+    Start,
+    /// It is to be started again, as it was lost.
+    Relaunch,
+    /// It did not start.
+    StartFailed {
+        /// Exit status of `septum run`.
+        status: u8,
+        /// Why.
+        message: String,
+    },
+    /// Its supervisor has written this.
+    Observed(Box<Record>),
+    /// The folder does not have it any more.
+    Vanished,
+    /// The host was started anew: the folder is empty.
+    Rebooted,
+    /// It is to end.
+    Stop,
+    /// Nothing of it is to be left.
+    Remove {
+        /// Even if it runs.
+        force: bool,
+    },
+}
+
+/// A change that is not possible now.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// It runs already.
+    #[error("it is {0} already")]
+    Live(&'static str),
+    /// It does not run.
+    #[error("it is {0}")]
+    NotLive(&'static str),
+    /// Somebody else started it, so how is not known.
+    #[error("it was not made by the coordinator")]
+    NotManaged,
+    /// It is about to go.
+    #[error("it is being removed")]
+    Removing,
+}
+
+/// What a change is to others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// What to tell.
+    pub kind: EventKind,
+    /// A status or a reason.
+    pub detail: Option<String>,
+    /// Whether the partition is to be forgotten.
+    pub is_forgotten: bool,
+}
+
+impl Effect {
+    fn of(kind: EventKind, detail: Option<String>) -> Self {
+        Self { kind, detail, is_forgotten: false }
+    }
+
+    fn gone() -> Self {
+        Self { kind: EventKind::Removed, detail: None, is_forgotten: true }
+    }
+}
+
+impl Partition {
+    /// One that is asked for.
+    #[must_use]
+    pub fn new(id: String, create: CreatePartition, now_ms: u64) -> Self {
+        Self {
+            id,
+            name: create.name.clone(),
+            create: Some(create),
+            state: PartitionState::Created,
+            desired: Desired::Stopped,
+            revision: 1,
+            created_ms: now_ms,
+            changed_ms: now_ms,
+            relaunches: 0,
+            record: None,
+        }
+    }
+
+    /// One that was found.
+    #[must_use]
+    pub fn adopted(record: Record, now_ms: u64) -> Self {
+        let state = state_of(&record.state);
+        Self {
+            id: record.id.clone(),
+            name: record.name.clone(),
+            create: None,
+            desired: if state.is_live() { Desired::Running } else { Desired::Stopped },
+            state,
+            revision: 1,
+            created_ms: record.created_ms,
+            changed_ms: now_ms,
+            relaunches: 0,
+            record: Some(record),
+        }
+    }
+
+    /// The one function that changes a partition. `None`: nothing that others must know of.
+    ///
+    /// # Errors
+    /// See [`Refusal`]; nothing has changed then.
+    pub fn apply(&mut self, change: Change, now_ms: u64) -> Result<Option<Effect>, Refusal> {
+        let is_removing = self.state == PartitionState::Removing;
+        let effect = match change {
+            Change::Start | Change::Relaunch => {
+                self.may_start()?;
+                self.relaunches = if change == Change::Relaunch { self.relaunches + 1 } else { 0 };
+                (self.desired, self.record) = (Desired::Running, None);
+                self.state = PartitionState::Starting;
+                Some(Effect::of(EventKind::Starting, None))
+            }
+            Change::StartFailed { status, message } => {
+                if self.state != PartitionState::Starting {
+                    return Ok(None);
+                }
+                (self.desired, self.record) = (Desired::Stopped, None);
+                self.state = PartitionState::Exited { status, message: Some(message.clone()), at_ms: now_ms };
+                Some(Effect::of(EventKind::StartFailed, Some(message)))
+            }
+            Change::Observed(record) => return Ok(self.observe(*record, now_ms)),
+            // Nobody expects one that was never started, or whose record was taken away to start it, to be in the folder.
+            Change::Vanished if self.record.is_none() && !is_removing => return Ok(None),
+            Change::Vanished => Some(Effect::gone()),
+            Change::Rebooted if self.create.is_none() || is_removing => Some(Effect::gone()),
+            Change::Rebooted => {
+                self.record = None;
+                if !self.state.is_live() {
+                    return Ok(None);
+                }
+                self.state = PartitionState::Lost;
+                Some(Effect::of(EventKind::Lost, Some("the host was started anew".to_owned())))
+            }
+            Change::Stop if is_removing => return Err(Refusal::Removing),
+            Change::Stop if !self.state.is_live() => return Err(Refusal::NotLive(self.state.name())),
+            Change::Stop => {
+                self.desired = Desired::Stopped;
+                None
+            }
+            Change::Remove { force } if self.state.is_live() && !force => {
+                return Err(Refusal::Live(self.state.name()));
+            }
+            Change::Remove { .. } => {
+                self.desired = Desired::Removed;
+                self.state = PartitionState::Removing;
+                None
+            }
+        };
+        self.revision += 1;
+        self.changed_ms = now_ms;
+        Ok(effect)
+    }
+
+    fn may_start(&self) -> Result<(), Refusal> {
+        match &self.state {
+            PartitionState::Removing => Err(Refusal::Removing),
+            state if state.is_live() => Err(Refusal::Live(state.name())),
+            _ if self.create.is_none() => Err(Refusal::NotManaged),
+            _ => Ok(()),
+        }
+    }
+
+    /// What its supervisor has written counts, whatever was thought before; but one that is being removed stays so.
+    fn observe(&mut self, record: Record, now_ms: u64) -> Option<Effect> {
+        if self.record.as_ref() == Some(&record) {
+            return None;
+        }
+        let state = state_of(&record.state);
+        self.record = Some(record);
+        self.revision += 1;
+        if self.state == PartitionState::Removing || self.state == state {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.state, state);
+        self.changed_ms = now_ms;
+        let (kind, detail) = match &self.state {
+            PartitionState::Running if before == PartitionState::Paused => (EventKind::Resumed, None),
+            PartitionState::Running => (EventKind::Running, None),
+            PartitionState::Paused => (EventKind::Paused, None),
+            PartitionState::Restarting { .. } => (EventKind::Restarting, None),
+            PartitionState::Exited { status, message, .. } => {
+                // Whoever ended by itself, or was ended by its supervisor, is not wanted to run any more: that one has the policy.
+                self.desired = Desired::Stopped;
+                let detail = message.clone().unwrap_or_else(|| status.to_string());
+                (EventKind::Exited, Some(detail))
+            }
+            PartitionState::Lost => (EventKind::Lost, Some("its supervisor was killed".to_owned())),
+            PartitionState::Created | PartitionState::Starting | PartitionState::Removing => {
+                (EventKind::Starting, None)
+            }
+        };
+        Some(Effect::of(kind, detail))
+    }
+
+    /// As clients see it.
+    #[must_use]
+    pub fn view(&self) -> v1::Partition {
+        let record = self.record.as_ref();
+        let words = self.create.iter().flat_map(|create| create.command.iter().map(String::as_str));
+        let labels = self.create.as_ref().map(|create| &create.labels).or(record.map(|it| &it.labels));
+        v1::Partition {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            command: record.map_or_else(|| words.collect::<Vec<_>>().join(" "), Record::command),
+            state: self.state.clone(),
+            desired: self.desired,
+            revision: self.revision,
+            created_ms: self.created_ms,
+            started_ms: record.and_then(|it| it.started_ms),
+            restarts: record.map_or(0, |it| it.restarts) + self.relaunches,
+            memory_bytes: record.map(|it| it.memory_bytes),
+            cpus: record.map(|it| it.cpus),
+            volumes: record.map(|it| it.volumes.clone()).unwrap_or_default(),
+            labels: labels.cloned().unwrap_or_else(BTreeMap::new),
+            is_managed: self.create.is_some(),
+            has_log: record.is_some_and(|it| it.log.is_some()),
+        }
+    }
+}
+
+fn state_of(state: &State) -> PartitionState {
+    match state {
+        State::Starting => PartitionState::Starting,
+        State::Running => PartitionState::Running,
+        State::Paused => PartitionState::Paused,
+        State::Restarting { at_ms } => PartitionState::Restarting { at_ms: *at_ms },
+        State::Exited { status, message, at_ms } => {
+            PartitionState::Exited { status: *status, message: message.clone(), at_ms: *at_ms }
+        }
+        State::Lost => PartitionState::Lost,
+    }
+}
