@@ -93,30 +93,36 @@ fn a_start_that_is_cut_off_leaves_a_partition_or_nothing() {
     if is_nested() {
         return;
     }
-    for delay_us in [0, 300, 1000, 2000, 3000, 4500, 7000] {
-        let host = Host::new();
-        let serving = Serving::start(&host);
-        let body = request("half", "sleep 1000");
-        let mut stream = serving.connect().unwrap();
-        let head =
-            "POST /v1/partitions HTTP/1.1\r\nhost: s\r\ncontent-type: application/json\r\nidempotency-key: k";
-        write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
-        std::thread::sleep(Duration::from_micros(delay_us));
-        serving.kill();
-        let serving = Serving::start(&host);
-        // Whoever asks again gets the one partition that there is.
-        let end = Instant::now() + Duration::from_secs(60);
-        loop {
-            let again = serving.ask_with("POST", "/v1/partitions", &["idempotency-key: k"], &body);
-            if matches!(again.status, 200 | 201) {
-                break;
-            }
-            assert!(Instant::now() < end, "{again:?}");
-            std::thread::sleep(Duration::from_millis(100));
+    std::thread::scope(|scope| {
+        for delay_us in [0, 300, 1000, 2000, 3000, 4500, 7000] {
+            scope.spawn(move || cut_off(delay_us));
         }
-        serving.wait_for("half", "running");
-        assert_eq!(host.ask(&["ps", "-aq"]).lines().count(), 1, "after {delay_us} us");
+    });
+}
+
+fn cut_off(delay_us: u64) {
+    let host = Host::new();
+    let serving = Serving::start(&host);
+    let body = request("half", "sleep 1000");
+    let mut stream = serving.connect().expect("it listens");
+    let head =
+        "POST /v1/partitions HTTP/1.1\r\nhost: s\r\ncontent-type: application/json\r\nidempotency-key: k";
+    write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).expect("it reads");
+    std::thread::sleep(Duration::from_micros(delay_us));
+    serving.kill();
+    let serving = Serving::start(&host);
+    // Whoever asks again gets the one partition that there is.
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let again = serving.ask_with("POST", "/v1/partitions", &["idempotency-key: k"], &body);
+        if matches!(again.status, 200 | 201) {
+            break;
+        }
+        assert!(Instant::now() < end, "{again:?}");
+        std::thread::sleep(Duration::from_millis(100));
     }
+    serving.wait_for("half", "running");
+    assert_eq!(host.ask(&["ps", "-aq"]).lines().count(), 1, "after {delay_us} us");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use septum_api_types::v1::{self, Event, EventKind, Health, PartitionList, Problem, ProblemCode};
@@ -22,6 +23,10 @@ use crate::store::{Store, StoreError};
 const BACKLOG: usize = 1024;
 /// Starts that are under way at once; others wait.
 const STARTS: usize = 8;
+
+/// How often a lock is tried, and the pause between two tries.
+const LOCK_TRIES: u32 = 25;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where everything is.
 #[derive(Clone, Debug)]
@@ -376,15 +381,19 @@ fn lock(folder: &std::path::Path) -> Result<std::os::fd::OwnedFd, Problem> {
     let path = folder.join("coordinator.lock");
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(|error| unusable(&path, &error.into()))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        Problem::new(
-            ProblemCode::Conflict,
-            "cannot serve",
-            format!("another septum serve has the state in '{}'", folder.display()),
-            "use that one, end it, or choose other folders: SEPTUM_DATA_DIR and SEPTUM_RUNTIME_DIR",
-        )
-    })?;
-    Ok(file)
+    // A process that one before this was about to start, when it was killed, has the lock until it is another program.
+    for _ in 0..LOCK_TRIES {
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(file);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Err(Problem::new(
+        ProblemCode::Conflict,
+        "cannot serve",
+        format!("another septum serve has the state in '{}'", folder.display()),
+        "use that one, end it, or choose other folders: SEPTUM_DATA_DIR and SEPTUM_RUNTIME_DIR",
+    ))
 }
 
 fn unusable(path: &std::path::Path, error: &io::Error) -> Problem {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use septum_api_types::failure::Failure;
-use septum_api_types::v1::{self, CreatePartition, Problem, ProblemCode};
+use septum_api_types::v1::{self, CreatePartition, PartitionState, Problem, ProblemCode};
 use septum_registry::directory::new_id;
 use septum_registry::keeper::Verdict;
 use septum_registry::record::now_ms;
@@ -111,7 +111,9 @@ impl Coordinator {
                         "try once more",
                     ));
                 };
-                if !inner.busy.contains(id) {
+                // One that a coordinator before this has begun shows up in the folder, or is forgotten.
+                let is_open = partition.state == PartitionState::Starting && partition.record.is_none();
+                if !inner.busy.contains(id) && !is_open {
                     return Ok(Made { partition: partition.view(), is_replay: true });
                 }
             }

@@ -8,7 +8,7 @@ use septum_api_types::v1::{Desired, PartitionState};
 use crate::machine::Partition;
 
 /// How long a start that nobody waits for, left by a coordinator that was killed, may take to be seen in the folder.
-const START_LIMIT: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(5);
 /// The first pause before one that was lost is started again; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// The longest.

@@ -57,8 +57,8 @@ fn lints(workspace: &Workspace) -> Result<()> {
 
 /// The kernel's crates once more, for the processor they run on: much of them exists only there.
 fn guest_lints(workspace: &Workspace) -> Result<()> {
-    // The image embeds the vDSO, which a real build links first; any file serves where nothing is run.
-    let embedded = workspace.root().join("Cargo.toml");
+    // The image embeds the vDSO, which a real build links first; any small file serves where nothing is run.
+    let embedded = workspace.root().join("rust-toolchain.toml");
     let arguments =
         ["clippy", "--package", GUEST_IMAGE, "--target", setup::GUEST_TARGET, "--", "-D", "warnings"];
     cargo(workspace, &arguments, &[("SEPTUM_VDSO", embedded.as_os_str())])
