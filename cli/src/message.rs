@@ -2,7 +2,6 @@
 //!
 //! Messages go to standard error in one write each. If nobody reads them, that is no reason to fail.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -10,17 +9,11 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_worker::Stage;
 
-pub use crate::tell::tell;
+pub use crate::tell::{print, tell};
 
 /// A guest's words on one line, without control characters.
 pub fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).collect()
-}
-
-/// Prints to standard output, as a command's result.
-pub fn print(text: &str) {
-    let mut output = std::io::stdout().lock();
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
 
 /// Tells a failure.

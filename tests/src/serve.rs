@@ -1,13 +1,12 @@
 //! A coordinator of a test's own, and what a client says to it: HTTP by hand, so that nothing of the product checks itself.
 
-use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Host, Running};
+use crate::{Host, Running, Sink};
 
 /// How long something may be waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -74,7 +73,9 @@ impl<'a> Serving<'a> {
     /// The same with options.
     #[track_caller]
     pub fn start_with(host: &'a Host, options: &[&str]) -> Self {
-        let process = host.septum(&[&["serve"], options].concat()).deadline(PATIENCE * 4).spawn();
+        let process =
+            host.septum(&[&["serve"], options].concat()).stderr(Sink::File(host.place.join("serve.log")));
+        let process = process.deadline(PATIENCE * 4).spawn();
         let mut serving = Self { host, process };
         let end = Instant::now() + PATIENCE;
         while serving.try_ask("GET", "/v1/health", &[], "").is_none() {
@@ -99,17 +100,35 @@ impl<'a> Serving<'a> {
 
     /// Sends a request; `None` if there is no answer.
     pub fn try_ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Option<Answer> {
-        let mut stream = self.connect().ok()?;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: septum\r\nconnection: close\r\n");
-        if !body.is_empty() {
-            head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
-        }
-        headers.iter().for_each(|header| head += &format!("{header}\r\n"));
-        // A server may have answered, and gone, before it has read everything.
-        let _ = stream.write_all(format!("{head}\r\n{body}").as_bytes());
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer);
-        parse(&String::from_utf8_lossy(&answer))
+        exchange(self.connect().ok()?, method, path, headers, body)
+    }
+
+    /// Sends a request by a connection of any kind.
+    ///
+    /// # Panics
+    /// There is no answer.
+    #[track_caller]
+    pub fn ask_by(
+        &self,
+        stream: impl std::io::Read + std::io::Write,
+        method: &str,
+        path: &str,
+        headers: &[&str],
+        body: &str,
+    ) -> Answer {
+        exchange(stream, method, path, headers, body)
+            .unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
+    /// Where it listens for TCP: what it has said.
+    ///
+    /// # Panics
+    /// It has not.
+    #[track_caller]
+    pub fn tcp_address(&self) -> std::net::SocketAddr {
+        let text = std::fs::read_to_string(self.host.place.join("serve.log")).expect("it says something");
+        let address = text.lines().find_map(|line| line.split_once("://"));
+        address.expect("an address").1.trim().parse().expect("an address")
     }
 
     /// Sends a request.
@@ -152,6 +171,25 @@ impl<'a> Serving<'a> {
         self.process.signal(rustix::process::Signal::KILL);
         drop(self.process.wait());
     }
+}
+
+fn exchange(
+    mut stream: impl std::io::Read + std::io::Write,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: &str,
+) -> Option<Answer> {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: septum\r\nconnection: close\r\n");
+    if !body.is_empty() {
+        head += &format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+    }
+    headers.iter().for_each(|header| head += &format!("{header}\r\n"));
+    // A server may have answered, and gone, before it has read everything.
+    let _ = stream.write_all(format!("{head}\r\n{body}").as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    parse(&String::from_utf8_lossy(&answer))
 }
 
 /// Head and body, which may come in chunks.

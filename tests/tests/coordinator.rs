@@ -279,3 +279,153 @@ fn a_damaged_database_is_kept_aside_and_what_runs_is_found() {
     serving.ask("POST", "/v1/partitions/a/kill", "").expect(200);
     serving.ask("DELETE", "/v1/partitions/a", "").expect(204);
 }
+
+/// Makes a token; returns what its bearer sends.
+fn token(host: &Host, scope: &str) -> String {
+    format!("authorization: Bearer {}", host.ask(&["token", "create", "tester", "--scope", scope]))
+}
+
+#[test]
+fn who_comes_by_tcp_needs_a_token_with_the_scope() {
+    needs_partitions!();
+    if is_nested() {
+        return;
+    }
+    let host = Host::new();
+    for options in [&["--listen", "127.0.0.1:0"][..], &["--listen", "0.0.0.0:0", "--plain-tcp"]] {
+        host.septum(&[&["serve"], options].concat())
+            .run()
+            .expect_code(242)
+            .expect_stderr("cannot serve by TCP");
+    }
+    let serving = Serving::start_with(&host, &["--listen", "127.0.0.1:0", "--plain-tcp"]);
+    let address = serving.tcp_address();
+    let ask = |method: &str, path: &str, header: &str, body: &str| {
+        serving.ask_by(
+            std::net::TcpStream::connect(address).expect("it listens"),
+            method,
+            path,
+            &[header],
+            body,
+        )
+    };
+    ask("GET", "/v1/partitions", "x: y", "").expect(401);
+    ask("GET", "/v1/openapi.json", "x: y", "").expect(401);
+    for wrong in
+        ["Bearer", "Bearer septum_", "Basic x", "Bearer septum_0000000000000000000000000000000000000000"]
+    {
+        ask("GET", "/v1/health", &format!("authorization: {wrong}"), "").expect(401);
+    }
+    let (read, write) = (token(&host, "read"), token(&host, "write"));
+    ask("GET", "/v1/partitions", &read, "").expect(200);
+    let body = r#"{"command": ["true"], "start": false, "name": "x"}"#;
+    assert_eq!(ask("POST", "/v1/partitions", &read, body).expect(403).text("/code"), "forbidden");
+    ask("POST", "/v1/partitions", &write, body).expect(201);
+    ask("GET", "/v1/tokens", &write, "").expect(403);
+    ask("GET", "/v1/tokens", &token(&host, "admin"), "").expect(200);
+    // Nothing of a token is to be found in the state.
+    let secret = read.rsplit('_').next().expect("a secret").as_bytes();
+    for entry in fs::read_dir(host.place.join("data/coordinator")).unwrap().flatten() {
+        let bytes = fs::read(entry.path()).unwrap();
+        assert!(!bytes.windows(secret.len()).any(|window| window == secret), "{entry:?}");
+    }
+    let list = serving.ask("GET", "/v1/tokens", "").expect(200).json();
+    host.ask(&["token", "revoke", list["items"][0]["id"].as_str().unwrap()]);
+    ask("GET", "/v1/partitions", &read, "").expect(401);
+    let short =
+        serving.ask("POST", "/v1/tokens", r#"{"name": "s", "scope": "read", "seconds": 0}"#).expect(201);
+    ask("GET", "/v1/health", &format!("authorization: Bearer {}", short.text("/secret")), "").expect(401);
+    let events = host.ask(&["events", "--after", "0", "--no-follow"]);
+    assert!(events.contains("x created"), "{events}");
+}
+
+#[test]
+fn tls_is_spoken_with_the_certificate_that_is_given() {
+    needs_partitions!();
+    if is_nested() {
+        return;
+    }
+    let host = Host::new();
+    let (certificate, key) = (lane::data("tls/certificate.pem"), lane::data("tls/key.pem"));
+    let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
+    let wrong = ["serve", "--listen", "127.0.0.1:0", "--tls-cert", key, "--tls-key", certificate];
+    host.septum(&wrong).run().expect_code(242).expect_stderr("cannot be used");
+    let options = ["--listen", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key];
+    let serving = Serving::start_with(&host, &options);
+    let script = "import http.client, ssl, sys
+certificate, port, token = sys.argv[1:]
+client = http.client.HTTPSConnection('localhost', int(port), context=ssl.create_default_context(cafile=certificate))
+client.request('GET', '/v1/health', headers={'Authorization': token})
+answer = client.getresponse()
+print(answer.status, client.sock.version() if client.sock else '')";
+    let address = serving.tcp_address();
+    let token = token(&host, "read");
+    let mut plain = std::net::TcpStream::connect(address).unwrap();
+    let _ = plain.write_all(b"GET /v1/health HTTP/1.1\r\nhost: x\r\n\r\n");
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP"), "it speaks without TLS");
+    let Some(python) = lane::host_tool("python3") else { return lane::skip("there is no python3") };
+    let port = address.port().to_string();
+    let header = token.trim_start_matches("authorization: ");
+    let output =
+        septum_tests::Invocation::new(python).arguments(["-c", script, certificate, &port, header]).run();
+    assert!(output.stdout_text().starts_with("200"), "{}{}", output.stdout_text(), output.stderr_text());
+}
+
+#[test]
+fn a_full_disk_refuses_changes_and_leaves_nothing() {
+    needs_partitions!();
+    if is_nested() {
+        return;
+    }
+    let host = Host::new();
+    let data = host.place.join("data");
+    if rustix::mount::mount("tmpfs", &data, "tmpfs", rustix::mount::MountFlags::empty(), Some(c"size=1m"))
+        .is_err()
+    {
+        return lane::skip("this user may not mount a small file system");
+    }
+    let _mounted = Mounted(data.clone());
+    let serving = Serving::start(&host);
+    serving.ask("POST", "/v1/partitions", &request("before", "sleep 1000")).expect(201);
+    let fill = fs::File::create(data.join("fill")).unwrap();
+    while (&fill).write_all(&[0; 512]).is_ok() {}
+    let mut refusals = 0;
+    for number in 0..200 {
+        let body = format!(r#"{{"command": ["true"], "start": false, "name": "n{number}"}}"#);
+        let answer = serving.ask("POST", "/v1/partitions", &body);
+        if answer.status != 201 {
+            refusals += 1;
+            assert_eq!(answer.expect(507).text("/code"), "storage_full");
+            serving.ask("GET", &format!("/v1/partitions/n{number}"), "").expect(404);
+        }
+        if refusals == 3 {
+            break;
+        }
+    }
+    assert_eq!(refusals, 3);
+    // What happens is known all the same.
+    host.ask(&["kill", "before"]);
+    serving.wait_for("before", "exited");
+    drop(fill);
+    fs::remove_file(data.join("fill")).unwrap();
+    serving
+        .ask("POST", "/v1/partitions", r#"{"command": ["true"], "start": false, "name": "after"}"#)
+        .expect(201);
+    let known = serving.ask("GET", "/v1/health", "").text("/partitions");
+    serving.kill();
+    let serving = Serving::start(&host);
+    assert_eq!(serving.ask("GET", "/v1/health", "").text("/partitions"), known);
+    serving.wait_for("before", "exited");
+    serving.ask("DELETE", "/v1/partitions/before", "").expect(204);
+}
+
+/// A file system that goes with the test.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
+    }
+}

@@ -18,6 +18,7 @@ mod extract;
 mod listen;
 mod problem;
 mod routes;
+mod tcp;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub use access::Caller;
 pub use description::description;
 pub use listen::{serve_unix, socket_path, unix_listener};
 pub use routes::router;
+pub use tcp::Tcp;
 
 /// What handlers share.
 pub type Shared = Arc<Coordinator>;

@@ -5,6 +5,7 @@
 
 #[path = "../args/api.rs"]
 mod args;
+mod ask;
 #[path = "../tell.rs"]
 mod message;
 mod serve;
@@ -33,5 +34,7 @@ fn main() -> ExitCode {
     };
     match arguments.command {
         ApiCommand::Serve(options) => serve::serve(&options),
+        ApiCommand::Events(options) => ask::events(&options),
+        ApiCommand::Token(options) => ask::token(options),
     }
 }

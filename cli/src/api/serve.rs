@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use septum_api_server::{router, serve_unix, socket_path, unix_listener};
+use septum_api_server::{Tcp, router, serve_unix, socket_path, unix_listener};
 use septum_api_types::places;
 use septum_api_types::v1::Problem;
 use septum_coordinator::{Configuration, Coordinator, problems};
@@ -52,6 +52,15 @@ fn run(options: &Serve) -> Result<(), Problem> {
         let [Ok(terminate), Ok(interrupt)] = &mut ends else {
             return Err(problems::internal("cannot serve", "signals cannot be waited for"));
         };
+        if let Some(address) = options.listen {
+            let tls = options.tls_cert.as_deref().zip(options.tls_key.as_deref());
+            let tcp = Tcp::listen(address, tls, options.plain_tcp).await?;
+            if !options.quiet {
+                let scheme = if tls.is_some() { "https" } else { "http" };
+                message::tell(&format!("septum: serving on {scheme}://{}", tcp.address().map_err(internal)?));
+            }
+            tokio::spawn(tcp.serve(router(Arc::clone(&coordinator))));
+        }
         tokio::spawn(Arc::clone(&coordinator).keep());
         tokio::spawn(serve_unix(listener, router(Arc::clone(&coordinator))));
         if !options.quiet {

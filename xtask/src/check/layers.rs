@@ -43,6 +43,7 @@ const LAYERS: &[(&str, u8)] = &[
 /// Libraries that only the named crates may use.
 const RESERVED: &[(&[&str], &[&str])] = &[
     (&["kvm-ioctls"], &["septum-hypervisor"]),
+    (&["tokio-rustls", "rustls"], &["septum-api-server", "septum-api-client"]),
     (&["rusqlite"], &["septum-coordinator"]),
     (&["io-uring"], &["septum-host-io"]),
     (&["vfio-ioctls", "vfio-bindings"], &["septum-vfio"]),
