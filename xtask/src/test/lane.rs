@@ -85,11 +85,14 @@ impl Lane {
     }
 }
 
-/// The executables that compare programs with the host; they run in both privilege modes where there are two.
+/// The executables that compare programs with the host; all of them run in both privilege modes where there are two, if one wants.
 const COMPARING: &[&str] = &["conformance", "calls"];
 
+/// Those that do so always. In the nested lane the mode is that of all the others, too.
+const ALWAYS_IN_RING0: &[&str] = &["calls"];
+
 /// Runs the whole suite on one lane.
-pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane) -> Result<Tally> {
+pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane, is_whole: bool) -> Result<Tally> {
     let mut total = Tally::default();
     if let Some(reason) = lane.obstacle() {
         for (name, path) in &suite.executables {
@@ -111,7 +114,7 @@ pub fn run(workspace: &Workspace, suite: &Suite, lane: Lane) -> Result<Tally> {
         total.add(&run_alone(workspace, suite, lane, name, path)?);
     }
     if lane == Lane::Direct && is_single_privilege(&suite.septum) {
-        total.add(&run_in_ring0(workspace, suite)?);
+        total.add(&run_in_ring0(workspace, suite, is_whole)?);
     }
     Ok(total)
 }
@@ -167,10 +170,11 @@ pub fn is_single_privilege(septum: &Path) -> bool {
     process::capture(&mut command).is_ok()
 }
 
-/// The comparing executables once more, in the other mode, which is what most people have.
-fn run_in_ring0(workspace: &Workspace, suite: &Suite) -> Result<Tally> {
+/// Comparing executables once more, in the other mode, which is what most people have.
+fn run_in_ring0(workspace: &Workspace, suite: &Suite, is_whole: bool) -> Result<Tally> {
     let mut total = Tally::default();
-    for (name, path) in suite.executables.iter().filter(|(name, _)| COMPARING.contains(&name.as_str())) {
+    let names = if is_whole { COMPARING } else { ALWAYS_IN_RING0 };
+    for (name, path) in suite.executables.iter().filter(|(name, _)| names.contains(&name.as_str())) {
         if count(suite, path)? > 0 {
             let label = format!("direct lane in ring 0, {name}");
             println!("\n== {label}");

@@ -41,6 +41,9 @@ pub struct Options {
     /// Run the integration tests on this lane only, and no unit tests
     #[arg(long, value_enum)]
     pub lane: Option<Lane>,
+    /// Also compare programs in the second privilege mode of this machine's KVM, which takes some minutes (the nested lane has that mode, too)
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// Runs the tests and prints the summary.
@@ -55,7 +58,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let suite = Suite::build(workspace, septum, options.filter.clone())?;
     for lane in [Lane::Direct, Lane::Nested] {
         if options.lane.is_none_or(|wanted| wanted == lane) {
-            total.add(&lane::run(workspace, &suite, lane)?);
+            total.add(&lane::run(workspace, &suite, lane, options.all)?);
         }
     }
     total.print_failures();
