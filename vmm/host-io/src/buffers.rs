@@ -19,12 +19,15 @@ pub struct Buffers {
     done: usize,
     len: usize,
     /// Keeps them mapped.
-    _memory: Memory,
+    memory: Memory,
 }
 
 // SAFETY: the addresses are those of memory that the guest changes at any time anyway; they are only given to the host's kernel, which may be asked from
 // any thread.
 unsafe impl Send for Buffers {}
+
+// SAFETY: as for Send: nothing here goes through the addresses, and what is shared cannot change them.
+unsafe impl Sync for Buffers {}
 
 impl Buffers {
     /// These ranges, each a guest-physical address and bytes. `None` if one is not in guest memory, or they are more than
@@ -42,7 +45,7 @@ impl Buffers {
             }
         }
         let fits = pieces.len() <= MOST_PIECES;
-        fits.then_some(Self { pieces, done: 0, len: total, _memory: memory })
+        fits.then_some(Self { pieces, done: 0, len: total, memory })
     }
 
     /// Bytes that are left.
@@ -70,6 +73,27 @@ impl Buffers {
             left -= piece.iov_len;
             self.done += 1;
         }
+    }
+
+    /// `len` of the bytes that are left, from `start` on, or as many as there are: the same memory once more.
+    #[must_use]
+    pub fn part(&self, start: usize, len: usize) -> Self {
+        let (mut skipped, mut wanted) = (start.min(self.len), len.min(self.len.saturating_sub(start)));
+        let (mut pieces, len) = (Vec::new(), wanted);
+        for piece in self.pieces.get(self.done..).unwrap_or_default() {
+            if wanted == 0 {
+                break;
+            }
+            let before = skipped.min(piece.iov_len);
+            skipped -= before;
+            let taken = wanted.min(piece.iov_len - before);
+            wanted -= taken;
+            if taken > 0 {
+                let start = piece.iov_base.wrapping_byte_add(before);
+                pieces.push(libc::iovec { iov_base: start, iov_len: taken });
+            }
+        }
+        Self { pieces, done: 0, len, memory: self.memory.clone() }
     }
 
     /// What system calls take.

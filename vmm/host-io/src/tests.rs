@@ -39,6 +39,25 @@ fn bytes_go_to_the_pieces_in_their_order_and_the_rest_follows() {
 }
 
 #[test]
+fn a_part_is_the_same_memory() {
+    let memory = memory();
+    let ranges = [(GuestAddress(100), 3), (GuestAddress(0), 2), (GuestAddress(50), 4)];
+    let mut buffers = Buffers::new(memory.memory(), &ranges).unwrap();
+    buffers.advance(1);
+    let part = buffers.part(1, 4);
+    assert_eq!((part.len(), read(&file(b"abcdefgh"), &part, 0).unwrap()), (4, 4));
+    let mut got = [0; 4];
+    memory.memory().read_slice(&mut got[..1], GuestAddress(102)).unwrap();
+    memory.memory().read_slice(&mut got[1..3], GuestAddress(0)).unwrap();
+    memory.memory().read_slice(&mut got[3..], GuestAddress(50)).unwrap();
+    assert_eq!(&got, b"abcd");
+    assert_eq!(
+        (buffers.part(6, 9).len(), buffers.part(8, 1).len(), buffers.part(usize::MAX, usize::MAX).len()),
+        (2, 0, 0)
+    );
+}
+
+#[test]
 fn what_is_not_guest_memory_is_refused() {
     let memory = memory();
     let whole = |start, len| Buffers::new(memory.memory(), &[(GuestAddress(start), len)]);

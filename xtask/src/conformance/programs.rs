@@ -41,7 +41,7 @@ pub fn run(context: &Context) -> Result<Vec<String>> {
         if context.options.lane.is_some_and(|wanted| wanted != lane) {
             continue;
         }
-        let tally = test::run_on_lane(context.workspace, &suite, lane)?;
+        let tally = test::run_on_lane(context.workspace, &suite, lane, true)?;
         println!("\n{} lane: {tally}", lane.name());
         rows.values_mut().for_each(|row| set(row, column, NOT_RUN));
         for (name, verdict) in tally.verdicts() {

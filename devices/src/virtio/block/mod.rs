@@ -12,9 +12,11 @@
 //!   the device thread steps back.
 //! - **The device thread** ([`watch`]) where one asks again and again: it watches the ring, so that requests cost no exits; and where several requests are
 //!   there at one doorbell.
+//! - **Both**, where a read is [`long`]: its driver rings although somebody watches.
 
 mod config;
 mod disk;
+mod long;
 mod ranges;
 mod request;
 mod watch;
@@ -22,12 +24,14 @@ mod watch;
 pub use disk::Disk;
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use septum_abi::block::feature::{CONFIG_WCE, FLUSH};
+use vmm_sys_util::eventfd::EventFd;
 
 use self::config::Config;
+use self::long::Offer;
 use self::request::Request;
 use self::watch::Watch;
 use super::chain::ChainError;
@@ -46,6 +50,8 @@ const SHARE: usize = 4;
 
 /// Doorbells that followed an answer closely, until more are expected.
 const QUICK: u32 = 2;
+/// Doorbells that found nobody else at work, until it is believed that only one asks: most requests are short, and few of them meet.
+const ALONE: u32 = 256;
 /// The way back from a doorbell and to the next is longer than what a program does between two requests: closely is so many times as long as the
 /// device thread watches.
 const WAY: u32 = 4;
@@ -65,6 +71,7 @@ impl Block {
             in_flight: 0,
             by_who_rang: 0,
             is_crowded: false,
+            alone: 0,
             is_watched: false,
             is_serial: false,
             answered: None,
@@ -73,7 +80,14 @@ impl Block {
         };
         let spin = spin_limit();
         Self {
-            shared: Arc::new(Shared { disk, state: Mutex::new(state), idle: Condvar::new(), spin }),
+            shared: Arc::new(Shared {
+                disk,
+                state: Mutex::new(state),
+                idle: Condvar::new(),
+                spin,
+                offer: Offer::default(),
+                helper: OnceLock::new(),
+            }),
             thread,
         }
     }
@@ -110,6 +124,8 @@ impl VirtioDevice for Block {
 
     fn attach(&mut self, attachment: Attachment) -> io::Result<()> {
         let kick = attachment.kicks.into_iter().next().ok_or_else(|| io::Error::other("no doorbell"))?;
+        // Attached once.
+        let _ = self.shared.helper.set(Arc::clone(&kick));
         self.thread.attach(Box::new(Watch::new(Arc::clone(&self.shared), kick)))
     }
 
@@ -142,6 +158,8 @@ struct State {
     by_who_rang: usize,
     /// Several vCPUs ask, each for itself: they are served by their own threads.
     is_crowded: bool,
+    /// How many doorbells in a row found no vCPU's thread at work.
+    alone: u32,
     /// The device thread sees what comes: nobody has to ring.
     is_watched: bool,
     /// The device thread can only have one request under way.
@@ -197,10 +215,13 @@ impl State {
 
     /// A doorbell was rung; who watches may have to step back.
     fn note_company(&mut self) {
-        if self.is_watched && self.by_who_rang > 0 {
+        self.alone = if self.by_who_rang > 0 { 0 } else { self.alone.saturating_add(1) };
+        if self.by_who_rang > 0 {
             self.is_crowded = true;
-            self.leave();
-        } else if !self.is_watched && self.by_who_rang == 0 {
+            if self.is_watched {
+                self.leave();
+            }
+        } else if self.alone >= ALONE {
             self.is_crowded = false;
         }
     }
@@ -222,9 +243,29 @@ struct Shared {
     idle: Condvar,
     /// How long to watch for the next request.
     spin: Duration,
+    /// A long read that a second thread may help with.
+    offer: Offer,
+    /// Wakes the device thread.
+    helper: OnceLock<Arc<EventFd>>,
 }
 
 impl Shared {
+    /// Does what can be done without waiting for a disk, a long read together with another thread, which is woken if it `sleeps`. True if that was all.
+    fn at_once(&self, request: &mut Request, sleeps: bool) -> bool {
+        if let Some((buffers, offset)) = request.long_read() {
+            let copied = self.offer.copy(&self.disk, buffers, offset, || {
+                if let Some(helper) = self.helper.get().filter(|_| sleeps) {
+                    // It can only fail when it rings already.
+                    let _ = helper.write(1);
+                }
+            });
+            if request.advance(copied) {
+                return true;
+            }
+        }
+        request.at_once(&self.disk)
+    }
+
     /// Serves a request as long as it takes.
     fn serve<'a>(
         &'a self,
@@ -236,7 +277,7 @@ impl Shared {
         state.by_who_rang += 1;
         drop(state);
         let result = request.and_then(|mut request| {
-            if !request.at_once(&self.disk) {
+            if !self.at_once(&mut request, true) {
                 request.wait(&self.disk, is_write_through);
             }
             request.answer()
@@ -276,6 +317,7 @@ impl Doorkeeper for Shared {
     }
 
     fn rung(&self, _queue: usize) -> bool {
+        self.offer.help(&self.disk);
         let mut state = lock(&self.state);
         state.rung(self.spin);
         state.note_company();

@@ -13,7 +13,7 @@
 
 use std::io;
 
-use septum_abi::block::{HEADER, RANGE, SECTOR, UNMAP, kind, status};
+use septum_abi::block::{HEADER, LONG, RANGE, SECTOR, UNMAP, kind, status};
 use septum_host_io::{Batch, Buffers, Done, Memory, Operation};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemory as _};
 
@@ -139,27 +139,37 @@ impl Request {
         matches!(self.work, Work::Read { .. } | Work::Flush)
     }
 
+    /// Where a read goes that is so long that two may copy it.
+    pub(super) fn long_read(&self) -> Option<(&Buffers, u64)> {
+        match &self.work {
+            Work::Read { offset, buffers } if buffers.len() >= LONG => Some((buffers, *offset)),
+            _ => None,
+        }
+    }
+
+    /// The first `count` bytes of a read are there. True if that was all.
+    pub(super) fn advance(&mut self, count: usize) -> bool {
+        let Work::Read { offset, buffers } = &mut self.work else { return false };
+        buffers.advance(count);
+        *offset += count as u64;
+        if buffers.is_empty() {
+            self.work = Work::Answered(Ok(()));
+        }
+        self.is_done()
+    }
+
     /// Does what can be done without waiting for a disk. True if that was all.
     pub(super) fn at_once(&mut self, disk: &Disk) -> bool {
-        let Work::Read { offset, buffers } = &mut self.work else {
+        let Work::Read { offset, buffers } = &self.work else {
             return matches!(self.work, Work::Answered(_));
         };
         match septum_host_io::read_now(disk.file(), buffers, *offset) {
             // The end, which should not be there: whoever waits finds it.
             Ok(None | Some(0)) if !buffers.is_empty() => return false,
-            Ok(count) => {
-                let count = count.unwrap_or(0);
-                buffers.advance(count);
-                *offset += count as u64;
-                if !buffers.is_empty() {
-                    return false;
-                }
-                self.work = Work::Answered(Ok(()));
-            }
+            Ok(count) => self.advance(count.unwrap_or(0)),
             // Whoever waits is told why.
-            Err(_) => return false,
+            Err(_) => false,
         }
-        true
     }
 
     /// Does it, however long it takes.

@@ -64,12 +64,13 @@ impl Watch {
         let mut has_just_come = true;
         lock(&self.shared.state).watch();
         for _ in 0..ROUNDS {
+            let has_helped = self.shared.offer.help(&self.shared.disk);
             let (taken, answered) = (self.serve(operations), self.collect());
             if !lock(&self.shared.state).is_watched {
                 return true;
             }
             let now = Instant::now();
-            if taken || answered {
+            if taken || answered || has_helped {
                 (last, has_just_come) = (now, false);
                 continue;
             }
@@ -121,7 +122,7 @@ impl Watch {
     }
 
     fn serve_one(&mut self, mut request: Request, is_write_through: bool, operations: &mut EventOps) {
-        if !request.at_once(&self.shared.disk) {
+        if !self.shared.at_once(&mut request, false) {
             request = match self.begin(request, operations) {
                 Ok(()) => return,
                 Err(request) => request,

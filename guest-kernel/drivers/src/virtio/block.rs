@@ -17,7 +17,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use septum_abi::block::feature::{BLK_SIZE, DISCARD, FLUSH, RO, TOPOLOGY, WRITE_ZEROES};
-use septum_abi::block::{HEADER, MOST_SEGMENTS, RANGE, UNMAP, config, kind, status};
+use septum_abi::block::{HEADER, LONG, MOST_SEGMENTS, RANGE, UNMAP, config, kind, status};
 use septum_abi::linux::Errno;
 use septum_guest_core::fs::block::{Disk, Disks, Facts, SECTOR, Transfer};
 use septum_guest_core::io::Pinned;
@@ -136,7 +136,9 @@ impl VirtioDisk {
             let outputs = if operation == kind::IN { 1 } else { 1 + data.len() };
             let (output, input) = all.split_at(outputs);
             let has_company = self.waiters.fetch_add(1, Ordering::Relaxed) > 0;
-            let token = self.queue.submit_in_company(output, input, has_company);
+            let is_long =
+                operation == kind::IN && data.iter().map(|piece| piece.len as usize).sum::<usize>() >= LONG;
+            let token = self.queue.submit_in_company(output, input, has_company || is_long);
             let result = token.and_then(|token| self.queue.wait(token));
             self.waiters.fetch_sub(1, Ordering::Relaxed);
             result?;
