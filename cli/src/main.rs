@@ -8,6 +8,7 @@
 
 mod args;
 mod become_api;
+mod devices;
 mod doctor;
 mod documents;
 mod env_file;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Ok(Command::Rm(options)) => partitions::orders::rm(&options),
         Ok(Command::Inspect(which)) => partitions::list::inspect(&which),
         Ok(Command::Api(_)) => become_api::become_api(),
+        Ok(Command::Devices(options)) => devices::devices(&options),
         Ok(Command::Doctor(options)) => doctor::doctor(&options),
         Ok(Command::Completion(options)) => documents::completion(&options),
         Ok(Command::Man(options)) => documents::man(&options),

@@ -5,6 +5,7 @@
 
 #[allow(dead_code, reason = "septum-api reads what was typed; here it is parsed, for help and errors")]
 mod api;
+mod devices;
 mod doctor;
 mod documents;
 mod image;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::api::ApiCommand;
+pub use self::devices::{DeviceAction, Devices};
 pub use self::doctor::Doctor;
 pub use self::documents::{Completion, Man};
 pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
@@ -82,6 +84,8 @@ pub enum Command {
     Inspect(Several),
     #[command(flatten)]
     Api(ApiCommand),
+    /// List PCI functions, and give them to partitions' driver or back
+    Devices(Devices),
     /// Tell what this host can do, what is missing, and how to get it
     Doctor(Doctor),
     /// Print the script by which a shell completes command lines
