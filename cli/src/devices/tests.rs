@@ -92,6 +92,9 @@ fn the_disk_of_the_root_and_the_way_to_the_network_stay() {
     let card = made.host.bus().join("devices/0000:00:05.0");
     link(&made.host.sys.join("class/net/eth0"), &card.join("net/eth0"));
     link(&card.join("net/eth0/device"), &card);
+    made.function("0000:00:06.0", "0x018000", Some(6), Some("virtio-pci"));
+    let shared = made.host.bus().join("devices/0000:00:06.0/virtio0");
+    link(&made.host.sys.join("bus/virtio/drivers/virtiofs/virtio0"), &shared);
     let needed = |address: &str| {
         let failure = binding::bind(&made.host, address.parse().unwrap()).unwrap_err();
         let override_now = made.host.bus().join("devices").join(address).join("driver_override");
@@ -100,6 +103,7 @@ fn the_disk_of_the_root_and_the_way_to_the_network_stay() {
     };
     assert_eq!(needed("0000:00:04.0"), "this host needs it: nvme0n1p1 is mounted at /");
     assert_eq!(needed("0000:00:05.0"), "this host needs it: eth0 is the only network interface");
+    assert_eq!(needed("0000:00:06.0"), "this host needs it: it shares a directory (virtio-fs)");
 }
 
 #[test]
