@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn every_byte_is_copied_once_whoever_helps() {
-        let bytes: Vec<u8> = (0..LEN).map(|at| (at / 7) as u8).collect();
+        let bytes: Vec<u8> = (0..LEN).map(|at| (at / 7).to_le_bytes()[0]).collect();
         let disk = disk(&bytes);
         let memory =
             GuestMemoryAtomic::new(GuestMemoryMmap::from_ranges(&[(GuestAddress(0), 2 * LEN)]).unwrap());

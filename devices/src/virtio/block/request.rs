@@ -165,7 +165,7 @@ impl Request {
         };
         match septum_host_io::read_now(disk.file(), buffers, *offset) {
             // The end, which should not be there: whoever waits finds it.
-            Ok(None | Some(0)) if !buffers.is_empty() => return false,
+            Ok(None | Some(0)) if !buffers.is_empty() => false,
             Ok(count) => self.advance(count.unwrap_or(0)),
             // Whoever waits is told why.
             Err(_) => false,
