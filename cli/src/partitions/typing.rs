@@ -55,7 +55,7 @@ impl Streams {
         let raw = match raw {
             None => None,
             Some(raw) => {
-                let caught = Signals::catch(&[SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH]);
+                let caught = Signals::catch(vec![SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH]);
                 Some((raw, caught.map_err(|error| internal(error.into()))?))
             }
         };

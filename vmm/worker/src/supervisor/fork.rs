@@ -23,9 +23,10 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Forks. The copy runs `work` with one end of a socket and the number of this process, and exits with the status that
-    /// it returns; this process gets the other end. Only one thread may exist.
+    /// Forks. The copy ignores the signals that are `held`, runs `work` with one end of a socket and the number of this process, and
+    /// exits with the status that it returns; this process gets the other end. Only one thread may exist.
     pub(super) fn fork(
+        held: &[i32],
         work: impl FnOnce(UnixStream, Pid) -> i32,
     ) -> Result<(Self, UnixStream), std::io::Error> {
         let (ours, theirs) = UnixStream::pair()?;
@@ -38,6 +39,7 @@ impl Worker {
             0 => {
                 drop(ours);
                 let status = catch_unwind(AssertUnwindSafe(|| {
+                    ignore(held);
                     forget_caller();
                     work(theirs, supervisor)
                 }));
@@ -77,6 +79,14 @@ impl Worker {
                 Err(_) => return None,
             }
         }
+    }
+}
+
+/// Ignores signals, which are blocked until then.
+fn ignore(held: &[i32]) {
+    for &signal in held {
+        // SAFETY: 1. SIG_IGN installs no code. A number that may not be ignored is refused, and nothing happens.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
 }
 

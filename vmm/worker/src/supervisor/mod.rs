@@ -94,7 +94,7 @@ pub fn run(order: Order, keeping: Keeping, stage: &mut dyn FnMut(&Stage)) -> End
 /// What failed, and what to change on the host.
 pub fn try_isolation() -> Result<(), Failure> {
     let internal = |why: String| Failure::new(Code::Internal, "cannot start the worker process", why);
-    let (worker, socket) = Worker::fork(|socket, _| entry::try_isolation(&socket))
+    let (worker, socket) = Worker::fork(&[], |socket, _| entry::try_isolation(&socket))
         .map_err(|error| internal(error.to_string()))?;
     let answer = receive::<Option<Failure>>(&socket);
     let status = worker.wait();
@@ -311,9 +311,10 @@ impl Supervision {
             .map_err(|error| cannot_start(reason(error)))?
             .unzip();
         let around = Neighbourhood { folder: self.desk.folder().map(Path::to_owned), supervisor: theirs };
-        let (worker, socket) =
-            Worker::fork(|socket, supervisor| entry::serve(socket, supervisor, order, around))
-                .map_err(|error| cannot_start(format!("fork failed: {error}")))?;
+        let (worker, socket) = Worker::fork(self.signals.held(), |socket, supervisor| {
+            entry::serve(socket, supervisor, order, around)
+        })
+        .map_err(|error| cannot_start(format!("fork failed: {error}")))?;
         self.desk.record.worker = u32::try_from(worker.pid().as_raw_nonzero().get()).ok();
         self.current = Some(Current {
             worker: Some(worker),

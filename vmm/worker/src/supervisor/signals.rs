@@ -1,9 +1,9 @@
 //! Signals as something to read, instead of something that interrupts.
 //!
-//! Signals that are the partition's business are blocked, so that they queue up in a descriptor, and *also* ignored. The
-//! second is for the worker: a blocked signal is queued whatever its disposition, but the worker unblocks
-//! everything, and what was ignored is still ignored there. So Ctrl-C, which the terminal sends to both processes, never
-//! kills a worker that the supervisor wants to stop in good order.
+//! Signals that are the partition's business are blocked, so that they queue up in a descriptor: a blocked signal is queued whatever
+//! its disposition. The worker is born with them blocked, ignores them, and only then unblocks everything: Ctrl-C, which the
+//! terminal sends to both processes, never kills a worker that the supervisor wants to stop in good order. They must not be ignored
+//! in this process, not even while they are blocked: to ignore a signal discards the one that has just come.
 //!
 //! A signal that the caller had ignored stays ignored, as `nohup` and shells that start something in the background
 //! rely on. SIGTERM is held in any case.
@@ -28,6 +28,7 @@ pub(super) fn is_ending(signal: i32) -> bool {
 #[derive(Debug)]
 pub struct Signals {
     descriptor: OwnedFd,
+    held: Vec<i32>,
 }
 
 impl Signals {
@@ -41,14 +42,14 @@ impl Signals {
             .into_iter()
             .filter(|&signal| signal == libc::SIGTERM || !is_ignored(signal))
             .collect();
-        Self::catch(&held)
+        Self::catch(held)
     }
 
     /// Holds these signals for the rest of this process's life; there must be a single thread.
     ///
     /// # Errors
     /// The host refused.
-    pub fn catch(held: &[i32]) -> Result<Self, Errno> {
+    pub fn catch(held: Vec<i32>) -> Result<Self, Errno> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY:
         // 1. `sigemptyset` initializes the whole set, so `assume_init_mut` follows its only precondition.
@@ -56,7 +57,7 @@ impl Signals {
         let set = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             let set = set.assume_init_mut();
-            for &signal in held {
+            for &signal in &held {
                 libc::sigaddset(set, signal);
             }
             set
@@ -74,13 +75,12 @@ impl Signals {
         }
         // SAFETY: 1. The descriptor was just made and nobody else knows it.
         let descriptor = unsafe { OwnedFd::from_raw_fd(raw) };
-        for &signal in held {
-            // SAFETY: 1. SIG_IGN installs no code; the number is a valid signal that may be ignored.
-            if unsafe { libc::signal(signal, libc::SIG_IGN) } == libc::SIG_ERR {
-                return Err(last_error());
-            }
-        }
-        Ok(Self { descriptor })
+        Ok(Self { descriptor, held })
+    }
+
+    /// Those that are held.
+    pub(super) fn held(&self) -> &[i32] {
+        &self.held
     }
 
     /// The next signal that came.
@@ -114,4 +114,19 @@ fn is_ignored(signal: i32) -> bool {
 
 fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_came_just_before_is_kept() {
+        let first = Signals::catch(vec![libc::SIGUSR1]).unwrap();
+        // SAFETY: 1. The signal is blocked in this thread, to which it goes.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+        let second = Signals::catch(vec![libc::SIGUSR1]).unwrap();
+        assert_eq!(second.take(), Some(libc::SIGUSR1));
+        assert_eq!(first.take(), None);
+    }
 }
