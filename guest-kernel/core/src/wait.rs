@@ -57,6 +57,12 @@ impl WaitQueue {
         }
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn sleepers(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
     fn enter(&self, cpu: u32) {
         let mut sleepers = self.sleepers.lock();
         sleepers.push(cpu);

@@ -1,5 +1,7 @@
-// epoll_wait, epoll_pwait, epoll_pwait2: levels, edges, once; times; masks; and where events cannot go.
+// epoll_wait, epoll_pwait, epoll_pwait2: levels, edges, once; what is closed meanwhile; times; masks; and where events cannot go.
 #include "../story.h"
+#include <arpa/inet.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -23,6 +25,46 @@ static void watch(int operation, int fd, unsigned wanted, unsigned long data) {
 
 static void nothing(int signal) {
     (void)signal;
+}
+
+static void *wait_for_one(void *found) {
+    return (void *)(long)epoll_wait(epoll, found, 1, 20000);
+}
+
+// Whoever waits for what an epoll watches keeps none of it open: when one end is closed meanwhile, the other hears of it.
+static void closed_meanwhile(const char *what, int watched, int closed) {
+    struct epoll_event found = {0};
+    pthread_t waiter;
+    void *count;
+    watch(EPOLL_CTL_ADD, watched, EPOLLIN | EPOLLRDHUP | EPOLLET, 21);
+    watch(EPOLL_CTL_ADD, closed, EPOLLIN | EPOLLET, 22);
+    pthread_create(&waiter, NULL, wait_for_one, &found);
+    usleep(50000);
+    close(closed);
+    pthread_join(waiter, &count);
+    printf("%s: %ld [%#x %lu]\n", what, (long)count, found.events, (unsigned long)found.data.u64);
+    close(watched);
+}
+
+static void address_meanwhile(void) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct epoll_event found = {0};
+    socklen_t length = sizeof address;
+    int ends[2], first = socket(AF_INET, SOCK_DGRAM, 0), second = socket(AF_INET, SOCK_DGRAM, 0);
+    pthread_t waiter;
+    pipe(ends);
+    bind(first, (struct sockaddr *)&address, sizeof address);
+    getsockname(first, (struct sockaddr *)&address, &length);
+    watch(EPOLL_CTL_ADD, first, EPOLLIN | EPOLLET, 23);
+    watch(EPOLL_CTL_ADD, ends[0], EPOLLIN | EPOLLET, 24);
+    pthread_create(&waiter, NULL, wait_for_one, &found);
+    usleep(50000);
+    close(first);
+    SHOW(bind(second, (struct sockaddr *)&address, sizeof address));
+    close(ends[1]);
+    pthread_join(waiter, NULL);
+    close(ends[0]);
+    close(second);
 }
 
 int main(void) {
@@ -67,6 +109,13 @@ int main(void) {
     close(sockets[1]);
     events("closed");
     close(sockets[0]);
+    socketpair(AF_UNIX, SOCK_STREAM, 0, sockets);
+    closed_meanwhile("a socket closed meanwhile", sockets[0], sockets[1]);
+    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sockets);
+    closed_meanwhile("one of packets", sockets[0], sockets[1]);
+    pipe(ends);
+    closed_meanwhile("a pipe", ends[0], ends[1]);
+    address_meanwhile();
 
     struct epoll_event found;
     SHOW(epoll_wait(epoll, &found, 0, 0));

@@ -92,6 +92,7 @@ impl Inode for AnonymousInode {
 
     fn open(&self, _access: Access) -> Result<Arc<dyn File>, Errno> {
         match &self.source {
+            Reopened::File(_) if self.kind == FileKind::Socket => Err(Errno::ENXIO),
             Reopened::File(file) => Ok(Arc::clone(file)),
             Reopened::Pipe(_) => Err(Errno::ENXIO),
         }

@@ -358,6 +358,11 @@ impl OpenFile {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         locks::release_all(self.lock_owner());
+        self.file.release();
+        if let Some(queue) = self.file.wait_queue() {
+            // An epoll may be waited for that watched it, and has to be asked for its members again.
+            queue.wake_all();
+        }
         if watch::is_watched() && !self.is_path_only() {
             let is_written = self.access.write;
             let event = if is_written { watch::event::CLOSE_WRITTEN } else { watch::event::CLOSE_UNWRITTEN };

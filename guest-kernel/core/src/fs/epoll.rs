@@ -122,8 +122,8 @@ impl Epoll {
 
     /// The epoll that `file` is, if it is one.
     #[must_use]
-    pub fn of(file: &OpenFile) -> Option<&Self> {
-        file.file().as_any().downcast_ref()
+    pub fn of(file: &dyn File) -> Option<&Self> {
+        file.as_any().downcast_ref()
     }
 
     /// EPOLL_CTL_ADD. EPERM for files on which nothing ever waits (regular ones, directories), EEXIST if it is watched,
@@ -132,7 +132,7 @@ impl Epoll {
         if file.is_seekable() {
             return Err(Errno::EPERM);
         }
-        let nesting = Self::of(file).map(|inner| (NESTING.lock(), inner));
+        let nesting = Self::of(&**file.file()).map(|inner| (NESTING.lock(), inner));
         if let Some((_, inner)) = &nesting
             && inner
                 .depth_below(self, (DEEPEST - 1).saturating_sub(self.levels_above.load(Ordering::SeqCst)))
@@ -201,9 +201,13 @@ impl Epoll {
         found
     }
 
-    /// The files that are watched and can still be reported.
+    /// The files that are watched and can still be reported. Whoever has them does not keep them open.
     #[must_use]
-    pub fn members(&self) -> Vec<Arc<OpenFile>> {
+    pub fn members(&self) -> Vec<Arc<dyn File>> {
+        self.enabled().iter().map(|file| Arc::clone(file.file())).collect()
+    }
+
+    fn enabled(&self) -> Vec<Arc<OpenFile>> {
         let watched = self.watched.lock();
         let enabled = watched.interests.values().filter(|interest| !interest.is_disabled);
         enabled.filter_map(|interest| interest.file.upgrade()).collect()
@@ -218,7 +222,7 @@ impl Epoll {
     fn sink_below(&self, levels: usize) {
         self.levels_above.fetch_max(levels, Ordering::SeqCst);
         for file in self.inner() {
-            if let Some(epoll) = Self::of(&file) {
+            if let Some(epoll) = Self::of(&**file.file()) {
                 epoll.sink_below(levels + 1);
             }
         }
@@ -230,7 +234,7 @@ impl Epoll {
             return None;
         }
         let inner = self.inner();
-        let depths = inner.iter().filter_map(|file| Self::of(file));
+        let depths = inner.iter().filter_map(|file| Self::of(&**file.file()));
         depths
             .map(|epoll| epoll.depth_below(above, most - 1))
             .try_fold(1, |deepest, depth| depth.map(|depth| deepest.max(depth + 1)))
@@ -266,7 +270,7 @@ impl File for Epoll {
     }
 
     fn edge(&self) -> u64 {
-        self.members().iter().fold(self.queue.generation(), |sum, file| sum.wrapping_add(file.edge()))
+        self.enabled().iter().fold(self.queue.generation(), |sum, file| sum.wrapping_add(file.edge()))
     }
 }
 
@@ -277,6 +281,8 @@ mod tests {
     use crate::fs::inode::FileKind;
     use crate::fs::open::OpenFlags;
     use crate::io::{KernelDestination, KernelSource};
+    use crate::syscall::files::poll::wait;
+    use septum_guest_hal::clock::monotonic_ns;
 
     const IN: u32 = 1;
 
@@ -328,10 +334,38 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_keeps_nothing_open() {
+        const HUNG_UP: u32 = 0x10;
+        let outer = open(Arc::new(Epoll::new()));
+        let epoll = Epoll::of(&**outer.file()).unwrap();
+        let (reader, writer) = anonymous::open_pipe(OpenFlags::empty());
+        epoll.add(3, &reader, wish(IN | EDGE, 3)).unwrap();
+        epoll.add(4, &writer, wish(EDGE, 4)).unwrap();
+        let deadline = monotonic_ns() + 20_000_000_000;
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let mut found = Vec::new();
+                let files = core::slice::from_ref(&outer);
+                wait(files, Some(deadline), || {
+                    found = epoll.take(8);
+                    found.len()
+                })
+                .unwrap();
+                found
+            });
+            while epoll.queue.sleepers() == 0 {
+                std::thread::yield_now();
+            }
+            drop(writer);
+            assert_eq!(waiter.join().unwrap(), [wish(HUNG_UP, 3)]);
+        });
+    }
+
+    #[test]
     fn epolls_may_watch_each_other_but_in_no_circle() {
         let epolls: Vec<_> = (0..7).map(|_| open(Arc::new(Epoll::new()))).collect();
         let add = |outer: usize, inner: usize| {
-            Epoll::of(&epolls[outer]).unwrap().add(9, &epolls[inner], wish(IN, 0))
+            Epoll::of(&**epolls[outer].file()).unwrap().add(9, &epolls[inner], wish(IN, 0))
         };
         assert_eq!(add(0, 0), Err(Errno::ELOOP));
         assert_eq!((add(1, 0), add(2, 1), add(3, 2), add(4, 3)), (Ok(()), Ok(()), Ok(()), Ok(())));
@@ -340,7 +374,7 @@ mod tests {
         assert_eq!(add(0, 5), Err(Errno::ELOOP));
         assert_eq!((add(2, 5), add(5, 6)), (Ok(()), Ok(())));
         let (reader, writer) = anonymous::open_pipe(OpenFlags::empty());
-        Epoll::of(&epolls[0]).unwrap().add(1, &reader, wish(IN, 0)).unwrap();
+        Epoll::of(&**epolls[0].file()).unwrap().add(1, &reader, wish(IN, 0)).unwrap();
         assert_eq!(epolls[4].file().poll(), 0);
         writer.write(&mut KernelSource(b"x")).unwrap();
         assert_eq!(epolls[4].file().poll(), poll::IN);

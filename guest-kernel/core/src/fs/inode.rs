@@ -525,6 +525,10 @@ pub trait File: Send + Sync {
         false
     }
 
+    /// The last description of it is gone. Others must hear of that now, even if somebody who waits for many files has this one for a
+    /// moment longer.
+    fn release(&self) {}
+
     /// A number that changes whenever something new can be read or written, even if something could before: what
     /// edge-triggered watching goes by. Changing too often is harmless.
     fn edge(&self) -> u64 {

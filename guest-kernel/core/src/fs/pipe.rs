@@ -16,7 +16,7 @@ use crate::ring::{Ring, Unlimited};
 use crate::wait::WaitQueue;
 use alloc::sync::Arc;
 use core::any::Any;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
@@ -172,7 +172,7 @@ impl Pipe {
             open(&self.writers, &self.writers_ever);
         }
         self.queue.wake_all();
-        Arc::new(PipeEnd { pipe: Arc::clone(self), access })
+        Arc::new(PipeEnd { pipe: Arc::clone(self), access, is_released: AtomicBool::new(false) })
     }
 }
 
@@ -187,6 +187,7 @@ pub fn of(file: &dyn File) -> Option<&Arc<Pipe>> {
 struct PipeEnd {
     pipe: Arc<Pipe>,
     access: Access,
+    is_released: AtomicBool,
 }
 
 impl File for PipeEnd {
@@ -271,10 +272,11 @@ impl File for PipeEnd {
     fn available(&self) -> Result<usize, Errno> {
         Ok(self.pipe.contents.lock().ring.len())
     }
-}
 
-impl Drop for PipeEnd {
-    fn drop(&mut self) {
+    fn release(&self) {
+        if self.is_released.swap(true, Ordering::SeqCst) {
+            return;
+        }
         if self.access.read {
             self.pipe.readers.fetch_sub(1, Ordering::SeqCst);
         }
@@ -282,6 +284,12 @@ impl Drop for PipeEnd {
             self.pipe.writers.fetch_sub(1, Ordering::SeqCst);
         }
         self.pipe.queue.wake_all();
+    }
+}
+
+impl Drop for PipeEnd {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

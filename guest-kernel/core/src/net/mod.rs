@@ -55,6 +55,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use connection::Connection;
 use core::any::Any;
+use core::sync::atomic::{AtomicBool, Ordering};
 use datagram::Mailbox;
 use netlink::Routes;
 use options::Options;
@@ -195,6 +196,7 @@ pub struct Socket {
     pub shared: Arc<Shared>,
     /// What it does.
     pub role: Role,
+    is_closed: AtomicBool,
 }
 
 /// IPPROTO_TCP, IPPROTO_UDP
@@ -282,6 +284,7 @@ impl Socket {
             name: Mutex::new(Name { address, place: None, port: None }),
             shared: Arc::default(),
             role,
+            is_closed: AtomicBool::new(false),
         })
     }
 
@@ -384,6 +387,10 @@ impl File for Socket {
         self
     }
 
+    fn release(&self) {
+        self.close();
+    }
+
     fn is_seekable(&self) -> bool {
         false
     }
@@ -452,6 +459,16 @@ impl Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Socket {
+    /// Whoever is at the other end hears of it, and the name is free. Once.
+    fn close(&self) {
+        if self.is_closed.swap(true, Ordering::SeqCst) {
+            return;
+        }
         if let Role::Connection(connection) = &self.role {
             connection.close(self);
         }
@@ -465,5 +482,7 @@ impl Drop for Socket {
             Family::Vsock => vsock::forget(self),
             _ => {}
         }
+        let port = self.name.lock().port.take();
+        drop(port);
     }
 }

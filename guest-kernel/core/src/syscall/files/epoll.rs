@@ -72,9 +72,9 @@ pub fn sys_epoll_ctl<C: FileContext>(
     if Arc::ptr_eq(&watcher, &watched) {
         return Err(Errno::EINVAL);
     }
-    let epoll = Epoll::of(&watcher).ok_or(Errno::EINVAL)?;
+    let epoll = Epoll::of(&**watcher.file()).ok_or(Errno::EINVAL)?;
     let is_exclusive = operation == ADD && wish.events & EXCLUSIVE != 0;
-    if is_exclusive && (wish.events & !WITH_EXCLUSIVE != 0 || Epoll::of(&watched).is_some()) {
+    if is_exclusive && (wish.events & !WITH_EXCLUSIVE != 0 || Epoll::of(&**watched.file()).is_some()) {
         return Err(Errno::EINVAL);
     }
     match operation {
@@ -122,7 +122,7 @@ fn collect<C: FileContext>(
 ) -> Result<usize, Errno> {
     let most = usize::try_from(most).ok().filter(|_| (1..=MOST).contains(&most)).ok_or(Errno::EINVAL)?;
     let watcher: Arc<OpenFile> = usable_file(ctx, fd)?;
-    let epoll = Epoll::of(&watcher).ok_or(Errno::EINVAL)?;
+    let epoll = Epoll::of(&**watcher.file()).ok_or(Errno::EINVAL)?;
     let mut found: Vec<Wish> = Vec::new();
     wait(core::slice::from_ref(&watcher), deadline, || {
         found = epoll.take(most);

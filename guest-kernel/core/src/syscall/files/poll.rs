@@ -8,7 +8,7 @@ use super::FileContext;
 use super::arguments::{field, int, pair};
 use crate::fs::descriptors::OpenFile;
 use crate::fs::epoll::Epoll;
-use crate::fs::inode::poll as event;
+use crate::fs::inode::{File, poll as event};
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -32,10 +32,10 @@ pub fn wait(
 ) -> Result<usize, Errno> {
     loop {
         let files = with_members(files);
-        let queues: Vec<&WaitQueue> = files.iter().filter_map(|file| file.file().wait_queue()).collect();
+        let queues: Vec<&WaitQueue> = files.iter().filter_map(|file| file.wait_queue()).collect();
         let generations = || queues.iter().fold(0u64, |sum, queue| sum.wrapping_add(queue.generation()));
         let before = generations();
-        let soonest = files.iter().filter_map(|file| file.file().deadline_ns()).chain(deadline_ns).min();
+        let soonest = files.iter().filter_map(|file| file.deadline_ns()).chain(deadline_ns).min();
         let ready = wait_for_any(&queues, soonest, || match count_ready() {
             // What is watched, or when a timer rings, may be other than before.
             0 => (generations() != before).then_some(0),
@@ -49,15 +49,16 @@ pub fn wait(
     }
 }
 
-/// `files`, and what those of them that are epolls watch.
-fn with_members(files: &[Arc<OpenFile>]) -> Vec<Arc<OpenFile>> {
-    let mut all = files.to_vec();
+/// `files`, and what those of them that are epolls watch. Not as open files: whoever waits does not keep those open.
+fn with_members(files: &[Arc<OpenFile>]) -> Vec<Arc<dyn File>> {
+    let mut all: Vec<Arc<dyn File>> = files.iter().map(|file| Arc::clone(file.file())).collect();
     let mut next = 0;
     while let Some(file) = all.get(next) {
-        let members = Epoll::of(file).map(Epoll::members).unwrap_or_default();
+        let members = Epoll::of(&**file).map(Epoll::members).unwrap_or_default();
         for member in members {
             // An epoll that several watch is asked once.
-            if Epoll::of(&member).is_none() || !all.iter().any(|file| Arc::ptr_eq(file, &member)) {
+            let is_known = || all.iter().any(|file| Arc::as_ptr(file).addr() == Arc::as_ptr(&member).addr());
+            if Epoll::of(&*member).is_none() || !is_known() {
                 all.push(member);
             }
         }
