@@ -53,6 +53,8 @@ replays! {
     socket_answers: "socket-answers",
     disk_requests: "disk-requests",
     registers: "registers",
+    names: "names",
+    calls: "calls",
     erofs: "erofs",
     archive: "archive",
     control_frames: "control-frames",

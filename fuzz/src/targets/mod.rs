@@ -1,11 +1,13 @@
 //! The targets.
 
 mod archive;
+mod calls;
 mod device;
 mod disk_requests;
 mod erofs;
 mod fuse_answers;
 mod fuse_requests;
+mod names;
 mod registers;
 mod socket_answers;
 mod socket_packets;
@@ -50,6 +52,18 @@ pub const TARGETS: &[Target] = &[
         what: "a guest's accesses to configuration space, BARs, rings and doorbells of all devices",
         run: registers::run,
         seeds: registers::seeds,
+    },
+    Target {
+        name: "names",
+        what: "a guest's questions for names, and what nameservers answer",
+        run: names::run,
+        seeds: names::seeds,
+    },
+    Target {
+        name: "calls",
+        what: "a worker's calls to other partitions, as its supervisor reads them",
+        run: calls::run,
+        seeds: calls::seeds,
     },
     Target {
         name: "erofs",

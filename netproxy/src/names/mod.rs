@@ -35,6 +35,14 @@ use self::message::{Asked, Family, Verdict};
 use self::wire::Wire;
 use crate::broker::Broker;
 
+/// Whether a nameserver's message answers the question for addresses of `name` that has the number `id`.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn is_answer(message: &[u8], id: u16, name: &str) -> bool {
+    let _ = message::is_cut_short(message);
+    [Family::V4, Family::V6].into_iter().any(|family| message::verdict(message, id, name, family).is_some())
+}
+
 /// Questions that wait for nameservers.
 const MOST_QUESTIONS: usize = 256;
 /// How long nameservers have together: less than programs wait.
