@@ -7,12 +7,19 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 
 use crate::args::{Completion, Man, definition};
-use crate::message;
+use crate::{complete, message};
 
 /// `septum completion`
 pub fn completion(options: &Completion) -> ExitCode {
-    let mut script = Vec::new();
-    clap_complete::generate(options.shell, &mut definition(), "septum", &mut script);
+    // By its name where that is how it was found, so that a newer one in its place is asked then.
+    let typed = std::env::args_os().next().filter(|typed| !typed.as_encoded_bytes().contains(&b'/'));
+    let program = match typed {
+        Some(_) => "septum".to_owned(),
+        None => {
+            std::env::current_exe().map_or_else(|_| "septum".to_owned(), |path| path.display().to_string())
+        }
+    };
+    let script = complete::script(&options.shell.to_string(), &program).unwrap_or_default();
     message::print(&String::from_utf8_lossy(&script));
     ExitCode::SUCCESS
 }

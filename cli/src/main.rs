@@ -8,6 +8,7 @@
 
 mod args;
 mod become_api;
+mod complete;
 mod devices;
 mod doctor;
 mod documents;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == "keeper") {
         return keeper::keeper(epoch_ns);
     }
+    complete::answer_shell();
     match args::parse() {
         Ok(Command::Run(run)) => run::run(*run, epoch_ns),
         Ok(Command::Image(image)) => image::image(image),

@@ -27,6 +27,11 @@ fn volumes() -> Volumes {
     Volumes::new(&places::data_directory(getuid().as_raw()))
 }
 
+/// What there is, for a shell.
+pub fn names() -> Vec<String> {
+    volumes().list().unwrap_or_default().into_iter().map(|volume| volume.name).collect()
+}
+
 /// Does what was asked for.
 pub fn volume(volume: Volume) -> ExitCode {
     let result = match volume.action {

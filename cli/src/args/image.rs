@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use septum_api_types::size::Size;
 
+use crate::complete;
+
 /// Make images, and look after those that there are. An image is a root that never changes, and how its programs are started; partitions that
 /// run it share one copy in memory.
 #[derive(Debug, Args)]
@@ -62,21 +64,21 @@ pub struct List {
 #[derive(Debug, Args)]
 pub struct Remove {
     /// Names or digests
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required = true, value_name = "IMAGE", add = complete::images())]
     pub images: Vec<String>,
 }
 
 #[derive(Debug, Args)]
 pub struct Inspect {
     /// Name or digest
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", add = complete::images())]
     pub image: String,
 }
 
 #[derive(Debug, Args)]
 pub struct Export {
     /// Name or digest
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", add = complete::images())]
     pub image: String,
 
     /// Write to this file instead of standard output
@@ -87,7 +89,7 @@ pub struct Export {
 #[derive(Debug, Args)]
 pub struct Tag {
     /// Name or digest
-    #[arg(value_name = "IMAGE")]
+    #[arg(value_name = "IMAGE", add = complete::images())]
     pub image: String,
     /// The other name
     #[arg(value_name = "NAME[:TAG]")]

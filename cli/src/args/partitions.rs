@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use septum_api_types::signal::Signal;
 
 use super::values::environment_variable;
+use crate::complete;
 
 /// List partitions
 #[derive(Debug, Args)]
@@ -54,7 +55,7 @@ pub struct Logs {
     pub timestamps: bool,
 
     /// Its name, its identifier or the beginning of that
-    #[arg(value_name = "PARTITION")]
+    #[arg(value_name = "PARTITION", add = complete::any())]
     pub partition: String,
 }
 
@@ -100,7 +101,7 @@ pub struct Kill {
 #[derive(Debug, Args)]
 pub struct Several {
     /// Their names, their identifiers or the beginnings of those
-    #[arg(value_name = "PARTITION", required = true)]
+    #[arg(value_name = "PARTITION", required = true, add = complete::any())]
     pub partitions: Vec<String>,
 }
 
@@ -140,7 +141,7 @@ pub struct Exec {
     pub detach_keys: Keys,
 
     /// Its name, its identifier or the beginning of that
-    #[arg(value_name = "PARTITION")]
+    #[arg(value_name = "PARTITION", add = complete::live())]
     pub partition: String,
 
     /// The program, a path or a name, and its arguments
@@ -180,7 +181,7 @@ pub struct Attach {
     pub no_stdin: bool,
 
     /// Its name, its identifier or the beginning of that
-    #[arg(value_name = "PARTITION")]
+    #[arg(value_name = "PARTITION", add = complete::live())]
     pub partition: String,
 }
 

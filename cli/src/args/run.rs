@@ -21,6 +21,7 @@ use super::surroundings::Surroundings;
 use super::values::{
     LogOption, disk, environment_variable, label, log_option, mount, partition_name, thread_count, volume,
 };
+use crate::complete;
 
 /// Run a program in a partition of its own: a virtual machine that sees the host's system directories and the current
 /// directory, read-only, and writes into RAM.
@@ -76,7 +77,7 @@ pub struct Run {
 
     /// Use an image as the partition's root: NAME, NAME:TAG, sha256:DIGEST or the path of an image's file; without this option,
     /// a first word that names one
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", add = complete::images())]
     pub image: Option<String>,
 
     /// Run this program instead of the image's entry point; what follows are its arguments
@@ -157,7 +158,8 @@ pub struct Run {
     pub debug_profile: bool,
 
     /// The program and its arguments, or an image and what it shall run; everything after the program is the program's
-    #[arg(trailing_var_arg = true, required_unless_present = "image", value_name = "[IMAGE] PROGRAM [ARGS]")]
+    #[arg(trailing_var_arg = true, required_unless_present = "image", value_name = "[IMAGE] PROGRAM [ARGS]",
+          add = complete::program())]
     pub program: Vec<OsString>,
 
     /// Whether `--` came before the program: then it is no image.

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::partitions::Format;
 use super::values::label;
+use crate::complete;
 
 /// Make volumes, and look after those that there are. A volume is a directory that outlives partitions: --volume NAME:GUEST puts it into
 /// one, and makes it if it is not there.
@@ -62,7 +63,7 @@ pub struct ListVolumes {
 #[derive(Debug, Args)]
 pub struct InspectVolumes {
     /// Names
-    #[arg(required = true, value_name = "VOLUME")]
+    #[arg(required = true, value_name = "VOLUME", add = complete::volumes())]
     pub volumes: Vec<String>,
 }
 
@@ -73,7 +74,7 @@ pub struct RemoveVolumes {
     pub force: bool,
 
     /// Names
-    #[arg(required = true, value_name = "VOLUME")]
+    #[arg(required = true, value_name = "VOLUME", add = complete::volumes())]
     pub volumes: Vec<String>,
 }
 

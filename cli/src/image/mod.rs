@@ -35,6 +35,12 @@ pub fn image(image: Image) -> ExitCode {
     }
 }
 
+/// What there is that has a name, for a shell.
+pub fn names() -> Vec<String> {
+    let images = Store::new(&places::data_directory(getuid().as_raw())).list().unwrap_or_default();
+    images.into_iter().filter_map(|image| image.name).map(|name| name.to_string()).collect()
+}
+
 /// For `map_err`.
 fn because(what: String) -> impl FnOnce(Error) -> Failure {
     move |error| error.failure(&what)

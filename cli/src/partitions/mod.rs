@@ -18,7 +18,7 @@ use septum_registry::control::{self, Answer, ControlError, Request};
 use septum_registry::{Found, Registry, State};
 
 /// The caller's partitions.
-fn registry() -> Registry {
+pub fn registry() -> Registry {
     Registry::new(places::runtime_directory(rustix::process::getuid().as_raw()))
 }
 
