@@ -22,5 +22,6 @@
 //! The process ignores SIGPIPE (as Rust programs do): a closed output is an `EPIPE` that the guest is told about.
 
 pub mod core;
+pub mod passthrough;
 pub mod pci;
 pub mod virtio;

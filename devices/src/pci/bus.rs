@@ -48,6 +48,9 @@ pub struct PciBus {
     window: Range<u64>,
     /// First address of the window that no BAR uses.
     free: Mutex<u64>,
+    /// Where large BARs are, above all memory.
+    high_window: Range<u64>,
+    high_free: Mutex<u64>,
     functions: RwLock<Vec<Arc<dyn PciFunction>>>,
     misbehaviour: Mutex<Vec<Arc<Misbehaviour>>>,
     /// What the guest wrote to port 0xcf8.
@@ -62,10 +65,20 @@ impl PciBus {
             services,
             free: Mutex::new(mmio_window.start),
             window: mmio_window,
+            high_window: 0..0,
+            high_free: Mutex::new(0),
             functions: RwLock::new(vec![Arc::new(HostBridge::new())]),
             misbehaviour: Mutex::new(Vec::new()),
             selected: AtomicU32::new(0),
         }
+    }
+
+    /// Has another window, for BARs with addresses of 64 bits.
+    #[must_use]
+    pub fn with_high_window(mut self, window: Range<u64>) -> Self {
+        self.high_free = Mutex::new(window.start);
+        self.high_window = window;
+        self
     }
 
     /// Adds a virtio device behind the PCI transport, with its BAR assigned and its doorbells registered.
@@ -112,9 +125,17 @@ impl PciBus {
 
     /// Takes `size` bytes (a power of two) of the window, aligned to `size`.
     pub fn allocate(&self, size: u64) -> Option<u64> {
-        let mut free = lock(&self.free);
+        Self::take(&mut lock(&self.free), self.window.end, size)
+    }
+
+    /// As [`allocate`](Self::allocate), of the [high window](Self::with_high_window).
+    pub fn allocate_high(&self, size: u64) -> Option<u64> {
+        Self::take(&mut lock(&self.high_free), self.high_window.end, size)
+    }
+
+    fn take(free: &mut u64, window_end: u64, size: u64) -> Option<u64> {
         let start = free.checked_next_multiple_of(size)?;
-        let end = start.checked_add(size).filter(|end| *end <= self.window.end)?;
+        let end = start.checked_add(size).filter(|end| *end <= window_end)?;
         *free = end;
         Some(start)
     }
@@ -187,7 +208,7 @@ impl PciBus {
     }
 
     fn owner(&self, address: u64) -> Option<(Arc<dyn PciFunction>, usize, u64)> {
-        if !self.window.contains(&address) {
+        if !self.window.contains(&address) && !self.high_window.contains(&address) {
             return None;
         }
         let functions = self.functions.read().unwrap_or_else(PoisonError::into_inner);

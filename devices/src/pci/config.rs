@@ -39,6 +39,8 @@ const COMMAND_INTERRUPT_DISABLE: u16 = 1 << 10;
 const STATUS_CAPABILITIES: u8 = 1 << 4;
 /// BAR: 64-bit memory, not prefetchable.
 const BAR_MEMORY_64: u8 = 0b100;
+/// BAR: reading it changes nothing.
+const BAR_PREFETCHABLE: u8 = 0b1000;
 
 /// Who a function says it is.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +57,19 @@ pub struct Identity {
     pub subsystem_vendor: u16,
     /// Subsystem number.
     pub subsystem: u16,
+}
+
+/// A memory BAR that somebody else decodes.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryBar {
+    /// Its size, a power of two, at least 16.
+    pub bytes: u64,
+    /// Where it is: a multiple of its size.
+    pub address: u64,
+    /// Whether its address has 64 bits.
+    pub is_wide: bool,
+    /// Whether reading it changes nothing.
+    pub is_prefetchable: bool,
 }
 
 /// A capability does not fit.
@@ -97,6 +112,30 @@ impl ConfigSpace {
         space.allow(register::CACHE_LINE_SIZE, &[0xff]);
         space.allow(register::INTERRUPT_LINE, &[0xff]);
         space
+    }
+
+    /// As it is, with bus mastering off until the guest turns it on.
+    #[must_use]
+    pub fn without_bus_mastering(mut self) -> Self {
+        self.set(register::COMMAND, &COMMAND_MEMORY.to_le_bytes());
+        self
+    }
+
+    /// Makes BAR `index`, and the one after it if it is wide, a memory BAR. What makes no sense is left out.
+    #[must_use]
+    pub fn with_bar(mut self, index: usize, bar: MemoryBar) -> Self {
+        let last = if bar.is_wide { index + 1 } else { index };
+        if last >= self.bar_sizes.len() || !bar.bytes.is_power_of_two() || bar.bytes < 16 {
+            return self;
+        }
+        let at = register::BAR0 + 4 * index;
+        let len = if bar.is_wide { 8 } else { 4 };
+        let mut bytes = bar.address.to_le_bytes();
+        bytes[0] |= if bar.is_wide { BAR_MEMORY_64 } else { 0 }
+            | if bar.is_prefetchable { BAR_PREFETCHABLE } else { 0 };
+        self.set(at, &bytes[..len]);
+        self.allow(at, &(!(bar.bytes - 1)).to_le_bytes()[..len]);
+        self
     }
 
     /// Makes BARs `index` and `index + 1` one 64-bit memory BAR of `size` bytes (a power of two, at least 16) at

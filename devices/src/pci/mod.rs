@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  bus ─────────► finds the function that owns an address; nothing else
-//!   └ function ─► adapter: locks, interrupts, ioeventfds     (virtio::transport, host_bridge)
+//!   └ function ─► adapter: locks, interrupts, ioeventfds     (virtio::transport, passthrough, host_bridge)
 //!       ├ config ─► model of 256 bytes of registers: BAR sizing, capability list, command register
 //!       └ msix ───► model of the MSI-X table and its pending bits
 //! ```
@@ -21,6 +21,6 @@ mod port_access;
 
 pub use address::PciAddress;
 pub use bus::{PciBus, PciError};
-pub use config::{CapabilityError, ConfigSpace, Identity};
+pub use config::{CapabilityError, ConfigSpace, Identity, MemoryBar};
 pub use function::PciFunction;
 pub use port_access::{CONFIG_ADDRESS_PORT, CONFIG_DATA_PORT};

@@ -1,11 +1,12 @@
 //! KVM, and nothing but KVM: the only crate that makes its ioctls.
 //!
 //! * [`Kvm`]: the device, opened and checked;
-//! * [`Vm`]: a virtual machine: memory slots, interrupts, doorbells;
+//! * [`Vm`]: a virtual machine: memory slots, interrupts, doorbells, devices of the host;
 //! * [`Vcpu`]: a virtual CPU: its state and its exits;
 //! * [`probe`]: what the host can do, for `septum doctor`.
 #![allow(unsafe_code, reason = "memory slots, and the signal that kicks a vCPU")]
 
+mod passthrough;
 mod privilege;
 mod probe;
 mod system;

@@ -1,5 +1,6 @@
 //! A virtual machine.
 
+use crate::passthrough::Passthrough;
 use crate::system::{KvmError, failed};
 use crate::vcpu::Vcpu;
 use kvm_bindings::{
@@ -19,7 +20,8 @@ const TSS_ADDRESS: usize = 0xe010_0000;
 /// A virtual machine. Threads share it.
 #[derive(Debug)]
 pub struct Vm {
-    fd: VmFd,
+    pub(crate) fd: VmFd,
+    pub(crate) passthrough: Passthrough,
     /// Kept mapped for as long as KVM may use it.
     memory: OnceLock<GuestMemoryMmap<()>>,
     /// Likewise.
@@ -35,7 +37,13 @@ const IMAGE_SLOT: u32 = 9;
 
 impl Vm {
     pub(crate) fn new(fd: VmFd) -> Self {
-        Self { fd, memory: OnceLock::new(), window: OnceLock::new(), image: OnceLock::new() }
+        Self {
+            fd,
+            passthrough: Passthrough::default(),
+            memory: OnceLock::new(),
+            window: OnceLock::new(),
+            image: OnceLock::new(),
+        }
     }
 
     /// Gives the guest `ram` as memory, one slot a region; once. Before
@@ -76,7 +84,12 @@ impl Vm {
         Ok(())
     }
 
-    fn set_slots(&self, first: u32, memory: &GuestMemoryMmap<()>, flags: u32) -> Result<(), KvmError> {
+    pub(crate) fn set_slots(
+        &self,
+        first: u32,
+        memory: &GuestMemoryMmap<()>,
+        flags: u32,
+    ) -> Result<(), KvmError> {
         for (slot, region) in (first..).zip(memory.iter()) {
             let region = kvm_userspace_memory_region {
                 slot,
