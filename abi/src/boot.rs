@@ -93,6 +93,8 @@ pub struct BootPage {
     /// The image that is mapped read-only from [`crate::layout::IMAGE_WINDOW`]'s start on: its length in bytes, whole pages; 0 if
     /// there is none.
     pub image_len: u64,
+    /// Bit N: the function at 00:N.0 is one of the host's, and the programs'.
+    pub passed_functions: u64,
     /// Devices that are up already.
     pub ready: [ReadyDevice; DEVICES],
     /// Random bytes: the key of the kernel's generator.

@@ -21,6 +21,7 @@
 //! 0x1_0000_0000  high RAM, if any
 //! 0x40_0000_0000 file window: files of the host, mapped on request
 //! 0x42_0000_0000 image window: the image that is the root, if one is (boot::BootPage::image)
+//! 0x60_0000_0000 large BARs of devices of the host, up to 0x80_0000_0000
 //! ```
 //!
 //! Guest-virtual memory (PML4 slots in brackets; slot 256 is not usable on every host):
@@ -76,6 +77,8 @@ pub const HIGH_RAM_START: u64 = 0x1_0000_0000;
 pub const FILE_WINDOW: core::ops::Range<u64> = 0x40_0000_0000..0x42_0000_0000;
 /// Where an image is mapped, read-only: behind the file window, within what every processor can address.
 pub const IMAGE_WINDOW: core::ops::Range<u64> = FILE_WINDOW.end..0x4a_0000_0000;
+/// Where BARs with addresses of 64 bits are, of devices of the host: within what every processor can address.
+pub const HIGH_PCI_WINDOW: core::ops::Range<u64> = 0x60_0000_0000..0x80_0000_0000;
 /// Where a page fault is said to be whose page the host lost, as it does when a mapped file becomes shorter: the window in the direct
 /// map. Which page that was has to be found out from the files.
 pub const LOST_PAGE: u64 = DIRECT_MAP + FILE_WINDOW.start;

@@ -96,7 +96,7 @@ fn guest() -> Guest {
         let (machine, vsock) = guest.get_or_init(|| {
             let machine = testing::machine(vec![Box::new(Host::default())]);
             let devices =
-                septum_guest_drivers::discover(&[], ECAM_BASE, machine.pci_devices(), |_, error| {
+                septum_guest_drivers::discover(&[], ECAM_BASE, (machine.pci_devices(), 0), |_, error| {
                     panic!("the device cannot be used: {error:?}")
                 });
             (machine, Box::leak(Box::new(devices.vsock())) as &'static Vsock)

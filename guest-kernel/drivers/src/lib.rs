@@ -8,6 +8,7 @@
 //!                                        ├── virtio::vsock     the way out of the partition
 //!                                        └── virtio::balloon   free memory goes back to the host
 //!                          virtio::queue under each
+//! passthrough ── pci                      functions of the host, for programs to drive
 //! ```
 //!
 //! To the kernel proper a device is a `File` or an `Inode`. Time is counted in register accesses (each may leave the virtual
@@ -19,6 +20,7 @@
 
 extern crate alloc;
 
+pub mod passthrough;
 pub mod pci;
 pub mod platform;
 #[cfg(any(test, feature = "testing"))]
@@ -35,8 +37,11 @@ use crate::virtio::fs::FuseFileSystem;
 use crate::virtio::ready::Ready;
 use crate::virtio::transport::{self, Transport, TransportError, device_type};
 use crate::virtio::vsock::Vsock;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use septum_abi::ready::ReadyDevice;
+use septum_guest_core::fs::pci as pci_files;
 
 /// The devices of the partition. Console and file system are up; those on the bus are looked for when they are first asked for.
 #[derive(Default)]
@@ -54,6 +59,8 @@ pub struct OnBus {
     ecam_base: u64,
     /// Bit N: 00:N.0 is there, and not ready.
     functions: u32,
+    /// Bit N: 00:N.0 is a function of the host.
+    passed: u32,
 }
 
 impl OnBus {
@@ -70,16 +77,16 @@ impl OnBus {
     }
 }
 
-/// Takes over the devices that are ready, and remembers where others are (`BootPage::{ready, ecam_base, pci_devices}`).
+/// Takes over the devices that are ready, and remembers where others are (`BootPage::{ready, ecam_base, pci_devices, passed_functions}`).
 ///
 /// A device that cannot be used is left out, and told to `failed` with its virtio device type.
 pub fn discover(
     ready: &[ReadyDevice],
     ecam_base: u64,
-    pci_devices: u32,
+    (pci_devices, passed): (u32, u32),
     mut failed: impl FnMut(u32, TransportError),
 ) -> Devices {
-    let on_bus = OnBus { ecam_base, functions: pci_devices };
+    let on_bus = OnBus { ecam_base, functions: pci_devices & !passed, passed };
     let mut devices = Devices { on_bus, ..Devices::default() };
     for (place, ready) in ready.iter().enumerate() {
         let Some(transport) = Ready::at(place, ready).map(Transport::Ready) else { continue };
@@ -114,6 +121,12 @@ impl Devices {
     #[must_use]
     pub fn disks(&self, count: u8) -> OnTheBus {
         OnTheBus::new(self.on_bus, count)
+    }
+
+    /// The functions of the host, for programs to drive.
+    #[must_use]
+    pub fn passed(&self) -> Vec<Box<dyn pci_files::Function>> {
+        passthrough::functions(self.on_bus.ecam_base, self.on_bus.passed)
     }
 
     /// The balloon, which is looked for and brought up when there is something to report.

@@ -95,6 +95,16 @@ impl Function {
         self.config.read_u32(offset)
     }
 
+    /// Writes a word of configuration space.
+    pub fn write_u32(&self, offset: usize, value: u32) {
+        self.config.write_u32(offset, value);
+    }
+
+    /// Writes a byte of configuration space.
+    pub fn write_u8(&self, offset: usize, value: u8) {
+        self.config.write_u8(offset, value);
+    }
+
     /// Writes a half word of configuration space.
     pub fn write_u16(&self, offset: usize, value: u16) {
         self.config.write_u16(offset, value);

@@ -27,6 +27,7 @@ pub mod cache;
 pub mod clock;
 #[cfg(target_os = "none")]
 pub mod cpu;
+pub mod device_memory;
 pub mod dma;
 pub mod features;
 pub mod float;

@@ -7,6 +7,9 @@
 //! takes a table and can therefore fail; [`PageTable::split_edges`] does it ahead. A table all of whose pages are
 //! unmapped at once goes too, and leaves room for a large page. A program that forks shares its frames with the copy ([`share`]).
 //!
+//! Memory of a device is mapped without frames: nothing counts who has it, nothing gives it back, and whoever asks for the frame at such an
+//! address gets none. Its entries are uncached and never executable.
+//!
 //! A change that takes rights away is not seen by a CPU before it flushes what it remembers. Adding rights needs no
 //! flush: the CPU walks again before it faults. Changes are therefore collected in a [`Flush`], which is
 //! carried out once, when the caller is done.
@@ -16,6 +19,7 @@ mod share;
 pub use share::Census;
 
 use crate::address::{PhysAddr, UserAddr, to_usize};
+use crate::device_memory::DeviceMemory;
 use crate::frame::large::{LARGE_PAGE, LargeFrame};
 use crate::frame::{self, Frame};
 use crate::shootdown;
@@ -25,12 +29,16 @@ use septum_abi::layout::PAGE_SIZE;
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
+/// Uncached, whatever the host says: strong UC with the page attribute table that processors begin with.
+const UNCACHED: u64 = 1 << 3 | 1 << 4;
 const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
 /// Third level: a page, not a table.
 const LARGE: u64 = 1 << 7;
 /// Ours: an entry that holds a frame, present or not (PROT_NONE).
 const HELD: u64 = 1 << 9;
+/// Ours: an entry that maps memory of a device, which has no frame.
+const DEVICE: u64 = 1 << 10;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -381,6 +389,35 @@ impl PageTable {
         Ok(())
     }
 
+    /// Maps memory of a device at the page of `address` and those after it, as far as it goes and the last-level table does: as one large
+    /// page if it is one and nothing is there, else page by page. What is mapped there already, of a device too, gets the same rights.
+    pub fn map_device(
+        &mut self,
+        address: UserAddr,
+        memory: DeviceMemory,
+        rights: Rights,
+    ) -> Result<(), OutOfMemory> {
+        let bits = device_bits(rights);
+        let start = memory.start().0;
+        let is_large = memory.len() == LARGE_PAGE && (start | address.get()).is_multiple_of(LARGE_PAGE);
+        if is_large && self.has_room_for_large(address.get()) {
+            self.directory_entry(address.get())?.store(start | bits | LARGE, Ordering::Release);
+            return Ok(());
+        }
+        let mut flush = Flush { space: self.space(), ..Flush::new() };
+        let first = self.find_or_add(address.get(), &mut flush)?;
+        flush.now();
+        let room = 512 - Self::index(address.get(), 3);
+        for step in 0..to_usize(memory.len() / PAGE).min(room) {
+            let entry = neighbour(first, step);
+            let old = entry.load(Ordering::Relaxed);
+            if old & HELD == 0 || old & DEVICE != 0 {
+                entry.store((start + step as u64 * PAGE) | bits, Ordering::Release);
+            }
+        }
+        Ok(())
+    }
+
     /// Maps frames that `next` gives at the pages of `address` and the `count - 1` after it that hold none yet, up to the end
     /// of the last-level table. `next` is told how far from `address` the page is. Returns how many were mapped.
     pub fn fill(
@@ -453,6 +490,9 @@ impl PageTable {
         self.each(start, end, flush, |this, address, entry, flush| {
             let old = entry.swap(0, Ordering::AcqRel);
             flush.add(address);
+            if old & DEVICE != 0 {
+                return Visit::Done;
+            }
             this.resident -= if old & LARGE == 0 { 1 } else { BLOCK_PAGES };
             if old & LARGE != 0 {
                 flush.freed_large.extend(LargeFrame::from_address(PhysAddr(old & ADDRESS & !LARGE)));
@@ -486,14 +526,25 @@ impl PageTable {
     }
 
     /// Sets the rights of what is mapped in `start..end`, whose edges were [split](Self::split_edges); `rights` sees
-    /// each frame, which may be shared, or the first of a large page.
-    pub fn protect(&mut self, start: u64, end: u64, flush: &mut Flush, rights: impl Fn(&Frame) -> Rights) {
+    /// each frame, which may be shared, or the first of a large page; none for memory of a device.
+    pub fn protect(
+        &mut self,
+        start: u64,
+        end: u64,
+        flush: &mut Flush,
+        rights: impl Fn(Option<&Frame>) -> Rights,
+    ) {
         self.each(start, end, flush, |_, address, entry, flush| {
             let old = entry.load(Ordering::Relaxed);
             let large = old & LARGE;
-            let Some(frame) = Frame::from_address(PhysAddr(old & ADDRESS)) else { return Visit::Done };
-            let new = (old & ADDRESS) | rights(&frame).bits() | large;
-            let _ = frame.into_address();
+            let new = if old & DEVICE != 0 {
+                (old & ADDRESS) | device_bits(rights(None)) | large
+            } else {
+                let Some(frame) = Frame::from_address(PhysAddr(old & ADDRESS)) else { return Visit::Done };
+                let new = (old & ADDRESS) | rights(Some(&frame)).bits() | large;
+                let _ = frame.into_address();
+                new
+            };
             entry.store(new, Ordering::Release);
             let lost = (old & !new & (PRESENT | WRITABLE)) | (new & !old & NO_EXECUTE);
             if old & PRESENT != 0 && lost != 0 {
@@ -619,6 +670,11 @@ impl Drop for PageTable {
     fn drop(&mut self) {
         self.clear();
     }
+}
+
+/// The bits of an entry for memory of a device.
+fn device_bits(rights: Rights) -> u64 {
+    Rights { execute: false, ..rights }.bits() | UNCACHED | DEVICE
 }
 
 /// The entry `step` after `entry`; the caller stays within the table.

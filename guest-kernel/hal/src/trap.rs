@@ -99,6 +99,10 @@ global_asm!(
     "mov qword ptr [rsp + 16], offset septum_halt_end",
     "4:",
     "push rax", "push rcx", "push rdx",
+    // One vCPU takes all interrupts of devices: no lock.
+    "mov rax, [rsp + 24]",
+    "lea rcx, [rip + {counts}]",
+    "inc dword ptr [rcx + rax * 4]",
     "mov ecx, {eoi}", "xor eax, eax", "xor edx, edx", "wrmsr",
     "pop rdx", "pop rcx", "pop rax",
     "add rsp, 16",
@@ -176,6 +180,7 @@ global_asm!(
     "xor ebp, ebp",
     "call {secondary}",
     "ud2",
+    counts = sym crate::interrupt::COUNTS,
     eoi = const MSR_X2APIC_EOI,
     kernel_exception = sym kernel_exception,
     fatal = sym fatal,
@@ -314,6 +319,7 @@ impl Program {
             vector @ 0..32 => Event::Exception { vector: vector as u8 },
             vector => {
                 report::counters().interrupt();
+                crate::interrupt::count_one(vector);
                 match (single::is_single(), vector) {
                     (false, _) => acknowledge(),
                     (true, single::DEFERRED) => {}

@@ -18,6 +18,7 @@ use septum_guest_core::fs::descriptors::DescriptorTable;
 use septum_guest_core::fs::inode::FileKind;
 use septum_guest_core::fs::mount::Namespace;
 use septum_guest_core::fs::open::OpenFlags;
+use septum_guest_core::fs::pci;
 use septum_guest_core::memory::layout::STACK_LIMIT;
 use septum_guest_core::memory::{discard, reclaim};
 use septum_guest_core::names;
@@ -72,10 +73,15 @@ fn because(reason: u32) -> impl Fn(Errno) -> LoadError {
 
 /// The first program, ready to run.
 fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadError> {
-    let devices =
-        septum_guest_drivers::discover(&page.ready, page.ecam_base, page.pci_devices, |kind, error| {
+    let passed = u32::try_from(page.passed_functions).unwrap_or(0);
+    let devices = septum_guest_drivers::discover(
+        &page.ready,
+        page.ecam_base,
+        (page.pci_devices, passed),
+        |kind, error| {
             log_line!("virtio device {kind} cannot be used: {error:?}");
-        });
+        },
+    );
     discard::bind(Box::leak(Box::new(devices.balloon())));
     if let Some(files) = &devices.file_system {
         reclaim::bind(Box::leak(Box::new(Arc::clone(files))));
@@ -83,6 +89,9 @@ fn start(page: &BootPage, config: &BootConfig<'static>) -> Result<Thread, LoadEr
     if config.disks > 0 {
         let count = u8::try_from(config.disks).unwrap_or(u8::MAX);
         block::set_disks(Box::new(devices.disks(count)), config.uid, config.gid);
+    }
+    if passed != 0 {
+        pci::set_functions(devices.passed(), config.uid, config.gid);
     }
     if config.has_network {
         outside::bind(Box::leak(Box::new(devices.vsock())));

@@ -15,6 +15,7 @@ use septum_guest_core::fs::erofs;
 use septum_guest_core::fs::inode::{Access, Create, InodeRef, Ownership, SetMetadata};
 use septum_guest_core::fs::mount::{Maker, MountOptions, Namespace};
 use septum_guest_core::fs::overlay;
+use septum_guest_core::fs::pci;
 use septum_guest_core::fs::proc;
 use septum_guest_core::fs::ramfs::RamFs;
 use septum_guest_core::fs::terminal;
@@ -52,6 +53,10 @@ pub fn make(
             let options = MountOptions::plain(b"septum", "sysfs");
             let make = move || Ok(proc::hardware_file_system(Arc::clone(&processes) as _));
             namespace.plan(b"/sys", options, Maker::Free(Box::new(make)));
+            if pci::count() > 0 {
+                let options = MountOptions::plain(b"septum", "sysfs");
+                namespace.plan(b"/sys/bus/pci", options, Maker::Free(Box::new(|| Ok(pci::file_system()))));
+            }
         }
         if mount.kind == MountKind::Device && mount.target == b"/dev" {
             let options = MountOptions::plain(b"septum", "devpts");

@@ -24,7 +24,7 @@ unsafe impl ByteValued for Plain<Call> {}
 
 const _: () = {
     use septum_abi::report::{LOG_SIZE, PanicRecord};
-    assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 8 + 2 * size_of::<ReadyDevice>() + 96);
+    assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 16 + 2 * size_of::<ReadyDevice>() + 96);
     assert!(size_of::<ReadyDevice>() == 16 + 4 * 24);
     assert!(size_of::<ClockPage>() == 40);
     assert!(size_of::<Call>() == 32 + 16);

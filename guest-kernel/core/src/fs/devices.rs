@@ -4,16 +4,19 @@
 //!
 //! ```text
 //! null 1:3  zero 1:5  full 1:7  random 1:8  urandom 1:9  tty 5:0  console 5:1  ptmx 5:2  vsock 10:122, with a way out
+//! uio0 247:0 …, with functions of the host
 //! fd → /proc/self/fd   stdin stdout stderr → /proc/self/fd/{0,1,2}   pts/ shm/ mqueue/
 //! ```
 
 use super::block;
 use super::inode::{Create, File, FileKind, InodeRef, Ownership};
+use super::pci;
 use super::ramfs::RamFs;
 use super::terminal::{self, Terminal};
 use crate::io::{Destination, Source};
 use crate::net::outside;
 use crate::random;
+use alloc::format;
 use alloc::sync::Arc;
 use core::any::Any;
 use septum_abi::linux::Errno;
@@ -48,7 +51,7 @@ pub fn open(number: u64) -> Result<Arc<dyn File>, Errno> {
         0x500 => return terminal::open_controlling(),
         terminal::file_system::MASTER => return Ok(Arc::new(Terminal::open_master()?)),
         0x501 => return CONSOLE.get().cloned().ok_or(Errno::ENXIO),
-        _ => return Err(Errno::ENXIO),
+        _ => return pci::open_uio(number),
     };
     Ok(Arc::new(driver))
 }
@@ -72,6 +75,12 @@ pub fn file_system() -> Result<InodeRef, Errno> {
     }
     if outside::carrier().is_some() {
         root.create(b"vsock", Create::Node { kind: FileKind::CharacterDevice, device: VSOCK }, with(0o666))?;
+    }
+    for index in 0..u8::try_from(pci::count()).unwrap_or(u8::MAX) {
+        let (name, device) = (format!("uio{index}"), pci::uio_number(index));
+        let node = Create::Node { kind: FileKind::CharacterDevice, device };
+        let (uid, gid) = pci::owner();
+        root.create(name.as_bytes(), node, Ownership { uid, gid, permissions: 0o600 })?;
     }
     for (name, device) in (0..block::count()).map(block::name) {
         root.create(&name, Create::Node { kind: FileKind::BlockDevice, device }, block::ownership())?;

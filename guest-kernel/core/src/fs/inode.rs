@@ -15,6 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 use septum_abi::linux::Errno;
+use septum_guest_hal::device_memory::DeviceMemory;
 use septum_guest_hal::frame::Frame;
 use septum_guest_hal::frame::large::LargeFrame;
 
@@ -448,6 +449,11 @@ pub trait File: Send + Sync {
     /// lock of an address space held.
     fn large_page(&self, first: u64) -> Option<LargeFrame> {
         let _ = first;
+        None
+    }
+
+    /// The memory of a device that it stands for, which is mapped without frames, and only shared.
+    fn device_memory(&self) -> Option<DeviceMemory> {
         None
     }
 

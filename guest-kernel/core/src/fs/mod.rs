@@ -13,7 +13,8 @@
 //! * [`dentry`]: the tree of names; [`mount`]: what is mounted where; [`path`]: walking; [`context`]: for whom, and what is allowed;
 //! * [`open`]: opening; [`names`]: making and removing names; [`descriptors`]: open files and their numbers;
 //! * [`locks`]: who keeps others from a file; [`watch`]: who is told what happens to it;
-//! * [`ramfs`], [`overlay`], [`erofs`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`]: file systems and files.
+//! * [`ramfs`], [`overlay`], [`erofs`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`]: file systems and files;
+//! * [`pci`]: functions of the host, for programs to drive.
 
 pub mod anonymous;
 pub mod block;
@@ -34,6 +35,7 @@ pub mod open;
 pub mod overlay;
 mod pages;
 pub mod path;
+pub mod pci;
 pub mod pipe;
 pub mod proc;
 pub mod ramfs;

@@ -132,6 +132,9 @@ impl<'a> UserBuffer<'a> {
         while done < max {
             let at = UserAddr::new(self.address + done as u64);
             let Some((at, frame)) = at.and_then(|at| Some((at, space.present(at, access)?))) else {
+                if space.is_of_device(self.address + done as u64) {
+                    break;
+                }
                 drop(space);
                 match fault::resolve_locked(self.space, self.address + done as u64, access) {
                     Ok(locked) => space = locked,
@@ -174,6 +177,7 @@ pub fn pin(
     loop {
         match locked.present(address, access) {
             Some(frame) => return Ok((locked, frame)),
+            None if locked.is_of_device(address.get()) => return Err(Errno::EFAULT),
             None => drop(locked),
         }
         locked = fault::resolve_locked(space, address.get(), access).map_err(|_| Errno::EFAULT)?;

@@ -18,6 +18,7 @@ use alloc::sync::Arc;
 use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::address::{UserAddr, to_usize};
+use septum_guest_hal::device_memory::DeviceMemory;
 use septum_guest_hal::frame::large::{LARGE_PAGE, LargeFrame};
 use septum_guest_hal::frame::{self, Frame, ZeroedFrames};
 use septum_guest_hal::paging::{Flush, Rights};
@@ -371,6 +372,18 @@ impl AddressSpace {
         }
     }
 
+    /// Maps memory of a device: the 2 MiB around `user`, as far as area and memory go, as one page if that is possible.
+    fn fault_device(&mut self, area: &Area, memory: DeviceMemory, user: UserAddr) -> Result<(), Fault> {
+        let block = user.get() & !(LARGE_PAGE - 1);
+        let (start, end) = (block.max(area.start), (block + LARGE_PAGE).min(area.end));
+        let part = memory.part(area.page_index(start), (end - start) / PAGE).ok_or(Fault::BeyondFile)?;
+        if user.page().get() - start >= part.len() {
+            return Err(Fault::BeyondFile);
+        }
+        let first = UserAddr::new(start).ok_or(Fault::NotMapped)?;
+        self.table.map_device(first, part, area.protection.rights()).map_err(|_| Fault::OutOfMemory)
+    }
+
     /// Maps 2 MiB of a file at once, and more of them that follow, where the file has them in such pieces.
     fn fault_large_of_file(&mut self, area: &Area, file: &Arc<dyn File>, user: UserAddr) -> bool {
         let rights = area.protection.rights();
@@ -401,6 +414,9 @@ impl AddressSpace {
     ) -> Result<Option<Wanted>, Fault> {
         let start = user.page();
         let index = area.page_index(start.get());
+        if let Some(memory) = file.device_memory() {
+            return self.fault_device(area, memory, user).map(|()| None);
+        }
         if (is_shared || access != Access::Write) && self.fault_large_of_file(area, file, user) {
             return Ok(None);
         }

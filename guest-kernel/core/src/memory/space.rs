@@ -2,6 +2,7 @@
 
 use super::area::{Advice, Area, Backing, Label, Protection};
 use super::layout::{LOWEST, Layout, MAPPINGS_LOWEST, page_up};
+use crate::fs::pci;
 use crate::fs::transfers::Context;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -309,7 +310,8 @@ impl AddressSpace {
             let is_shared = area.is_shared();
             // A frame that somebody else holds too must be copied before it is written.
             self.table.protect(area.start, area.end, &mut flush, |frame| Rights {
-                write: rights.write && (is_shared || frame.is_unique()),
+                write: rights.write
+                    && (is_shared || frame.is_none_or(septum_guest_hal::frame::Frame::is_unique)),
                 ..rights
             });
         }
@@ -385,6 +387,27 @@ impl AddressSpace {
                 }
             }
         }
+    }
+
+    /// The number of the frame at `address`, if there are devices that programs drive and it is RAM, which they reach at that place; 0 for any
+    /// other that is there. `None` if none is.
+    #[must_use]
+    pub fn frame_number(&self, address: u64) -> Option<u64> {
+        let user = UserAddr::new(address)?;
+        let Some((frame, _)) = self.table.query(user).filter(|(_, rights)| rights.read) else {
+            return self.table.is_mapped(user).then_some(0);
+        };
+        let is_told = pci::count() > 0 && !frame.is_in_window();
+        Some(if is_told { frame.address().0 / PAGE } else { 0 })
+    }
+
+    /// Whether memory of a device is mapped at `address`: it has no frames.
+    #[must_use]
+    pub fn is_of_device(&self, address: u64) -> bool {
+        let area = self.area_at(address);
+        area.is_some_and(
+            |area| matches!(&area.backing, Backing::File { file, .. } if file.device_memory().is_some()),
+        )
     }
 
     /// Joins neighbours in the range that only continue each other.

@@ -202,6 +202,10 @@ impl ProcessInfo for Process {
         }
     }
 
+    fn page(&self, address: u64) -> Option<u64> {
+        self.space.lock().frame_number(address)
+    }
+
     fn usage(&self) -> Usage {
         let (size, (resident, most), locked_bytes) = {
             let space = self.space.lock();

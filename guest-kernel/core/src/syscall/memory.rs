@@ -329,6 +329,11 @@ fn file_backing(
     if open.file().page(u64::MAX / PAGE_SIZE as u64) == Err(Errno::ENODEV) {
         return Err(Errno::ENODEV);
     }
+    if let Some(memory) = open.file().device_memory()
+        && (!is_shared || offset.checked_add(len).is_none_or(|end| end > memory.len()))
+    {
+        return Err(Errno::EINVAL);
+    }
     if offset.checked_add(len).is_none_or(|end| i64::try_from(end).is_err()) {
         return Err(Errno::EOVERFLOW);
     }

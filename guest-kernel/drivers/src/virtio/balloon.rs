@@ -103,8 +103,9 @@ mod tests {
     fn report(is_kind: bool) -> (Result<(), Errno>, Vec<(u16, usize)>) {
         let host = Host { is_kind, reports: Vec::new(), segments: 0 };
         let machine = testing::machine(vec![Box::new(host)]);
-        let devices =
-            crate::discover(&[], ECAM_BASE, machine.pci_devices(), |kind, error| panic!("{kind}: {error:?}"));
+        let devices = crate::discover(&[], ECAM_BASE, (machine.pci_devices(), 0), |kind, error| {
+            panic!("{kind}: {error:?}")
+        });
         assert!(machine.accesses() < 2, "not brought up before it is needed");
         // Other tests of this process take memory and give it back: free blocks may be gone again.
         let blocks = loop {

@@ -77,8 +77,9 @@ mod tests {
     #[test]
     fn bytes_are_asked_for_until_there_are_enough() {
         let machine = testing::machine(vec![Box::new(Counter(0))]);
-        let devices =
-            crate::discover(&[], ECAM_BASE, machine.pci_devices(), |kind, error| panic!("{kind}: {error:?}"));
+        let devices = crate::discover(&[], ECAM_BASE, (machine.pci_devices(), 0), |kind, error| {
+            panic!("{kind}: {error:?}")
+        });
         assert!(machine.accesses() == 0, "not brought up before it is needed");
         let entropy = devices.entropy().unwrap().unwrap();
         let mut bytes = [0; 250];
@@ -108,7 +109,7 @@ mod tests {
             }
         }
         let machine = testing::machine(vec![Box::new(Dry)]);
-        let devices = crate::discover(&[], ECAM_BASE, machine.pci_devices(), |_, _| {});
+        let devices = crate::discover(&[], ECAM_BASE, (machine.pci_devices(), 0), |_, _| {});
         let entropy = devices.entropy().unwrap().unwrap();
         assert_eq!(entropy.fill(&mut [0; 3]), Err(Errno::EIO));
     }

@@ -5,7 +5,9 @@
 //! back ([`PageTable::own`]). A frame into which a device stores is copied at once: otherwise the program that asked for that would be
 //! the one to get another frame.
 
-use super::{ADDRESS, Flush, HELD, LARGE, LARGE_PAGE, Leaf, OutOfMemory, PAGE, PageTable, Rights, WRITABLE};
+use super::{
+    ADDRESS, DEVICE, Flush, HELD, LARGE, LARGE_PAGE, Leaf, OutOfMemory, PAGE, PageTable, Rights, WRITABLE,
+};
 use super::{BLOCK_PAGES, neighbour};
 use crate::address::{PhysAddr, UserAddr, to_usize};
 use crate::frame::Frame;
@@ -169,7 +171,9 @@ impl PageTable {
                     };
                     share_frame(value);
                     target.store(value, Ordering::Release);
-                    self.add_resident(BLOCK_PAGES);
+                    if value & DEVICE == 0 {
+                        self.add_resident(BLOCK_PAGES);
+                    }
                     address += LARGE_PAGE;
                 }
                 Leaf::Small(entry) => {
@@ -216,7 +220,9 @@ impl PageTable {
                 share_frame(value);
             }
             neighbour(target, step).store(value, Ordering::Release);
-            self.add_resident(1);
+            if value & DEVICE == 0 {
+                self.add_resident(1);
+            }
         }
         Ok(())
     }

@@ -194,3 +194,51 @@ fn what_is_shared_is_copied_by_nobody_until_one_writes() {
     }
     assert_eq!(frame::usage().used, before);
 }
+
+#[test]
+fn memory_of_a_device_has_no_frames_and_stays_uncached() {
+    use crate::device_memory::DeviceMemory;
+    use septum_abi::layout::PCI_WINDOW;
+    let bar = DeviceMemory::new(PhysAddr(PCI_WINDOW.start), 4 << 20).unwrap();
+    let bits = |table: &PageTable, address: u64| match table.find(address) {
+        Leaf::Small(entry) | Leaf::Large(entry) => entry.load(Ordering::Relaxed),
+        Leaf::Missing(_) => 0,
+    };
+    let is_right = |bits: u64, at: u64, write: bool| {
+        let wanted = PRESENT | USER | UNCACHED | DEVICE | HELD | NO_EXECUTE;
+        bits & wanted == wanted
+            && bits & ADDRESS & !(LARGE_PAGE - 1) == (PCI_WINDOW.start + at) & !(LARGE_PAGE - 1)
+            && (bits & WRITABLE != 0) == write
+    };
+    let (mut table, mut child) = (PageTable::new().unwrap(), PageTable::new().unwrap());
+    let mut flush = Flush::new();
+    let all = Rights { read: true, write: true, execute: true };
+    table.map_device(at(0x4000_0000), bar.part(0, 512).unwrap(), all).unwrap();
+    table.map_device(at(0x4020_1000), bar.part(512, 512).unwrap(), READ).unwrap();
+    assert!(bits(&table, 0x4000_0000) & LARGE != 0 && is_right(bits(&table, 0x4000_0000), 0, true));
+    // Not aligned as the memory is: pages, up to the end of the table.
+    assert!(is_right(bits(&table, 0x4020_1000), 2 << 20, false) && bits(&table, 0x4020_1000) & LARGE == 0);
+    assert!(table.is_mapped(at(0x403f_f000)) && !table.is_mapped(at(0x4040_0000)));
+    assert!(table.query(at(0x4000_0000)).is_none() && table.query(at(0x4020_1000)).is_none());
+    // A part loses its rights and gets them back.
+    let (from, to) = (0x4000_1000, 0x4000_2000);
+    table.split_edges(from, to, &mut flush).unwrap();
+    let given = |rights| {
+        move |frame: Option<&Frame>| {
+            assert!(frame.is_none());
+            rights
+        }
+    };
+    table.protect(from, to, &mut flush, given(READ));
+    assert!(is_right(bits(&table, from), 0x1000, false) && is_right(bits(&table, to), 0x2000, true));
+    table.protect(from, to, &mut flush, given(all));
+    assert_eq!(bits(&table, from) & ADDRESS, PCI_WINDOW.start + 0x1000);
+    assert!(is_right(bits(&table, from), 0x1000, true));
+    // A child has the same; nobody has frames of it.
+    child.share(&mut table, 0x4000_0000, 0x4040_0000, false, &mut flush).unwrap();
+    assert_eq!(bits(&child, from), bits(&table, from));
+    table.unmap(0x4000_0000, 0x4040_0000, &mut flush);
+    flush.now();
+    assert!(!table.is_mapped(at(0x4000_0000)) && child.is_mapped(at(0x4000_0000)));
+    assert_eq!((table.resident(), child.resident()), (0, 0));
+}

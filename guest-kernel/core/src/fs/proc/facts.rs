@@ -65,6 +65,12 @@ pub trait ProcessInfo: Send + Sync {
     /// Calls `each` for every mapping, ascending.
     fn mappings(&self, each: &mut dyn FnMut(&Mapping<'_>));
 
+    /// Where the page at `address` is: the number of its frame, if devices may be told of it, else 0. `None` if it is not there.
+    fn page(&self, address: u64) -> Option<u64> {
+        let _ = address;
+        None
+    }
+
     /// Numbers of its threads, its own first.
     fn threads(&self) -> Vec<u32> {
         alloc::vec![self.pid()]

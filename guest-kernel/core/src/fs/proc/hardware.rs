@@ -18,7 +18,7 @@ const fn part(name: &'static [u8], make: fn(&dyn System, Way) -> Vec<u8>) -> Ite
 /// What is in `/sys`.
 pub static ITEMS: &[Item] = &[
     directory(b"block", &[]),
-    directory(b"bus", &[]),
+    directory(b"bus", &[directory(b"pci", &[directory(b"devices", &[])])]),
     directory(b"class", &[]),
     directory(
         b"devices",

@@ -16,6 +16,7 @@
 pub mod facts;
 mod hardware;
 mod name;
+mod pagemap;
 mod process;
 mod smaps;
 mod system;
@@ -35,10 +36,11 @@ use alloc::vec::Vec;
 use core::any::Any;
 use facts::{ProcessInfo, System, ThreadInfo};
 use name::NameFile;
-use process::{FILES, NAME_FILE, Subject};
+use pagemap::PageMap;
+use process::{FILES, NAME_FILE, PAGE_MAP, Subject};
 use septum_abi::linux::Errno;
 use system::{Body, ITEMS, Item, Way};
-use text::TextFile;
+pub use text::TextFile;
 
 /// PROC_SUPER_MAGIC
 const MAGIC: u64 = 0x9fa0;
@@ -326,6 +328,12 @@ impl ProcInode {
         (FILES.get(index)?.name == NAME_FILE).then_some((pid, tid))
     }
 
+    /// The process whose pages this file is about.
+    fn mapped_process(&self) -> Option<u32> {
+        let (Node::ProcessFile(pid, index) | Node::TaskFile(pid, _, index)) = self.node else { return None };
+        (FILES.get(index)?.name == PAGE_MAP).then_some(pid)
+    }
+
     fn text(&self) -> Result<Vec<u8>, Errno> {
         match self.node {
             Node::Item(Item { body: Body::File(make), .. }, ..) => Ok(make(self.system())),
@@ -468,7 +476,10 @@ impl Inode for ProcInode {
                 let (pid, tid) = self.named_thread().ok_or(Errno::EACCES)?;
                 Ok(Arc::new(NameFile { text: TextFile(self.text()?), process: self.process(pid)?, tid }))
             }
-            FileKind::Regular => Ok(Arc::new(TextFile(self.text()?))),
+            FileKind::Regular => match self.mapped_process() {
+                Some(pid) => Ok(Arc::new(PageMap { process: self.process(pid)? })),
+                None => Ok(Arc::new(TextFile(self.text()?))),
+            },
             _ => Err(Errno::ELOOP),
         }
     }

@@ -44,6 +44,9 @@ const fn file(name: &'static [u8], make: Make) -> ProcessFile {
 /// The one that may be written.
 pub const NAME_FILE: &[u8] = b"comm";
 
+/// The one that is not made as a text ([`super::pagemap`]).
+pub const PAGE_MAP: &[u8] = b"pagemap";
+
 /// All of them.
 pub static FILES: &[ProcessFile] = &[
     file(b"cmdline", |_, process| process.arguments()),
@@ -56,6 +59,7 @@ pub static FILES: &[ProcessFile] = &[
     file(b"maps", |_, process| maps(process.process)),
     file(b"mountinfo", |system, process| mountinfo(system, &process.fs().root)),
     file(b"mounts", |system, process| mounts(system, &process.fs().root)),
+    ProcessFile { name: PAGE_MAP, permissions: 0o400, make: |_, _| Vec::new() },
     file(b"oom_score", |_, _| b"0\n".to_vec()),
     file(b"oom_score_adj", |_, _| b"0\n".to_vec()),
     file(b"smaps", |_, process| smaps::smaps(process.process)),
