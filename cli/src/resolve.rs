@@ -73,6 +73,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         tmpfs,
         read_only_root: around.read_only,
         disks: run.block,
+        devices: run.device,
         root: run.rootfs.map(ByteString::from),
         image,
         stop_signal: stop_signal.unwrap_or(Signal::TERM),

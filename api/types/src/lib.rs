@@ -23,6 +23,7 @@ pub mod image;
 pub mod mount;
 pub mod names;
 pub mod network;
+pub mod pci;
 pub mod places;
 pub mod privilege;
 pub mod restart;

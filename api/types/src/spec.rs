@@ -11,6 +11,7 @@ use crate::disk::Disk;
 use crate::duration::Span;
 use crate::image::ImageSource;
 use crate::network::Network;
+use crate::pci::Address;
 use crate::privilege::PrivilegeChoice;
 use crate::signal::Signal;
 use crate::tmpfs::Tmpfs;
@@ -67,6 +68,9 @@ pub struct PartitionSpec {
     pub read_only_root: bool,
     /// Files and devices of the host that are its disks: `/dev/vda` and so on.
     pub disks: Vec<Disk>,
+    /// PCI functions of the host that are its own.
+    #[serde(default)]
+    pub devices: Vec<Address>,
     /// Directory of the host that replaces the host's system directories as the partition's root.
     pub root: Option<ByteString>,
     /// Image that is the partition's root; then the current directory is not shared.

@@ -1,8 +1,7 @@
 //! What was typed after `septum devices`.
 
 use clap::{Args, Subcommand};
-
-use crate::devices::address::Address;
+use septum_api_types::pci::Address;
 
 /// List the PCI functions of this host, and what keeps each from being passed to a partition; give them to vfio-pci, or back to
 /// their own drivers.

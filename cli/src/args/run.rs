@@ -9,6 +9,7 @@ use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
 use septum_api_types::exit::Code;
 use septum_api_types::mount::Mount;
+use septum_api_types::pci::Address;
 use septum_api_types::privilege::PrivilegeChoice;
 use septum_api_types::restart::Restart;
 use septum_api_types::signal::Signal;
@@ -70,6 +71,11 @@ pub struct Run {
     /// ':ro' is added
     #[arg(long, value_name = "FILE[:ro]", value_parser = OsStringValueParser::new().try_map(disk))]
     pub block: Vec<Disk>,
+
+    /// Pass a PCI function of the host on to the partition, such as 0000:41:00.0; it has to belong to vfio-pci ('septum devices bind'). The
+    /// program finds it in /sys/bus/pci/devices, its interrupts in /dev/uio0
+    #[arg(long, value_name = "ADDRESS")]
+    pub device: Vec<Address>,
 
     /// Use this directory as the partition's root instead of the host's system directories
     #[arg(long, value_name = "DIR", conflicts_with = "image")]

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::pci::Address;
 
-use super::address::Address;
 use super::inventory::{Function, Host, VFIO};
 
 fn write(path: &Path, text: &str) -> io::Result<()> {

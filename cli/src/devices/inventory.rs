@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::address::Address;
+use septum_api_types::pci::Address;
 
 /// The driver that passes functions on.
 pub const VFIO: &str = "vfio-pci";

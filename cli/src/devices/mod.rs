@@ -3,10 +3,9 @@
 //! ```text
 //!   inventory (functions, groups, drivers) ◄── usage (what the host would miss)
 //!        ▲
-//!   binding (to vfio-pci and back)             address (which function)
+//!   binding (to vfio-pci and back)
 //! ```
 
-pub mod address;
 mod binding;
 mod inventory;
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub struct LateFacts {
     pub vcpu_limit: u32,
     /// Bytes of the image, if there is one.
     pub image_len: u64,
+    /// Bit N: 00:N.0 is a function of the host.
+    pub passed_functions: u64,
     /// Devices that are up.
     pub ready: [ReadyDevice; DEVICES],
 }
@@ -166,6 +168,7 @@ pub fn write_boot_page(
         privilege: facts.privilege as u32,
         vcpu_limit: facts.vcpu_limit,
         image_len: facts.image_len,
+        passed_functions: facts.passed_functions,
         ready: facts.ready,
         ..BootPage::default()
     };

@@ -12,6 +12,7 @@ use septum_abi::boot::Privilege;
 use septum_abi::layout::FIRST_VCPU_AREA;
 use septum_hypervisor::{Kvm, Vcpu, Vm};
 use septum_memory::{GuestImage, GuestRam, OwnFile, Pages};
+use septum_vfio::Container;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -60,6 +61,7 @@ pub struct Core {
 
 impl Core {
     /// Makes it. `own_file` is this program's own file, of which the guest kernel is a part; `image` is what the guest has for its root.
+    /// Functions in `container` reach all of its memory from then on, so it must stay what it is: there must be no `own_file` to map over it.
     ///
     /// # Errors
     /// No memory, KVM refused, or the privilege mode that is asked for cannot be.
@@ -68,11 +70,19 @@ impl Core {
         spec: CoreSpec,
         own_file: Option<&OwnFile>,
         image: Option<&GuestImage>,
+        container: Option<&Container>,
     ) -> Result<Self, MachineError> {
         let created_ns = boot::monotonic_ns();
         let ram = septum_memory::allocate(spec.memory_bytes, spec.pages)?;
         let vm = kvm.create_vm()?;
         vm.add_ram(&ram)?;
+        if let Some(container) = container {
+            container.pin(&ram).map_err(MachineError::Pin)?;
+            for group in container.groups() {
+                // Only functions that do DMA past the caches need it.
+                let _ = vm.know_group(group);
+            }
+        }
         if let Some(image) = image {
             vm.add_image(image.memory())?;
         }

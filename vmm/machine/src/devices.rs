@@ -1,11 +1,12 @@
 //! The machine's devices: made, put on the bus, and served by two threads, or three if there is a network.
 
 use crate::bus::{Ram, VmServices, Window};
+use crate::functions;
 use crate::machine::MachineError;
 use crate::ready::Readiness;
 use crate::service::Listener;
 use crate::spec::{BlockFile, MachineResources, Network, WhenCrowded};
-use septum_abi::layout::PCI_WINDOW;
+use septum_abi::layout::{HIGH_PCI_WINDOW, PCI_WINDOW};
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
 use septum_devices::pci::PciBus;
 use septum_devices::virtio::balloon::Balloon;
@@ -29,6 +30,8 @@ pub struct Devices {
     pub closed_streams: u32,
     /// How many block devices are on the bus.
     pub disks: u32,
+    /// A bit for each device number of a function of the host.
+    pub passed_functions: u64,
     /// There is a socket device.
     pub has_network: bool,
     pub threads: Vec<DeviceThread>,
@@ -58,7 +61,7 @@ pub fn attach(
     resources: MachineResources,
     returns_free_memory: bool,
 ) -> Result<Devices, MachineError> {
-    let pci = PciBus::new(services(vm, ram), PCI_WINDOW);
+    let pci = PciBus::new(services(vm, ram), PCI_WINDOW).with_high_window(HIGH_PCI_WINDOW);
     let thread = |name: &str| DeviceThread::spawn(name).map_err(MachineError::Thread);
     let (streams, files) = (thread("streams")?, thread("files")?);
     let mut ready = Readiness::new();
@@ -73,6 +76,7 @@ pub fn attach(
         when_crowded,
         listener,
         network,
+        functions,
     } = resources;
     let closed_streams =
         (0..).zip([&stdin, &stdout, &stderr]).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
@@ -115,7 +119,9 @@ pub fn attach(
         pci.add_virtio(Box::new(device)).map_err(|e| MachineError::Bus("sockets", e))?;
         threads.push(carrier);
     }
+    let passed_functions = functions::attach(vm, &pci, functions)?;
     Ok(Devices {
+        passed_functions,
         pci,
         ready,
         closed_streams,

@@ -13,6 +13,7 @@ mod bus;
 mod core;
 mod cpu;
 mod devices;
+mod functions;
 mod guest;
 mod image;
 mod machine;

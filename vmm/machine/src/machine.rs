@@ -20,6 +20,7 @@ use septum_devices::core::DeviceThread;
 use septum_devices::pci::PciError;
 use septum_hypervisor::{KvmError, Vcpu};
 use septum_memory::{GuestRam, MemoryError};
+use septum_vfio::VfioError;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex};
@@ -49,6 +50,12 @@ pub enum MachineError {
     /// The bus refused a device.
     #[error("cannot attach the {0} device")]
     Bus(&'static str, #[source] PciError),
+    /// The functions cannot reach the guest's memory.
+    #[error("the device cannot be given the partition's memory")]
+    Pin(#[source] VfioError),
+    /// A function of the host could not be put on the bus.
+    #[error("cannot attach the PCI function {0}")]
+    Function(String, #[source] io::Error),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -91,6 +98,7 @@ impl Machine {
             ready,
             closed_streams,
             disks,
+            passed_functions,
             has_network,
             threads,
             guest_mappings,
@@ -107,6 +115,7 @@ impl Machine {
             privilege,
             vcpu_limit,
             image_len,
+            passed_functions,
             ready: ready.devices,
         };
         boot::write_boot_page(&ram, config, &core.spec, spec.debug_panic, facts)?;

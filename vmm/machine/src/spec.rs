@@ -3,6 +3,7 @@
 use crate::service::Listener;
 use septum_abi::config::{Limit, MountKind, Refusals};
 use septum_devices::virtio::vsock::HostSide;
+use septum_vfio::Function;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -118,4 +119,6 @@ pub struct MachineResources {
     pub listener: Listener,
     /// What its sockets lead to, if it has a network.
     pub network: Option<Network>,
+    /// PCI functions of the host that are its own.
+    pub functions: Vec<Function>,
 }

@@ -23,14 +23,15 @@ use septum_api_types::ulimit::Ulimit;
 use septum_hypervisor::Kvm;
 use septum_machine::{
     Core, CoreSpec, HUGE_PAGE, Listener, Machine, MachineError, MachineResources, MachineSpec, NewSession,
-    Notice, OwnFile, Pages, Request, Requests, SessionEnd as MachineSessionEnd, StopReason, WhenCrowded,
-    Wish, encode_program,
+    Notice, OwnFile, Pages, PrivilegeChoice, Request, Requests, SessionEnd as MachineSessionEnd, StopReason,
+    WhenCrowded, Wish, encode_program,
 };
 use septum_netproxy::broker::Log;
 use septum_registry::control;
 
 use crate::disks;
 use crate::environment;
+use crate::functions;
 use crate::huge_pages;
 use crate::jail;
 use crate::network::{self, Neighbourhood, Refusals, Telling};
@@ -129,8 +130,9 @@ impl Worker {
         name_process(&spec.name);
         allow_many_descriptors();
         let kvm = Kvm::open().map_err(outcome::kvm_failure)?;
-        // Pages of a file cannot take the place of a part of a huge page.
-        let own_file = if spec.huge_pages { None } else { OwnFile::open() };
+        // Pages of a file cannot take the place of a part of a huge page, nor of memory that a device reaches.
+        let takes_own_file = !spec.huge_pages && spec.devices.is_empty();
+        let own_file = if takes_own_file { OwnFile::open() } else { None };
         let usage = Usage::open();
         self.stage("KVM is open");
         let [stdin, stdout, stderr] = standard_streams(spec.streams_open)?;
@@ -140,6 +142,7 @@ impl Worker {
         let plan = rootfs::plan(&spec)?;
         let image = plan.image().map(|image| image.map()).transpose()?;
         let disks = disks::open(&spec)?;
+        let (container, functions) = functions::open(&spec)?;
         // Sockets are made while the host's paths and names are still there.
         let network = network::prepare(&spec, std::mem::take(&mut self.around))?;
         let refusals = Refusals::default();
@@ -153,11 +156,16 @@ impl Worker {
             pages: if spec.huge_pages { Pages::Huge } else { Pages::Ordinary },
             cpus: spec.cpus,
             vcpu_limit: spec.threads,
-            privilege: outcome::privilege_choice(spec.privilege),
+            // A device's interrupts are counted in ring 0 only, and hosts that emulate that have no devices to give.
+            privilege: if container.is_some() {
+                PrivilegeChoice::Ring0
+            } else {
+                outcome::privilege_choice(spec.privilege)
+            },
         };
         // Composing the root and making the virtual machine both wait for the host's kernel: not one after the other.
         let (view, core) = std::thread::scope(|scope| {
-            let make = || Core::new(&kvm, core_spec, own_file.as_ref(), image.as_ref());
+            let make = || Core::new(&kvm, core_spec, own_file.as_ref(), image.as_ref(), container.as_deref());
             let thread = std::thread::Builder::new().name("machine".to_owned()).stack_size(MAKER_STACK_BYTES);
             let thread = thread.spawn_scoped(scope, make);
             let view = rootfs::enter(&plan);
@@ -179,8 +187,8 @@ impl Worker {
         self.stage(&format!("the program is {}", invocation.program));
 
         let machine_spec = MachineSpec {
-            // The pool's pages are this partition's until it ends, used or not.
-            returns_free_memory: !spec.huge_pages,
+            // The pool's pages are this partition's until it ends, used or not, and so is memory that a device reaches.
+            returns_free_memory: !spec.huge_pages && container.is_none(),
             program: invocation.program.0,
             arguments: invocation.arguments.into_iter().map(|argument| argument.0).collect(),
             environment: environment.into_iter().map(|variable| variable.0).collect(),
@@ -203,6 +211,7 @@ impl Worker {
             stdout,
             stderr,
             disks,
+            functions,
             when_crowded: self.tell_when_crowded()?,
             listener: self.listener()?,
             terminal: spec.terminal,

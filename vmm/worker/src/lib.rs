@@ -27,6 +27,7 @@
 mod disks;
 mod entry;
 mod environment;
+mod functions;
 pub mod huge_pages;
 mod jail;
 mod judgement;

@@ -10,6 +10,7 @@ use septum_api_types::stats::{self, PartitionStats, Timings};
 use septum_hypervisor::KvmError;
 use septum_machine::{End as MachineEnd, MachineError, MachineStats, Outcome, StartError, StopReason};
 
+use crate::functions;
 use crate::huge_pages;
 use crate::protocol::{End, Ended, StopCause};
 
@@ -91,6 +92,8 @@ pub(crate) fn machine_failure(error: &MachineError, spec: &PartitionSpec) -> Fai
             };
             Failure::new(Code::Path, what, why)
         }
+        MachineError::Pin(error) => functions::pinning(error),
+        MachineError::Function(..) => Failure::new(Code::Host, "cannot build the virtual machine", why),
         MachineError::Kvm(_) => Failure::new(Code::Host, "cannot build the virtual machine", why),
         _ => Failure::new(Code::Internal, "cannot build the virtual machine", why),
     }

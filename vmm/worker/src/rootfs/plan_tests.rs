@@ -24,6 +24,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         tmpfs: Vec::new(),
         read_only_root: false,
         disks: Vec::new(),
+        devices: Vec::new(),
         root: None,
         image: None,
         stop_signal: Signal::TERM,
