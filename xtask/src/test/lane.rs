@@ -26,8 +26,8 @@ const NESTED_MEMORY_MIB: &str = "4096";
 /// The status of a nested run that reached its limit.
 const TIMED_OUT: i32 = 124;
 
-/// An emulated host on a busy machine may be too slow for a test's deadline, so this many failed tests are run once more there, and the
-/// summary says so.
+/// A machine that is busy, or stands still for a while, may be too slow for a test's deadline, so this many failed tests are run once more, and
+/// the summary names them: each of them deserves a look.
 const SECOND_TRIES: usize = 3;
 
 /// What is left out of the second mode: each takes half a minute where ring 0 is emulated, and has a sister there that goes the same ways.
@@ -146,19 +146,24 @@ fn run_together(workspace: &Workspace, suite: &Suite, executables: &[&(String, P
 /// One executable, in the nested lane in a host of its own.
 fn run_alone(workspace: &Workspace, suite: &Suite, lane: Lane, name: &str, path: &Path) -> Result<Tally> {
     let label = format!("{} lane, {name}", lane.name());
+    follow(&label, || command(workspace, suite, lane, name, path))
+}
+
+/// Follows what `command` makes; if little of it failed, that once more.
+fn follow(label: &str, command: impl Fn() -> Result<Command>) -> Result<Tally> {
     println!("\n== {label}");
-    let mut tally = tally::follow(&mut command(workspace, suite, lane, name, path)?, &label)?;
-    if lane == Lane::Nested && tally.last_status() == Some(TIMED_OUT) {
+    let mut tally = tally::follow(&mut command()?, label)?;
+    if tally.last_status() == Some(TIMED_OUT) {
         println!("== {label}: reached its limit of {NESTED_LIMIT} s; second try");
-        tally = tally::follow(&mut command(workspace, suite, lane, name, path)?, &label)?;
+        tally = tally::follow(&mut command()?, label)?;
     }
-    if lane == Lane::Nested && !tally.is_success() && tally.failed().len() <= SECOND_TRIES {
-        println!("\n== {label}: {tally}; second try, in a new host, of what failed");
-        let mut again = command(workspace, suite, lane, name, path)?;
+    if !tally.is_success() && tally.failed().len() <= SECOND_TRIES {
+        println!("\n== {label}: {tally}; second try of what failed");
+        let mut again = command()?;
         if !tally.failed().is_empty() {
             again.arg("--exact").args(tally.failed());
         }
-        tally.settle(tally::follow(&mut again, &label)?);
+        tally.settle(tally::follow(&mut again, label)?);
     }
     Ok(tally)
 }
@@ -177,13 +182,12 @@ fn run_in_ring0(workspace: &Workspace, suite: &Suite, is_whole: bool) -> Result<
     for (name, path) in suite.executables.iter().filter(|(name, _)| names.contains(&name.as_str())) {
         if count(suite, path)? > 0 {
             let label = format!("direct lane in ring 0, {name}");
-            println!("\n== {label}");
-            let mut command = command(workspace, suite, Lane::Direct, name, path)?;
-            command.env("SEPTUM_PRIVILEGE", "ring0");
-            for test in LONG_IN_RING0 {
-                command.args(["--skip", test]);
-            }
-            total.add(&tally::follow(&mut command, &label)?);
+            total.add(&follow(&label, || {
+                let mut command = command(workspace, suite, Lane::Direct, name, path)?;
+                command.env("SEPTUM_PRIVILEGE", "ring0");
+                command.args(LONG_IN_RING0.iter().flat_map(|test| ["--skip", test]));
+                Ok(command)
+            })?);
         }
     }
     Ok(total)

@@ -61,6 +61,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
             total.add(&lane::run(workspace, &suite, lane, options.all)?);
         }
     }
+    total.print_times();
     total.print_failures();
     println!("{total}");
     Ok(if total.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

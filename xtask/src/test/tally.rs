@@ -14,10 +14,14 @@ use std::fmt;
 use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
 use crate::process;
+
+/// What takes less time is not told of.
+const WORTH_TELLING: Duration = Duration::from_secs(20);
 
 /// How one test ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct Tally {
     second_tries: Vec<String>,
     verdicts: BTreeMap<String, Verdict>,
     last_status: Option<i32>,
+    /// How long each program took.
+    times: Vec<(String, Duration)>,
 }
 
 impl Tally {
@@ -56,6 +62,7 @@ impl Tally {
         self.second_tries.extend(other.second_tries.iter().cloned());
         self.verdicts.extend(other.verdicts.iter().map(|(name, verdict)| (name.clone(), *verdict)));
         self.last_status = other.last_status;
+        self.times.extend(other.times.iter().cloned());
     }
 
     /// Counts tests that were not started.
@@ -85,6 +92,7 @@ impl Tally {
     /// Takes what failed in a run that is done again, all of it, for first tries.
     pub fn repeats(&mut self, first: Self) {
         self.second_tries.extend(first.failures);
+        self.times.extend(first.times);
     }
 
     /// Each test of the programs by its name, which should be different in all of them.
@@ -105,6 +113,13 @@ impl Tally {
         }
         for failure in &self.failures {
             println!("FAILED {failure}");
+        }
+    }
+
+    /// Tells where the time went, if it was much.
+    pub fn print_times(&self) {
+        for (label, time) in self.times.iter().filter(|(_, time)| *time >= WORTH_TELLING) {
+            println!("{:>5} s {label}", time.as_secs());
         }
     }
 
@@ -154,6 +169,7 @@ fn follow_into(
     shown_errors: impl Write + Send + 'static,
 ) -> Result<Tally> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let began = Instant::now();
     let mut child =
         command.spawn().with_context(|| format!("cannot start {}", process::describe(command)))?;
     let errors = child.stderr.take().context("no standard error")?;
@@ -168,6 +184,7 @@ fn follow_into(
         tally.read_line(line, label);
     }
     tally.last_status = status.code();
+    tally.times.push((label.to_owned(), began.elapsed()));
     if !status.success() && tally.failed == 0 {
         tally.failed = 1;
         tally.failures.push(format!("{label}: ended without a result ({status})"));
