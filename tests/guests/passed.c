@@ -1,7 +1,7 @@
 // A device of the host, driven by a program: QEMU's edu by its registers, by DMA and by interrupts.
 // link: static
 //
-//   passed look | mmio | dma | wild | interrupt | forever | edges
+//   passed look | mmio | dma | wild | interrupt | forever | edges | large
 //
 // Registers: 0 identification, 4 complement, 8 factorial, 0x20 status, 0x24 interrupt status, 0x60 raise, 0x64 acknowledge;
 // DMA: 0x80 source, 0x88 target, 0x90 count, 0x98 command (1 go, 2 from the device, 4 interrupt), whose buffer is at 0x40000.
@@ -42,7 +42,7 @@ static void read_text(const char *name, char *text, size_t size) {
     close(fd);
 }
 
-static void find(void) {
+static void find(const char *vendor) {
     DIR *directory = opendir(DEVICES);
     EXPECT(directory != NULL);
     struct dirent *entry;
@@ -53,12 +53,12 @@ static void find(void) {
         char text[64];
         snprintf(folder, sizeof folder, "%s/%s", DEVICES, entry->d_name);
         read_text("vendor", text, sizeof text);
-        if (strcmp(text, "0x1234\n") == 0) {
+        if (strncmp(text, vendor, 6) == 0) {
             closedir(directory);
             return;
         }
     }
-    printf("there is no edu device\n");
+    printf("there is no device of %s\n", vendor);
     exit(1);
 }
 
@@ -347,13 +347,38 @@ static void edges(void) {
     printf("edges\n");
 }
 
+// A BAR of 64 GiB, of another device: pages of 2 MiB, wherever they are touched.
+static void large(void) {
+    find("0x1b36");
+    int fd = open_file("resource2", O_RDWR);
+    struct stat status;
+    EXPECT(fd >= 0 && fstat(fd, &status) == 0);
+    printf("%lld GiB\n", (long long)status.st_size >> 30);
+    size_t size = status.st_size;
+    volatile uint32_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    EXPECT(memory != MAP_FAILED);
+    // There is nothing behind it: what counts is that an access ends.
+    uint32_t sum = 0;
+    for (size_t at = 0; at < size; at += size / 16) {
+        memory[at / 4] = 1;
+        sum += memory[at / 4 + 1];
+    }
+    sum += memory[size / 4 - 1];
+    printf("touched\n");
+    // Smaller than a page in the middle of it, and none behind its end.
+    EXPECT(munmap((char *)memory + 4096, 4096) == 0);
+    memory[0] = sum;
+    EXPECT(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, size) == MAP_FAILED && errno == EINVAL);
+    find("0x1234");
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(void);
     } all[] = {{"look", look}, {"mmio", mmio},       {"dma", dma},     {"wild", wild}, {"interrupt", interrupt},
-               {"forever", forever}, {"edges", edges}};
-    find();
+               {"forever", forever}, {"edges", edges},     {"large", large}};
+    find("0x1234");
     for (int argument = 1; argument < argc; argument++) {
         for (size_t index = 0; index < sizeof all / sizeof *all; index++) {
             if (strcmp(argv[argument], all[index].name) == 0) {

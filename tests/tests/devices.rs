@@ -192,6 +192,50 @@ fn one_partition_has_it_at_a_time() {
 }
 
 #[test]
+fn a_bar_of_64_gib_is_mapped_beside_another_device() {
+    let edu = edu!();
+    let place = Place::new();
+    let Some(large) = find("0x1b36", "0x0005") else { return lane::skip("this host has no pci-testdev") };
+    Septum::raw(["devices", "bind", &large]).run().expect_code(0);
+    let run = passed(&place, &edu).option("--device", &large).arguments(["large", "mmio"]);
+    run.output().expect_code(0).expect_stdout("64 GiB\ntouched\n12! = 479001600\ndone\n");
+    Septum::raw(["devices", "unbind", &large]).run().expect_code(0);
+}
+
+#[test]
+fn a_group_that_the_host_has_a_part_of_is_refused() {
+    let _edu = edu!();
+    // Two functions of one device number share a group.
+    let names = fs::read_dir(DEVICES)
+        .expect("is there")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let group = |address: &str| fs::read_link(Path::new(DEVICES).join(address).join("iommu_group")).ok();
+    let free: Vec<String> = names
+        .filter(|address| driver(address).is_none() && !fact(address, "class").starts_with("0x06"))
+        .collect();
+    let pair = free
+        .iter()
+        .find_map(|one| Some((one, free.iter().find(|other| *other > one && group(other) == group(one))?)));
+    let Some((passed_on, kept)) = pair else {
+        return lane::skip("no two functions of this host share a group");
+    };
+    Septum::raw(["devices", "bind", passed_on]).run().expect_code(0);
+    refused(passed_on).output().expect_code(0);
+    let write = |path: &str, text: &str| fs::write(Path::new("/sys/bus/pci").join(path), text);
+    write(&format!("devices/{kept}/driver_override"), "uio_pci_generic").expect("sysfs takes it");
+    write("drivers_probe", kept).expect("sysfs takes it");
+    assert_eq!(driver(kept).as_deref(), Some("uio_pci_generic"));
+    refused(passed_on)
+        .output()
+        .expect_code(exit::HOST)
+        .expect_stderr(&format!("{kept} belongs to the driver uio_pci_generic"))
+        .expect_stderr(&format!("septum devices bind {kept}"));
+    write("drivers/uio_pci_generic/unbind", kept).expect("sysfs takes it");
+    write(&format!("devices/{kept}/driver_override"), "\n").expect("sysfs takes it");
+    Septum::raw(["devices", "unbind", passed_on]).run().expect_code(0);
+}
+
+#[test]
 fn what_cannot_be_passed_on_is_explained() {
     let edu = edu!();
     Septum::raw(["devices", "unbind", &edu.address]).run().expect_code(0);

@@ -30,6 +30,7 @@ const MODULES: &[&str] = &[
     "vfio",
     "vfio_iommu_type1",
     "vfio-pci",
+    "uio_pci_generic",
     "tun",
     "vhost_vsock",
 ];
