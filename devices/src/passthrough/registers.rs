@@ -4,14 +4,15 @@
 //! 0x00 identity, class, subsystem      the function's
 //! 0x04 command                         memory decoding: always on, whatever is written; bus mastering: the function's
 //! 0x10 BARs                            this machine's addresses; I/O ports are absent
-//! 0x34 capabilities                    MSI: this machine's. PCI Express, vendor's own: as they were, read-only. Others are absent
+//! 0x34 capabilities                    MSI, MSI-X: this machine's. PCI Express, vendor's own: as they were, read-only. Others are absent
 //! 0x30 expansion ROM, 0x3c interrupt pin: absent
 //! ```
 
-use crate::pci::msix::Message;
+use crate::pci::msix::{self, Message};
 use crate::pci::{ConfigSpace, Identity, MemoryBar};
 
 use super::BARS;
+use std::ops::Range;
 
 /// Bytes of configuration space that are looked at.
 pub const BYTES: usize = 256;
@@ -57,6 +58,8 @@ pub struct Wanted {
     pub is_bus_master: bool,
     /// What its MSI vectors send; nothing while MSI is off.
     pub messages: Vec<Message>,
+    /// The control word of MSI-X; 0 if there is none.
+    pub msix_control: u16,
 }
 
 /// The registers.
@@ -64,6 +67,8 @@ pub struct Wanted {
 pub struct Registers {
     space: ConfigSpace,
     msi: Option<Msi>,
+    /// Where its capability of MSI-X is.
+    msix: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +77,39 @@ struct Msi {
     is_wide: bool,
     /// As a power of two.
     vectors: u16,
+}
+
+/// Where a function keeps its MSI-X table, which the guest never reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VectorTable {
+    /// In which BAR.
+    pub bar: usize,
+    /// Where in it.
+    pub offset: u64,
+    /// How many vectors of it the guest sees.
+    pub vectors: u16,
+}
+
+impl VectorTable {
+    /// Its bytes in the BAR.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.offset.saturating_add(u64::from(self.vectors) * msix::ENTRY_SIZE)
+    }
+}
+
+/// The most vectors of MSI-X that a function has here: each is a descriptor from the moment when it is turned on.
+const MOST_VECTORS: u16 = 256;
+
+/// The MSI-X table that registers describe, of a function that has `vectors` of them.
+#[must_use]
+pub fn vector_table(bytes: &[u8; BYTES], vectors: u32) -> Option<VectorTable> {
+    let (_, at) = capabilities(bytes).find(|(id, at)| *id == msix::CAPABILITY && at + 12 <= BYTES)?;
+    let said = (word(bytes, at + 2) & 0x7ff) + 1;
+    let vectors = said.min(u16::try_from(vectors).unwrap_or(u16::MAX)).min(MOST_VECTORS);
+    let place = u32::from(word(bytes, at + 4)) | u32::from(word(bytes, at + 6)) << 16;
+    let bar = usize::try_from(place & 0b111).ok().filter(|bar| *bar < BARS)?;
+    (vectors > 0).then_some(VectorTable { bar, offset: u64::from(place & !0b111), vectors })
 }
 
 fn word(bytes: &[u8; BYTES], at: usize) -> u16 {
@@ -101,7 +139,12 @@ pub fn bars(bytes: &[u8; BYTES], size: impl Fn(usize) -> u64) -> [Option<Bar>; B
 impl Registers {
     /// The model of a function whose registers are `bytes`, which has `vectors` MSI vectors, and whose BARs the machine put to these addresses.
     #[must_use]
-    pub fn new(bytes: &[u8; BYTES], bars: &[Option<(Bar, u64)>; BARS], vectors: u32) -> Self {
+    pub fn new(
+        bytes: &[u8; BYTES],
+        bars: &[Option<(Bar, u64)>; BARS],
+        vectors: u32,
+        table: Option<&VectorTable>,
+    ) -> Self {
         let identity = Identity {
             vendor: word(bytes, 0x00),
             device: word(bytes, 0x02),
@@ -117,14 +160,20 @@ impl Registers {
             let Bar { bytes, is_wide, is_prefetchable } = bar;
             space = space.with_bar(index, MemoryBar { bytes, address, is_wide, is_prefetchable });
         }
-        let mut registers = Self { space, msi: None };
+        let mut registers = Self { space, msi: None, msix: None };
         for (id, at) in capabilities(bytes) {
-            registers.add_capability(bytes, id, at, vectors);
+            registers.add_capability(bytes, (id, at), vectors, table);
         }
         registers
     }
 
-    fn add_capability(&mut self, bytes: &[u8; BYTES], id: u8, at: usize, vectors: u32) {
+    fn add_capability(
+        &mut self,
+        bytes: &[u8; BYTES],
+        (id, at): (u8, usize),
+        vectors: u32,
+        table: Option<&VectorTable>,
+    ) {
         let body = |len: usize| bytes.get(at + 2..(at + len).min(BYTES)).unwrap_or_default();
         // What does not fit is left out: there is room for all that a function can have.
         match id {
@@ -141,6 +190,12 @@ impl Registers {
                 writable.extend(std::iter::repeat_n(0xff, if is_wide { 6 } else { 2 }));
                 let added = self.space.add_capability(id, &body, &writable);
                 self.msi = added.ok().map(|at| Msi { at, is_wide, vectors });
+            }
+            msix::CAPABILITY if self.msix.is_none() => {
+                let Some(table) = table else { return };
+                let mut body = (table.vectors - 1).to_le_bytes().to_vec();
+                body.extend_from_slice(bytes.get(at + 4..at + 12).unwrap_or(&[0; 8]));
+                self.msix = self.space.add_capability(id, &body, &msix::CONTROL_WRITABLE).ok();
             }
             capability::EXPRESS => drop(self.space.add_capability(id, body(EXPRESS_BYTES), &[])),
             capability::VENDOR => {
@@ -166,7 +221,8 @@ impl Registers {
     /// What the guest wants of the function.
     #[must_use]
     pub fn wanted(&self) -> Wanted {
-        Wanted { is_bus_master: self.space.is_bus_master(), messages: self.messages() }
+        let msix_control = self.msix.map_or(0, |at| self.space.word(at + 2));
+        Wanted { is_bus_master: self.space.is_bus_master(), messages: self.messages(), msix_control }
     }
 
     fn messages(&self) -> Vec<Message> {
@@ -202,11 +258,11 @@ fn capabilities(bytes: &[u8; BYTES]) -> impl Iterator<Item = (u8, usize)> {
 
 /// The function's own command register, for what the guest wants.
 #[must_use]
-pub fn command(wanted: &Wanted) -> (u64, [u8; 2]) {
+pub fn command(is_bus_master: bool) -> (u64, [u8; 2]) {
     const MEMORY: u16 = 1 << 1;
     const BUS_MASTER: u16 = 1 << 2;
     const NO_PIN: u16 = 1 << 10;
-    let command = MEMORY | NO_PIN | if wanted.is_bus_master { BUS_MASTER } else { 0 };
+    let command = MEMORY | NO_PIN | if is_bus_master { BUS_MASTER } else { 0 };
     (COMMAND as u64, command.to_le_bytes())
 }
 
@@ -235,7 +291,7 @@ mod tests {
         let bars = bars(&bytes, |index| if index == 0 { 0x10_0000 } else { 0 });
         assert_eq!(bars[0], Some(Bar { bytes: 0x10_0000, is_wide: false, is_prefetchable: false }));
         assert_eq!(bars[1..], [None; 5]);
-        Registers::new(&bytes, &bars.map(|bar| bar.map(|bar| (bar, 0xc010_0000))), 1)
+        Registers::new(&bytes, &bars.map(|bar| bar.map(|bar| (bar, 0xc010_0000))), 1, None)
     }
 
     fn long(registers: &Registers, register: usize) -> u32 {
@@ -280,7 +336,7 @@ mod tests {
         // As many vectors as there can be, of which there is one.
         registers.write(at + 2, &[0x71, 0]);
         assert_eq!(registers.wanted().messages, [Message { address: 0xfee0_0000, data: 0x51 }]);
-        assert_eq!(command(&registers.wanted()), (4, [0b110, 0b100]));
+        assert_eq!(command(registers.wanted().is_bus_master), (4, [0b110, 0b100]));
         registers.write(0, &[0xff; BYTES]);
         assert_eq!(long(&registers, 0), 0x11e8_1234);
         assert_eq!(registers.wanted().messages.len(), 1);
@@ -290,7 +346,7 @@ mod tests {
     fn several_vectors_differ_in_the_lowest_bits() {
         let mut bytes = edu();
         bytes[0x42] = 0x84 | 0b10;
-        let mut registers = Registers::new(&bytes, &[None; BARS], 8);
+        let mut registers = Registers::new(&bytes, &[None; BARS], 8, None);
         registers.write(0x40 + 4, &0xfee0_0000_u64.to_le_bytes());
         registers.write(0x40 + 12, &[0x46, 0]);
         registers.write(0x40 + 2, &[0x21, 0]);
@@ -299,13 +355,34 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_vectors_is_found_and_its_control_word_is_the_guests() {
+        let mut bytes = edu();
+        // 65 vectors in BAR 0 at 0x2000, as QEMU's NVMe has them.
+        bytes[0x40..0x4c].copy_from_slice(&[msix::CAPABILITY, 0, 64, 0, 0, 0x20, 0, 0, 0, 0x30, 0, 0]);
+        let table = vector_table(&bytes, 65).unwrap();
+        assert_eq!(table, VectorTable { bar: 0, offset: 0x2000, vectors: 65 });
+        assert_eq!(table.range(), 0x2000..0x2410);
+        assert_eq!(vector_table(&bytes, 3).unwrap().vectors, 3);
+        assert_eq!(vector_table(&bytes, 0), None);
+        let mut registers = Registers::new(&bytes, &[None; BARS], 0, Some(&table));
+        assert_eq!(long(&registers, 0x40) >> 16, 64);
+        registers.write(0x40, &[0xff; 12]);
+        assert_eq!(registers.wanted().msix_control, 0xc000 | 64);
+        assert_eq!(long(&registers, 0x44), 0x2000);
+        // BARs that there are not.
+        bytes[0x44] = 7;
+        assert_eq!(vector_table(&bytes, 65), None);
+    }
+
+    #[test]
     fn lists_and_bars_that_make_no_sense_are_survived() {
         let mut bytes = [0xff; BYTES];
         assert_eq!(bars(&bytes, |_| 3), [None; BARS]);
-        let _ = Registers::new(&bytes, &[None; BARS], u32::MAX).wanted();
+        let _ =
+            Registers::new(&bytes, &[None; BARS], u32::MAX, vector_table(&bytes, u32::MAX).as_ref()).wanted();
         bytes[0x10] = 0b100;
         bytes[0x34] = 0xfc;
         bytes[0xfc..].copy_from_slice(&[capability::VENDOR, 0xfc, 0xff, 0]);
-        let _ = Registers::new(&bytes, &[None; BARS], 0).wanted();
+        let _ = Registers::new(&bytes, &[None; BARS], 0, None).wanted();
     }
 }

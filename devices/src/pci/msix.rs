@@ -79,6 +79,25 @@ impl Table {
         Self { entries: vec![entry; usize::from(vectors)], is_enabled: false, is_masked: true }
     }
 
+    /// What an interrupt on `vector` would send now; `None` if it would wait, or be lost.
+    #[must_use]
+    pub fn message(&self, vector: u16) -> Option<Message> {
+        let entry = self.entries.get(usize::from(vector))?;
+        (self.is_enabled && !self.is_masked && !entry.is_masked()).then(|| entry.message())
+    }
+
+    /// Whether MSI-X is enabled.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.is_enabled
+    }
+
+    /// Vectors.
+    #[must_use]
+    pub fn vectors(&self) -> u16 {
+        u16::try_from(self.entries.len()).unwrap_or(u16::MAX)
+    }
+
     /// Raises an interrupt on `vector`.
     pub fn trigger(&mut self, vector: u16) -> Delivery {
         let blocked = self.is_masked;

@@ -1,10 +1,10 @@
 //! A PCI function of the host: what programs need of it ([`septum_guest_core::fs::pci`]).
 //!
 //! Where its memory is was decided by the host; how much there is is found out as on any bus, by writing ones to a BAR and reading what
-//! stays. Interrupts are MSI, one vector: the lowest.
+//! stays. Interrupts are MSI or MSI-X, one vector: the lowest.
 
 use crate::pci::{self, Capability};
-use crate::platform::Line;
+use crate::platform::{Line, Registers};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use septum_abi::linux::Errno;
@@ -15,6 +15,10 @@ use septum_guest_hal::sync::{Mutex, Once};
 
 const BAR: usize = 0x10;
 const MSI: u8 = 0x05;
+const MSI_X: u8 = 0x11;
+const MSI_X_ENABLE: u16 = 1 << 15;
+/// Bytes of an entry of the table of MSI-X.
+const ENTRY: usize = 16;
 const MSI_ENABLE: u16 = 1;
 const MSI_USED: u16 = 0b111 << 4;
 const MSI_WIDE: u16 = 1 << 7;
@@ -78,9 +82,32 @@ impl Passed {
         Some(Bar { memory, bytes, is_wide, is_prefetchable: low & 0b1000 != 0 })
     }
 
-    fn msi(&self) -> Option<Capability> {
-        self.function.capabilities().find(|capability| capability.id == MSI)
+    fn capability(&self, id: u8) -> Option<Capability> {
+        self.function.capabilities().find(|capability| capability.id == id)
     }
+
+    /// Turns the first vector of MSI-X on or off.
+    fn set_first_vector(&self, message: Option<(u64, u32)>) -> Result<(), Errno> {
+        let Capability { offset, .. } = self.capability(MSI_X).ok_or(Errno::ENODEV)?;
+        let Some((address, data)) = message else {
+            self.function.write_u16(offset + 2, 0);
+            return Ok(());
+        };
+        let place = self.function.read(offset + 4);
+        let bar = usize::try_from(place & 0b111).ok().and_then(|bar| self.bar(bar)).ok_or(Errno::ENODEV)?;
+        let start = bar.memory.start().0 + u64::from(place & !0b111);
+        let entry = Registers::map(PhysAddr(start), ENTRY).ok_or(Errno::ENODEV)?;
+        let [low, high] = halves(address);
+        for (field, value) in [low, high, data, 0].into_iter().enumerate() {
+            entry.write_u32(4 * field, value);
+        }
+        self.function.write_u16(offset + 2, MSI_X_ENABLE);
+        Ok(())
+    }
+}
+
+fn halves(address: u64) -> [u32; 2] {
+    [address & 0xffff_ffff, address >> 32].map(|half| u32::try_from(half).unwrap_or(0))
 }
 
 impl Function for Passed {
@@ -130,16 +157,20 @@ impl Function for Passed {
     }
 
     fn set_interrupting(&self, is_on: bool) -> Result<(), Errno> {
-        let Capability { offset, extra, .. } = self.msi().ok_or(Errno::ENODEV)?;
         let line = self.line.call_once(Line::allocate).as_ref().ok_or(Errno::ENODEV)?;
+        // Before the lock, which it takes.
+        let _ = self.bar(0);
         let _changing = self.changing.lock();
+        let Some(Capability { offset, extra, .. }) = self.capability(MSI) else {
+            return self.set_first_vector(is_on.then(|| line.message()));
+        };
         let off = extra & !(MSI_ENABLE | MSI_USED);
         if !is_on {
             self.function.write_u16(offset + 2, off);
             return Ok(());
         }
         let (address, data) = line.message();
-        let [low, high] = [address & 0xffff_ffff, address >> 32].map(|half| u32::try_from(half).unwrap_or(0));
+        let [low, high] = halves(address);
         self.function.write_u32(offset + 4, low);
         let data = u16::try_from(data & 0xffff).unwrap_or(0);
         if extra & MSI_WIDE == 0 {

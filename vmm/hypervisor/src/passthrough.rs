@@ -4,8 +4,7 @@
 //!   device ─► host's interrupt ─► event ─► line (GSI) ─► route: address and data ─► local APIC
 //! ```
 //!
-//! A line is connected to its event before it has a route, and what comes then is lost: as on a bus where nobody listens. Routes are set as
-//! one table, so every change gives KVM all of them.
+//! A line has its route before it is connected to its event. Routes are set as one table, so every change gives KVM all of them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -65,28 +64,33 @@ impl Vm {
         self.fd.set_gsi_routing(&table).map_err(host)
     }
 
-    /// Has line `line` deliver this message from now on, or nothing.
+    /// Has line `line` deliver this message from now on.
     ///
     /// # Errors
     /// KVM refused; then it is as before.
-    pub fn route_line(&self, line: u32, message: Option<(u64, u32)>) -> io::Result<()> {
+    pub fn route_line(&self, line: u32, message: (u64, u32)) -> io::Result<()> {
         let mut state = self.passthrough.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut routes = state.routes.clone();
-        match message {
-            Some(message) => routes.insert(line, message),
-            None => routes.remove(&line),
-        };
+        routes.insert(line, message);
         self.set_routes(&routes)?;
         state.routes = routes;
         Ok(())
     }
 
-    /// `event` raises line `line` from now on, without anybody waking up in between. It stays connected as long as the machine lives.
+    /// `event` raises line `line` from now on, without anybody waking up in between; at once if it is signalled already.
     ///
     /// # Errors
     /// KVM refused.
     pub fn connect_line(&self, line: u32, event: &EventFd) -> io::Result<()> {
         self.fd.register_irqfd(event, line).map_err(host)
+    }
+
+    /// Undoes [`connect_line`](Self::connect_line); the event keeps what comes.
+    ///
+    /// # Errors
+    /// It is not connected.
+    pub fn disconnect_line(&self, line: u32, event: &EventFd) -> io::Result<()> {
+        self.fd.unregister_irqfd(event, line).map_err(host)
     }
 
     /// Gives the guest memory of a device, which does not overlap anything that it has.

@@ -7,7 +7,9 @@ use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
-use vfio_bindings::bindings::vfio::{VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_MSI_IRQ_INDEX};
+use vfio_bindings::bindings::vfio::{
+    VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_MSI_IRQ_INDEX, VFIO_PCI_MSIX_IRQ_INDEX,
+};
 use vm_memory::MmapRegion;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -18,6 +20,24 @@ use crate::region::Region;
 
 /// The region that is the configuration space; those before are the BARs (six) and the expansion ROM.
 pub const CONFIGURATION: usize = VFIO_PCI_CONFIG_REGION_INDEX as usize;
+
+/// How a function interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupts {
+    /// MSI.
+    Msi,
+    /// MSI-X.
+    MsiX,
+}
+
+impl Interrupts {
+    fn index(self) -> u32 {
+        match self {
+            Self::Msi => VFIO_PCI_MSI_IRQ_INDEX,
+            Self::MsiX => VFIO_PCI_MSIX_IRQ_INDEX,
+        }
+    }
+}
 
 /// An open function. Threads share it.
 #[derive(Debug)]
@@ -82,12 +102,15 @@ impl Function {
         if end > region.bytes { None } else { region.offset.checked_add(offset) }
     }
 
-    /// Maps a part of a region that is [mappable](Region::mappable), for good.
+    /// Maps whole pages of a region that are [mappable](Region::mappable), for good.
     ///
     /// # Errors
     /// It is not, or the host refused.
     pub fn map(&self, index: usize, part: &Range<u64>) -> io::Result<MmapRegion> {
-        let region = self.regions.get(index).filter(|region| region.mappable.contains(part));
+        let region = self.regions.get(index).filter(|region| {
+            let is_inside = |mappable: &Range<u64>| mappable.start <= part.start && part.end <= mappable.end;
+            !part.is_empty() && region.mappable.iter().any(is_inside)
+        });
         let region = region.ok_or(io::ErrorKind::InvalidInput)?;
         let len = usize::try_from(part.end - part.start).map_err(io::Error::other)?;
         let offset =
@@ -107,17 +130,17 @@ impl Function {
             .map_err(|error| io::Error::other(error.to_string()))
     }
 
-    /// How many MSI vectors it has.
+    /// How many vectors of a kind it has.
     #[must_use]
-    pub fn msi_vectors(&self) -> u32 {
-        ioctl::interrupts(&self.file, VFIO_PCI_MSI_IRQ_INDEX)
+    pub fn vectors(&self, kind: Interrupts) -> u32 {
+        ioctl::interrupts(&self.file, kind.index())
     }
 
-    /// Has each MSI vector signal an event; without events MSI is off.
+    /// Has each vector of a kind signal an event; without events that kind is off.
     ///
     /// # Errors
     /// The host refused.
-    pub fn set_msi(&self, events: &[EventFd]) -> io::Result<()> {
-        ioctl::set_interrupts(&self.file, VFIO_PCI_MSI_IRQ_INDEX, events)
+    pub fn set_interrupts(&self, kind: Interrupts, events: &[EventFd]) -> io::Result<()> {
+        ioctl::set_interrupts(&self.file, kind.index(), events)
     }
 }

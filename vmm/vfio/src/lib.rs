@@ -21,5 +21,5 @@ mod sysfs;
 
 pub use container::{Container, open};
 pub use error::VfioError;
-pub use function::{CONFIGURATION, Function};
+pub use function::{CONFIGURATION, Function, Interrupts};
 pub use region::Region;
