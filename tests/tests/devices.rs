@@ -203,6 +203,24 @@ fn a_bar_of_64_gib_is_mapped_beside_another_device() {
 }
 
 #[test]
+fn an_nvme_controller_answers_and_interrupts_by_msi_x() {
+    let edu = edu!();
+    let place = Place::new();
+    let Some(nvme) = find("0x1b36", "0x0010") else {
+        return lane::skip("this host has no emulated NVMe controller");
+    };
+    Septum::raw(["devices", "bind", &nvme]).run().expect_code(0);
+    // Twice: its reset makes it forget the first time.
+    for _ in 0..2 {
+        let run = passed(&place, &edu).option("--device", &nvme).arguments(["nvme", "interrupt"]);
+        run.output()
+            .expect_code(0)
+            .expect_stdout("QEMU NVMe Ctrl, 10 interrupts\n10! = 3628800\ninterrupted\n");
+    }
+    Septum::raw(["devices", "unbind", &nvme]).run().expect_code(0);
+}
+
+#[test]
 fn a_group_that_the_host_has_a_part_of_is_refused() {
     let _edu = edu!();
     // Two functions of one device number share a group.

@@ -268,6 +268,8 @@ fn emulator(options: &Options, sockets: &Path, shares: &[(&str, PathBuf)]) -> Co
         command.arg("-device").arg(format!("virtserialport,chardev={port},name={port}"));
     }
     command.args(["-device", "edu"]);
+    // MSI-X, and a reset of its own.
+    command.args(["-device", "nvme,serial=septum"]);
     // A BAR as large as a GPU's.
     command.args(["-device", "pci-testdev,membar=64G"]);
     for device in &options.device {
