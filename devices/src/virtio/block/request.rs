@@ -134,11 +134,6 @@ impl Request {
         Ok(Self { head, work, memory, place, room, written })
     }
 
-    /// Whether io_uring could have it under way.
-    pub(super) fn is_for_a_disk(&self) -> bool {
-        matches!(self.work, Work::Read { .. } | Work::Flush)
-    }
-
     /// Where a read goes that is so long that two may copy it.
     pub(super) fn long_read(&self) -> Option<(&Buffers, u64)> {
         match &self.work {

@@ -36,36 +36,33 @@ const ROUNDS: usize = 4096;
 const KICK: u32 = 0;
 const HOST: u32 = 1;
 
-/// Where requests are put under way.
-enum Engine {
-    /// It was not needed yet.
-    Unknown,
-    Batch(Box<Batch<Request>>),
-    /// The host does not allow it.
-    None,
-}
-
 /// The device thread's part of a block device.
 pub(super) struct Watch {
     shared: Arc<Shared>,
     kick: Arc<EventFd>,
-    engine: Engine,
+    /// Where requests are put under way, if the host allows it.
+    batch: Option<Box<Batch<Request>>>,
 }
 
 impl Watch {
+    /// Makes the ring of requests under way, which the device's thread could not: it is confined.
     pub(super) fn new(shared: Arc<Shared>, kick: Arc<EventFd>) -> Self {
-        Self { shared, kick, engine: Engine::Unknown }
+        let batch = Batch::new(MOST)
+            .inspect_err(|error| log::debug!("the host has no io_uring for disks: {error}"))
+            .ok()
+            .map(Box::new);
+        Self { shared, kick, batch }
     }
 
     /// Serves until nothing comes for a moment. False if it is to go on.
-    fn watch(&mut self, operations: &mut EventOps) -> bool {
+    fn watch(&mut self) -> bool {
         let mut last = Instant::now();
         // A doorbell is under way, and what to watch for is the request after it.
         let mut has_just_come = true;
         lock(&self.shared.state).watch();
         for _ in 0..ROUNDS {
             let has_helped = self.shared.offer.help(&self.shared.disk);
-            let (taken, answered) = (self.serve(operations), self.collect());
+            let (taken, answered) = (self.serve(), self.collect());
             if !lock(&self.shared.state).is_watched {
                 return true;
             }
@@ -90,11 +87,11 @@ impl Watch {
     }
 
     fn under_way(&self) -> usize {
-        if let Engine::Batch(batch) = &self.engine { batch.under_way() } else { 0 }
+        self.batch.as_ref().map_or(0, |batch| batch.under_way())
     }
 
     /// Serves what there is, as far as it needs no disk, and puts the rest under way. False if there was nothing.
-    fn serve(&mut self, operations: &mut EventOps) -> bool {
+    fn serve(&mut self) -> bool {
         let mut taken = 0;
         while taken < TAKEN {
             let mut state = lock(&self.shared.state);
@@ -107,11 +104,11 @@ impl Watch {
             taken += 1;
             match request {
                 Err(error) => drop(self.shared.give_back(lock(&self.shared.state), head, Err(error))),
-                Ok(request) => self.serve_one(request, is_write_through, operations),
+                Ok(request) => self.serve_one(request, is_write_through),
             }
         }
         if taken > 0 {
-            if let Engine::Batch(batch) = &mut self.engine
+            if let Some(batch) = &mut self.batch
                 && let Err(error) = batch.submit()
             {
                 log::debug!("io_uring: {error}");
@@ -121,9 +118,9 @@ impl Watch {
         taken > 0
     }
 
-    fn serve_one(&mut self, mut request: Request, is_write_through: bool, operations: &mut EventOps) {
+    fn serve_one(&mut self, mut request: Request, is_write_through: bool) {
         if !self.shared.at_once(&mut request, false) {
-            request = match self.begin(request, operations) {
+            request = match self.begin(request) {
                 Ok(()) => return,
                 Err(request) => request,
             };
@@ -133,31 +130,16 @@ impl Watch {
     }
 
     /// Puts a request under way. What cannot be comes back, to be waited for.
-    fn begin(&mut self, request: Request, operations: &mut EventOps) -> Result<(), Request> {
-        if matches!(self.engine, Engine::Unknown) && request.is_for_a_disk() {
-            self.engine = match Batch::new(MOST) {
-                Ok(batch) => match operations.add(Events::with_data(&batch, HOST, EventSet::IN)) {
-                    Ok(()) => Engine::Batch(Box::new(batch)),
-                    Err(_) => Engine::None,
-                },
-                Err(error) => {
-                    log::debug!("the host has no io_uring for disks: {error}");
-                    Engine::None
-                }
-            };
-        }
-        match &mut self.engine {
-            Engine::Batch(batch) => request.begin(&self.shared.disk, batch),
-            Engine::Unknown => Err(request),
-            Engine::None => {
-                // Others are not to wait with this one.
-                let mut state = lock(&self.shared.state);
-                state.is_serial = true;
-                state.leave();
-                state.notify();
-                Err(request)
-            }
-        }
+    fn begin(&mut self, request: Request) -> Result<(), Request> {
+        let Some(batch) = &mut self.batch else {
+            // Others are not to wait with this one.
+            let mut state = lock(&self.shared.state);
+            state.is_serial = true;
+            state.leave();
+            state.notify();
+            return Err(request);
+        };
+        request.begin(&self.shared.disk, batch)
     }
 
     fn answer(&self, request: Request) {
@@ -167,7 +149,7 @@ impl Watch {
 
     /// Answers what the host is done with. False if that was nothing.
     fn collect(&mut self) -> bool {
-        let Engine::Batch(batch) = &mut self.engine else { return false };
+        let Some(batch) = &mut self.batch else { return false };
         let mut has_some = false;
         while let Some(done) = batch.take() {
             has_some = true;
@@ -193,14 +175,14 @@ impl Watch {
 }
 
 impl MutEventSubscriber for Watch {
-    fn process(&mut self, events: Events, operations: &mut EventOps) {
+    fn process(&mut self, events: Events, _operations: &mut EventOps) {
         if events.data() == HOST && lock(&self.shared.state).is_crowded {
             self.collect();
             return;
         }
         // That it was zero does not matter.
         let _ = self.kick.read();
-        if !self.watch(operations) {
+        if !self.watch() {
             // It can only fail when it rings already.
             let _ = self.kick.write(1);
         }
@@ -209,6 +191,12 @@ impl MutEventSubscriber for Watch {
     fn init(&mut self, operations: &mut EventOps) {
         if let Err(error) = operations.add(Events::with_data(&*self.kick, KICK, EventSet::IN)) {
             log::error!("the block device's doorbell cannot be watched: {error}");
+        }
+        let of_batch =
+            self.batch.as_deref().map(|batch| operations.add(Events::with_data(batch, HOST, EventSet::IN)));
+        if let Some(Err(error)) = of_batch {
+            log::debug!("io_uring cannot be watched: {error}");
+            self.batch = None;
         }
     }
 }
