@@ -5,7 +5,7 @@ use crate::functions;
 use crate::machine::MachineError;
 use crate::ready::Readiness;
 use crate::service::Listener;
-use crate::spec::{BlockFile, MachineResources, Network, WhenCrowded};
+use crate::spec::{BlockFile, Confine, MachineResources, Network, Role, WhenCrowded};
 use septum_abi::layout::{HIGH_PCI_WINDOW, PCI_WINDOW};
 use septum_devices::core::{DeviceThread, GuestMemory, HostServices, MsiSender};
 use septum_devices::pci::PciBus;
@@ -41,6 +41,8 @@ pub struct Devices {
     pub listener: Listener,
     /// The first program's terminal.
     pub line: Option<Line>,
+    /// What holds the machine's threads.
+    pub confine: Confine,
 }
 
 /// The host's end of a terminal.
@@ -62,8 +64,9 @@ pub fn attach(
     returns_free_memory: bool,
 ) -> Result<Devices, MachineError> {
     let pci = PciBus::new(services(vm, ram), PCI_WINDOW).with_high_window(HIGH_PCI_WINDOW);
-    let thread = |name: &str| DeviceThread::spawn(name).map_err(MachineError::Thread);
-    let (streams, files) = (thread("streams")?, thread("files")?);
+    let confine = resources.confine.clone();
+    let (streams, files) =
+        (thread("streams", Role::Streams, &confine)?, thread("files", Role::Files, &confine)?);
     let mut ready = Readiness::new();
 
     let MachineResources {
@@ -77,6 +80,7 @@ pub fn attach(
         listener,
         network,
         functions,
+        confine,
     } = resources;
     let closed_streams =
         (0..).zip([&stdin, &stdout, &stderr]).map(|(bit, stream)| u32::from(stream.is_none()) << bit).sum();
@@ -110,11 +114,11 @@ pub fn attach(
     let mut threads = vec![streams, files];
     let count = u32::try_from(disks.len()).unwrap_or(0);
     if !disks.is_empty() {
-        threads.extend(attach_disks(&pci, disks)?);
+        threads.extend(attach_disks(&pci, disks, &confine)?);
     }
     let has_network = network.is_some();
     if let Some(Network(host)) = network {
-        let carrier = thread("network")?;
+        let carrier = thread("network", Role::Network, &confine)?;
         let device = Vsock::new(host, carrier.handle()).map_err(|e| MachineError::Device("sockets", e))?;
         pci.add_virtio(Box::new(device)).map_err(|e| MachineError::Bus("sockets", e))?;
         threads.push(carrier);
@@ -132,14 +136,25 @@ pub fn attach(
         when_crowded,
         listener,
         line,
+        confine,
     })
 }
 
+/// A thread for devices that has what its role needs, and no more.
+fn thread(name: &str, role: Role, confine: &Confine) -> Result<DeviceThread, MachineError> {
+    let confine = confine.clone();
+    DeviceThread::spawn_with(name, move || (confine.0)(role)).map_err(MachineError::Thread)
+}
+
 /// Puts the disks on the bus, in their order. Returns their threads.
-fn attach_disks(pci: &PciBus, disks: Vec<BlockFile>) -> Result<Vec<DeviceThread>, MachineError> {
+fn attach_disks(
+    pci: &PciBus,
+    disks: Vec<BlockFile>,
+    confine: &Confine,
+) -> Result<Vec<DeviceThread>, MachineError> {
     let mut threads = Vec::new();
     for (number, BlockFile { file, is_read_only, name }) in disks.into_iter().enumerate() {
-        let thread = DeviceThread::spawn(&format!("disk/{number}")).map_err(MachineError::Thread)?;
+        let thread = thread(&format!("disk/{number}"), Role::Disk, confine)?;
         let disk = Disk::new(file, is_read_only, &name).map_err(|e| MachineError::Disk(name, e))?;
         pci.add_virtio(Box::new(Block::new(disk, thread.handle())))
             .map_err(|e| MachineError::Bus("block", e))?;

@@ -36,4 +36,6 @@ pub use mailbox::{Request, Requests};
 pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
 pub use septum_memory::{GuestImage, HUGE_PAGE, OwnFile, Pages};
 pub use service::{Listener, NewSession, Notice, SessionEnd, Wish, encode_program};
-pub use spec::{BlockFile, MachineResources, MachineSpec, MountSpec, Network, PrivilegeChoice, WhenCrowded};
+pub use spec::{
+    BlockFile, Confine, MachineResources, MachineSpec, MountSpec, Network, PrivilegeChoice, Role, WhenCrowded,
+};

@@ -105,6 +105,7 @@ impl Machine {
             when_crowded,
             listener,
             line,
+            confine,
         } = devices::attach(&vm, &ram, resources, spec.returns_free_memory)?;
         let streams = Streams { closed: closed_streams, terminal: line.as_ref().map(|line| line.size) };
         let config = boot::write_configuration(&ram, &kernel, spec, streams, disks, has_network)?;
@@ -147,6 +148,7 @@ impl Machine {
             cpus: core.spec.cpus,
             service,
             when_crowded: Mutex::new(Some(when_crowded)),
+            confine,
         };
         let vcpus = Vcpus::new(parts, mailbox);
         Ok(Self { first, vcpus, ram, threads, waiting, stats, tsc_khz, vm })

@@ -7,6 +7,7 @@ use septum_vfio::Function;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A mount of the guest.
 #[derive(Clone, Debug)]
@@ -78,6 +79,34 @@ impl std::fmt::Debug for WhenCrowded {
     }
 }
 
+/// What a thread of the machine does, which says what it needs of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Calls [`Machine::run`](crate::Machine::run): waits, stops the vCPUs, reads the report.
+    Main,
+    /// Runs a vCPU, serves its exits and requests to devices, starts further vCPUs.
+    Vcpu,
+    /// Serves files.
+    Files,
+    /// Serves standard streams and what else is small.
+    Streams,
+    /// Serves a disk.
+    Disk,
+    /// Serves sockets.
+    Network,
+}
+
+/// What each thread calls on itself before the guest runs, to have no more of the host than its role needs. A thread that one of them starts
+/// later has what that one has.
+#[derive(Clone)]
+pub struct Confine(pub Arc<dyn Fn(Role) + Send + Sync>);
+
+impl std::fmt::Debug for Confine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Confine")
+    }
+}
+
 /// A file of the host that is a disk of the partition.
 #[derive(Debug)]
 pub struct BlockFile {
@@ -121,4 +150,6 @@ pub struct MachineResources {
     pub network: Option<Network>,
     /// PCI functions of the host that are its own.
     pub functions: Vec<Function>,
+    /// What holds its threads.
+    pub confine: Confine,
 }

@@ -22,7 +22,7 @@ use crate::image::LoadedKernel;
 use crate::mailbox::Mailbox;
 use crate::run_loop::{self, Account, VcpuEnd};
 use crate::service::{Service, Wish};
-use crate::spec::WhenCrowded;
+use crate::spec::{Confine, Role, WhenCrowded};
 use crate::tables;
 use crate::thread_name::ThreadName;
 use septum_abi::boot::Privilege;
@@ -35,6 +35,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::mem::offset_of;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use vm_memory::{GuestAddress, GuestMemory};
@@ -108,6 +109,8 @@ pub struct Parts {
     pub service: Service,
     /// Called once, when there are more vCPUs.
     pub when_crowded: Mutex<Option<WhenCrowded>>,
+    /// What holds their threads.
+    pub confine: Confine,
 }
 
 /// The vCPUs of a machine.
@@ -179,17 +182,27 @@ impl Vcpus {
         self.parts.is_profiled
     }
 
-    /// Starts the first vCPU, whose state is set and whose area is written.
+    /// Starts the first vCPU, whose state is set and whose area is written. The guest runs when that thread and the calling one, which is
+    /// [`Role::Main`], are confined; all other vCPUs are started by the first one's thread, and as confined as that.
     ///
     /// # Errors
     /// The host refused a thread.
     pub fn start_first(self: &Arc<Self>, vcpu: Vcpu) -> io::Result<()> {
         let mut state = self.lock();
         state.areas.insert(FIRST_VCPU_AREA);
-        match self.spawn(0, FIRST_VCPU_AREA, vcpu) {
+        let (is_confined, wait) = channel::<()>();
+        let confine = self.parts.confine.clone();
+        let before = move || {
+            (confine.0)(Role::Vcpu);
+            // The other end is dropped.
+            let _ = wait.recv();
+        };
+        match self.spawn(0, FIRST_VCPU_AREA, vcpu, before) {
             Ok(kicker) => state.threads.push(kicker),
             Err((_, error)) => return Err(error),
         }
+        (self.parts.confine.0)(Role::Main);
+        drop(is_confined);
         Ok(())
     }
 
@@ -276,7 +289,7 @@ impl Vcpus {
             state.spare = Some(vcpu);
             return Err(refusal);
         }
-        match self.spawn(number, area, vcpu) {
+        match self.spawn(number, area, vcpu, || ()) {
             Ok(kicker) => state.threads.push(kicker),
             Err((vcpu, error)) => {
                 state.spare = vcpu;
@@ -295,12 +308,13 @@ impl Vcpus {
             && self.parts.ram.check_range(GuestAddress(area), length)
     }
 
-    /// A thread that runs the vCPU; gives the vCPU back if there is none.
+    /// A thread that calls `before` and runs the vCPU; gives the vCPU back if there is none.
     fn spawn(
         self: &Arc<Self>,
         number: u32,
         area: u64,
         vcpu: Vcpu,
+        before: impl FnOnce() + Send + 'static,
     ) -> Result<Kicker<Account>, (Option<Vcpu>, io::Error)> {
         let stop = vcpu.stop_flag();
         let vcpus = Arc::clone(self);
@@ -311,6 +325,7 @@ impl Vcpus {
         let body = move || {
             let last_word = LastWord(vcpus.ended.clone());
             let Some(vcpu) = take(&of_thread) else { return Account::default() };
+            before();
             let (end, account) = run_loop::run(vcpu, &vcpus, ThreadName::new(number, area));
             last_word.say(end);
             account

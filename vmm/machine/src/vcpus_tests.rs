@@ -5,6 +5,7 @@ use crate::bus::VmServices;
 use crate::image::Segment;
 use crate::mailbox::{Waiting, mailbox};
 use crate::service::Listener;
+use crate::spec::Confine;
 use septum_abi::layout::{BOOT_PAGE_TABLES, KERNEL_BASE, KERNEL_MAP, PCI_WINDOW};
 use septum_devices::core::{GuestMemory as DeviceMemory, HostServices};
 use septum_devices::pci::PciBus;
@@ -93,6 +94,7 @@ fn bench(limit: u32, rounds: u64) -> Option<Bench> {
     };
     let bus = Arc::new(Bus { pci: PciBus::new(services, PCI_WINDOW) });
     let parts = Parts {
+        confine: Confine(Arc::new(|_| ())),
         vm,
         ram: ram.clone(),
         policy,

@@ -18,12 +18,7 @@ impl<'a> Still<'a> {
     /// # Errors
     /// Somebody has it open for writing (EAGAIN), or the host does not say (EACCES, EINVAL).
     pub fn keep(file: BorrowedFd<'a>) -> io::Result<Self> {
-        static IGNORE: Once = Once::new();
-        // The signal for those who hold a lease that somebody waits for would end this process.
-        IGNORE.call_once(|| {
-            // SAFETY: 1. no handler is installed; 2. nothing in this process waits for that signal.
-            let _ = unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
-        });
+        prepare();
         set(file, libc::F_RDLCK)?;
         Ok(Self(file))
     }
@@ -34,6 +29,16 @@ impl Drop for Still<'_> {
         // It is gone at the latest when the file is closed.
         let _ = set(self.0, libc::F_UNLCK);
     }
+}
+
+/// What leases need of the process. A thread that may not change how signals are handled needs it to be done by another, before.
+pub(crate) fn prepare() {
+    static IGNORE: Once = Once::new();
+    // The signal for those who hold a lease that somebody waits for would end this process.
+    IGNORE.call_once(|| {
+        // SAFETY: 1. no handler is installed; 2. nothing in this process waits for that signal.
+        let _ = unsafe { libc::signal(libc::SIGIO, libc::SIG_IGN) };
+    });
 }
 
 fn set(file: BorrowedFd<'_>, lease: i32) -> io::Result<()> {

@@ -12,7 +12,7 @@
 //! nothing. A unit may also be shown as a copy, in one page of 2 MiB, which KVM maps at once. How many mappings of the host the window consists of is bounded by who asks: the device maps in units of 2 MiB, of
 //! which the last of a file may be shown in part.
 
-use crate::still::Still;
+use crate::still::{self, Still};
 use septum_abi::layout::{FILE_WINDOW, FILE_WINDOW_UNIT, PAGE_SIZE};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
@@ -34,6 +34,7 @@ impl FileWindow {
     /// # Errors
     /// The host has no address space for it.
     pub fn reserve() -> io::Result<Self> {
+        still::prepare();
         let len = usize::try_from(FILE_WINDOW.end - FILE_WINDOW.start).map_err(io::Error::other)?;
         let region = MmapRegionBuilder::new(len).with_mmap_prot(libc::PROT_NONE).with_mmap_flags(NOTHING);
         let region = region.build().map_err(io::Error::other)?;

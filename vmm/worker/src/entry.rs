@@ -9,6 +9,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use rustix::process::{
     Pid, Resource, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
@@ -22,9 +23,9 @@ use septum_api_types::stats::{PartitionStats, Timings};
 use septum_api_types::ulimit::Ulimit;
 use septum_hypervisor::Kvm;
 use septum_machine::{
-    Core, CoreSpec, HUGE_PAGE, Listener, Machine, MachineError, MachineResources, MachineSpec, NewSession,
-    Notice, OwnFile, Pages, PrivilegeChoice, Request, Requests, SessionEnd as MachineSessionEnd, StopReason,
-    WhenCrowded, Wish, encode_program,
+    Confine, Core, CoreSpec, HUGE_PAGE, Listener, Machine, MachineError, MachineResources, MachineSpec,
+    NewSession, Notice, OwnFile, Pages, PrivilegeChoice, Request, Requests, Role,
+    SessionEnd as MachineSessionEnd, StopReason, WhenCrowded, Wish, encode_program,
 };
 use septum_netproxy::broker::Log;
 use septum_registry::control;
@@ -33,7 +34,7 @@ use crate::disks;
 use crate::environment;
 use crate::functions;
 use crate::huge_pages;
-use crate::jail;
+use crate::jail::{self, Filters};
 use crate::network::{self, Neighbourhood, Refusals, Telling};
 use crate::outcome;
 use crate::program;
@@ -70,7 +71,10 @@ pub(crate) fn serve(socket: UnixStream, supervisor: Pid, order: Order, around: N
 
 /// Isolates this process as a worker does, and says what failed, if anything.
 pub(crate) fn try_isolation(socket: &UnixStream) -> i32 {
-    let result = rootfs::try_to_enter().and_then(|()| jail::drop_privileges());
+    let result = rootfs::try_to_enter()
+        .and_then(|()| jail::drop_privileges())
+        .and_then(|()| Filters::new(&[Role::Main]))
+        .map(|filters| filters.confine(Role::Main));
     i32::from(send(socket, &result.err()).is_err())
 }
 
@@ -204,7 +208,8 @@ impl Worker {
             verbose: spec.verbose,
             profile: spec.debug_profile,
         };
-        let telling = self.telling()?;
+        let filters = Filters::new(roles(!disks.is_empty(), network.is_some()))?;
+        let telling = self.telling(&filters)?;
         let resources = MachineResources {
             shared_root: rootfs::SHARED_ROOT.into(),
             stdin,
@@ -218,6 +223,7 @@ impl Worker {
             network: network
                 .map(|ports| network::proxy(&spec, ports, network_log(&refusals, telling.as_ref())))
                 .transpose()?,
+            confine: Confine(Arc::new(move |role| filters.confine(role))),
         };
         let machine = core
             .unwrap_or_else(|| Err(MachineError::Thread(std::io::Error::other("it panicked"))))
@@ -258,11 +264,12 @@ impl Worker {
     }
 
     /// What the network refuses is told at once to a supervisor that wants to know.
-    fn telling(&self) -> Result<Option<Telling>, Failure> {
+    fn telling(&self, filters: &Filters) -> Result<Option<Telling>, Failure> {
         if !self.order.spec.verbose || !self.order.spec.network.is_wanted() {
             return Ok(None);
         }
-        Telling::start(self.teller()?, self.order.epoch_ns).map(Some)
+        let filters = filters.clone();
+        Telling::start(self.teller()?, self.order.epoch_ns, move || filters.confine(Role::Main)).map(Some)
     }
 
     /// The way to the supervisor for another thread. A frame is one write, so that frames of several threads do not mix.
@@ -297,6 +304,17 @@ impl Worker {
             // As above.
             drop(send(&socket, &said));
         })))
+    }
+}
+
+/// What the machine's threads do.
+fn roles(has_disks: bool, has_network: bool) -> &'static [Role] {
+    use Role::{Disk, Files, Main, Network, Streams, Vcpu};
+    match (has_disks, has_network) {
+        (false, false) => &[Main, Vcpu, Files, Streams],
+        (true, false) => &[Main, Vcpu, Files, Streams, Disk],
+        (false, true) => &[Main, Vcpu, Files, Streams, Network],
+        (true, true) => &[Main, Vcpu, Files, Streams, Disk, Network],
     }
 }
 

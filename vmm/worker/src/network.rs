@@ -61,10 +61,15 @@ pub(crate) struct Telling {
 }
 
 impl Telling {
-    /// Begins.
-    pub(crate) fn start(socket: UnixStream, epoch_ns: u64) -> Result<Self, Failure> {
+    /// Begins, with a thread that calls `before` first.
+    pub(crate) fn start(
+        socket: UnixStream,
+        epoch_ns: u64,
+        before: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, Failure> {
         let (lines, received) = sync_channel::<Option<String>>(MOST_REFUSALS + 1);
         let work = move || {
+            before();
             while let Ok(Some(what)) = received.recv() {
                 let stage = Stage { what, at_us: since_us(epoch_ns, now_ns()) };
                 // If the supervisor is gone, this process is about to be killed.

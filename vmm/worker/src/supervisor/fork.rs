@@ -14,6 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process, waitpid};
 
+use crate::jail::report;
+
 /// What the worker's command line says, as far as there is room.
 const TITLE: &[u8] = b"septum-worker";
 
@@ -31,6 +33,7 @@ impl Worker {
     ) -> Result<(Self, UnixStream), std::io::Error> {
         let (ours, theirs) = UnixStream::pair()?;
         let supervisor = getpid();
+        report::prepare();
         // SAFETY:
         // 1. This process has a single thread, as the caller promises: no lock is held by anybody else.
         // 2. The copy never returns from here.

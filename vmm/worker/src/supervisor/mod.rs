@@ -51,6 +51,7 @@ use septum_registry::record::{self, Record, State};
 use septum_registry::{Registry, RegistryError, directory};
 
 use crate::entry;
+use crate::jail;
 use crate::judgement::judge;
 use crate::keeping::Keeping;
 use crate::network::Neighbourhood;
@@ -658,7 +659,16 @@ impl Supervision {
             return ended(End::Stopped(*cause));
         }
         let why = status.map_or_else(|| "its status is unknown".to_owned(), wait::describe);
-        let hint = match status.and_then(WaitStatus::terminating_signal) {
+        let signal = status.and_then(WaitStatus::terminating_signal);
+        if let (Some(libc::SIGSYS), Some(call)) = (signal, jail::report::take()) {
+            let why = format!("it made a system call that its jail forbids: {}", call.describe());
+            let failure = Failure::new(Code::Worker, "the worker process was killed", why);
+            return ended(End::Failed(failure.hint(
+                "either somebody has taken over the partition's worker, or this is a bug of Septum: please report it, \
+                 with the output of 'septum doctor'",
+            )));
+        }
+        let hint = match signal {
             Some(libc::SIGKILL) => {
                 "somebody killed it, or the host ran out of memory ('dmesg' says so): use less with --memory"
             }
