@@ -33,10 +33,14 @@ fn linux() -> Finding {
 /// Tried, not guessed: many settings can forbid it.
 fn isolation() -> Finding {
     match septum_worker::supervisor::try_isolation() {
-        Ok(()) if rustix::process::geteuid().is_root() => {
-            Finding::ok("isolation", "workers get a file system of their own (as root)")
-        }
-        Ok(()) => Finding::ok("isolation", "workers get a file system of their own (by user namespaces)"),
+        Ok(()) if rustix::process::geteuid().is_root() => Finding::ok(
+            "isolation",
+            "workers get a file system and system-call filters of their own (as root)",
+        ),
+        Ok(()) => Finding::ok(
+            "isolation",
+            "workers get a file system and system-call filters of their own (by user namespaces)",
+        ),
         Err(failure) => {
             Finding::missing("isolation", format!("{}: {}", failure.what, failure.why), failure.hint)
         }

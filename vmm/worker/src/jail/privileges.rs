@@ -3,11 +3,13 @@
 //! What is left is what a file server for one partition needs: to create files of the partition's users, in the
 //! volumes that the partition may write. In a user namespace even these are worth no more than the caller's own rights.
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 
-/// Drops all other capabilities for good, from this thread and all that it starts.
+/// Drops all other capabilities for good, from this thread and all that it starts. No process of the same user may look into this one from here
+/// on, workers of other partitions among them, and what is in its memory is written nowhere if it crashes.
 pub(crate) fn drop_privileges() -> Result<(), Failure> {
     let failure = |error| {
         Failure::new(Code::Internal, "cannot give up the worker's privileges", crate::outcome::reason(error))
@@ -25,5 +27,7 @@ pub(crate) fn drop_privileges() -> Result<(), Failure> {
         None,
         CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },
     )
-    .map_err(failure)
+    .map_err(failure)?;
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(failure)?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failure)
 }

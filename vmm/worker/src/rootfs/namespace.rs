@@ -1,4 +1,6 @@
-//! A mount namespace of the worker's own.
+//! Namespaces of the worker's own: for mounts, and for what else of the host costs nothing to leave (System V's and POSIX's ways of talking, the
+//! host's name). The network's would cost 17 ms and more where KVM is emulated, and the worker makes the partition's connections itself
+//! ([0045](../../../../docs/decisions/0045-namespaces-and-limits.md)).
 //!
 //! Root can make one; anybody else can inside a user namespace, where the caller has the user and group ids of the program: what
 //! belongs to the one belongs to the other, and nobody else is there.
@@ -12,16 +14,18 @@ use septum_api_types::failure::Failure;
 use super::user::User;
 use crate::outcome::{reason, without_number};
 
-/// Leaves the host's mount namespace for a private copy. The process must have one thread only.
+/// All of them.
+const OWN: UnshareFlags = UnshareFlags::NEWNS.union(UnshareFlags::NEWIPC).union(UnshareFlags::NEWUTS);
+
+/// Leaves the host's mount namespace for a private copy, and the others for new ones. The process must have one thread only.
 pub(super) fn leave_host(user: &User) -> Result<(), Failure> {
     let is_mighty = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
     if is_mighty {
         // Nothing else of the process uses these: no thread, no shared descriptor table.
-        unshare(UnshareFlags::NEWNS).map_err(|error| refused(error, "make a mount namespace"))?;
+        unshare(OWN).map_err(|error| refused(error, "make a mount namespace"))?;
     } else {
         let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        unshare(UnshareFlags::NEWUSER | UnshareFlags::NEWNS)
-            .map_err(|error| refused(error, "make a user namespace"))?;
+        unshare(UnshareFlags::NEWUSER | OWN).map_err(|error| refused(error, "make a user namespace"))?;
         map_identity((user.uid, uid), (user.gid, gid))?;
     }
     // Nothing mounted from here on shows on the host.
