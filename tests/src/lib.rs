@@ -16,6 +16,7 @@
 //! * [`case`] runs one program on both sides and compares;
 //! * [`guests`] and [`compile`] find, build and cache the guest programs;
 //! * [`host`] is where partitions in the background live;
+//! * [`intruder`] makes system calls in a process that others run, as if it had been taken over;
 //! * [`lane`] says where the tests run, and counts those that could not;
 //! * [`place`], [`tree`], [`diff`], [`elf`], [`family`] are the small tools they need.
 //!
@@ -29,6 +30,7 @@ pub mod elf;
 pub mod family;
 pub mod guests;
 pub mod host;
+pub mod intruder;
 pub mod lane;
 pub mod place;
 pub mod process;

@@ -1,0 +1,161 @@
+//! What holds a worker that somebody has taken over: attacks from inside, each by a system call that one of its threads is made to make.
+//!
+//! `docs/red-team.md` has the table of all of them, and is compared here.
+
+#[path = "jail/attacks.rs"]
+mod attacks;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use attacks::{ATTACKS, Attack, By, Given, Stop};
+use rustix::process::Signal;
+use septum_tests::intruder::{self, Answer, Argument};
+use septum_tests::{Place, Running, exit, family, lane, needs_partitions};
+
+/// Capabilities that a worker may have: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID.
+const KEPT: u64 = 0b1101_1011;
+
+/// A partition whose program waits, with a disk and a network.
+fn partition(place: &Place) -> (Running, i32) {
+    let disk = place.file("disk", vec![0; 1 << 20]);
+    let septum = place.septum("waits").option("--memory", "64M").option("--block", disk);
+    let septum = septum.option("--allow-net", "192.0.2.1:9").volume(place.directory("volume"), "/volume");
+    let running = septum.deadline(Duration::from_secs(120)).spawn();
+    running.wait_for_stdout("ready\n");
+    let worker = family::descendants(running.pid()).first().expect("a worker").pid;
+    (running, worker)
+}
+
+/// Nobody but root may look into a process of this kind: that is the point.
+fn may_debug() -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        lane::skip("only root can act as a worker that was taken over");
+    }
+    is_root
+}
+
+fn status_of(path: &str, field: &str) -> String {
+    let status = fs::read_to_string(path).expect("a thread's status");
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("{path} has no {field}")).trim().to_owned()
+}
+
+#[test]
+fn every_thread_of_a_worker_is_confined() {
+    needs_partitions!();
+    let place = Place::new();
+    let (running, worker) = partition(&place);
+    let mut names = BTreeSet::new();
+    for task in fs::read_dir(format!("/proc/{worker}/task")).expect("threads") {
+        let path = task.expect("a thread").path().join("status");
+        let path = path.to_str().expect("a path of numbers");
+        let name = status_of(path, "Name");
+        // KVM's own, which runs in the kernel alone.
+        if name.starts_with("kvm-") {
+            continue;
+        }
+        assert_eq!(status_of(path, "Seccomp"), "2", "{name} has no filter");
+        assert_eq!(status_of(path, "NoNewPrivs"), "1", "{name}");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+            let has = u64::from_str_radix(&status_of(path, set), 16).expect("a set");
+            assert_eq!(has & !KEPT, 0, "{name} has too many capabilities in {set}: {has:#x}");
+        }
+        names.insert(name);
+    }
+    for wanted in ["streams", "files", "network", "disk/0", "0:waits"] {
+        assert!(names.contains(wanted), "no thread {wanted} in {names:?}");
+    }
+    let limits = fs::read_to_string(format!("/proc/{worker}/limits")).expect("limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of cores");
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    if rustix::process::geteuid().is_root() {
+        for kind in ["mnt", "ipc", "uts"] {
+            let of =
+                |process: &str| fs::read_link(format!("/proc/{process}/ns/{kind}")).expect("a namespace");
+            assert_ne!(of(&worker.to_string()), of("self"), "the worker is in the host's {kind} namespace");
+        }
+    }
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), 143);
+}
+
+#[test]
+fn attacks_that_the_filters_stop() {
+    needs_partitions!();
+    if !may_debug() {
+        return;
+    }
+    for attack in ATTACKS.iter().filter(|attack| attack.stopped_by == Stop::Filter) {
+        let place = Place::new();
+        let (running, worker) = partition(&place);
+        let supervisor = running.pid().as_raw_nonzero().get();
+        assert_eq!(make(attack, worker, supervisor), Answer::Forbidden, "{} went through", attack.tries);
+        let output = running.wait();
+        assert_eq!(output.code(), exit::WORKER, "{}: {}", attack.tries, output.stderr_text());
+        output.expect_stderr("it made a system call that its jail forbids: ");
+    }
+}
+
+#[test]
+fn attacks_that_find_nothing() {
+    needs_partitions!();
+    if !may_debug() {
+        return;
+    }
+    let place = Place::new();
+    let (running, worker) = partition(&place);
+    let supervisor = running.pid().as_raw_nonzero().get();
+    for attack in ATTACKS {
+        if let Stop::Error(errno, _) = attack.stopped_by {
+            assert_eq!(make(attack, worker, supervisor), Answer::Refused(errno), "{}", attack.tries);
+        }
+    }
+    // It has not noticed anything, and goes on.
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), 143);
+}
+
+/// Makes the attack in the thread that is to make it.
+fn make(attack: &Attack, worker: i32, supervisor: i32) -> Answer {
+    let name = match attack.by {
+        By::Main => None,
+        By::Vcpu => Some("0:waits"),
+        By::Streams => Some("streams"),
+        By::Files => Some("files"),
+        By::Disk => Some("disk/0"),
+        By::Network => Some("network"),
+    };
+    let thread = name.map_or(Ok(worker), |name| intruder::thread_of(worker, |it| it == name));
+    let thread = thread.expect("the worker has such a thread");
+    let number = |value: i32| Argument::Number(i64::from(value).cast_unsigned());
+    let arguments: Vec<Argument<'_>> = attack
+        .with
+        .iter()
+        .map(|given| match *given {
+            Given::Number(value) => Argument::Number(value),
+            Given::Text(text) => Argument::Bytes(text.as_bytes()),
+            Given::Supervisor => number(supervisor),
+            Given::Here => number(nix::libc::AT_FDCWD),
+        })
+        .collect();
+    intruder::attempt(worker, thread, attack.call, &arguments).expect("root may debug")
+}
+
+#[test]
+fn the_table_of_attacks_is_the_documented_one() {
+    let table: String = ATTACKS.iter().enumerate().map(|(number, attack)| attack.row(number + 1)).collect();
+    let path = lane::workspace().join("docs/red-team.md");
+    let text = fs::read_to_string(&path).expect("the page");
+    let (head, _) = text.split_once("| # |").expect("a table");
+    let wanted = format!(
+        "{head}| # | what it tries | from which thread | what stops it |\n| --- | --- | --- | --- |\n{table}"
+    );
+    if std::env::var_os("SEPTUM_WRITE_DOCUMENTS").is_some() {
+        fs::write(&path, &wanted).expect("the page can be written");
+    }
+    let text = fs::read_to_string(&path).expect("the page");
+    assert!(text == wanted, "docs/red-team.md is not of this table: SEPTUM_WRITE_DOCUMENTS=1 writes it");
+}
