@@ -114,7 +114,13 @@ fn take_over(process: i32, thread: Pid, number: u64, arguments: &[Argument<'_>])
         ..before
     };
     ptrace::setregs(thread, registers)?;
-    ptrace::step(thread, None)?;
+    // It stops when it begins the call, and again when that has its answer.
+    ptrace::syscall(thread, None)?;
+    let begun = wait(thread)?;
+    if !matches!(begun, WaitStatus::Stopped(_, Signal::SIGTRAP)) {
+        return Err(io::Error::other(format!("{begun:?} instead of the call")));
+    }
+    ptrace::syscall(thread, None)?;
     match wait(thread)? {
         WaitStatus::Stopped(..) if is_forbidden(process, thread)? => Ok(Answer::Forbidden),
         WaitStatus::Stopped(..) => {
