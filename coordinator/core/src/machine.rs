@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use septum_api_types::v1::{self, CreatePartition, Desired, EventKind, PartitionState};
-use septum_registry::{Record, State};
+use septum_registry::Record;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -130,7 +130,7 @@ impl Partition {
     /// One that was found.
     #[must_use]
     pub fn adopted(record: Record, now_ms: u64) -> Self {
-        let state = state_of(&record.state);
+        let state = PartitionState::from(&record.state);
         Self {
             id: record.id.clone(),
             name: record.name.clone(),
@@ -214,7 +214,7 @@ impl Partition {
         if self.record.as_ref() == Some(&record) {
             return None;
         }
-        let state = state_of(&record.state);
+        let state = PartitionState::from(&record.state);
         self.record = Some(record);
         self.revision += 1;
         if self.state == PartitionState::Removing || self.state == state {
@@ -264,18 +264,5 @@ impl Partition {
             is_managed: self.create.is_some(),
             has_log: record.is_some_and(|it| it.log.is_some()),
         }
-    }
-}
-
-fn state_of(state: &State) -> PartitionState {
-    match state {
-        State::Starting => PartitionState::Starting,
-        State::Running => PartitionState::Running,
-        State::Paused => PartitionState::Paused,
-        State::Restarting { at_ms } => PartitionState::Restarting { at_ms: *at_ms },
-        State::Exited { status, message, at_ms } => {
-            PartitionState::Exited { status: *status, message: message.clone(), at_ms: *at_ms }
-        }
-        State::Lost => PartitionState::Lost,
     }
 }

@@ -36,6 +36,14 @@ impl Coordinator {
         ))
     }
 
+    /// Whom an order is for, as that one is now and as its client has seen it.
+    fn aim(&self, wanted: &str, seen: Seen) -> Result<String, Problem> {
+        let id = self.meant(wanted)?;
+        self.look(&id);
+        self.expect(&id, seen)?;
+        Ok(id)
+    }
+
     fn view(&self, id: &str) -> Result<v1::Partition, Problem> {
         self.lock().book.get(id).map(Partition::view).ok_or_else(|| problems::no_partition(id))
     }
@@ -45,9 +53,7 @@ impl Coordinator {
     /// # Errors
     /// It runs, or does not start.
     pub async fn start(self: &Arc<Self>, wanted: &str, seen: Seen) -> Result<v1::Partition, Problem> {
-        let id = self.meant(wanted)?;
-        self.look(&id);
-        self.expect(&id, seen)?;
+        let id = self.aim(wanted, seen)?;
         if !self.begin(&id) {
             return Err(problems::refused("start", wanted, &Refusal::Live("busy")));
         }
@@ -101,9 +107,7 @@ impl Coordinator {
         request: &Request,
         seen: Seen,
     ) -> Result<v1::Partition, Problem> {
-        let id = self.meant(wanted)?;
-        self.look(&id);
-        self.expect(&id, seen)?;
+        let id = self.aim(wanted, seen)?;
         let mut last = self.change(&id, what, Change::Stop)?.view();
         let answer = self.ask(&id, wanted, what, request).await;
         // Its supervisor answers, then writes.
@@ -130,9 +134,7 @@ impl Coordinator {
         request: &Request,
         seen: Seen,
     ) -> Result<v1::Partition, Problem> {
-        let id = self.meant(wanted)?;
-        self.look(&id);
-        self.expect(&id, seen)?;
+        let id = self.aim(wanted, seen)?;
         self.ask(&id, wanted, what, request).await?;
         self.look(&id);
         self.view(&id)
@@ -177,9 +179,7 @@ impl Coordinator {
     /// # Errors
     /// It runs, and `force` is not set.
     pub async fn remove(self: &Arc<Self>, wanted: &str, force: bool, seen: Seen) -> Result<(), Problem> {
-        let id = self.meant(wanted)?;
-        self.look(&id);
-        self.expect(&id, seen)?;
+        let id = self.aim(wanted, seen)?;
         if !self.begin(&id) {
             return Err(problems::refused("remove", wanted, &Refusal::Live("being started or removed")));
         }

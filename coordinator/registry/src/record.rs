@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use septum_api_types::bytes::ByteString;
+use septum_api_types::v1::PartitionState;
 use serde::{Deserialize, Serialize};
 
 /// Version of [`Record`]'s form; others are not understood.
@@ -42,19 +43,28 @@ impl State {
     /// Whether there is a supervisor to talk to.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        !matches!(self, Self::Exited { .. } | Self::Lost)
+        PartitionState::from(self).is_live()
     }
 
     /// Its name, in lists and filters.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::Restarting { .. } => "restarting",
-            Self::Exited { .. } => "exited",
-            Self::Lost => "lost",
+        PartitionState::from(self).name()
+    }
+}
+
+/// What a supervisor may say is a part of what the API says; names and meaning are there.
+impl From<&State> for PartitionState {
+    fn from(state: &State) -> Self {
+        match state {
+            State::Starting => Self::Starting,
+            State::Running => Self::Running,
+            State::Paused => Self::Paused,
+            State::Restarting { at_ms } => Self::Restarting { at_ms: *at_ms },
+            State::Exited { status, message, at_ms } => {
+                Self::Exited { status: *status, message: message.clone(), at_ms: *at_ms }
+            }
+            State::Lost => Self::Lost,
         }
     }
 }
