@@ -76,7 +76,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Seen {
             return Ok(Self(None));
         }
         let text = value.to_str().ok().and_then(|text| text.strip_prefix('"')?.strip_suffix('"'));
-        match text.and_then(|text| text.parse().ok()) {
+        let digits =
+            text.filter(|it| (1..=19).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_digit()));
+        match digits.and_then(|text| text.parse().ok()) {
             Some(revision) => Ok(Self(Some(revision))),
             None => Err(Refused(Problem::new(
                 ProblemCode::Malformed,
@@ -96,12 +98,14 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
         let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        let key = value.to_str().ok().filter(|key| (1..=200).contains(&key.len()));
+        let key = value.to_str().ok();
+        let key =
+            key.filter(|it| (1..=200).contains(&it.len()) && it.bytes().all(|it| it.is_ascii_graphic()));
         key.map(|key| Self(Some(key.to_owned()))).ok_or_else(|| {
             Refused(Problem::new(
                 ProblemCode::Malformed,
                 "the request cannot be read",
-                "Idempotency-Key must have 1 to 200 characters of ASCII",
+                "Idempotency-Key must have 1 to 200 characters of ASCII, without spaces",
                 "use a random one for each partition",
             ))
         })

@@ -33,7 +33,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// A body of JSON that may be absent.
+/// A body of JSON that may be absent, or `null`.
 pub struct MaybeBody<T>(pub T);
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeBody<T> {
@@ -41,7 +41,8 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeBody
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
         let is_empty = hyper::body::Body::is_end_stream(request.body());
-        if is_empty { Ok(Self(T::default())) } else { read(request, state).await.map(Self) }
+        let given: Option<T> = if is_empty { None } else { read(request, state).await? };
+        Ok(Self(given.unwrap_or_default()))
     }
 }
 

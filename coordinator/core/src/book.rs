@@ -116,10 +116,7 @@ impl Book {
     pub fn page(&self, filter: &Filter, cursor: Option<&str>, limit: usize) -> Option<PartitionList> {
         let after = match cursor {
             None => Bound::Unbounded,
-            Some(text) => {
-                let (created, id) = text.split_once('-')?;
-                Bound::Excluded((created.parse().ok()?, id.to_owned()))
-            }
+            Some(text) => Bound::Excluded(place(text)?),
         };
         let mut rest = self.pages.range((after, Bound::Unbounded)).filter(|(_, it)| filter.lets(it));
         let items: Vec<_> = rest.by_ref().take(limit).collect();
@@ -128,5 +125,37 @@ impl Book {
             _ => None,
         };
         Some(PartitionList { items: items.into_iter().map(|(_, it)| it.view()).collect(), next })
+    }
+}
+
+/// A cursor, as [`Book::page`] gives them and the API describes them: `^[0-9]{1,19}-[0-9a-f]{12}$`.
+fn place(cursor: &str) -> Option<Key> {
+    let (created, id) = cursor.split_once('-')?;
+    let is_number = (1..=19).contains(&created.len()) && created.bytes().all(|it| it.is_ascii_digit());
+    let is_id = id.len() == 12 && id.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
+    (is_number && is_id).then_some((created.parse().ok()?, id.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_given_is_a_cursor() {
+        assert_eq!(place("17-0123456789ab"), Some((17, "0123456789ab".to_owned())));
+        for none in [
+            "",
+            "-",
+            "17-",
+            "+7-0123456789ab",
+            "17-0123456789AB",
+            "17-x",
+            "17-0123456789abc",
+            "x-0123456789ab",
+        ] {
+            assert_eq!(place(none), None, "{none}");
+        }
+        assert!(place(&format!("{}-0123456789ab", "9".repeat(19))).is_some());
+        assert_eq!(place(&format!("{}-0123456789ab", "9".repeat(20))), None);
     }
 }

@@ -46,7 +46,7 @@ fn shown(status: StatusCode, partition: Partition) -> Response {
 
 /// Makes a partition and, unless it says otherwise, starts it. With an idempotency key the same request makes it once.
 #[utoipa::path(post, path = "/v1/partitions", tag = "partitions", request_body = CreatePartition,
-    params(("Idempotency-Key" = Option<String>, Header, description = "a random key; the same request with it makes one partition")),
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$", description = "a random key; the same request with it makes one partition")),
     responses((status = 201, body = Partition), (status = 200, body = Partition, description = "it was made before"),
         (status = 400, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
         (status = 415, body = Problem), (status = 422, body = Problem), (status = 507, body = Problem)))]
@@ -72,6 +72,7 @@ struct ListQuery {
     /// What names begin with.
     name: Option<String>,
     /// Where the page before ended.
+    #[param(pattern = "^[0-9]{1,19}-[0-9a-f]{12}$")]
     cursor: Option<String>,
     /// Partitions on the page.
     #[param(minimum = 1, maximum = 1000)]
@@ -146,7 +147,7 @@ struct RemoveQuery {
 
 /// Removes a partition, its log and its record.
 #[utoipa::path(delete, path = "/v1/partitions/{partition}", tag = "partitions",
-    params(("partition" = String, Path), RemoveQuery, ("If-Match" = Option<String>, Header)),
+    params(("partition" = String, Path), RemoveQuery, ("If-Match" = Option<String>, Header, description = "the ETag that the client has", pattern = r#"^(\*|"[0-9]{1,19}")$"#)),
     responses((status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 412, body = Problem), (status = 507, body = Problem)))]
 async fn remove(
@@ -161,7 +162,7 @@ async fn remove(
 
 /// Starts a partition that does not run.
 #[utoipa::path(post, path = "/v1/partitions/{partition}/start", tag = "partitions",
-    params(("partition" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("partition" = String, Path), ("If-Match" = Option<String>, Header, description = "the ETag that the client has", pattern = r#"^(\*|"[0-9]{1,19}")$"#)),
     responses((status = 200, body = Partition), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem), (status = 507, body = Problem)))]
 async fn start(
@@ -174,7 +175,7 @@ async fn start(
 
 /// Asks the program to end, and ends the partition when its time is up. Answers when it has ended.
 #[utoipa::path(post, path = "/v1/partitions/{partition}/stop", tag = "partitions", request_body = Option<StopRequest>,
-    params(("partition" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("partition" = String, Path), ("If-Match" = Option<String>, Header, description = "the ETag that the client has", pattern = r#"^(\*|"[0-9]{1,19}")$"#)),
     responses((status = 200, body = Partition), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 507, body = Problem)))]
 async fn stop(
@@ -189,7 +190,7 @@ async fn stop(
 
 /// Sends the program a signal; KILL ends the partition at once.
 #[utoipa::path(post, path = "/v1/partitions/{partition}/kill", tag = "partitions", request_body = Option<KillRequest>,
-    params(("partition" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("partition" = String, Path), ("If-Match" = Option<String>, Header, description = "the ETag that the client has", pattern = r#"^(\*|"[0-9]{1,19}")$"#)),
     responses((status = 200, body = Partition), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 507, body = Problem)))]
 async fn kill(
@@ -212,7 +213,7 @@ async fn kill(
 
 /// Holds the partition's processors.
 #[utoipa::path(post, path = "/v1/partitions/{partition}/pause", tag = "partitions",
-    params(("partition" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("partition" = String, Path), ("If-Match" = Option<String>, Header, description = "the ETag that the client has", pattern = r#"^(\*|"[0-9]{1,19}")$"#)),
     responses((status = 200, body = Partition), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn pause(
@@ -225,7 +226,7 @@ async fn pause(
 
 /// Lets them go on.
 #[utoipa::path(post, path = "/v1/partitions/{partition}/resume", tag = "partitions",
-    params(("partition" = String, Path), ("If-Match" = Option<String>, Header)),
+    params(("partition" = String, Path), ("If-Match" = Option<String>, Header, description = "the ETag that the client has", pattern = r#"^(\*|"[0-9]{1,19}")$"#)),
     responses((status = 200, body = Partition), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem)))]
 async fn resume(
