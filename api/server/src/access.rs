@@ -18,6 +18,22 @@ pub enum Caller {
     Stranger,
 }
 
+/// Who has a share of the host by what a request makes.
+#[derive(Clone, Debug)]
+pub struct Owner(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Owner {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .unwrap_or_else(|| Self(septum_coordinator::machine::local())))
+    }
+}
+
 /// What a request needs.
 fn needed(method: &Method, path: &str) -> Scope {
     if path.starts_with("/v1/tokens") {
@@ -32,7 +48,7 @@ fn needed(method: &Method, path: &str) -> Scope {
 /// Lets requests through that are allowed.
 pub async fn guard(
     axum::extract::State(coordinator): axum::extract::State<crate::Shared>,
-    request: axum::extract::Request,
+    mut request: axum::extract::Request,
     next: Next,
 ) -> Response {
     let caller = request.extensions().get::<Caller>().copied().unwrap_or(Caller::Stranger);
@@ -61,6 +77,7 @@ pub async fn guard(
         ))
         .into_response();
     }
+    request.extensions_mut().insert(Owner(token.name));
     next.run(request).await
 }
 

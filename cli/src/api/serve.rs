@@ -6,7 +6,7 @@ use std::sync::Arc;
 use septum_api_server::{Tcp, router, serve_unix, socket_path, unix_listener};
 use septum_api_types::places;
 use septum_api_types::v1::Problem;
-use septum_coordinator::{Configuration, Coordinator, problems};
+use septum_coordinator::{Capacity, Configuration, Coordinator, problems};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Serve;
@@ -33,7 +33,14 @@ fn run(options: &Serve) -> Result<(), Problem> {
     let uid = rustix::process::getuid().as_raw();
     // It lies beside this one; a newer one that takes its place starts what is started from then on.
     let program = std::env::current_exe().map_err(internal)?;
+    let found = Capacity::found();
+    let capacity = Capacity {
+        memory_bytes: options.max_memory.map_or(found.memory_bytes, |size| size.0),
+        cpus: options.max_cpus.map_or(found.cpus, Into::into),
+        partitions: options.max_partitions.map_or(found.partitions, Into::into),
+    };
     let configuration = Configuration {
+        capacity,
         runtime: places::runtime_directory(uid),
         data: places::data_directory(uid),
         keeper: (program.with_file_name("septum"), vec!["keeper".to_owned()]),

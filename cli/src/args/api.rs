@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use septum_api_types::duration::Span;
+use septum_api_types::size::Size;
 use septum_api_types::v1::Scope;
 
 /// See above.
@@ -27,6 +28,18 @@ pub struct Serve {
     /// Say nothing about where it serves
     #[arg(short, long)]
     pub quiet: bool,
+
+    /// RAM that partitions may have together; without, 15/16 of the host's. What does not fit waits
+    #[arg(long, value_name = "SIZE")]
+    pub max_memory: Option<Size>,
+
+    /// Processors that partitions may have together, on those of the host; without, 128 on each
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_cpus: Option<u32>,
+
+    /// Partitions that live at once; without, 4096
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_partitions: Option<u32>,
 
     /// Serve by TCP as well, to those who have a token ('septum token create')
     #[arg(long, value_name = "ADDRESS:PORT")]

@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-use septum_api_types::v1::{self, Event, EventKind, Health, PartitionList, Problem, ProblemCode};
+use septum_api_types::v1::{
+    self, Event, EventKind, Health, Host, PartitionList, PartitionState, Problem, ProblemCode, Share,
+};
 use septum_registry::record::now_ms;
 use septum_registry::{Found, Record, Registry};
 use tokio::sync::{Semaphore, broadcast, watch};
 
+use crate::admission::{self, Capacity};
 use crate::book::{Book, Filter, Meant};
 use crate::machine::{Change, Effect, Partition};
 use crate::problems;
@@ -37,6 +40,8 @@ pub struct Configuration {
     pub data: PathBuf,
     /// Program that starts partitions, with its arguments; see `septum_registry::keeper`.
     pub keeper: (PathBuf, Vec<String>),
+    /// What partitions may have of the host, together.
+    pub capacity: Capacity,
 }
 
 /// See above.
@@ -134,6 +139,19 @@ impl Coordinator {
     /// A change that a client, or this program, wants: kept first, then known.
     pub(crate) fn change(&self, id: &str, what: &str, change: Change) -> Result<Partition, Problem> {
         let mut inner = self.lock();
+        let (partition, event) = Self::change_locked(&mut inner, id, what, change)?;
+        drop(inner);
+        self.tell(event);
+        Ok(partition)
+    }
+
+    /// The same, for those who hold the lock already; they tell of it.
+    pub(crate) fn change_locked(
+        inner: &mut Inner,
+        id: &str,
+        what: &str,
+        change: Change,
+    ) -> Result<(Partition, Option<Event>), Problem> {
         let mut partition = inner.book.get(id).cloned().ok_or_else(|| problems::no_partition(id))?;
         let effect =
             partition.apply(change, now_ms()).map_err(|refusal| problems::refused(what, id, &refusal))?;
@@ -144,9 +162,7 @@ impl Coordinator {
             .save(&partition, None, event.as_ref())
             .map_err(|error| problems::not_kept(&message(), &error))?;
         inner.book.put(partition.clone());
-        drop(inner);
-        self.tell(event);
-        Ok(partition)
+        Ok((partition, event))
     }
 
     /// A change that has happened, whether it can be kept or not.
@@ -211,7 +227,7 @@ impl Coordinator {
         let _ = inner.store.trim_events();
     }
 
-    fn tell(&self, event: Option<Event>) {
+    pub(crate) fn tell(&self, event: Option<Event>) {
         if let Some(event) = event {
             // Nobody may listen.
             let _ = self.events.send(event);
@@ -353,6 +369,21 @@ impl Coordinator {
     pub fn events_after(&self, sequence: u64, limit: u32) -> Result<Vec<Event>, Problem> {
         let found = self.lock().store.events_after(sequence, limit);
         found.map_err(|error| problems::not_kept("cannot read the events", &error))
+    }
+
+    /// What partitions have of the host.
+    #[must_use]
+    pub fn host(&self) -> Host {
+        let (capacity, inner) = (self.configuration.capacity, self.lock());
+        let used = admission::used(inner.book.all());
+        let pending =
+            inner.book.all().filter(|it| matches!(it.state, PartitionState::Pending { .. })).count();
+        Host {
+            memory_bytes: Share { used: used.memory_bytes, capacity: capacity.memory_bytes },
+            cpus: Share { used: used.cpus, capacity: capacity.cpus },
+            partitions: Share { used: used.partitions, capacity: capacity.partitions },
+            pending: u64::try_from(pending).unwrap_or(u64::MAX),
+        }
     }
 
     /// How the coordinator is.

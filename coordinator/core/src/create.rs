@@ -22,6 +22,16 @@ pub struct Made {
     pub is_replay: bool,
 }
 
+/// What became of a new partition.
+enum Entered {
+    /// It is in the book.
+    New,
+    /// The same request has made this one before.
+    Before(String),
+    /// It does not start at once, and nobody has looked yet whether it ever could.
+    Unchecked,
+}
+
 impl Coordinator {
     /// Makes a partition, and starts it if that is wanted. With a key, the same request makes it once.
     ///
@@ -31,26 +41,27 @@ impl Coordinator {
         self: &Arc<Self>,
         create: CreatePartition,
         key: Option<String>,
+        owner: String,
     ) -> Result<Made, Problem> {
         let digest = digest_of(&create)?;
         if let Some(id) = self.claimed(key.as_deref(), &digest)? {
             return self.replay(&id).await;
         }
-        // One that is started says itself what is wrong with it.
-        if !create.start {
-            self.check(&create).await?;
-        }
+        self.fits_ever(MESSAGE, &create)?;
         let id = new_id().map_err(|error| problems::internal("cannot make a partition", error))?;
-        let mut partition = Partition::new(id.clone(), create, now_ms());
-        if partition.create.as_ref().is_some_and(|create| create.start) {
-            // Cannot be refused: it is new.
-            let _ = partition.apply(Change::Start, now_ms());
-        }
+        let mut partition = Partition::new(id.clone(), create.clone(), owner, now_ms());
         let claim = key.as_deref().map(|key| (key, digest.as_str()));
-        if let Some(id) = self.enter(&partition, claim)? {
-            return self.replay(&id).await;
+        // One that is started at once says itself what is wrong with it.
+        let mut is_checked = false;
+        loop {
+            match self.enter(&mut partition, claim, is_checked)? {
+                Entered::New => break,
+                Entered::Before(id) => return self.replay(&id).await,
+                Entered::Unchecked => self.check(&create).await?,
+            }
+            is_checked = true;
         }
-        if partition.create.as_ref().is_some_and(|create| create.start) {
+        if partition.state == PartitionState::Starting {
             self.launch_and_finish(id.clone(), true).await?;
         } else {
             self.finish(&id);
@@ -61,25 +72,42 @@ impl Coordinator {
         Ok(Made { partition, is_replay: false })
     }
 
-    /// Puts a new partition into the book and marks it as busy; returns the one that the same request has made meanwhile instead.
-    fn enter(&self, partition: &Partition, claim: Option<(&str, &str)>) -> Result<Option<String>, Problem> {
+    /// Puts a new partition into the book and marks it as busy.
+    fn enter(
+        &self,
+        partition: &mut Partition,
+        claim: Option<(&str, &str)>,
+        is_checked: bool,
+    ) -> Result<Entered, Problem> {
         let not_kept = |error| problems::not_kept(MESSAGE, &error);
         let mut inner = self.lock();
         if let Some((key, _)) = claim
             && let Some((id, _)) = inner.store.claimed(key).map_err(not_kept)?
         {
-            return Ok(Some(id));
+            return Ok(Entered::Before(id));
         }
         let name = partition.name.as_deref().unwrap_or_default();
         if let Some(owner) = inner.book.named(name) {
             return Err(name_taken(name, &owner.id));
+        }
+        let waits_for = if partition.create.as_ref().is_some_and(|create| create.start) {
+            Some(self.waits_for(&inner, partition)?)
+        } else {
+            None
+        };
+        if waits_for != Some(None) && !is_checked {
+            return Ok(Entered::Unchecked);
+        }
+        if let Some(waits_for) = waits_for {
+            // Cannot be refused: it is new.
+            let _ = partition.apply(Change::Start(waits_for), now_ms());
         }
         inner.busy.insert(partition.id.clone());
         if let Err(error) = self.insert(&mut inner, partition, claim) {
             inner.busy.remove(&partition.id);
             return Err(not_kept(error));
         }
-        Ok(None)
+        Ok(Entered::New)
     }
 
     fn claimed(&self, key: Option<&str>, digest: &str) -> Result<Option<String>, Problem> {

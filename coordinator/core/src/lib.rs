@@ -1,7 +1,7 @@
 //! The coordinator of a host: it knows all partitions of its user, does with them what clients want, and keeps what is wanted of them.
 //!
 //! ```text
-//!   septum-api-server ─► Coordinator ──► Book, Partition::apply, decide      pure: no files, the time is an argument
+//!   septum-api-server ─► Coordinator ──► Book, Partition::apply, decide, plan pure: no files, the time is an argument
 //!                            │    └────► Store                               SQLite: what is wanted, what happened
 //!                            ▼
 //!        RUNTIME/partitions: records and control sockets of the supervisors  what is
@@ -16,14 +16,19 @@
 //! * Every change of a partition's state is [`machine::Partition::apply`], and raises its revision.
 //! * What a client asks for is in the database before it is done; if the disk is full, it is not done. What is seen is known at once, and
 //!   written when that is possible.
-//! * A partition's row is there before it is started: what is found half made after a crash is either alive in the folder or forgotten.
+//! * All that live fit into the host's capacity ([`admission`]), but for those that others than the coordinator start; others wait.
+//! * A partition's row is there before it is started: what is found half made after a crash is either alive in the folder, or starts anew if a
+//!   client knows of it, or is forgotten.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod admission;
+mod admit;
 pub mod book;
 mod control;
 mod coordinator;
 mod create;
+mod host;
 mod launch;
 pub mod machine;
 mod orders;
@@ -35,6 +40,7 @@ mod sweep;
 mod tokens;
 mod watch;
 
+pub use admission::Capacity;
 pub use book::Filter;
 pub use coordinator::{Configuration, Coordinator};
 pub use store::{Store, StoreError};

@@ -1,18 +1,21 @@
 //! The states of one partition, and the one function that changes them.
 //!
 //! ```text
-//!            Start              Observed
-//!   Created ───────► Starting ───────────► Running ⇄ Paused, Restarting
-//!                    ▲   │ StartFailed         │ Observed        │ Observed, Vanished
-//!              Start │   ▼                     ▼                 ▼
-//!                    └─ Exited ◄───────────────┴───────────────► Lost
+//!            Start            Admit             Observed
+//!   Created ───────► Pending ───────► Starting ───────────► Running ⇄ Paused, Restarting
+//!       ▲  Stop         │ ▲ ▲ Requeue    │ │ StartFailed         │ Observed        │ Observed, Vanished
+//!       └───────────────┘ │ └────────────┘ ▼                     ▼                 ▼
+//!                   Start └──────────── Exited ◄───────────────┴───────────────► Lost
 //!
 //!   every state ── Remove ─► Removing ─► (forgotten)
+//!
+//! Where there is room, Start and Admit are one step. Requeue is for a start that was cut off by the coordinator's end, of a partition that
+//! a client has been told of.
 //! ```
 
 use std::collections::BTreeMap;
 
-use septum_api_types::v1::{self, CreatePartition, Desired, EventKind, PartitionState};
+use septum_api_types::v1::{self, CreatePartition, Desired, EventKind, PartitionState, Priority, Waiting};
 use septum_registry::Record;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -30,6 +33,12 @@ pub struct Partition {
     pub state: PartitionState,
     /// What is wanted.
     pub desired: Desired,
+    /// Who has a share of the host by it.
+    #[serde(default = "local")]
+    pub owner: String,
+    /// Whether a client has been told that it is there. One that is not is forgotten if its start is cut off; its client asks again.
+    #[serde(default)]
+    pub is_promised: bool,
     /// Raised by every change.
     pub revision: u64,
     /// When it was asked for, in ms since 1970.
@@ -45,10 +54,16 @@ pub struct Partition {
 /// What happens to a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It is to be started.
-    Start,
+    /// It is to be started, as soon as there is room: now, if it waits for nothing.
+    Start(Option<Waiting>),
     /// It is to be started again, as it was lost.
     Relaunch,
+    /// There is room.
+    Admit,
+    /// It waits for something else.
+    Wait(Waiting),
+    /// Its start was cut off.
+    Requeue,
     /// It did not start.
     StartFailed {
         /// Exit status of `septum run`.
@@ -112,8 +127,10 @@ impl Effect {
 impl Partition {
     /// One that is asked for.
     #[must_use]
-    pub fn new(id: String, create: CreatePartition, now_ms: u64) -> Self {
+    pub fn new(id: String, create: CreatePartition, owner: String, now_ms: u64) -> Self {
         Self {
+            owner,
+            is_promised: !create.start,
             id,
             name: create.name.clone(),
             create: Some(create),
@@ -135,6 +152,8 @@ impl Partition {
             id: record.id.clone(),
             name: record.name.clone(),
             create: None,
+            owner: local(),
+            is_promised: true,
             desired: if state.is_live() { Desired::Running } else { Desired::Stopped },
             state,
             revision: 1,
@@ -152,13 +171,32 @@ impl Partition {
     pub fn apply(&mut self, change: Change, now_ms: u64) -> Result<Option<Effect>, Refusal> {
         let is_removing = self.state == PartitionState::Removing;
         let effect = match change {
-            Change::Start | Change::Relaunch => {
+            Change::Start(waits_for) => {
                 self.may_start()?;
-                self.relaunches = if change == Change::Relaunch { self.relaunches + 1 } else { 0 };
-                (self.desired, self.record) = (Desired::Running, None);
-                self.state = PartitionState::Starting;
-                Some(Effect::of(EventKind::Starting, None))
+                (self.desired, self.record, self.relaunches) = (Desired::Running, None, 0);
+                match waits_for {
+                    None => Some(self.starting()),
+                    Some(reason) => Some(self.pending(reason, now_ms)),
+                }
             }
+            Change::Relaunch => {
+                self.may_start()?;
+                (self.desired, self.record) = (Desired::Running, None);
+                self.relaunches += 1;
+                Some(self.pending(Waiting::Turn, now_ms))
+            }
+            Change::Requeue if self.state == PartitionState::Starting && self.record.is_none() => {
+                Some(self.pending(Waiting::Turn, now_ms))
+            }
+            Change::Admit if matches!(self.state, PartitionState::Pending { .. }) => Some(self.starting()),
+            Change::Wait(now) => match &mut self.state {
+                PartitionState::Pending { reason, .. } if *reason != now => {
+                    *reason = now;
+                    None
+                }
+                _ => return Ok(None),
+            },
+            Change::Requeue | Change::Admit => return Err(Refusal::Live(self.state.name())),
             Change::StartFailed { status, message } => {
                 if self.state != PartitionState::Starting {
                     return Ok(None);
@@ -172,6 +210,7 @@ impl Partition {
             Change::Vanished if self.record.is_none() && !is_removing => return Ok(None),
             Change::Vanished => Some(Effect::gone()),
             Change::Rebooted if self.create.is_none() || is_removing => Some(Effect::gone()),
+            Change::Rebooted if matches!(self.state, PartitionState::Pending { .. }) => return Ok(None),
             Change::Rebooted => {
                 self.record = None;
                 if !self.state.is_live() {
@@ -184,9 +223,18 @@ impl Partition {
             Change::Stop if !self.state.is_live() => return Err(Refusal::NotLive(self.state.name())),
             Change::Stop => {
                 self.desired = Desired::Stopped;
-                None
+                if matches!(self.state, PartitionState::Pending { .. }) {
+                    self.state = PartitionState::Created;
+                    Some(Effect::of(EventKind::Withdrawn, None))
+                } else {
+                    None
+                }
             }
-            Change::Remove { force } if self.state.is_live() && !force => {
+            Change::Remove { force }
+                if self.state.is_live()
+                    && !force
+                    && !matches!(self.state, PartitionState::Pending { .. }) =>
+            {
                 return Err(Refusal::Live(self.state.name()));
             }
             Change::Remove { .. } => {
@@ -198,6 +246,23 @@ impl Partition {
         self.revision += 1;
         self.changed_ms = now_ms;
         Ok(effect)
+    }
+
+    fn starting(&mut self) -> Effect {
+        self.state = PartitionState::Starting;
+        Effect::of(EventKind::Starting, None)
+    }
+
+    fn pending(&mut self, reason: Waiting, now_ms: u64) -> Effect {
+        self.is_promised = true;
+        self.state = PartitionState::Pending { reason, since_ms: now_ms };
+        Effect::of(EventKind::Pending, Some(reason.name().to_owned()))
+    }
+
+    /// Who comes first when partitions wait.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.create.as_ref().map(|create| create.priority).unwrap_or_default()
     }
 
     fn may_start(&self) -> Result<(), Refusal> {
@@ -214,8 +279,13 @@ impl Partition {
         if self.record.as_ref() == Some(&record) {
             return None;
         }
+        if matches!(self.state, PartitionState::Pending { .. }) && !record.state.is_live() {
+            // What it left when it ran before.
+            return None;
+        }
         let state = PartitionState::from(&record.state);
         self.record = Some(record);
+        self.is_promised = true;
         self.revision += 1;
         if self.state == PartitionState::Removing || self.state == state {
             return None;
@@ -234,9 +304,10 @@ impl Partition {
                 (EventKind::Exited, Some(detail))
             }
             PartitionState::Lost => (EventKind::Lost, Some("its supervisor was killed".to_owned())),
-            PartitionState::Created | PartitionState::Starting | PartitionState::Removing => {
-                (EventKind::Starting, None)
-            }
+            PartitionState::Created
+            | PartitionState::Pending { .. }
+            | PartitionState::Starting
+            | PartitionState::Removing => (EventKind::Starting, None),
         };
         Some(Effect::of(kind, detail))
     }
@@ -261,8 +332,16 @@ impl Partition {
             cpus: record.map(|it| it.cpus),
             volumes: record.map(|it| it.volumes.clone()).unwrap_or_default(),
             labels: labels.cloned().unwrap_or_else(BTreeMap::new),
+            owner: self.owner.clone(),
+            priority: self.priority(),
             is_managed: self.create.is_some(),
             has_log: record.is_some_and(|it| it.log.is_some()),
         }
     }
+}
+
+/// The owner of what comes by the socket, or by the command line.
+#[must_use]
+pub fn local() -> String {
+    "local".to_owned()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use septum_api_types::signal::Signal;
-use septum_api_types::v1::{self, Problem, ProblemCode};
+use septum_api_types::v1::{self, PartitionState, Problem, ProblemCode};
 use septum_registry::control::{Answer, Request};
 
 use crate::control;
@@ -48,7 +48,7 @@ impl Coordinator {
         self.lock().book.get(id).map(Partition::view).ok_or_else(|| problems::no_partition(id))
     }
 
-    /// Starts one that does not run.
+    /// Starts one that does not run, or has it wait until there is room.
     ///
     /// # Errors
     /// It runs, or does not start.
@@ -57,12 +57,29 @@ impl Coordinator {
         if !self.begin(&id) {
             return Err(problems::refused("start", wanted, &Refusal::Live("busy")));
         }
-        if let Err(problem) = self.change(&id, "start", Change::Start) {
-            self.finish(&id);
-            return Err(problem);
+        let begun = self.admit_one(&id);
+        match &begun {
+            Ok(partition) if partition.state == PartitionState::Starting => {
+                self.launch_and_finish(id.clone(), false).await?;
+            }
+            _ => self.finish(&id),
         }
-        self.launch_and_finish(id.clone(), false).await?;
+        begun?;
         self.view(&id)
+    }
+
+    /// Gives it its part of the host, or has it wait.
+    fn admit_one(&self, id: &str) -> Result<Partition, Problem> {
+        let mut inner = self.lock();
+        let partition = inner.book.get(id).cloned().ok_or_else(|| problems::no_partition(id))?;
+        if let Some(create) = &partition.create {
+            self.fits_ever(&format!("cannot start partition '{id}'"), create)?;
+        }
+        let waits_for = self.waits_for(&inner, &partition)?;
+        let (partition, event) = Self::change_locked(&mut inner, id, "start", Change::Start(waits_for))?;
+        drop(inner);
+        self.tell(event);
+        Ok(partition)
     }
 
     /// Asks the program to end, and ends the partition when its time is up.
@@ -109,6 +126,10 @@ impl Coordinator {
     ) -> Result<v1::Partition, Problem> {
         let id = self.aim(wanted, seen)?;
         let mut last = self.change(&id, what, Change::Stop)?.view();
+        if !last.state.is_live() {
+            // It only waited.
+            return Ok(last);
+        }
         let answer = self.ask(&id, wanted, what, request).await;
         // Its supervisor answers, then writes.
         for _ in 0..LOOKS {

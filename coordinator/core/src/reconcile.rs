@@ -21,6 +21,8 @@ pub enum Step {
     Rest,
     /// It was left half made: nothing of it is to stay.
     Forget,
+    /// Its start was cut off: it waits for another.
+    Requeue,
     /// Start it once more.
     Relaunch,
     /// Go on with its removal.
@@ -34,7 +36,9 @@ pub fn decide(partition: &Partition, is_busy: bool, now_ms: u64) -> Step {
     match (&partition.state, partition.desired) {
         _ if is_busy => Step::Rest,
         (PartitionState::Removing, _) => Step::Remove,
-        (PartitionState::Starting, _) if partition.record.is_none() && since > START_LIMIT => Step::Forget,
+        (PartitionState::Starting, _) if partition.record.is_none() && since > START_LIMIT => {
+            if partition.is_promised { Step::Requeue } else { Step::Forget }
+        }
         (PartitionState::Lost, Desired::Running) => {
             let policy = partition.create.as_ref().and_then(|create| create.restart.as_deref());
             let policy: Restart = policy.and_then(|text| text.parse().ok()).unwrap_or_default();
@@ -57,13 +61,19 @@ mod tests {
 
     fn partition(state: PartitionState, restart: &str) -> Partition {
         let create = CreatePartition { restart: Some(restart.to_owned()), ..CreatePartition::default() };
-        let fresh = Partition::new("0123456789ab".to_owned(), create, 1000);
+        let fresh = Partition::new("0123456789ab".to_owned(), create, "local".to_owned(), 1000);
         Partition { state, desired: Desired::Running, ..fresh }
     }
 
     #[test]
     fn what_was_left_half_made_is_forgotten_in_time() {
-        let half = partition(PartitionState::Starting, "no");
+        let create = CreatePartition { start: true, ..CreatePartition::default() };
+        let half = Partition {
+            state: PartitionState::Starting,
+            ..Partition::new("0123456789ab".to_owned(), create, "local".to_owned(), 1000)
+        };
+        let promised = Partition { is_promised: true, ..half.clone() };
+        assert_eq!(decide(&promised, false, 12_000), Step::Requeue);
         assert_eq!(decide(&half, false, 1001), Step::Rest);
         assert_eq!(decide(&half, false, 12_000), Step::Forget);
         assert_eq!(decide(&half, true, 12_000), Step::Rest);

@@ -58,6 +58,7 @@ impl Coordinator {
     /// Lives on beside the server: watches the folder and reconciles. Never returns.
     pub async fn keep(self: Arc<Self>) {
         let mut watch = Watch::new(&self.registry.partitions()).ok();
+        let mut changes = self.changes();
         let mut next = tokio::time::Instant::now();
         loop {
             if tokio::time::Instant::now() >= next {
@@ -73,14 +74,18 @@ impl Coordinator {
                 }
                 next = tokio::time::Instant::now() + PERIOD;
             }
-            let changed = async {
+            changes.mark_unchanged();
+            self.admit();
+            let seen = async {
                 match &mut watch {
                     Some(watch) => watch.next().await,
                     None => std::future::pending().await,
                 }
             };
-            if let Ok(id) = tokio::time::timeout_at(next, changed).await {
-                self.look(&id);
+            tokio::select! {
+                id = seen => drop(self.look(&id)),
+                _ = changes.changed() => {}
+                () = tokio::time::sleep_until(next) => {}
             }
         }
     }
@@ -106,10 +111,12 @@ impl Coordinator {
                         let _ = coordinator.clear_away(&id).await;
                         coordinator.finish(&id);
                     }
-                    Step::Relaunch => match coordinator.change(&id, "start", Change::Relaunch) {
-                        Ok(_) => drop(coordinator.launch_and_finish(id, false).await),
-                        Err(_) => coordinator.finish(&id),
-                    },
+                    // Both start when there is room. What cannot be kept is tried again.
+                    Step::Requeue | Step::Relaunch => {
+                        let change = if step == Step::Requeue { Change::Requeue } else { Change::Relaunch };
+                        let _ = coordinator.change(&id, "start", change);
+                        coordinator.finish(&id);
+                    }
                 }
             });
         }

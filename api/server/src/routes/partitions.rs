@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use septum_api_types::signal::Signal;
 use septum_api_types::v1::{
-    CreatePartition, KillRequest, Partition, PartitionList, Problem, ProblemCode, StopRequest,
+    CreatePartition, KillRequest, Partition, PartitionList, PartitionState, Problem, ProblemCode, StopRequest,
 };
 use septum_coordinator::{Filter, problems};
 use serde::Deserialize;
@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Shared;
-use crate::access::{IdempotencyKey, Seen};
+use crate::access::{IdempotencyKey, Owner, Seen};
 use crate::extract::{Body, MaybeBody, Named, Query};
 use crate::problem::Refused;
 
@@ -38,6 +38,11 @@ const LARGEST_LIMIT: usize = 1000;
 /// Seconds that a program has to end, if nothing is said.
 const USUAL_STOP_SECONDS: u32 = 10;
 
+/// 202 for one that waits for room.
+fn accepted_or(status: StatusCode, partition: &Partition) -> StatusCode {
+    if matches!(partition.state, PartitionState::Pending { .. }) { StatusCode::ACCEPTED } else { status }
+}
+
 /// One partition, with its ETag.
 fn shown(status: StatusCode, partition: Partition) -> Response {
     let tag = format!("\"{}\"", partition.revision);
@@ -48,16 +53,18 @@ fn shown(status: StatusCode, partition: Partition) -> Response {
 #[utoipa::path(post, path = "/v1/partitions", tag = "partitions", request_body = CreatePartition,
     params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,200}$", description = "a random key; the same request with it makes one partition")),
     responses((status = 201, body = Partition), (status = 200, body = Partition, description = "it was made before"),
+        (status = 202, body = Partition, description = "it waits for the host to have room"), (status = 503, body = Problem),
         (status = 400, body = Problem), (status = 409, body = Problem), (status = 413, body = Problem),
         (status = 415, body = Problem), (status = 422, body = Problem), (status = 507, body = Problem)))]
 async fn create(
     State(coordinator): State<Shared>,
     IdempotencyKey(key): IdempotencyKey,
+    Owner(owner): Owner,
     Body(request): Body<CreatePartition>,
 ) -> Result<Response, Refused> {
-    let made = coordinator.create(request, key).await?;
+    let made = coordinator.create(request, key, owner).await?;
     let status = if made.is_replay { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(shown(status, made.partition))
+    Ok(shown(accepted_or(status, &made.partition), made.partition))
 }
 
 /// Which partitions are listed.
@@ -160,17 +167,18 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Starts a partition that does not run.
+/// Starts a partition that does not run, or has it wait until the host has room.
 #[utoipa::path(post, path = "/v1/partitions/{partition}/start", tag = "partitions",
     params(("partition" = String, Path), ("If-Match" = Option<String>, Header, description = "the ETag that the client has", pattern = r#"^(\*|"[0-9]{1,19}")$"#)),
-    responses((status = 200, body = Partition), (status = 400, body = Problem), (status = 404, body = Problem),
+    responses((status = 200, body = Partition), (status = 202, body = Partition, description = "it waits for the host to have room"), (status = 503, body = Problem), (status = 400, body = Problem), (status = 404, body = Problem),
         (status = 409, body = Problem), (status = 412, body = Problem), (status = 422, body = Problem), (status = 507, body = Problem)))]
 async fn start(
     State(coordinator): State<Shared>,
     Named(wanted): Named,
     Seen(seen): Seen,
 ) -> Result<Response, Refused> {
-    Ok(shown(StatusCode::OK, coordinator.start(&wanted, seen).await?))
+    let partition = coordinator.start(&wanted, seen).await?;
+    Ok(shown(accepted_or(StatusCode::OK, &partition), partition))
 }
 
 /// Asks the program to end, and ends the partition when its time is up. Answers when it has ended.

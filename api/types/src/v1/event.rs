@@ -11,6 +11,10 @@ pub enum EventKind {
     Created,
     /// It was found: somebody else started it.
     Adopted,
+    /// It waits for the host to have room.
+    Pending,
+    /// It waits no more: it was stopped before it was started.
+    Withdrawn,
     /// It is being started.
     Starting,
     /// Its program runs.
@@ -38,6 +42,8 @@ impl EventKind {
         match self {
             Self::Created => "created",
             Self::Adopted => "adopted",
+            Self::Pending => "pending",
+            Self::Withdrawn => "withdrawn",
             Self::Starting => "starting",
             Self::Running => "running",
             Self::StartFailed => "start_failed",

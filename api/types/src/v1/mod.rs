@@ -4,7 +4,7 @@
 //! that they do not know. Quantities are written as on the command line (`"512M"`, `"10s"`, `"HOST:GUEST:ro"`): one form, one parser.
 //!
 //! * [`partition`]: the resource, and what makes one; [`event`]: what happened, and what programs said; [`problem`]: every error;
-//!   [`about`]: health and version; [`token`]: who may come by TCP.
+//!   [`about`]: health, version, and what the host has; [`token`]: who may come by TCP.
 
 pub mod about;
 pub mod event;
@@ -12,11 +12,11 @@ pub mod partition;
 pub mod problem;
 pub mod token;
 
-pub use about::{Health, Version};
+pub use about::{Health, Host, Share, Version};
 pub use event::{Event, EventKind, LogLine};
 pub use partition::{
     CreatePartition, Desired, KillRequest, NetworkRequest, Partition, PartitionList, PartitionState,
-    StopRequest,
+    Priority, StopRequest, Waiting,
 };
 pub use problem::{Problem, ProblemCode};
 pub use token::{CreateToken, NewToken, Scope, Token, TokenList};

@@ -11,6 +11,13 @@ use serde::{Deserialize, Serialize};
 pub enum PartitionState {
     /// It is known, and nobody has started it.
     Created,
+    /// It is to be started, and waits for the host to have room.
+    Pending {
+        /// What it waits for.
+        reason: Waiting,
+        /// Since when, in ms since 1970.
+        since_ms: u64,
+    },
     /// It is being started.
     Starting,
     /// Its program runs.
@@ -43,6 +50,7 @@ impl PartitionState {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Created => "created",
+            Self::Pending { .. } => "pending",
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Paused => "paused",
@@ -56,8 +64,56 @@ impl PartitionState {
     /// Whether a program runs, or is about to.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        matches!(self, Self::Starting | Self::Running | Self::Paused | Self::Restarting { .. })
+        matches!(
+            self,
+            Self::Pending { .. } | Self::Starting | Self::Running | Self::Paused | Self::Restarting { .. }
+        )
     }
+}
+
+/// What a partition waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Waiting {
+    /// Others come first.
+    Turn,
+    /// RAM of the host.
+    Memory,
+    /// Processors of the host.
+    Cpus,
+    /// A place: as many live as may at once.
+    Places,
+    /// A host that gives more to its partitions than this one.
+    LargerHost,
+}
+
+impl Waiting {
+    /// Its name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Turn => "turn",
+            Self::Memory => "memory",
+            Self::Cpus => "cpus",
+            Self::Places => "places",
+            Self::LargerHost => "larger_host",
+        }
+    }
+}
+
+/// Who is started first when partitions wait for room: all of a class come before those of the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// What may wait for ever.
+    Idle,
+    /// What nobody waits for.
+    #[default]
+    Batch,
+    /// What somebody waits for.
+    Interactive,
 }
 
 /// What is wanted of a partition.
@@ -103,6 +159,10 @@ pub struct Partition {
     pub volumes: Vec<String>,
     /// Whatever the user attached to it.
     pub labels: BTreeMap<String, String>,
+    /// Who shares the host with others: the name of the token that made it, or `local`.
+    pub owner: String,
+    /// Who is started first.
+    pub priority: Priority,
     /// Whether it was made by this API, and can be started again.
     pub is_managed: bool,
     /// Whether what it says is kept.
@@ -130,7 +190,10 @@ pub struct CreatePartition {
     /// Its name, which no other may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether to start it at once.
+    /// Whether it comes before others when they wait for room; without, `batch`.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    pub priority: Priority,
+    /// Whether to start it at once, or as soon as there is room.
     #[serde(default = "yes")]
     pub start: bool,
     /// The image that is its root.
@@ -276,4 +339,9 @@ const fn yes() -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_no(value: &bool) -> bool {
     !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_usual(value: &Priority) -> bool {
+    *value == Priority::default()
 }
