@@ -1,6 +1,8 @@
 //! The description of the API, made from what serves it.
 
 use utoipa::OpenApi;
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{RefOr, Schema};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +25,26 @@ pub struct Description;
 /// # Errors
 /// It cannot be written: a defect.
 pub fn description() -> Result<String, serde_json::Error> {
-    let (_, description) = crate::routes::described().split_for_parts();
+    let (_, mut description) = crate::routes::described().split_for_parts();
+    without_nulls(&mut description);
     Ok(serde_json::to_string_pretty(&description)? + "\n")
+}
+
+/// Headers and parts of a query are there or are not; `null` would be the four letters.
+fn without_nulls(description: &mut utoipa::openapi::OpenApi) {
+    for item in description.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        let parameters = operations.into_iter().flatten().filter_map(|it| it.parameters.as_mut()).flatten();
+        for parameter in parameters {
+            if let RefOr::T(parameter) = parameter
+                && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+                && let SchemaType::Array(types) = &mut object.schema_type
+            {
+                types.retain(|it| *it != Type::Null);
+                if let [only] = &types[..] {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+        }
+    }
 }
