@@ -45,4 +45,4 @@ pub use host::Host;
 pub use place::Place;
 pub use process::{Input, Invocation, Output, Running, Sink, Status};
 pub use septum::{Septum, exit};
-pub use serve::Serving;
+pub use serve::{Answer, Serving};

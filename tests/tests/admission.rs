@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use septum_tests::lane::{self, Lane};
-use septum_tests::{Host, Serving, needs_partitions};
+use septum_tests::{Answer, Host, Serving, needs_partitions};
 
 /// How long something may be waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,7 +22,7 @@ fn request(name: &str, memory: &str, priority: &str, script: &str) -> String {
     )
 }
 
-fn sleeper(serving: &Serving<'_>, name: &str, priority: &str) -> septum_tests::Answer {
+fn sleeper(serving: &Serving<'_>, name: &str, priority: &str) -> Answer {
     serving.ask("POST", "/v1/partitions", &request(name, "64M", priority, "exec sleep 1000"))
 }
 

@@ -86,7 +86,7 @@ fn answers_are_as_described() {
         header.trim(),
         &description,
     ];
-    let output = Invocation::new(program).arguments(arguments).directory(&host.place).run();
+    let output = Invocation::new(program).arguments(arguments).directory(host.place.path()).run();
     assert!(output.code() == 0, "{}{}", output.stdout_text(), output.stderr_text());
     serving.ask("GET", "/v1/health", "").expect(200);
 }

@@ -80,16 +80,17 @@ fn the_host_is_never_promised_twice_and_somebody_always_goes_on() {
             Capacity { memory_bytes: (1 + next(64)) << 26, cpus: 1 + next(8), partitions: 1 + next(20) };
         let mut all = Vec::new();
         for number in 0..next(60) {
-            let priority = [Priority::Idle, Priority::Batch, Priority::Interactive][next(3) as usize];
+            let priority =
+                [Priority::Idle, Priority::Batch, Priority::Interactive][usize::try_from(next(3)).unwrap()];
             let memory = format!("{}M", 64 * (1 + next(80)));
             let mut one = waiting(
                 &format!("{number:02}"),
-                ["a", "b", "c"][next(3) as usize],
+                ["a", "b", "c"][usize::try_from(next(3)).unwrap()],
                 priority,
                 &memory,
                 next(9),
             );
-            one.create.as_mut().unwrap().cpus = Some(1 + next(10) as u32);
+            one.create.as_mut().unwrap().cpus = Some(1 + u32::try_from(next(10)).unwrap());
             all.push(one);
         }
         for _ in 0..200 {
