@@ -154,6 +154,7 @@ mod signals {
         alternate_stack: "signal_stack" Static [];
         timers: "signal_timers" Static [];
         timers_of_cpu_time: "cpu_timers" Static [];
+        timers_in_between: "timers_in_between" Static [];
         timers_of_posix: "posix_timers" Static [];
         context: "signal_context" Static [];
         long_jumps: "long_jumps" Static [];

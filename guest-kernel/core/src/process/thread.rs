@@ -135,6 +135,8 @@ impl Thread {
             if !park::enter_program() {
                 continue;
             }
+            // An interrupt since the look at the timers may have been that of this vCPU's, and a wait for a lock may have taken it.
+            self.process.keep_rung_timer();
             let event = self.program.borrow_mut().run();
             park::leave_program();
             match event {
@@ -152,6 +154,7 @@ impl Thread {
                 }
                 Event::Exception { vector } => self.exception(vector),
                 Event::Interrupt => {
+                    park::forget_timer();
                     park::interrupted();
                     self.process.keep_timers();
                 }

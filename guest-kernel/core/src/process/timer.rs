@@ -312,6 +312,14 @@ impl Process {
         }
     }
 
+    /// If this vCPU's timer has rung for something else meanwhile, it rings for these again.
+    #[inline]
+    pub fn keep_rung_timer(&self) {
+        if let Some(deadline) = self.timers.deadline_ns() {
+            park::keep_armed(deadline);
+        }
+    }
+
     /// There is one thread more, on this vCPU: CPU time grows faster.
     pub(super) fn keep_timers_of_new_thread(&self) {
         if self.timers.cpu_look_ns().is_some() {

@@ -32,7 +32,7 @@ struct Place {
     parker: Parker,
     /// How many of its waits are for devices.
     listens: AtomicU32,
-    /// When its timer rings (monotonic clock, ns); 0: not.
+    /// When its timer rings (monotonic clock, ns); 0: it was never set; [`RUNG`]: it may have rung.
     timer_ns: AtomicU64,
     /// How long it looks before it halts.
     budget: Budget,
@@ -52,6 +52,9 @@ static PLACES: [Place; MAX_VCPUS] = [const {
 
 /// By how much a timer may ring before its time, when ticks and nanoseconds were rounded.
 const RINGS_EARLY_NS: u64 = 100_000;
+
+/// In a vCPU's `timer_ns`: it was interrupted since it set its timer, and by what is not known.
+const RUNG: u64 = 1;
 
 /// vCPUs that wait for devices, so that an interrupt that concerns nobody else costs one load.
 static LISTENERS: AtomicU32 = AtomicU32::new(0);
@@ -106,6 +109,7 @@ pub fn park(deadline_ns: Option<u64>) -> bool {
             arm(deadline);
         }
         halt::now(deadline_ns);
+        forget_timer();
         place.budget.learn(clock::monotonic_ns().saturating_sub(began));
     }
     let state = place.parker.resume();
@@ -124,7 +128,11 @@ fn looks(number: u32, place: &Place, began_ns: u64, deadline_ns: Option<u64>) ->
     // Whether it looks in a crowd, from when there is one.
     let mut looks_in_crowd = None;
     loop {
-        if place.parker.is_notified() || halt::is_interrupted() {
+        let is_interrupted = halt::is_interrupted();
+        if is_interrupted {
+            forget_timer();
+        }
+        if is_interrupted || place.parker.is_notified() {
             if looks_in_crowd.is_some() {
                 place.budget.learn_in_crowd(Some(clock::monotonic_ns().saturating_sub(began_ns)));
             }
@@ -189,6 +197,24 @@ pub fn arm(deadline_ns: u64) {
         // A timer that cannot be set so far ahead rings before, and the waiter sets it again.
         let ahead = clock::set_deadline_in(deadline_ns.saturating_sub(now));
         timer.store(now.saturating_add(ahead).max(1), Ordering::Relaxed);
+    }
+}
+
+/// This vCPU was interrupted, maybe by its timer: whoever relies on that sets it again. What an interrupt was cannot be told from the
+/// clock: the timer counts by another one, and may ring long before its time if the host's clocks drift apart.
+pub fn forget_timer() {
+    let timer = &place(vcpu::current()).timer_ns;
+    if timer.load(Ordering::Relaxed) != 0 {
+        timer.store(RUNG, Ordering::Relaxed);
+    }
+}
+
+/// Has this vCPU interrupted at `deadline_ns` if it set its timer for something and that has rung, or may have: in the middle of a wait for a lock
+/// or a device, maybe, which does not know of the deadline.
+pub fn keep_armed(deadline_ns: u64) {
+    let armed = place(vcpu::current()).timer_ns.load(Ordering::Relaxed);
+    if armed != 0 && armed <= clock::monotonic_ns() {
+        arm(deadline_ns);
     }
 }
 
@@ -319,6 +345,25 @@ mod tests {
         while clock::monotonic_ns() < deadline {
             assert!(!park(Some(deadline)));
         }
+    }
+
+    #[test]
+    fn a_timer_that_may_have_rung_is_set_again() {
+        let armed = || place(vcpu::current()).timer_ns.load(Ordering::Relaxed);
+        let later = clock::monotonic_ns() + 60_000_000_000;
+        keep_armed(later);
+        assert_eq!(armed(), 0, "it was not set for anything");
+        arm(later);
+        let first = armed();
+        arm(later + 1_000_000_000);
+        keep_armed(later + 1_000_000_000);
+        assert_eq!(armed(), first, "it rings before");
+        // Long before its time, the vCPU is interrupted.
+        while armed() == first {
+            park(Some(clock::monotonic_ns() + 5_000_000));
+        }
+        keep_armed(later + 1_000_000_000);
+        assert!(armed() > first);
     }
 
     #[test]
