@@ -351,6 +351,8 @@ mod tests {
     fn a_timer_that_may_have_rung_is_set_again() {
         let armed = || place(vcpu::current()).timer_ns.load(Ordering::Relaxed);
         let later = clock::monotonic_ns() + 60_000_000_000;
+        // Whoever was this vCPU before may have left its timer.
+        place(vcpu::current()).timer_ns.store(0, Ordering::Relaxed);
         keep_armed(later);
         assert_eq!(armed(), 0, "it was not set for anything");
         arm(later);
