@@ -14,9 +14,9 @@ use crate::process;
 /// The Cargo profile of a build.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// Quick to build, slow to run.
+    /// What tests run: its dependencies are those of the unit tests, and arithmetic that overflows is noticed. The guest's kernel is the same in both.
     Dev,
-    /// What users get; tests, the demonstration and the benchmarks run it too.
+    /// What users get; the demonstration and the benchmarks run it too.
     Release,
 }
 
@@ -58,13 +58,11 @@ impl Workspace {
     pub fn build_septum(&self, profile: Profile) -> Result<PathBuf> {
         for program in PROGRAMS {
             let mut command = self.cargo();
-            match profile {
-                Profile::Dev => command.args(["build", "--package", "septum", "--bin", program]),
-                Profile::Release => {
-                    command.args(["rustc", "--package", "septum", "--bin", program, "--release"])
-                }
-            };
-            if profile == Profile::Release && has_static_libc() {
+            command.args(["rustc", "--package", "septum", "--bin", program]);
+            if profile == Profile::Release {
+                command.arg("--release");
+            }
+            if has_static_libc() {
                 // Looking for libraries and binding to them is a good part of a partition's start.
                 command.args(["--", "-C", "target-feature=+crt-static"]);
             }

@@ -48,14 +48,19 @@ pub struct Options {
 
 /// Runs the tests and prints the summary.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
-    setup::base(workspace)?;
-    setup::stacks(workspace);
-    let septum = workspace.build_septum(Profile::Release)?;
     let mut total = Tally::default();
+    total.timed("installing what tests need", || {
+        setup::base(workspace)?;
+        setup::stacks(workspace);
+        Ok(())
+    })?;
+    let septum = total.timed("building septum", || workspace.build_septum(Profile::Dev))?;
     if options.lane.is_none() {
         total.add(&unit_tests(workspace, options.filter.as_deref())?);
     }
-    let suite = Suite::build(workspace, septum, options.filter.clone())?;
+    let suite = total.timed("building tests and their programs", || {
+        Suite::build(workspace, septum, options.filter.clone())
+    })?;
     for lane in [Lane::Direct, Lane::Nested] {
         if options.lane.is_none_or(|wanted| wanted == lane) {
             total.add(&lane::run(workspace, &suite, lane, options.all)?);

@@ -65,6 +65,14 @@ impl Tally {
         self.times.extend(other.times.iter().cloned());
     }
 
+    /// Has what takes long told with the rest: what prepares tests takes its time, too.
+    pub fn timed<T>(&mut self, label: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let begin = Instant::now();
+        let result = work()?;
+        self.times.push((label.to_owned(), begin.elapsed()));
+        Ok(result)
+    }
+
     /// Counts tests that were not started.
     pub fn skip(&mut self, count: usize) {
         self.skipped += count;
