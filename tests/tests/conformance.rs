@@ -152,6 +152,7 @@ mod signals {
         nested: "signal_nested" Static [];
         registers: "signal_registers" Static [];
         alternate_stack: "signal_stack" Static [];
+        without_vdso: "signal_without_vdso" Static [];
         timers: "signal_timers" Static [];
         timers_of_cpu_time: "cpu_timers" Static [];
         timers_in_between: "timers_in_between" Static [];

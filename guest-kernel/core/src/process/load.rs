@@ -385,3 +385,12 @@ fn map_vdso(space: &Mutex<AddressSpace>, machine: &Machine) -> Result<u64, Errno
     space.map_kernel_frames(base + PAGE, vdso, Protection::READ | Protection::EXECUTE, Label::Vdso)?;
     Ok(base + PAGE)
 }
+
+/// Maps the vDSO for a program that has unmapped it, as Valgrind does: signals go through it. Returns its address.
+pub(super) fn map_vdso_again(space: &Mutex<AddressSpace>, machine: &Machine) -> Result<u64, Errno> {
+    let [_, vdso] = (machine.vdso_frames)(machine.vdso).ok_or(Errno::ENOMEM)?;
+    let mut space = space.lock();
+    let address = space.reserve(VDSO_LEN)?;
+    space.map_kernel_frames(address, vdso, Protection::READ | Protection::EXECUTE, Label::Vdso)?;
+    Ok(address)
+}

@@ -290,11 +290,11 @@ fn encode_context(saved: &Saved<'_>) -> Vec<u8> {
     bytes
 }
 
-/// Makes `thread` run the handler of `action` next. Err if its stack cannot hold the frame.
+/// Makes `thread` run the handler of `action` next. Err if its stack cannot hold the frame, or there is no memory.
 pub fn enter_handler(thread: &Thread, action: &Action, info: Info) -> Result<(), Errno> {
     let mut program = thread.program.borrow_mut();
     let registers = program.registers();
-    let vdso = thread.vdso();
+    let vdso = thread.vdso()?;
     let mut state = thread.task.signals.lock();
     let alternate = state.stack;
     let is_on_alternate = alternate.holds(registers.rsp);
@@ -306,7 +306,7 @@ pub fn enter_handler(thread: &Thread, action: &Action, info: Info) -> Result<(),
     let frame_size = (8 + UCONTEXT_SIZE + SIGINFO_SIZE) as u64;
     let frame = (extended.wrapping_sub(frame_size) & !15).wrapping_sub(8);
     let (context_at, info_at) = (frame + 8, frame + 8 + UCONTEXT_SIZE as u64);
-    if frame > USER_END || vdso == 0 || action.flags & flag::RESTORER == 0 {
+    if frame > USER_END || action.flags & flag::RESTORER == 0 {
         return Err(Errno::EFAULT);
     }
     let mask = state.saved_mask.take().unwrap_or(state.mask);
@@ -350,7 +350,7 @@ pub fn leave_handler(thread: &Thread) -> Result<(), Errno> {
     let mut pointer = [0; 8];
     buffer::read(&thread.process.space, registers.rsp.wrapping_add(CONTEXT_EXTENDED as u64), &mut pointer)?;
     registers.r9 = u64::from_le_bytes(pointer);
-    registers.rip = thread.vdso() + VDSO_SIGNAL_RETURN;
+    registers.rip = thread.vdso()? + VDSO_SIGNAL_RETURN;
     registers.vector = 0;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::signal::{self, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit, flag};
 use super::task::Task;
-use super::{End, FIRST_PID, Process, ending, vcpus};
+use super::{End, FIRST_PID, Process, ending, load, vcpus};
 use crate::memory::area::Label;
 use crate::memory::buffer;
 use crate::memory::fault::{self, Access, Fault};
@@ -268,10 +268,6 @@ impl Thread {
             Fault::BeyondFile => (number::SIGBUS, 2),
             Fault::OutOfMemory => return self.process.finish(End::OutOfMemory),
         };
-        if self.process.actions.lock().0[signal as usize - 1].handler == DEFAULT {
-            let rip = self.program.borrow_mut().registers().rip;
-            log_line!("{} at {rip:#x}: {fault:?}, address {address:#x}", number::name(signal));
-        }
         self.force(Info { signal, code, detail: address, value: 0 });
     }
 
@@ -292,13 +288,17 @@ impl Thread {
         self.force(Info { signal, code, detail, value: 0 });
     }
 
-    /// A signal that the program itself caused: if it is blocked or ignored, it kills.
+    /// A signal that the program itself caused: if it is blocked or ignored, it kills. The log says of those that kill where they came from.
     fn force(&self, info: Info) {
+        let rip = self.program.borrow_mut().registers().rip;
         let mut state = self.task.signals.lock();
         let action = &mut self.process.actions.lock().0[info.signal as usize - 1];
         if state.mask & bit(info.signal) != 0 || action.handler == IGNORE {
             action.handler = DEFAULT;
             state.mask &= !bit(info.signal);
+        }
+        if action.handler == DEFAULT {
+            log_line!("{} at {rip:#x}: code {}, address {:#x}", number::name(info.signal), info.code, info.detail);
         }
         state.pending.add(info);
     }
@@ -343,7 +343,8 @@ impl Thread {
                     if action.flags & flag::RESETHAND != 0 {
                         self.process.actions.lock().0[info.signal as usize - 1].handler = DEFAULT;
                     }
-                    if signal::enter_handler(self, &action, info).is_err() {
+                    if let Err(error) = signal::enter_handler(self, &action, info) {
+                        log_line!("the handler of {} cannot run: {error:?}", number::name(info.signal));
                         return self.process.finish(End::Killed(number::SIGSEGV));
                     }
                 }
@@ -368,10 +369,9 @@ impl Thread {
         registers.vector = 0;
     }
 
-    /// Where the vDSO is mapped; 0 if nowhere.
-    #[must_use]
-    pub fn vdso(&self) -> u64 {
-        let space = self.process.space.lock();
-        space.areas().find(|area| area.label == Label::Vdso).map_or(0, |area| area.start)
+    /// Where the vDSO is, which is mapped again if it was unmapped.
+    pub fn vdso(&self) -> Result<u64, Errno> {
+        let mapped = self.process.space.lock().areas().find(|area| area.label == Label::Vdso).map(|area| area.start);
+        mapped.map_or_else(|| load::map_vdso_again(&self.process.space, &self.process.machine), Ok)
     }
 }
