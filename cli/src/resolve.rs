@@ -11,7 +11,9 @@ use septum_api_types::mount::Mount;
 use septum_api_types::network::is_reachable_name;
 use septum_api_types::places;
 use septum_api_types::signal::Signal;
+use septum_api_types::size::Size;
 use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
+use septum_api_types::tmpfs::Tmpfs;
 use septum_worker::keeping::{Detached, Keeping, LogLimits};
 use septum_worker::terminal;
 
@@ -53,6 +55,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
             Mount::Tmpfs(ram) => tmpfs.push(ram),
         }
     }
+    tmpfs.extend(around.shm_size.map(|Size(bytes)| shared_memory(bytes)));
     let mut program = words.into_iter();
     let name = run.name.unwrap_or_else(|| DEFAULT_NAME.to_owned());
     Ok(PartitionSpec {
@@ -116,6 +119,19 @@ pub fn keeping(run: &Run, id: String) -> Keeping {
             keeps_input: run.interactive,
             removes_itself: run.rm,
         }),
+    }
+}
+
+/// What `--shm-size` says in the words of `--tmpfs`.
+fn shared_memory(bytes: u64) -> Tmpfs {
+    Tmpfs {
+        guest: "/dev/shm".into(),
+        bytes: Some(bytes),
+        permissions: 0o1777,
+        uid: None,
+        gid: None,
+        read_only: false,
+        executable: false,
     }
 }
 

@@ -158,6 +158,9 @@ fn a_directory_in_ram_is_as_large_and_as_open_as_was_asked_for() {
     }
     let run = shell(&place, "true").option("--tmpfs", "/a").option("--tmpfs", "/a:ro");
     run.output().expect_code(exit::PATH).expect_stderr("something else is already at '/a'");
+    let script = "stat -c '%a %u:%g' /dev/shm; head -c 2000000 /dev/zero > /dev/shm/f; stat -c %s /dev/shm/f";
+    let run = shell(&place, script).option("--shm-size", "1m");
+    run.output().expect_stdout("1777 0:0\n1048576\n").expect_stderr("No space left on device");
     let inside = place.join("missing");
     let run = shell(&place, "true").option("--tmpfs", &inside);
     run.output().expect_code(exit::PATH).expect_stderr("mkdir -p");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser as _};
+use septum_api_types::size::Size;
 use septum_api_types::tmpfs::{Tmpfs, TmpfsError};
 use septum_api_types::ulimit::Ulimit;
 
@@ -34,6 +35,10 @@ pub struct Surroundings {
     /// An empty directory in RAM; options are size=, mode=, uid=, gid=, ro, exec
     #[arg(long, value_name = "DIR[:OPTIONS]", value_parser = OsStringValueParser::new().try_map(tmpfs))]
     pub tmpfs: Vec<Tmpfs>,
+
+    /// Most bytes of shared memory in /dev/shm; without it as much as the partition has
+    #[arg(long, value_name = "SIZE")]
+    pub shm_size: Option<Size>,
 
     /// Limit what each process may use, such as nofile=1024:2048; -1 is no limit
     #[arg(long, value_name = "NAME=SOFT[:HARD]")]
@@ -80,17 +85,30 @@ mod tests {
 
     #[test]
     fn names_are_dockers() {
-        let line =
-            ["-h", "box.example", "-u", "1:2", "--group-add", "3", "--read-only", "--tmpfs", "/run", "x"];
+        let line = [
+            "-h",
+            "box.example",
+            "-u",
+            "1:2",
+            "--group-add",
+            "3",
+            "--read-only",
+            "--tmpfs",
+            "/run",
+            "--shm-size",
+            "1g",
+            "x",
+        ];
         let around = run(&line).unwrap().surroundings;
         assert_eq!(around.hostname.as_deref(), Some("box.example"));
         assert_eq!(around.user.as_deref(), Some("1:2"));
         assert_eq!((around.group_add, around.read_only, around.tmpfs.len()), (vec!["3".to_owned()], true, 1));
+        assert_eq!(around.shm_size.map(|size| size.0), Some(1 << 30));
     }
 
     #[test]
     fn wrong_values_are_refused() {
-        let lines: [[&str; 2]; 12] = [
+        let lines: [[&str; 2]; 13] = [
             ["-h", ""],
             ["-h", "a..b"],
             ["-h", "-a"],
@@ -102,6 +120,7 @@ mod tests {
             ["--user", "1:2:3"],
             ["--group-add", ""],
             ["--tmpfs", "run"],
+            ["--shm-size", "much"],
             ["--ulimit", "nofile"],
         ];
         for [option, value] in lines {

@@ -298,7 +298,12 @@ impl Thread {
             state.mask &= !bit(info.signal);
         }
         if action.handler == DEFAULT {
-            log_line!("{} at {rip:#x}: code {}, address {:#x}", number::name(info.signal), info.code, info.detail);
+            log_line!(
+                "{} at {rip:#x}: code {}, address {:#x}",
+                number::name(info.signal),
+                info.code,
+                info.detail
+            );
         }
         state.pending.add(info);
     }
@@ -371,7 +376,8 @@ impl Thread {
 
     /// Where the vDSO is, which is mapped again if it was unmapped.
     pub fn vdso(&self) -> Result<u64, Errno> {
-        let mapped = self.process.space.lock().areas().find(|area| area.label == Label::Vdso).map(|area| area.start);
+        let mapped =
+            self.process.space.lock().areas().find(|area| area.label == Label::Vdso).map(|area| area.start);
         mapped.map_or_else(|| load::map_vdso_again(&self.process.space, &self.process.machine), Ok)
     }
 }
