@@ -2,7 +2,7 @@
 //!
 //! Everything that both sides must agree on lives here, once: where things are in guest memory
 //! ([`layout`]), the page the guest kernel is entered with ([`boot`]), the program it has to start
-//! ([`config`]), what it reports back ([`report`]), the clock that the vDSO reads ([`clock`]), the messages of
+//! ([`config`]), what it reports back ([`report`], [`counters`]), the clock that the vDSO reads ([`clock`]), the messages of
 //! the console's control port ([`control`]), what the host wants of a kernel that runs ([`service`]), how sockets leave the partition ([`net`], [`vsock`]) and the Linux numbers that the guest kernel speaks ([`linux`]).
 //!
 //! The host treats every value that it reads from guest memory as hostile, whatever its type here says.
@@ -15,6 +15,7 @@ pub mod boot;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod counters;
 pub mod layout;
 pub mod linux;
 pub mod net;
@@ -25,4 +26,4 @@ pub mod service;
 pub mod vsock;
 
 /// Version of this contract. The worker refuses a guest kernel built for another one.
-pub const VERSION: u32 = 15;
+pub const VERSION: u32 = 16;

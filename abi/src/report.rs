@@ -3,6 +3,7 @@
 //! Fields are plain integers, written by the guest with ordinary or atomic stores while it runs, read by the
 //! worker when the guest stopped (or, for counters, at any time). The worker trusts none of them.
 
+use crate::counters::{SHARDS, Shard};
 use crate::linux::SYSCALL_LIMIT;
 
 /// Bytes of log text kept for the worker.
@@ -104,17 +105,13 @@ pub struct GuestReport {
     pub frames_peak: u64,
     /// Frames there are.
     pub frames_total: u64,
-    /// Page faults taken by the program.
-    pub page_faults: u64,
-    /// Interrupts handled.
-    pub interrupts: u64,
-    /// Times a vCPU halted.
-    pub halts: u64,
+    /// Frames that hold contents of files and could be given up.
+    pub frames_cached: u64,
     /// Bytes ever written to `log`; it is a ring.
     pub log_written: u64,
-    /// System calls by number; numbers beyond the table count in the last entry.
-    pub syscalls: [u64; SYSCALL_LIMIT as usize],
-    /// Those that were answered with ENOSYS.
+    /// What is counted.
+    pub shards: [Shard; SHARDS],
+    /// System calls that were answered with ENOSYS, by number; numbers beyond the table count in the last entry.
     pub syscalls_missing: [u32; SYSCALL_LIMIT as usize],
     /// Valid in state [`state::PANICKED`].
     pub panic: PanicRecord,

@@ -14,12 +14,14 @@
 //! * `vsock`: how programs of the host reach ports of AF_VSOCK;
 //! * [`broker`]: the only part that makes sockets. It holds the policy, and hands out descriptors that are connected, connecting or
 //!   listening: it may as well be another process, whose network the proxy does not see;
+//! * [`connections`]: how many there are;
 //! * [`policy`]: rules, and addresses that no rule can allow.
 //!
 //! Everything is closed unless a rule opens it. The guest and its peers are hostile: what either says is bounded, checked, and at worst
 //! breaks its own connection.
 
 pub mod broker;
+pub mod connections;
 pub mod datagrams;
 pub mod names;
 pub mod neighbours;
@@ -28,4 +30,5 @@ pub mod proxy;
 mod vsock;
 
 pub use broker::{Broker, Ports};
+pub use connections::Connections;
 pub use proxy::Proxy;

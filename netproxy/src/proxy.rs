@@ -41,6 +41,7 @@ use septum_api_types::network::{HostEntry, Protocol};
 use septum_devices::virtio::vsock::{FromGuest, HostSide, News, Opened, Refused, Request, StreamId, ToGuest};
 
 use crate::broker::{Broker, Connecting, Door, Listener, Ports};
+use crate::connections::{Connections, Counted};
 use crate::datagrams::{Datagrams, Sent};
 use crate::names::{Asker, Carrier, Names};
 use crate::neighbours::ACCEPTED;
@@ -94,6 +95,7 @@ struct Stream {
     file: File,
     phase: Phase,
     peer: SocketAddr,
+    _counted: Counted,
 }
 
 /// The host's side of the socket device.
@@ -101,6 +103,7 @@ pub struct Proxy {
     epoll: OwnedFd,
     broker: Broker,
     streams: HashMap<StreamId, Stream>,
+    connections: Arc<Connections>,
     next: StreamId,
     listeners: Vec<Listener>,
     /// A socket of our own, whose credentials are those that other partitions' supervisors have.
@@ -174,6 +177,7 @@ impl Proxy {
             epoll,
             broker,
             streams: HashMap::new(),
+            connections: Arc::default(),
             next: 0,
             listeners,
             own,
@@ -191,6 +195,12 @@ impl Proxy {
             has_news,
             message: vec![0; LABEL + LONGEST_MESSAGE],
         })
+    }
+
+    /// How many connections there are, and were.
+    #[must_use]
+    pub fn connections(&self) -> Arc<Connections> {
+        Arc::clone(&self.connections)
     }
 
     /// A name for a connection.
@@ -254,7 +264,8 @@ impl Proxy {
         let stream = self.new_name();
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, EventData::new_u64(tag::STREAM | u64::from(stream)), flags)?;
-        self.streams.insert(stream, Stream { file: File::from(socket), phase, peer });
+        let _counted = self.connections.open();
+        self.streams.insert(stream, Stream { file: File::from(socket), phase, peer, _counted });
         Ok(stream)
     }
 

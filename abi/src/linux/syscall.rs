@@ -1,6 +1,6 @@
 //! System-call numbers and names of Linux x86-64 (from the kernel's `unistd_64.h`, 6.1).
 
-/// Numbers counted one by one; see [`crate::report::GuestReport::syscalls`].
+/// Numbers that are told apart; see [`crate::report::GuestReport::syscalls_missing`].
 pub const SYSCALL_LIMIT: u32 = 1024;
 
 macro_rules! numbers {

@@ -1,12 +1,14 @@
-//! What every device shares: guest memory, the services of the machine, device threads, counted misbehaviour.
+//! What every device shares: guest memory, the services of the machine, device threads, counted traffic and misbehaviour.
 
 mod misbehaviour;
 mod services;
 mod thread;
+mod traffic;
 
 pub use misbehaviour::{Fault, Misbehaviour};
 pub use services::{FileWindow, HostServices, KickRegistrar, MemoryPopulator, MsiSender};
 pub use thread::{DeviceThread, DeviceThreadHandle, Subscriber};
+pub use traffic::{Traffic, TrafficCount};
 
 /// Guest RAM as one layout of mapped regions.
 pub type GuestRegions = vm_memory::GuestMemoryMmap<()>;

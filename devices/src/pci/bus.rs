@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::address::PciAddress;
 use super::function::PciFunction;
 use super::host_bridge::HostBridge;
-use crate::core::{HostServices, Misbehaviour, lock};
+use crate::core::{HostServices, Misbehaviour, Traffic, lock};
 use crate::virtio::{Setup, Up, VirtioDevice, VirtioPciFunction};
 
 /// A device could not be added.
@@ -53,6 +53,7 @@ pub struct PciBus {
     high_free: Mutex<u64>,
     functions: RwLock<Vec<Arc<dyn PciFunction>>>,
     misbehaviour: Mutex<Vec<Arc<Misbehaviour>>>,
+    traffic: Mutex<Vec<Arc<Traffic>>>,
     /// What the guest wrote to port 0xcf8.
     selected: AtomicU32,
 }
@@ -69,6 +70,7 @@ impl PciBus {
             high_free: Mutex::new(0),
             functions: RwLock::new(vec![Arc::new(HostBridge::new())]),
             misbehaviour: Mutex::new(Vec::new()),
+            traffic: Mutex::new(Vec::new()),
             selected: AtomicU32::new(0),
         }
     }
@@ -94,6 +96,7 @@ impl PciBus {
             self.allocate(size).ok_or(PciError::WindowFull { size })
         })?;
         lock(&self.misbehaviour).push(function.misbehaviour());
+        lock(&self.traffic).push(function.traffic());
         Ok(function)
     }
 
@@ -148,6 +151,11 @@ impl PciBus {
     /// Counters of guest misbehaviour, one entry a device.
     pub fn misbehaviour(&self) -> Vec<Arc<Misbehaviour>> {
         lock(&self.misbehaviour).clone()
+    }
+
+    /// What goes through virtio devices, one entry a device, in the order in which they were added.
+    pub fn traffic(&self) -> Vec<Arc<Traffic>> {
+        lock(&self.traffic).clone()
     }
 
     /// A guest read at `offset` of the ECAM window.

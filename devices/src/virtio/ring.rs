@@ -14,7 +14,7 @@ use virtio_queue::{DescriptorChain, Queue, QueueOwnedT, QueueT};
 use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemory as _};
 
 use super::interrupt::VirtioInterrupt;
-use crate::core::{Fault, GuestMemory, GuestMemoryGuard, Misbehaviour};
+use crate::core::{Fault, GuestMemory, GuestMemoryGuard, Misbehaviour, Traffic};
 
 /// A buffer that the driver made available.
 pub type Chain = DescriptorChain<GuestMemoryGuard>;
@@ -35,6 +35,7 @@ pub struct Ring {
     memory: GuestMemory,
     interrupt: VirtioInterrupt,
     misbehaviour: Arc<Misbehaviour>,
+    traffic: Arc<Traffic>,
     /// Buffers were given back that the driver has not been interrupted about.
     has_news: bool,
     is_broken: bool,
@@ -48,7 +49,7 @@ impl Ring {
         has_event_index: bool,
         memory: GuestMemory,
         interrupt: VirtioInterrupt,
-        misbehaviour: Arc<Misbehaviour>,
+        (misbehaviour, traffic): (Arc<Misbehaviour>, Arc<Traffic>),
     ) -> Option<Self> {
         let RingAddresses { size, descriptors, available, used } = addresses;
         let entries = u64::from(size);
@@ -68,7 +69,16 @@ impl Ring {
         queue.try_set_used_ring_address(GuestAddress(used)).ok()?;
         queue.set_event_idx(has_event_index);
         queue.set_ready(true);
-        Some(Self { queue, number, memory, interrupt, misbehaviour, has_news: false, is_broken: false })
+        Some(Self {
+            queue,
+            number,
+            memory,
+            interrupt,
+            misbehaviour,
+            traffic,
+            has_news: false,
+            is_broken: false,
+        })
     }
 
     /// Takes the next buffer.
@@ -79,7 +89,10 @@ impl Ring {
         let size = self.queue.size();
         let next = self.queue.iter(self.memory.memory()).map(|mut available| available.next());
         match next {
-            Ok(Some(chain)) if chain.head_index() < size => return Some(chain),
+            Ok(Some(chain)) if chain.head_index() < size => {
+                self.traffic.taken(readable_bytes(&chain));
+                return Some(chain);
+            }
             Ok(None) => {}
             Ok(Some(_)) => self.break_down("available descriptor index beyond the queue"),
             Err(_) => self.break_down("available index too far ahead"),
@@ -93,6 +106,7 @@ impl Ring {
             return;
         }
         self.has_news = true;
+        self.traffic.given(written);
         if self.queue.add_used(&*self.memory.memory(), head, written).is_err() {
             self.break_down("used ring is not writable");
         }
@@ -197,6 +211,12 @@ impl Ring {
         self.misbehaviour.count(Fault::Ring, what);
         self.interrupt.needs_reset();
     }
+}
+
+/// Bytes of a buffer that the guest filled; they come before those that the device fills (virtio 1.2 section 2.7.4.2).
+fn readable_bytes(chain: &Chain) -> u64 {
+    let readable = chain.clone().take_while(|descriptor| !descriptor.is_write_only());
+    readable.map(|descriptor| u64::from(descriptor.len())).sum()
 }
 
 /// The rings of a device, by queue number. Queues that the driver did not enable are absent.

@@ -22,21 +22,23 @@ mod place {
     }
 }
 
+use crate::vcpu;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use septum_abi::counters::{COUNTED_CALLS, Class, SHARDS, TIMED_EACH, bucket_of};
 use septum_abi::linux::SYSCALL_LIMIT;
 use septum_abi::report::LOG_SIZE;
 #[cfg(target_os = "none")]
 use septum_abi::report::state;
 
-/// The counters, as seen by the kernel.
+/// The counters, as seen by the kernel: the shard of the vCPU that asks for them.
 #[derive(Clone, Copy)]
-pub struct Counters(());
+pub struct Counters(usize);
 
 /// The counters.
 #[must_use]
 pub fn counters() -> Counters {
-    Counters(())
+    Counters(vcpu::current() as usize % SHARDS)
 }
 
 macro_rules! atomic {
@@ -47,16 +49,27 @@ macro_rules! atomic {
     }};
 }
 
-/// Adds without a lock prefix: each counter may miss a count under contention, and costs one instruction.
-fn bump(counter: &AtomicU64) {
-    counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+/// Adds without a lock prefix: one instruction, and exact as long as no other vCPU has the same shard. Returns the new count.
+fn bump(counter: &AtomicU64) -> u64 {
+    let count = counter.load(Ordering::Relaxed).wrapping_add(1);
+    counter.store(count, Ordering::Relaxed);
+    count
 }
 
 impl Counters {
-    /// A system call was made.
-    pub fn system_call(self, number: usize) {
-        let index = number.min(SYSCALL_LIMIT as usize - 1);
-        bump(atomic!(AtomicU64, syscalls[index]));
+    /// A system call was made. Whether it is to be [timed](Self::system_call_took).
+    #[must_use]
+    pub fn system_call(self, number: usize) -> bool {
+        let index = number.min(COUNTED_CALLS - 1);
+        bump(atomic!(AtomicU64, shards[self.0].system_calls[index])) % TIMED_EACH == 1
+    }
+
+    /// A system call that was timed took so long.
+    pub fn system_call_took(self, number: usize, ns: u64) {
+        let class = Class::of(number) as usize;
+        bump(atomic!(AtomicU64, shards[self.0].latency[class][bucket_of(ns)]));
+        let sum = atomic!(AtomicU64, shards[self.0].latency_ns[class]);
+        sum.store(sum.load(Ordering::Relaxed).wrapping_add(ns), Ordering::Relaxed);
     }
 
     /// A system call was answered with ENOSYS.
@@ -67,18 +80,34 @@ impl Counters {
 
     /// The program faulted.
     pub fn page_fault(self) {
-        bump(atomic!(AtomicU64, page_faults));
+        bump(atomic!(AtomicU64, shards[self.0].page_faults));
     }
 
     /// An interrupt came while the program ran.
     pub fn interrupt(self) {
-        bump(atomic!(AtomicU64, interrupts));
+        bump(atomic!(AtomicU64, shards[self.0].interrupts));
     }
 
     /// A CPU is about to halt.
     pub fn halt(self) {
-        bump(atomic!(AtomicU64, halts));
+        bump(atomic!(AtomicU64, shards[self.0].halts));
     }
+}
+
+/// So many frames are in use, and at most that many were. Called with the pool's lock held.
+pub(crate) fn frames_used(used: u64, peak: u64) {
+    atomic!(AtomicU64, frames_used).store(used, Ordering::Relaxed);
+    atomic!(AtomicU64, frames_peak).store(peak, Ordering::Relaxed);
+}
+
+/// So many more frames hold contents of files.
+pub fn frames_cached(more: usize) {
+    atomic!(AtomicU64, frames_cached).fetch_add(more as u64, Ordering::Relaxed);
+}
+
+/// So many fewer frames hold contents of files.
+pub fn frames_not_cached(fewer: usize) {
+    atomic!(AtomicU64, frames_cached).fetch_sub(fewer as u64, Ordering::Relaxed);
 }
 
 /// How the program ended.

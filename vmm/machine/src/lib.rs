@@ -13,6 +13,7 @@ mod bus;
 mod core;
 mod cpu;
 mod devices;
+mod exits;
 mod functions;
 mod guest;
 mod image;
@@ -20,6 +21,7 @@ mod machine;
 mod mailbox;
 mod outcome;
 mod profile;
+mod reading;
 mod ready;
 mod report;
 mod run_loop;
@@ -32,8 +34,9 @@ mod vcpus;
 
 pub use core::{Core, CoreSpec};
 pub use machine::{Machine, MachineError};
-pub use mailbox::{Request, Requests};
-pub use outcome::{End, MachineStats, Outcome, PanicReport, StartError, StopReason};
+pub use mailbox::{Look, Request, Requests};
+pub use outcome::{End, Latencies, Latency, MachineStats, Outcome, PanicReport, StartError, StopReason};
+pub use reading::Reading;
 pub use septum_memory::{GuestImage, HUGE_PAGE, OwnFile, Pages};
 pub use service::{Listener, NewSession, Notice, SessionEnd, Wish, encode_program};
 pub use spec::{

@@ -11,6 +11,7 @@ use crate::devices::{self, Devices, Line};
 use crate::mailbox::{Message, Requests, Waiting, mailbox};
 use crate::outcome::{End, MachineStats, Outcome};
 use crate::profile::SAMPLE_PERIOD;
+use crate::reading;
 use crate::report::{self, TscBase};
 use crate::run_loop::VcpuEnd;
 use crate::service::Service;
@@ -173,12 +174,18 @@ impl Machine {
             Ok(()) => {
                 // For a profile, the guest is interrupted now and then, so that its threads look where it is.
                 let patience = vcpus.is_profiled().then_some(SAMPLE_PERIOD);
-                waiting.wait(requests, patience, || vcpus.interrupt_all(), |wish| vcpus.want(wish))
+                waiting.wait(
+                    requests,
+                    patience,
+                    || vcpus.interrupt_all(),
+                    |wish| vcpus.want(wish),
+                    || reading::look(&vcpus, stats.clone()),
+                )
             }
         };
         let total = vcpus.stop_all();
         stats.exit_ns = boot::monotonic_ns();
-        stats.exits = total.account.exits;
+        stats.exits = vcpus.exits().by_name();
         (stats.vcpus_peak, stats.vcpus_refused, stats.vcpu_refusal) =
             (total.count, total.refused, total.refusal);
         let mut outcome = report::outcome(&ram, known_end(message), stats, tsc_base);

@@ -4,6 +4,7 @@
 //! something to read requests from.
 
 use crate::outcome::StopReason;
+use crate::reading::Reading;
 use crate::run_loop::VcpuEnd;
 use crate::service::Wish;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -21,6 +22,17 @@ pub enum Request {
     Stop(StopReason),
     /// Something of the guest kernel.
     Wish(Wish),
+    /// What is counted so far, for whoever is called with it.
+    Look(Look),
+}
+
+/// See [`Request::Look`].
+pub struct Look(pub Box<dyn FnOnce(Reading) + Send>);
+
+impl std::fmt::Debug for Look {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Look")
+    }
 }
 
 /// Where requests come from.
@@ -79,13 +91,15 @@ impl Waiting {
         self.receiver.try_recv().ok()
     }
 
-    /// The next message. `is_bored` is called each time that `patience` passes without one, `grant` with what is wanted of the guest.
+    /// The next message. `is_bored` is called each time that `patience` passes without one, `grant` with what is wanted of the guest,
+    /// `read` when somebody wants to know what is counted.
     pub fn wait(
         &self,
         mut requests: Option<Requests<'_>>,
         patience: Option<Duration>,
         mut is_bored: impl FnMut(),
         mut grant: impl FnMut(Wish),
+        read: impl Fn() -> Reading,
     ) -> Message {
         let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
         loop {
@@ -107,6 +121,7 @@ impl Waiting {
                 match (from.next)() {
                     Some(Request::Stop(reason)) => return Message::Stop(reason),
                     Some(Request::Wish(wish)) => grant(wish),
+                    Some(Request::Look(look)) => (look.0)(read()),
                     None => requests = None,
                 }
             }

@@ -1,5 +1,6 @@
 //! How a partition ended, and what it took.
 
+use septum_abi::counters::BUCKETS;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -73,6 +74,18 @@ pub enum End {
         message: String,
     },
 }
+
+/// How long system calls of a class took.
+#[derive(Clone, Debug, Default)]
+pub struct Latency {
+    /// Calls by [bucket](septum_abi::counters::bucket_of).
+    pub counts: [u64; BUCKETS],
+    /// All times together, in ns.
+    pub sum_ns: u64,
+}
+
+/// The same for all classes that there were, by name.
+pub type Latencies = BTreeMap<&'static str, Latency>;
 
 /// What it took. Times are CLOCK_MONOTONIC of the host, in ns.
 #[derive(Clone, Debug, Default)]

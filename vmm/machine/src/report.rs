@@ -1,8 +1,9 @@
 //! What the guest reported, checked and turned into an outcome.
 
 use crate::guest::read;
-use crate::outcome::{End, MachineStats, Outcome, PanicReport, StartError};
+use crate::outcome::{End, Latencies, Latency, MachineStats, Outcome, PanicReport, StartError};
 use crate::symbols::Symbols;
+use septum_abi::counters::{COUNTED_CALLS, Class, Shard};
 use septum_abi::layout::{PAGE_SIZE, REPORT};
 use septum_abi::linux::{signal, syscall};
 use septum_abi::report::{GuestReport, LOG_SIZE, PanicRecord, start_error, state};
@@ -46,13 +47,56 @@ pub fn outcome(ram: &GuestRam, known: Option<End>, mut stats: MachineStats, base
 
 fn fill(stats: &mut MachineStats, report: &GuestReport, base: TscBase) {
     stats.first_user_instruction_ns = base.time_of(report.first_user_tsc);
-    stats.syscalls = by_name(report.syscalls.iter().copied());
-    stats.syscalls_missing = by_name(report.syscalls_missing.iter().map(|count| u64::from(*count)));
-    stats.page_faults = report.page_faults;
-    stats.interrupts = report.interrupts;
-    stats.halts = report.halts;
-    stats.guest_peak_bytes = report.frames_peak.saturating_mul(PAGE_SIZE as u64).min(stats.guest_limit_bytes);
+    count(stats, report);
     stats.syscall_stays_in_ring3 = report.syscall_stays_in_ring3 != 0;
+}
+
+/// The counters, which mean something at any time.
+pub fn count(stats: &mut MachineStats, report: &GuestReport) {
+    let total = |of_shard: &dyn Fn(&Shard) -> u64| {
+        report.shards.iter().map(of_shard).fold(0_u64, u64::saturating_add)
+    };
+    stats.syscalls = by_name((0..COUNTED_CALLS).map(|call| total(&|shard| shard.system_calls[call])));
+    stats.syscalls_missing = by_name(report.syscalls_missing.iter().map(|count| u64::from(*count)));
+    stats.page_faults = total(&|shard| shard.page_faults);
+    stats.interrupts = total(&|shard| shard.interrupts);
+    stats.halts = total(&|shard| shard.halts);
+    stats.guest_peak_bytes = frames_in_bytes(report.frames_peak, stats.guest_limit_bytes);
+}
+
+/// Bytes of so many frames; no more than there can be.
+pub fn frames_in_bytes(frames: u64, most: u64) -> u64 {
+    frames.saturating_mul(PAGE_SIZE as u64).min(most)
+}
+
+/// System calls by class.
+pub fn classes(report: &GuestReport) -> BTreeMap<&'static str, u64> {
+    let mut classes = BTreeMap::new();
+    for shard in &report.shards {
+        for (call, count) in shard.system_calls.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let sum: &mut u64 = classes.entry(Class::of(call).name()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+    }
+    classes
+}
+
+/// How long system calls took: those classes that were timed.
+pub fn latencies(report: &GuestReport) -> Latencies {
+    let mut latencies = Latencies::new();
+    for (at, class) in Class::ALL.into_iter().enumerate() {
+        let mut latency = Latency::default();
+        for shard in &report.shards {
+            for (sum, count) in latency.counts.iter_mut().zip(shard.latency[at]) {
+                *sum = sum.saturating_add(count);
+            }
+            latency.sum_ns = latency.sum_ns.saturating_add(shard.latency_ns[at]);
+        }
+        if latency.counts.iter().any(|count| *count > 0) {
+            latencies.insert(class.name(), latency);
+        }
+    }
+    latencies
 }
 
 fn by_name(counts: impl Iterator<Item = u64>) -> BTreeMap<String, u64> {

@@ -1,5 +1,6 @@
 //! What a vCPU's thread does: runs the guest, serves its exits, until somebody ends the partition.
 
+use crate::exits::Reason;
 use crate::profile::Samples;
 use crate::thread_name::ThreadName;
 use crate::vcpus::Vcpus;
@@ -7,15 +8,11 @@ use septum_abi::control::Command;
 use septum_abi::layout::{COMMAND_PORT, LOST_PAGE};
 use septum_abi::service::CALL;
 use septum_hypervisor::{Exit, Vcpu};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Where a processor begins. KVM on SVM resets one that took a triple fault, and where that was is lost.
 const RESET_RIP: u64 = 0xfff0;
-
-/// Exits by reason.
-pub type Exits = BTreeMap<&'static str, u64>;
 
 /// Why a vCPU stopped.
 #[derive(Debug)]
@@ -31,8 +28,6 @@ pub enum VcpuEnd {
 /// What a vCPU's thread counted.
 #[derive(Debug, Default)]
 pub struct Account {
-    /// Exits.
-    pub exits: Exits,
     /// Where the guest was, if a profile is made.
     pub samples: Samples,
 }
@@ -40,9 +35,6 @@ pub struct Account {
 impl Account {
     /// Adds another's counts.
     pub fn add(&mut self, other: Self) {
-        for (reason, count) in other.exits {
-            *self.exits.entry(reason).or_default() += count;
-        }
         self.samples.merge(other.samples);
     }
 }
@@ -55,48 +47,48 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>, mut name: ThreadName) -> (VcpuEnd
         let (reason, end) = match vcpu.run() {
             Ok(Exit::MmioRead(address, data)) => {
                 vcpus.bus().read(address, data);
-                ("mmio_read", None)
+                (Reason::MmioRead, None)
             }
             Ok(Exit::MmioWrite(address, data)) => {
                 vcpus.bus().write(address, data);
-                ("mmio_write", None)
+                (Reason::MmioWrite, None)
             }
             Ok(Exit::PortWrite(COMMAND_PORT, data)) => match number_of(data) {
                 Some(Command::ResetExtendedState) => match vcpu.reset_extended_state() {
-                    Ok(()) => ("command", None),
-                    Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
+                    Ok(()) => (Reason::Command, None),
+                    Err(error) => (Reason::Error, Some(VcpuEnd::Broken(error.to_string()))),
                 },
-                Some(number) => ("command", command(number, vcpus)),
+                Some(number) => (Reason::Command, command(number, vcpus)),
                 None => {
                     if let Some(number) = service_call(data) {
                         vcpus.service().call(number, vcpus.ram(), &stop);
                     }
-                    ("command", None)
+                    (Reason::Command, None)
                 }
             },
-            Ok(Exit::PortWrite(..)) => ("port_write", None),
+            Ok(Exit::PortWrite(..)) => (Reason::PortWrite, None),
             Ok(Exit::PortRead(_, data)) => {
                 data.fill(0xff);
-                ("port_read", None)
+                (Reason::PortRead, None)
             }
             Ok(Exit::PageLost) => match vcpu.inject_page_fault(LOST_PAGE) {
-                Ok(()) => ("page_lost", None),
-                Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
+                Ok(()) => (Reason::PageLost, None),
+                Err(error) => (Reason::Error, Some(VcpuEnd::Broken(error.to_string()))),
             },
-            Ok(Exit::Interrupted) if stop.load(Ordering::Acquire) => ("kick", Some(VcpuEnd::Kicked)),
-            Ok(Exit::Interrupted) => ("signal", None),
-            Ok(Exit::Halted) => ("halt", None),
+            Ok(Exit::Interrupted) if stop.load(Ordering::Acquire) => (Reason::Kick, Some(VcpuEnd::Kicked)),
+            Ok(Exit::Interrupted) => (Reason::Signal, None),
+            Ok(Exit::Halted) => (Reason::Halt, None),
             Ok(Exit::Shutdown) => {
-                ("shutdown", Some(VcpuEnd::Broken("the guest kernel took a triple fault".into())))
+                (Reason::Shutdown, Some(VcpuEnd::Broken("the guest kernel took a triple fault".into())))
             }
-            Ok(Exit::Failed(message)) => ("failed", Some(VcpuEnd::Broken(format!("KVM: {message}")))),
-            Ok(Exit::Other(what)) => ("other", Some(VcpuEnd::Broken(format!("KVM returned {what}")))),
-            Err(error) => ("error", Some(VcpuEnd::Broken(error.to_string()))),
+            Ok(Exit::Failed(message)) => (Reason::Failed, Some(VcpuEnd::Broken(format!("KVM: {message}")))),
+            Ok(Exit::Other(what)) => (Reason::Other, Some(VcpuEnd::Broken(format!("KVM returned {what}")))),
+            Err(error) => (Reason::Error, Some(VcpuEnd::Broken(error.to_string()))),
         };
-        *account.exits.entry(reason).or_default() += 1;
+        vcpus.exits().count(reason);
         name.show(vcpus.ram());
         if vcpus.is_profiled()
-            && reason == "signal"
+            && reason == Reason::Signal
             && let Ok(regs) = vcpu.regs()
         {
             account.samples.add(regs.rip);

@@ -17,6 +17,7 @@
 
 use crate::bus::Bus;
 use crate::cpu::CpuPolicy;
+use crate::exits::Exits;
 use crate::guest::{read, write_bytes};
 use crate::image::LoadedKernel;
 use crate::mailbox::Mailbox;
@@ -119,6 +120,7 @@ pub struct Vcpus {
     /// Who learns how a vCPU ended.
     ended: Mailbox,
     is_ending: AtomicBool,
+    exits: Exits,
     state: Mutex<State>,
 }
 
@@ -164,12 +166,22 @@ impl Vcpus {
     /// Without any vCPU.
     pub fn new(parts: Parts, ended: Mailbox) -> Arc<Self> {
         let state = Mutex::new(State::default());
-        Arc::new(Self { parts, ended, is_ending: AtomicBool::new(false), state })
+        Arc::new(Self { parts, ended, is_ending: AtomicBool::new(false), exits: Exits::default(), state })
     }
 
     /// What MMIO reaches.
     pub fn bus(&self) -> &Bus {
         &self.parts.bus
+    }
+
+    /// Why they came out of the guest, and how often.
+    pub fn exits(&self) -> &Exits {
+        &self.exits
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        u64::try_from(self.lock().threads.len()).unwrap_or(0)
     }
 
     /// The partition's RAM.

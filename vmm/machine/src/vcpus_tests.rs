@@ -152,7 +152,7 @@ fn vcpus_count_up_from_0_and_their_time_never_goes_back() {
     assert_eq!(read::<u64>(&bench.ram, TIMES_BACK).unwrap(), 0, "a counter is behind another");
     let total = bench.vcpus.stop_all();
     assert_eq!((total.count, total.refused, total.has_panicked), (6, 0, false));
-    assert_eq!(total.account.exits.get("kick"), Some(&6));
+    assert_eq!(bench.vcpus.exits().by_name().get("kick"), Some(&6));
     assert_eq!(bench.ask(area(7)), -11, "an ending machine starts nothing");
 }
 

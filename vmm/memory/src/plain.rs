@@ -23,11 +23,16 @@ unsafe impl ByteValued for Plain<GuestReport> {}
 unsafe impl ByteValued for Plain<Call> {}
 
 const _: () = {
+    use septum_abi::counters::{BUCKETS, CLASSES, COUNTED_CALLS, SHARDS, Shard};
     use septum_abi::report::{LOG_SIZE, PanicRecord};
     assert!(size_of::<BootPage>() == 16 + 64 + 32 + 8 + 16 + 16 + 16 + 2 * size_of::<ReadyDevice>() + 96);
     assert!(size_of::<ReadyDevice>() == 16 + 4 * 24);
     assert!(size_of::<ClockPage>() == 40);
     assert!(size_of::<Call>() == 32 + 16);
-    assert!(size_of::<GuestReport>() == 32 + 8 + 88 + 1024 * 12 + size_of::<PanicRecord>() + LOG_SIZE);
+    assert!(size_of::<Shard>() == 8 * (3 + (BUCKETS + 1) * CLASSES + COUNTED_CALLS));
+    assert!(
+        size_of::<GuestReport>()
+            == 40 + 72 + SHARDS * size_of::<Shard>() + 1024 * 4 + size_of::<PanicRecord>() + LOG_SIZE
+    );
     assert!(size_of::<PanicRecord>() == 16 + 16 + 18 * 8 + 32 * 8 + 512);
 };

@@ -19,7 +19,7 @@ use super::common::{
 };
 use super::doorbells::{self, Bell, Doorbells};
 use super::layout::{self, Place};
-use crate::core::{Fault, GuestMemory, HostServices, Misbehaviour, index, lock};
+use crate::core::{Fault, GuestMemory, HostServices, Misbehaviour, Traffic, index, lock};
 use crate::pci::{ConfigSpace, Identity, PciError, PciFunction};
 
 /// Vendor of virtio devices.
@@ -53,6 +53,7 @@ pub struct VirtioPciFunction {
     interrupt: VirtioInterrupt,
     memory: GuestMemory,
     misbehaviour: Arc<Misbehaviour>,
+    traffic: Arc<Traffic>,
 }
 
 impl VirtioPciFunction {
@@ -88,6 +89,7 @@ impl VirtioPciFunction {
         let doorbells = Doorbells::new(Arc::clone(&services.kicks), &events, base);
         let interrupt = VirtioInterrupt::new(Arc::clone(&services.msi), queues);
         let misbehaviour = Arc::new(Misbehaviour::new(device.name()));
+        let traffic = Arc::new(Traffic::new(device.name()));
         device.attach(Attachment {
             kicks: events,
             interrupt: interrupt.clone(),
@@ -104,6 +106,7 @@ impl VirtioPciFunction {
             interrupt,
             memory: services.memory.clone(),
             misbehaviour,
+            traffic,
         })
     }
 
@@ -111,6 +114,12 @@ impl VirtioPciFunction {
     #[must_use]
     pub fn misbehaviour(&self) -> Arc<Misbehaviour> {
         Arc::clone(&self.misbehaviour)
+    }
+
+    /// What goes through this device.
+    #[must_use]
+    pub fn traffic(&self) -> Arc<Traffic> {
+        Arc::clone(&self.traffic)
     }
 
     /// Where the BAR is, while it is decoded.
@@ -164,8 +173,8 @@ impl VirtioPciFunction {
                 continue;
             };
             let (memory, interrupt) = (self.memory.clone(), self.interrupt.clone());
-            let misbehaviour = Arc::clone(&self.misbehaviour);
-            let ring = Ring::new(number, addresses, has_event_index, memory, interrupt, misbehaviour);
+            let counters = (Arc::clone(&self.misbehaviour), Arc::clone(&self.traffic));
+            let ring = Ring::new(number, addresses, has_event_index, memory, interrupt, counters);
             if ring.is_none() {
                 self.misbehaviour.count(Fault::Ring, "queue outside guest memory");
                 self.interrupt.needs_reset();

@@ -33,7 +33,7 @@ use entry::{Entry, Handler};
 use septum_abi::layout::SIGNAL_END_CALL;
 use septum_abi::linux::syscall as number;
 use septum_abi::linux::{Errno, SYSCALL_LIMIT, signal as signals_of};
-use septum_guest_hal::report;
+use septum_guest_hal::{clock as hal_clock, report};
 
 const LIMIT: usize = SYSCALL_LIMIT as usize;
 
@@ -86,8 +86,11 @@ static TABLE: [Option<Handler<Thread>>; LIMIT] = {
 /// Answers a system call. `None` if it has no result: the registers are what it made of them.
 pub fn call(thread: &Thread, call: u64, arguments: [u64; 6]) -> Option<Result<usize, Errno>> {
     let index = usize::try_from(call).unwrap_or(LIMIT);
-    report::counters().system_call(index);
+    let is_timed = report::counters().system_call(index);
     if let Some(Some(handler)) = TABLE.get(index) {
+        if is_timed {
+            return Some(timed(index, *handler, thread, arguments));
+        }
         return Some(handler(thread, arguments));
     }
     match index {
@@ -106,6 +109,21 @@ pub fn call(thread: &Thread, call: u64, arguments: [u64; 6]) -> Option<Result<us
             Some(Err(Errno::ENOSYS))
         }
     }
+}
+
+/// Answers a call, and counts how long that took.
+#[cold]
+fn timed(
+    index: usize,
+    handler: Handler<Thread>,
+    thread: &Thread,
+    arguments: [u64; 6],
+) -> Result<usize, Errno> {
+    let began_ns = hal_clock::monotonic_ns();
+    let result = handler(thread, arguments);
+    let took_ns = hal_clock::monotonic_ns().saturating_sub(began_ns);
+    report::counters().system_call_took(index, took_ns);
+    result
 }
 
 /// A signal frame that cannot be read kills, as on Linux.

@@ -17,6 +17,7 @@
 //! become clean again by way of the host; a program's large pages are made of clean blocks only, so nobody ever
 //! clears 2 MiB.
 
+use crate::report;
 use septum_abi::layout::BULK_RAM_START;
 
 /// Frames of a block.
@@ -345,9 +346,15 @@ impl Pool {
         others.filter(|&list| list != 0).map(|list| u64::from(list - 1)).next()
     }
 
+    /// Tells how much is in use, after that has changed.
+    fn tell(&mut self) {
+        self.peak = self.peak.max(self.used());
+        report::frames_used(self.used(), self.peak);
+    }
+
     fn note_taken(&mut self, block: u64, count: u64) {
         self.free -= count;
-        self.peak = self.peak.max(self.used());
+        self.tell();
         if self.blocks[block as usize].free_count == 0 {
             self.unlist(block);
         }
@@ -468,7 +475,7 @@ impl Pool {
             }
         }
         self.free -= count;
-        self.peak = self.peak.max(self.used());
+        self.tell();
         Some(first * BLOCK)
     }
 
@@ -498,7 +505,7 @@ impl Pool {
         let entry = &mut self.blocks[block as usize];
         *entry = Block { state: State::Partial, group: Group::Program as u8, ..Block::default() };
         self.free -= BLOCK;
-        self.peak = self.peak.max(self.used());
+        self.tell();
         Some(block * BLOCK)
     }
 
@@ -506,6 +513,7 @@ impl Pool {
     pub fn give_block(&mut self, first: u64) {
         let block = first / BLOCK;
         self.free += BLOCK;
+        self.tell();
         let entry = &mut self.blocks[block as usize];
         (entry.free, entry.clean) = ([u64::MAX; 8], [0; 8]);
         (entry.free_count, entry.dirty_count) = (512, 512);
@@ -516,6 +524,7 @@ impl Pool {
     pub fn give(&mut self, number: u64, is_clean: bool) {
         let block = number / BLOCK;
         self.free += 1;
+        self.tell();
         let entry = &mut self.blocks[block as usize];
         entry.set(number % BLOCK, is_clean);
         match entry.free_count {
@@ -543,6 +552,7 @@ impl Pool {
     pub fn end_report(&mut self, first: u64, is_clean: bool) {
         let block = first / BLOCK;
         self.free += BLOCK;
+        self.tell();
         let entry = &mut self.blocks[block as usize];
         (entry.clean, entry.dirty_count) = if is_clean { (entry.free, 0) } else { ([0; 8], 512) };
         self.enlist(block, if is_clean { State::Clean } else { State::Dirty });

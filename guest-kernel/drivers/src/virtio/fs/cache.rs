@@ -17,14 +17,37 @@ use core::mem;
 use core::ops::Range;
 use septum_guest_hal::address::to_usize;
 use septum_guest_hal::frame::Frame;
+use septum_guest_hal::report;
 
-/// Neighbouring pages, at least one.
+/// Neighbouring pages, at least one. The report counts them.
 struct Run {
     first: u64,
     frames: Vec<Frame>,
 }
 
+impl Drop for Run {
+    fn drop(&mut self) {
+        report::frames_not_cached(self.frames.len());
+    }
+}
+
 impl Run {
+    fn new(first: u64, frames: Vec<Frame>) -> Self {
+        report::frames_cached(frames.len());
+        Self { first, frames }
+    }
+
+    /// Takes the pages out.
+    fn take(&mut self) -> Vec<Frame> {
+        report::frames_not_cached(self.frames.len());
+        mem::take(&mut self.frames)
+    }
+
+    fn truncate(&mut self, len: usize) {
+        report::frames_not_cached(self.frames.len().saturating_sub(len));
+        self.frames.truncate(len);
+    }
+
     fn end(&self) -> u64 {
         self.first + self.frames.len() as u64
     }
@@ -103,7 +126,7 @@ impl PageCache {
     pub fn truncate(&mut self, first: u64) {
         let Some(all) = &mut self.0 else { return };
         all.runs.retain_mut(|run| {
-            run.frames.truncate(to_usize(first.saturating_sub(run.first)));
+            run.truncate(to_usize(first.saturating_sub(run.first)));
             !run.frames.is_empty()
         });
     }
@@ -114,16 +137,17 @@ impl PageCache {
         let mut at = all.position(range.start).unwrap_or_else(|at| at);
         while let Some(run) = all.runs.get_mut(at).filter(|run| run.first < range.end) {
             let mut left = Vec::new();
-            let mut current = Run { first: run.first, frames: Vec::new() };
-            for (page, frame) in (run.first..).zip(mem::take(&mut run.frames)) {
+            let mut current = (run.first, Vec::new());
+            for (page, frame) in (run.first..).zip(run.take()) {
                 if range.contains(&page) && is_unwanted(page, &frame) {
-                    left.push(mem::replace(&mut current, Run { first: page + 1, frames: Vec::new() }));
+                    left.push(mem::replace(&mut current, (page + 1, Vec::new())));
                 } else {
-                    current.frames.push(frame);
+                    current.1.push(frame);
                 }
             }
             left.push(current);
-            left.retain(|run| !run.frames.is_empty());
+            left.retain(|(_, frames)| !frames.is_empty());
+            let left: Vec<Run> = left.into_iter().map(|(first, frames)| Run::new(first, frames)).collect();
             let next = at + left.len();
             all.runs.splice(at..=at, left);
             at = next;
@@ -151,7 +175,7 @@ impl Runs {
                 Err(at) => {
                     let room = self.runs.get(at).map_or(usize::MAX, |next| to_usize(next.first - first));
                     let rest = if frames.len() > room { frames.split_off(room) } else { Vec::new() };
-                    let run = Run { first, frames: mem::replace(&mut frames, rest) };
+                    let run = Run::new(first, mem::replace(&mut frames, rest));
                     first = run.end();
                     self.runs.insert(at, run);
                     self.hint = at;
