@@ -20,6 +20,7 @@ mod partitions;
 mod resolve;
 mod run;
 mod statistics;
+mod stats;
 mod tell;
 mod volume;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Ok(Command::Image(image)) => image::image(image),
         Ok(Command::Volume(volume)) => volume::volume(volume),
         Ok(Command::Ps(options)) => partitions::list::ps(&options),
+        Ok(Command::Stats(options)) => stats::stats(&options),
         Ok(Command::Logs(options)) => partitions::logs::logs(&options),
         Ok(Command::Attach(options)) => partitions::attach::attach(options),
         Ok(Command::Exec(options)) => partitions::exec::exec(options),

@@ -9,7 +9,7 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_worker::Stage;
 
-pub use crate::tell::{print, tell};
+pub use crate::tell::{print, tell, try_print};
 
 /// A guest's words on one line, without control characters.
 pub fn printable(text: &str) -> String {

@@ -12,6 +12,7 @@ mod image;
 mod network;
 mod partitions;
 mod run;
+mod stats;
 mod surroundings;
 mod values;
 mod volume;
@@ -28,6 +29,7 @@ pub use self::documents::{Completion, Man};
 pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
 pub use self::partitions::{Attach, Copy, Exec, Format, Kill, Logs, Ps, Rm, Several, Stop, Tail};
 pub use self::run::Run;
+pub use self::stats::StatsOptions;
 pub use self::values::LogOption;
 pub use self::volume::{
     CreateVolume, InspectVolumes, ListVolumes, PruneVolumes, RemoveVolumes, Volume, VolumeAction,
@@ -59,6 +61,8 @@ pub enum Command {
     Volume(Volume),
     /// List partitions
     Ps(Ps),
+    /// Show what partitions use, each second anew
+    Stats(StatsOptions),
     /// Show what a partition in the background has said
     Logs(Logs),
     /// Be part of the streams of a partition in the background

@@ -23,7 +23,7 @@ pub fn registry() -> Registry {
 }
 
 /// One of them.
-fn find(wanted: &str) -> Result<Found, Failure> {
+pub fn find(wanted: &str) -> Result<Found, Failure> {
     registry().find(wanted).map_err(|error| {
         Failure::new(Code::Usage, format!("cannot find partition '{wanted}'"), error.to_string())
             .hint("'septum ps -a' lists all")

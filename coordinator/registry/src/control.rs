@@ -18,6 +18,7 @@ use rustix::net::{
 use septum_api_types::bytes::ByteString;
 use septum_api_types::failure::Failure;
 use septum_api_types::signal::Signal;
+use septum_api_types::v1::Stats;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -45,6 +46,11 @@ pub enum Request {
     Resume,
     /// Answer: `Ended`, when it has.
     Wait,
+    /// What is counted. Answer: `Stats`.
+    Stats {
+        /// The threads one by one, too.
+        threads: bool,
+    },
     /// Start another program in the partition. The frame carries what it reads from, writes to, and writes errors to, unless it is detached.
     /// Answer: `Ended` or `Failed`, when it has; `Done` at once if it is detached. Whoever goes before that hangs up on it.
     Exec(Exec),
@@ -84,6 +90,8 @@ pub enum Answer {
     Done,
     /// It cannot be.
     Refused(Failure),
+    /// What is counted.
+    Stats(Box<Stats>),
     /// The partition, or the program that was asked for, ended with this status.
     Ended(u8),
     /// The program that was asked for did not run, or not to its end.

@@ -15,7 +15,7 @@
 //! killed — and [`Registry::list`] says so ([`State::Lost`]) and removes what a partition that was not kept has left.
 //!
 //! * [`record`]: what is written; [`directory`]: the files; [`control`]: what is said over the socket; [`doors`]: exposed ports;
-//!   [`logs`]: what they said; [`keeper`]: how the coordinator has them started; [`volumes`]: what outlives partitions.
+//!   [`logs`]: what they said; [`readings`]: statistics of many at once; [`keeper`]: how the coordinator has them started; [`volumes`]: what outlives partitions.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -24,6 +24,7 @@ pub mod directory;
 pub mod doors;
 pub mod keeper;
 pub mod logs;
+pub mod readings;
 pub mod record;
 pub mod volumes;
 

@@ -30,6 +30,7 @@ use septum_machine::{
 use septum_netproxy::broker::Log;
 use septum_registry::control;
 
+use crate::counting::Counting;
 use crate::disks;
 use crate::environment;
 use crate::functions;
@@ -210,6 +211,11 @@ impl Worker {
         };
         let filters = Filters::new(roles(!disks.is_empty(), network.is_some()))?;
         let telling = self.telling(&filters)?;
+        let (network, connections) = network
+            .map(|ports| network::proxy(&spec, ports, network_log(&refusals, telling.as_ref())))
+            .transpose()?
+            .unzip();
+        let counting = Counting { socket: Arc::new(self.teller()?), connections };
         let resources = MachineResources {
             shared_root: rootfs::SHARED_ROOT.into(),
             stdin,
@@ -220,9 +226,7 @@ impl Worker {
             when_crowded: self.tell_when_crowded()?,
             listener: self.listener()?,
             terminal: spec.terminal,
-            network: network
-                .map(|ports| network::proxy(&spec, ports, network_log(&refusals, telling.as_ref())))
-                .transpose()?,
+            network,
             confine: Confine(Arc::new(move |role| filters.confine(role))),
         };
         let machine = core
@@ -237,7 +241,8 @@ impl Worker {
         }
         let socket = &self.socket;
         // No more requests, no more supervisor: the kernel is about to kill this process.
-        let mut next = || control::receive::<ToWorker>(socket).ok().map(|(said, with)| request(said, with));
+        let mut next =
+            || control::receive::<ToWorker>(socket).ok().map(|(said, with)| request(said, with, &counting));
         let outcome = machine.run(Some(Requests { descriptor: socket.as_fd(), next: &mut next }));
         let guest_mappings = outcome.stats.guest_mappings.clone();
         let mut last_word = outcome::translate(outcome, &spec, self.order.epoch_ns, &self.timings);
@@ -332,8 +337,9 @@ fn network_log(refusals: &Refusals, telling: Option<&Telling>) -> Log {
 }
 
 /// What the supervisor says, as the machine understands it.
-fn request(said: ToWorker, descriptors: Vec<OwnedFd>) -> Request {
+fn request(said: ToWorker, descriptors: Vec<OwnedFd>, counting: &Counting) -> Request {
     match said {
+        ToWorker::Count => Request::Look(counting.look()),
         ToWorker::Stop(StopCause::Timeout) => Request::Stop(StopReason::Timeout),
         ToWorker::Stop(StopCause::Signal(signal)) => Request::Stop(StopReason::Signal(signal)),
         ToWorker::Signal(signal) => Request::Wish(Wish::Signal(signal)),

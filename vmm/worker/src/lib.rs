@@ -24,6 +24,7 @@
 //! Neighbours: `septum-machine` builds and runs the virtual machine; `septum-api-types` defines what both sides say.
 #![warn(missing_docs)]
 
+mod counting;
 mod disks;
 mod entry;
 mod environment;

@@ -20,7 +20,7 @@ use septum_api_types::network::Expose;
 use septum_api_types::spec::PartitionSpec;
 use septum_machine::Network;
 use septum_netproxy::broker::{Log, Ports};
-use septum_netproxy::{Broker, Proxy};
+use septum_netproxy::{Broker, Connections, Proxy};
 use septum_registry::doors::open_door;
 
 use crate::outcome::{reason, without_number};
@@ -189,11 +189,16 @@ fn parse_nameservers(text: &str) -> Vec<SocketAddr> {
 }
 
 /// What the partition's sockets lead to.
-pub(crate) fn proxy(spec: &PartitionSpec, mut ports: Ports, log: Log) -> Result<Network, Failure> {
+pub(crate) fn proxy(
+    spec: &PartitionSpec,
+    mut ports: Ports,
+    log: Log,
+) -> Result<(Network, Arc<Connections>), Failure> {
     let broker = Broker::new(&spec.network, ports.supervisor.take(), log);
     let proxy = Proxy::new(broker, ports, spec.network.hosts.clone())
         .map_err(|error| Failure::new(Code::Internal, "cannot set up the network", error.to_string()))?;
-    Ok(Network(Box::new(proxy)))
+    let connections = proxy.connections();
+    Ok((Network(Box::new(proxy)), connections))
 }
 
 #[cfg(test)]

@@ -5,12 +5,14 @@
 //! ```text
 //! supervisor → worker   Stop(StopCause)          at any time
 //!                       Signal(number)           at any time: for the program
+//!                       Count                    at any time, once before each answer
 //!                       Begin, Resize, HangUp    at any time: further programs, by number; 0 is the first one with a terminal
 //! worker → supervisor   Stage(Stage)             if the order is verbose
 //!                       Started                  if the order wants to know
 //!                       Crowded                  once, if there are more virtual CPUs than processors for them
 //!                       Heard                    when the guest kernel has sent the signals that came
 //!                       SessionEnded             once for each Begin, if the partition does not end before
+//!                       Counted                  once for each Count, if the partition does not end before
 //!                       Ended(Ended)             last, once
 //! ```
 //!
@@ -23,6 +25,7 @@ use std::os::unix::net::UnixStream;
 use septum_api_types::failure::Failure;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::PartitionStats;
+use septum_api_types::v1::stats::Counters;
 use septum_registry::control::Exec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -101,6 +104,15 @@ pub(crate) enum SessionEnd {
     NotStarted(u32),
 }
 
+/// What is counted at a moment, memory in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Count {
+    pub used_bytes: u64,
+    pub cached_bytes: u64,
+    pub peak_bytes: u64,
+    pub counters: Counters,
+}
+
 /// A frame for the worker. `Begin` carries descriptors.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
@@ -109,6 +121,7 @@ pub(crate) enum ToWorker {
     Begin { number: u32, exec: Exec },
     Resize { number: u32, size: [u16; 2] },
     HangUp { number: u32 },
+    Count,
 }
 
 /// A frame of the worker.
@@ -119,6 +132,7 @@ pub(crate) enum FromWorker {
     Started,
     Heard,
     SessionEnded { number: u32, end: SessionEnd },
+    Counted(Box<Count>),
     Ended(Box<Ended>),
 }
 

@@ -4,12 +4,13 @@
 //! that they do not know. Quantities are written as on the command line (`"512M"`, `"10s"`, `"HOST:GUEST:ro"`): one form, one parser.
 //!
 //! * [`partition`]: the resource, and what makes one; [`event`]: what happened, and what programs said; [`problem`]: every error;
-//!   [`about`]: health, version, and what the host has; [`token`]: who may come by TCP.
+//!   [`about`]: health, version, and what the host has; [`token`]: who may come by TCP; [`stats`]: what is counted.
 
 pub mod about;
 pub mod event;
 pub mod partition;
 pub mod problem;
+pub mod stats;
 pub mod token;
 
 pub use about::{Health, Host, Share, Version};
@@ -19,4 +20,5 @@ pub use partition::{
     Priority, StopRequest, Waiting,
 };
 pub use problem::{Problem, ProblemCode};
+pub use stats::{Stats, StatsList};
 pub use token::{CreateToken, NewToken, Scope, Token, TokenList};

@@ -28,6 +28,7 @@ mod detach;
 mod fork;
 mod log;
 mod neighbours;
+mod reading;
 mod sessions;
 mod signals;
 mod streams;
@@ -63,6 +64,7 @@ use cpus::Confinement;
 use desk::{ClientId, Demand, Desk};
 use fork::Worker;
 use neighbours::Switchboard;
+use reading::Readings;
 use sessions::Sessions;
 use streams::Streams;
 
@@ -120,6 +122,7 @@ struct Supervision {
     desk: Desk,
     streams: Option<Streams>,
     sessions: Sessions,
+    readings: Readings,
     /// The caller's terminal, while it is the program's.
     raw: Option<Raw>,
     /// The program runs, as far as is known.
@@ -188,6 +191,7 @@ impl Supervision {
             desk,
             streams,
             sessions: Sessions::default(),
+            readings: Readings::default(),
             raw: if has_terminal { Raw::enter() } else { None },
             has_started: false,
             is_told_to_end: false,
@@ -239,6 +243,7 @@ impl Supervision {
             for (client, answer) in self.sessions.end_all() {
                 self.desk.answer(client, &answer);
             }
+            self.refuse_readings();
             let ran = self.current.take().map_or(Duration::ZERO, |current| current.began.elapsed());
             if let Some(streams) = &mut self.streams {
                 streams.drain();
@@ -348,6 +353,10 @@ impl Supervision {
                             current.unheard = None;
                         }
                     }
+                    Some(Ok(FromWorker::Counted(count))) => {
+                        self.readings.counted(*count);
+                        self.hand_out_readings();
+                    }
                     Some(Ok(FromWorker::SessionEnded { number, end })) => {
                         if let Some((client, answer)) = self.sessions.ended(number, end) {
                             self.desk.answer(client, &answer);
@@ -407,6 +416,7 @@ impl Supervision {
         let answer = match demand {
             Demand::Wait => None,
             Demand::Gone => {
+                self.readings.gone(client);
                 self.sessions.gone(client, self.current.as_ref().map(|current| &current.socket));
                 if let Some(streams) = &mut self.streams {
                     streams.detach(client);
@@ -424,6 +434,7 @@ impl Supervision {
                 self.kill();
                 None
             }
+            Demand::Stats { threads } => self.read_stats(client, threads),
             Demand::Pause => Some(self.set_paused(true)),
             Demand::Resume => Some(self.set_paused(false)),
             Demand::Attach(descriptors) => self.attach(client, descriptors),
@@ -447,6 +458,9 @@ impl Supervision {
             current.is_paused = pauses;
             let state = if pauses { State::Paused } else { State::Running };
             self.desk.note(|record| record.state = state);
+        }
+        if pauses {
+            self.hand_out_readings();
         }
         Answer::Done
     }

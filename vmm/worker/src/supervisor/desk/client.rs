@@ -88,7 +88,7 @@ impl Client {
             return;
         }
         self.is_answered = true;
-        // An answer is short.
+        // An answer is short; a list of threads is bounded.
         self.unsent.extend(frame(answer).unwrap_or_default());
         self.flush();
     }

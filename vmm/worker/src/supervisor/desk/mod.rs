@@ -38,6 +38,9 @@ pub(super) enum Demand {
     Pause,
     Resume,
     Wait,
+    Stats {
+        threads: bool,
+    },
     Attach(Vec<OwnedFd>),
     Exec(Exec, Vec<OwnedFd>),
     Resize([u16; 2]),
@@ -163,6 +166,7 @@ fn demand(request: Request, descriptors: Vec<OwnedFd>) -> Demand {
         Request::Pause => Demand::Pause,
         Request::Resume => Demand::Resume,
         Request::Wait => Demand::Wait,
+        Request::Stats { threads } => Demand::Stats { threads },
         Request::Exec(exec) => Demand::Exec(exec, descriptors),
         Request::Resize { size } => Demand::Resize(size),
         Request::Attach => Demand::Attach(descriptors),
