@@ -16,6 +16,7 @@ mod access;
 mod description;
 mod extract;
 mod listen;
+mod metrics;
 mod problem;
 mod routes;
 mod tcp;

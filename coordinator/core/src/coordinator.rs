@@ -2,7 +2,7 @@
 //!
 //! The lock is held for a few statements of SQLite at most, never while something is waited for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,6 +55,7 @@ pub struct Coordinator {
     /// Counts changes.
     changes: watch::Sender<u64>,
     started_ms: u64,
+    pub(crate) stats: crate::stats::Latest,
     /// Locked for as long as this lives.
     _locks: [std::os::fd::OwnedFd; 2],
 }
@@ -124,6 +125,7 @@ impl Coordinator {
             events: broadcast::channel(BACKLOG).0,
             changes: watch::channel(0).0,
             started_ms: now_ms(),
+            stats: crate::stats::Latest::default(),
             configuration,
             _locks: locks,
         });
@@ -384,6 +386,16 @@ impl Coordinator {
             partitions: Share { used: used.partitions, capacity: capacity.partitions },
             pending: u64::try_from(pending).unwrap_or(u64::MAX),
         }
+    }
+
+    /// How many partitions are in which state.
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<&'static str, u64> {
+        let mut states = BTreeMap::new();
+        for partition in self.lock().book.all() {
+            *states.entry(partition.state.name()).or_default() += 1;
+        }
+        states
     }
 
     /// How the coordinator is.

@@ -35,6 +35,7 @@ mod orders;
 pub mod problems;
 pub mod reconcile;
 mod schema;
+mod stats;
 pub mod store;
 mod sweep;
 mod tokens;

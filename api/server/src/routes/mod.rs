@@ -3,7 +3,9 @@
 mod about;
 mod events;
 mod logs;
+mod metrics;
 mod partitions;
+mod stats;
 mod tokens;
 
 use axum::Router;
@@ -21,6 +23,8 @@ pub(crate) fn described() -> OpenApiRouter<Shared> {
         .merge(partitions::router())
         .merge(logs::router())
         .merge(events::router())
+        .merge(stats::router())
+        .merge(metrics::router())
         .merge(tokens::router())
 }
 
