@@ -59,6 +59,26 @@ pub struct Core {
     pub(crate) image_mappings: Vec<Range<u64>>,
 }
 
+/// RAM, and a virtual machine that has it and nothing else. Functions in `container` reach all of it.
+pub fn memory_and_vm(
+    kvm: &Kvm,
+    bytes: u64,
+    pages: Pages,
+    container: Option<&Container>,
+) -> Result<(GuestRam, Vm), MachineError> {
+    let ram = septum_memory::allocate(bytes, pages)?;
+    let vm = kvm.create_vm()?;
+    vm.add_ram(&ram)?;
+    if let Some(container) = container {
+        container.pin(&ram).map_err(MachineError::Pin)?;
+        for group in container.groups() {
+            // Only functions that do DMA past the caches need it.
+            let _ = vm.know_group(group);
+        }
+    }
+    Ok((ram, vm))
+}
+
 impl Core {
     /// Makes it. `own_file` is this program's own file, of which the guest kernel is a part; `image` is what the guest has for its root.
     /// Functions in `container` reach all of its memory from then on, so it must stay what it is: there must be no `own_file` to map over it.
@@ -73,16 +93,7 @@ impl Core {
         container: Option<&Container>,
     ) -> Result<Self, MachineError> {
         let created_ns = boot::monotonic_ns();
-        let ram = septum_memory::allocate(spec.memory_bytes, spec.pages)?;
-        let vm = kvm.create_vm()?;
-        vm.add_ram(&ram)?;
-        if let Some(container) = container {
-            container.pin(&ram).map_err(MachineError::Pin)?;
-            for group in container.groups() {
-                // Only functions that do DMA past the caches need it.
-                let _ = vm.know_group(group);
-            }
-        }
+        let (ram, vm) = memory_and_vm(kvm, spec.memory_bytes, spec.pages, container)?;
         if let Some(image) = image {
             vm.add_image(image.memory())?;
         }

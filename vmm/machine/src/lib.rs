@@ -10,6 +10,7 @@
 
 mod boot;
 mod bus;
+mod commands;
 mod core;
 mod cpu;
 mod devices;
@@ -30,6 +31,7 @@ mod spec;
 mod symbols;
 mod tables;
 mod thread_name;
+mod vcpu_thread;
 mod vcpus;
 
 pub use core::{Core, CoreSpec};

@@ -210,7 +210,7 @@ fn known_end(message: Message) -> Option<End> {
         Message::Ended(VcpuEnd::Reported) => None,
         Message::Ended(VcpuEnd::Broken(message)) => Some(End::Failed { message }),
         Message::Stop(reason) => Some(End::Stopped(reason)),
-        Message::Ended(VcpuEnd::Kicked) => {
+        Message::Ended(VcpuEnd::Kicked | VcpuEnd::PoweredOff | VcpuEnd::Restarted) => {
             Some(End::Failed { message: "the vCPUs stopped for no reason".into() })
         }
     }

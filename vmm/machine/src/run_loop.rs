@@ -1,14 +1,9 @@
 //! What a vCPU's thread does: runs the guest, serves its exits, until somebody ends the partition.
 
-use crate::exits::Reason;
+use crate::bus::Bus;
+use crate::exits::{Exits, Reason};
 use crate::profile::Samples;
-use crate::thread_name::ThreadName;
-use crate::vcpus::Vcpus;
-use septum_abi::control::Command;
-use septum_abi::layout::{COMMAND_PORT, LOST_PAGE};
-use septum_abi::service::CALL;
 use septum_hypervisor::{Exit, Vcpu};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Where a processor begins. KVM on SVM resets one that took a triple fault, and where that was is lost.
@@ -21,6 +16,10 @@ pub enum VcpuEnd {
     Reported,
     /// KVM or the guest broke.
     Broken(String),
+    /// The guest turned its machine off.
+    PoweredOff,
+    /// The guest reset its machine.
+    Restarted,
     /// Kicked.
     Kicked,
 }
@@ -39,41 +38,66 @@ impl Account {
     }
 }
 
-/// Runs `vcpu` to its end, in the thread that `name` is about.
-pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>, mut name: ThreadName) -> (VcpuEnd, Account) {
+/// What a write to a port means.
+pub enum Served {
+    /// The guest goes on; exits are counted by this reason.
+    As(Reason),
+    /// As a `command`: the vCPU's extended state gets the values of a reset.
+    ResetExtendedState,
+    /// As a `command`: the partition ends.
+    End(VcpuEnd),
+}
+
+/// What serves the exits of one vCPU in which kernels differ. Called by the vCPU's thread.
+pub trait Guest {
+    /// What MMIO reaches.
+    fn bus(&self) -> &Bus;
+    /// Where exits are counted.
+    fn exits(&self) -> &Exits;
+    /// The guest reads a port: all of `data` is to be filled.
+    fn port_read(&mut self, port: u16, data: &mut [u8]);
+    /// It writes to one.
+    fn port_write(&mut self, port: u16, data: &[u8]) -> Served;
+    /// Where it is to take a page fault if the host lost a page that it needs; without such a place the partition ends.
+    fn lost_page(&self) -> Option<u64>;
+    /// After each exit.
+    fn after_exit(&mut self) {}
+    /// Whether interruptions are looked at for a profile.
+    fn is_profiled(&self) -> bool {
+        false
+    }
+}
+
+/// Runs `vcpu` to its end.
+pub fn run(mut vcpu: Vcpu, guest: &mut impl Guest) -> (VcpuEnd, Account) {
     let mut account = Account::default();
     let stop = vcpu.stop_flag();
     loop {
         let (reason, end) = match vcpu.run() {
             Ok(Exit::MmioRead(address, data)) => {
-                vcpus.bus().read(address, data);
+                guest.bus().read(address, data);
                 (Reason::MmioRead, None)
             }
             Ok(Exit::MmioWrite(address, data)) => {
-                vcpus.bus().write(address, data);
+                guest.bus().write(address, data);
                 (Reason::MmioWrite, None)
             }
-            Ok(Exit::PortWrite(COMMAND_PORT, data)) => match number_of(data) {
-                Some(Command::ResetExtendedState) => match vcpu.reset_extended_state() {
+            Ok(Exit::PortWrite(port, data)) => match guest.port_write(port, data) {
+                Served::As(reason) => (reason, None),
+                Served::ResetExtendedState => match vcpu.reset_extended_state() {
                     Ok(()) => (Reason::Command, None),
                     Err(error) => (Reason::Error, Some(VcpuEnd::Broken(error.to_string()))),
                 },
-                Some(number) => (Reason::Command, command(number, vcpus)),
-                None => {
-                    if let Some(number) = service_call(data) {
-                        vcpus.service().call(number, vcpus.ram(), &stop);
-                    }
-                    (Reason::Command, None)
-                }
+                Served::End(end) => (Reason::Command, Some(end)),
             },
-            Ok(Exit::PortWrite(..)) => (Reason::PortWrite, None),
-            Ok(Exit::PortRead(_, data)) => {
-                data.fill(0xff);
+            Ok(Exit::PortRead(port, data)) => {
+                guest.port_read(port, data);
                 (Reason::PortRead, None)
             }
-            Ok(Exit::PageLost) => match vcpu.inject_page_fault(LOST_PAGE) {
-                Ok(()) => (Reason::PageLost, None),
-                Err(error) => (Reason::Error, Some(VcpuEnd::Broken(error.to_string()))),
+            Ok(Exit::PageLost) => match guest.lost_page().map(|place| vcpu.inject_page_fault(place)) {
+                Some(Ok(())) => (Reason::PageLost, None),
+                Some(Err(error)) => (Reason::Error, Some(VcpuEnd::Broken(error.to_string()))),
+                None => (Reason::PageLost, Some(VcpuEnd::Broken("the host lost a page of its memory".into()))),
             },
             Ok(Exit::Interrupted) if stop.load(Ordering::Acquire) => (Reason::Kick, Some(VcpuEnd::Kicked)),
             Ok(Exit::Interrupted) => (Reason::Signal, None),
@@ -85,9 +109,9 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>, mut name: ThreadName) -> (VcpuEnd
             Ok(Exit::Other(what)) => (Reason::Other, Some(VcpuEnd::Broken(format!("KVM returned {what}")))),
             Err(error) => (Reason::Error, Some(VcpuEnd::Broken(error.to_string()))),
         };
-        vcpus.exits().count(reason);
-        name.show(vcpus.ram());
-        if vcpus.is_profiled()
+        guest.exits().count(reason);
+        guest.after_exit();
+        if guest.is_profiled()
             && reason == Reason::Signal
             && let Ok(regs) = vcpu.regs()
         {
@@ -101,32 +125,6 @@ pub fn run(mut vcpu: Vcpu, vcpus: &Arc<Vcpus>, mut name: ThreadName) -> (VcpuEnd
                 message.push_str(&format!(" (at {:#x})", regs.rip));
             }
             return (end, account);
-        }
-    }
-}
-
-/// What the guest wrote to the command port.
-fn number_of(data: &[u8]) -> Option<Command> {
-    <[u8; 4]>::try_from(data).ok().and_then(|bytes| Command::from_number(u32::from_le_bytes(bytes)))
-}
-
-/// The same, if it is a call of the service vCPU.
-fn service_call(data: &[u8]) -> Option<u32> {
-    let number = u32::from_le_bytes(data.try_into().ok()?);
-    (number & CALL != 0).then_some(number)
-}
-
-fn command(command: Command, vcpus: &Arc<Vcpus>) -> Option<VcpuEnd> {
-    match command {
-        Command::Exit | Command::Panic => Some(VcpuEnd::Reported),
-        Command::Log | Command::Renamed | Command::ResetExtendedState => None,
-        Command::StartVcpu => {
-            vcpus.start_for_guest();
-            None
-        }
-        Command::StartService => {
-            vcpus.start_service();
-            None
         }
     }
 }

@@ -16,16 +16,18 @@
 //! KVM makes a new vCPU's time-stamp counter equal to that of those before it, as long as nobody sets one by hand.
 
 use crate::bus::Bus;
+use crate::commands::Commands;
 use crate::cpu::CpuPolicy;
 use crate::exits::Exits;
 use crate::guest::{read, write_bytes};
 use crate::image::LoadedKernel;
 use crate::mailbox::Mailbox;
-use crate::run_loop::{self, Account, VcpuEnd};
+use crate::run_loop::{self, Account};
 use crate::service::{Service, Wish};
 use crate::spec::{Confine, Role, WhenCrowded};
 use crate::tables;
 use crate::thread_name::ThreadName;
+use crate::vcpu_thread;
 use septum_abi::boot::Privilege;
 use septum_abi::layout::{FIRST_VCPU_AREA, REPORT, SERVICE_AREA, VCPU_AREA_SIZE};
 use septum_abi::linux::Errno;
@@ -40,9 +42,6 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use vm_memory::{GuestAddress, GuestMemory};
-
-/// A vCPU's thread handles exits and nothing else; there may be a thousand.
-const STACK_BYTES: usize = 256 << 10;
 
 /// Most vCPUs that can have a number of the xAPIC, where 255 means all.
 pub const XAPIC_LIMIT: u32 = 255;
@@ -328,25 +327,12 @@ impl Vcpus {
         vcpu: Vcpu,
         before: impl FnOnce() + Send + 'static,
     ) -> Result<Kicker<Account>, (Option<Vcpu>, io::Error)> {
-        let stop = vcpu.stop_flag();
         let vcpus = Arc::clone(self);
-        // The thread takes the vCPU from here, so that it is not lost where there is no thread.
-        let place = Arc::new(Mutex::new(Some(vcpu)));
-        let take = |place: &Mutex<Option<Vcpu>>| place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let of_thread = Arc::clone(&place);
-        let body = move || {
-            let last_word = LastWord(vcpus.ended.clone());
-            let Some(vcpu) = take(&of_thread) else { return Account::default() };
+        vcpu_thread::spawn(number, vcpu, self.ended.clone(), move |vcpu| {
             before();
-            let (end, account) = run_loop::run(vcpu, &vcpus, ThreadName::new(number, area));
-            last_word.say(end);
-            account
-        };
-        let thread = std::thread::Builder::new().name(format!("vcpu/{number}")).stack_size(STACK_BYTES);
-        match thread.spawn(body) {
-            Ok(thread) => Ok(Kicker::new(thread, stop)),
-            Err(error) => Err((take(&place), error)),
-        }
+            let stop = vcpu.stop_flag();
+            run_loop::run(vcpu, &mut Commands { vcpus, name: ThreadName::new(number, area), stop })
+        })
     }
 
     /// Interrupts all of them once; they go on.
@@ -387,23 +373,6 @@ fn describe(refusal: &Refusal) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Makes sure that a thread's end is heard of, even if it panics.
-struct LastWord(Mailbox);
-
-impl LastWord {
-    fn say(&self, end: VcpuEnd) {
-        self.0.tell(end);
-    }
-}
-
-impl Drop for LastWord {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.say(VcpuEnd::Broken("a vCPU's thread panicked".to_owned()));
-        }
-    }
 }
 
 #[cfg(test)]
