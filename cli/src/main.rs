@@ -15,6 +15,7 @@ mod documents;
 mod env_file;
 mod image;
 mod keeper;
+mod linux;
 mod message;
 mod partitions;
 mod resolve;

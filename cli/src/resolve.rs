@@ -20,6 +20,7 @@ use septum_worker::terminal;
 use crate::args::{LogOption, Run};
 use crate::env_file;
 use crate::image::choice::{self, Chosen};
+use crate::linux;
 use crate::partitions::exec::no_terminal;
 
 /// Variables of the caller that the program gets: how to talk to the person in front of the terminal. The first three concern the
@@ -32,6 +33,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         return Err(no_terminal("cannot give the program a terminal"));
     }
     check_exposed(&run)?;
+    let linux = linux::guest(&run)?;
     let chosen = choice::choose(&mut run)?;
     let around = std::mem::take(&mut run.surroundings);
     let mut given = Vec::new();
@@ -77,6 +79,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         read_only_root: around.read_only,
         disks: run.block,
         devices: run.device,
+        linux,
         root: run.rootfs.map(ByteString::from),
         image,
         stop_signal: stop_signal.unwrap_or(Signal::TERM),
@@ -111,7 +114,8 @@ pub fn keeping(run: &Run, id: String) -> Keeping {
         name: run.name.clone(),
         labels: run.label.iter().cloned().collect(),
         restart: run.restart,
-        passes_signals: run.sig_proxy,
+        // A Linux guest would hear of none.
+        passes_signals: run.sig_proxy && run.kernel.is_none(),
         detached: run.detach.then(|| Detached {
             log_directory: places::data_directory(uid).join("logs").join(&id),
             id,

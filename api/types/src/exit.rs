@@ -3,10 +3,10 @@
 //! ```text
 //! 0..=127      the program's own status (a program may also exit with 128..=255; Septum does not change it)
 //! 128 + N      the program was killed by signal N
-//! 241..=250    the partition could not run, or did not end by itself: [`Code`]
+//! 241..=251    the partition could not run, or did not end by itself: [`Code`]
 //! ```
 //!
-//! A program that itself exits with 241..=250 is told from Septum by the message on standard error, and by
+//! A program that itself exits with 241..=251 is told from Septum by the message on standard error, and by
 //! `end` in the statistics.
 
 use std::fmt;
@@ -38,11 +38,13 @@ pub enum Code {
     Internal = 249,
     /// The program was killed because the partition's memory ran out.
     OutOfMemory = 250,
+    /// A Linux guest reset its machine: a restart, or a panic with `panic=-1`.
+    Restarted = 251,
 }
 
 impl Code {
     /// All of them, in numerical order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Usage,
         Self::Host,
         Self::Program,
@@ -53,6 +55,7 @@ impl Code {
         Self::Panic,
         Self::Internal,
         Self::OutOfMemory,
+        Self::Restarted,
     ];
 
     /// The number.
@@ -75,6 +78,7 @@ impl Code {
             Self::Panic => "panic",
             Self::Internal => "internal",
             Self::OutOfMemory => "out_of_memory",
+            Self::Restarted => "restarted",
         }
     }
 
@@ -92,6 +96,7 @@ impl Code {
             Self::Panic => "the guest kernel panicked",
             Self::Internal => "the guest broke the protocol, or Septum itself failed",
             Self::OutOfMemory => "the program was killed because the partition's memory ran out",
+            Self::Restarted => "the Linux guest restarted, or panicked with panic=-1",
         }
     }
 
@@ -104,6 +109,9 @@ impl Code {
             Self::Program => "check the program's path, permissions and architecture",
             Self::Path => "check that the path exists and that you may use it",
             Self::Memory | Self::OutOfMemory => "give more with --memory",
+            Self::Restarted => {
+                "its console tells why; --restart on-failure starts one in the background again"
+            }
             Self::Timeout => "give more time with --timeout, or none",
             Self::Worker => "see the kernel's log for the reason (dmesg), then try again",
             Self::Panic => "this is a defect of Septum: report it with the text above",

@@ -31,6 +31,20 @@ pub const DEFAULT_NAME: &str = "septum";
 /// Where programs are searched when the caller says nothing.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// A Linux kernel of the user's own, that is run instead of a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinuxGuest {
+    /// Its image: bzImage or vmlinux.
+    pub kernel: ByteString,
+    /// An initial RAM disk.
+    pub initrd: Option<ByteString>,
+    /// Its command line.
+    pub command_line: ByteString,
+}
+
+/// Command line of a Linux guest that is given none: the console is the serial port, and a panic ends the partition.
+pub const DEFAULT_COMMAND_LINE: &str = "console=ttyS0 panic=-1";
+
 /// One partition: the program, what it sees and what it may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionSpec {
@@ -73,6 +87,9 @@ pub struct PartitionSpec {
     pub devices: Vec<Address>,
     /// Directory of the host that replaces the host's system directories as the partition's root.
     pub root: Option<ByteString>,
+    /// A kernel instead of all that: no files of the host, no program.
+    #[serde(default)]
+    pub linux: Option<LinuxGuest>,
     /// Image that is the partition's root; then the current directory is not shared.
     pub image: Option<ImageSource>,
     /// What asks the program to end.

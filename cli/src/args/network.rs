@@ -6,7 +6,7 @@ use clap::Args;
 use septum_api_types::network::{Expose, HostEntry, Nameserver, Network, Publish, Rule};
 
 /// Options of the network. Without any of them there is none.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct NetworkOptions {
     /// Allow connections to a name, to all names below one ('*.example.org'), to an address or a network, to 'host.septum.internal'
     /// (the host's loopback), to another partition by its name, or to 'any' address that is not the host's; of TCP, or with '/udp' of

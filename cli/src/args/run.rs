@@ -14,7 +14,7 @@ use septum_api_types::privilege::PrivilegeChoice;
 use septum_api_types::restart::Restart;
 use septum_api_types::signal::Signal;
 use septum_api_types::size::Size;
-use septum_api_types::spec::{DEFAULT_MEMORY_BYTES, DEFAULT_THREADS};
+use septum_api_types::spec::{DEFAULT_COMMAND_LINE, DEFAULT_MEMORY_BYTES, DEFAULT_THREADS};
 use septum_api_types::volume::Volume;
 
 use super::network::NetworkOptions;
@@ -76,6 +76,18 @@ pub struct Run {
     /// program finds it in /sys/bus/pci/devices, its interrupts in /dev/uio0
     #[arg(long, value_name = "ADDRESS")]
     pub device: Vec<Address>,
+
+    /// Run this Linux kernel (bzImage or vmlinux) instead of a program; its serial port is the console
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "rootfs", "entrypoint"])]
+    pub kernel: Option<OsString>,
+
+    /// The kernel's initial RAM disk
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub initrd: Option<OsString>,
+
+    /// The kernel's command line
+    #[arg(long, value_name = "STRING", requires = "kernel", default_value = DEFAULT_COMMAND_LINE)]
+    pub cmdline: OsString,
 
     /// Use this directory as the partition's root instead of the host's system directories
     #[arg(long, value_name = "DIR", conflicts_with = "image")]
@@ -164,7 +176,7 @@ pub struct Run {
     pub debug_profile: bool,
 
     /// The program and its arguments, or an image and what it shall run; everything after the program is the program's
-    #[arg(trailing_var_arg = true, required_unless_present = "image", value_name = "[IMAGE] PROGRAM [ARGS]",
+    #[arg(trailing_var_arg = true, required_unless_present_any = ["image", "kernel"], value_name = "[IMAGE] PROGRAM [ARGS]",
           add = complete::program())]
     pub program: Vec<OsString>,
 

@@ -4,16 +4,19 @@
 //!   device ─► host's interrupt ─► event ─► line (GSI) ─► route: address and data ─► local APIC
 //! ```
 //!
-//! A line has its route before it is connected to its event. Routes are set as one table, so every change gives KVM all of them.
+//! A line has its route before it is connected to its event. Routes are set as one table, so every change gives KVM all of them, those of the I/O
+//! APIC's pins too where there is one.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use kvm_bindings::{
-    KVM_DEV_VFIO_GROUP, KVM_DEV_VFIO_GROUP_ADD, KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_create_device,
-    kvm_device_attr, kvm_device_type_KVM_DEV_TYPE_VFIO, kvm_irq_routing_entry,
+    KVM_DEV_VFIO_GROUP, KVM_DEV_VFIO_GROUP_ADD, KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQ_ROUTING_MSI,
+    KVM_IRQCHIP_IOAPIC, KvmIrqRouting, kvm_create_device, kvm_device_attr, kvm_device_type_KVM_DEV_TYPE_VFIO,
+    kvm_irq_routing_entry,
 };
 use kvm_ioctls::DeviceFd;
 use vm_memory::{GuestMemory as _, GuestMemoryMmap};
@@ -26,6 +29,8 @@ use crate::vm::Vm;
 const FIRST_SLOT: u32 = 16;
 /// Slots that every KVM has.
 const SLOTS: u32 = 480;
+/// Pins of KVM's I/O APIC.
+const PINS: u32 = 24;
 
 /// Lines with their routes: address and data of a message.
 #[derive(Debug, Default)]
@@ -42,6 +47,15 @@ struct State {
 #[derive(Debug, Default)]
 pub struct Passthrough {
     state: Mutex<State>,
+    /// There is an I/O APIC, whose pins are the first lines.
+    has_pins: AtomicBool,
+}
+
+impl Passthrough {
+    /// Says that there is an I/O APIC.
+    pub(crate) fn keep_pins(&self) {
+        self.has_pins.store(true, Ordering::Relaxed);
+    }
 }
 
 fn host(error: kvm_ioctls::Error) -> io::Error {
@@ -57,9 +71,25 @@ fn entry(line: u32, (address, data): (u64, u32)) -> kvm_irq_routing_entry {
     entry
 }
 
+/// From a line to the pin of the same number.
+fn pin_entry(line: u32) -> kvm_irq_routing_entry {
+    let mut entry = kvm_irq_routing_entry { gsi: line, type_: KVM_IRQ_ROUTING_IRQCHIP, ..Default::default() };
+    entry.u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+    entry.u.irqchip.pin = line;
+    entry
+}
+
 impl Vm {
+    /// The first line that has no other meaning.
+    #[must_use]
+    pub fn first_line(&self) -> u32 {
+        if self.passthrough.has_pins.load(Ordering::Relaxed) { PINS } else { 0 }
+    }
+
     fn set_routes(&self, routes: &BTreeMap<u32, (u64, u32)>) -> io::Result<()> {
-        let entries: Vec<_> = routes.iter().map(|(&line, &message)| entry(line, message)).collect();
+        let pins = (0..self.first_line()).map(pin_entry);
+        let entries: Vec<_> =
+            pins.chain(routes.iter().map(|(&line, &message)| entry(line, message))).collect();
         let table = KvmIrqRouting::from_entries(&entries).map_err(|_| io::ErrorKind::InvalidInput)?;
         self.fd.set_gsi_routing(&table).map_err(host)
     }

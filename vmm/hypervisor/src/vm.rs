@@ -119,6 +119,18 @@ impl Vm {
         self.fd.create_irq_chip().map_err(failed("KVM_CREATE_IRQCHIP"))
     }
 
+    /// Makes local APICs and the I/O APIC, whose pins are the first [lines](Self::first_line): what other kernels than ours need for devices
+    /// that have no messages for their interrupts.
+    ///
+    /// # Errors
+    /// KVM refused.
+    pub fn create_pc_irqchip(&self) -> Result<(), KvmError> {
+        self.fd.set_tss_address(TSS_ADDRESS).map_err(failed("KVM_SET_TSS_ADDR"))?;
+        self.fd.create_irq_chip().map_err(failed("KVM_CREATE_IRQCHIP"))?;
+        self.passthrough.keep_pins();
+        Ok(())
+    }
+
     /// Bounds for how long KVM looks for an interrupt before it lets the thread of a halted vCPU sleep, while no other thread wants
     /// the processor. Its own bound burns a fifth of a millisecond and more a halt.
     ///

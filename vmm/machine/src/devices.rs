@@ -141,13 +141,13 @@ pub fn attach(
 }
 
 /// A thread for devices that has what its role needs, and no more.
-fn thread(name: &str, role: Role, confine: &Confine) -> Result<DeviceThread, MachineError> {
+pub fn thread(name: &str, role: Role, confine: &Confine) -> Result<DeviceThread, MachineError> {
     let confine = confine.clone();
     DeviceThread::spawn_with(name, move || (confine.0)(role)).map_err(MachineError::Thread)
 }
 
 /// Puts the disks on the bus, in their order. Returns their threads.
-fn attach_disks(
+pub fn attach_disks(
     pci: &PciBus,
     disks: Vec<BlockFile>,
     confine: &Confine,
@@ -164,7 +164,7 @@ fn attach_disks(
 }
 
 /// What devices get from the rest of the machine.
-fn services(vm: &Arc<Vm>, ram: &GuestRam) -> HostServices {
+pub fn services(vm: &Arc<Vm>, ram: &GuestRam) -> HostServices {
     let of_vm = Arc::new(VmServices { vm: Arc::clone(vm) });
     HostServices {
         memory: GuestMemory::new(ram.clone()),

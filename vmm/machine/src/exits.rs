@@ -14,6 +14,8 @@ pub enum Reason {
     Command,
     /// It wrote to another port.
     PortWrite,
+    /// It wrote to its serial port.
+    Serial,
     /// It read a port.
     PortRead,
     /// It needs a page that the host lost.
@@ -35,11 +37,12 @@ pub enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::MmioRead,
         Self::MmioWrite,
         Self::Command,
         Self::PortWrite,
+        Self::Serial,
         Self::PortRead,
         Self::PageLost,
         Self::Kick,
@@ -57,6 +60,7 @@ impl Reason {
             Self::MmioWrite => "mmio_write",
             Self::Command => "command",
             Self::PortWrite => "port_write",
+            Self::Serial => "serial",
             Self::PortRead => "port_read",
             Self::PageLost => "page_lost",
             Self::Kick => "kick",
@@ -102,6 +106,6 @@ mod tests {
         }
         let counts = exits.by_name();
         assert_eq!(counts.len(), Reason::ALL.len() - 1);
-        assert_eq!((counts["mmio_write"], counts["other"]), (1, 12));
+        assert_eq!((counts["mmio_write"], counts["other"]), (1, 13));
     }
 }

@@ -108,7 +108,8 @@ impl Lines for VmLines {
 /// # Errors
 /// There is no room, or the host refused.
 pub fn attach(vm: &Arc<Vm>, pci: &PciBus, functions: Vec<Function>) -> Result<u64, MachineError> {
-    let lines: Arc<dyn Lines> = Arc::new(VmLines { vm: Arc::clone(vm), next: AtomicU32::new(0) });
+    let lines: Arc<dyn Lines> =
+        Arc::new(VmLines { vm: Arc::clone(vm), next: AtomicU32::new(vm.first_line()) });
     let mut numbers = 0;
     for function in functions {
         let name = function.name().to_owned();

@@ -18,6 +18,7 @@ mod exits;
 mod functions;
 mod guest;
 mod image;
+mod linux;
 mod machine;
 mod mailbox;
 mod outcome;
@@ -35,6 +36,7 @@ mod vcpu_thread;
 mod vcpus;
 
 pub use core::{Core, CoreSpec};
+pub use linux::{LinuxCore, LinuxError, LinuxMachine, LinuxResources, LinuxSpec};
 pub use machine::{Machine, MachineError};
 pub use mailbox::{Look, Request, Requests};
 pub use outcome::{End, Latencies, Latency, MachineStats, Outcome, PanicReport, StartError, StopReason};

@@ -8,6 +8,7 @@ use crate::boot::{self, BootError, LateFacts, Streams};
 use crate::bus::Bus;
 use crate::core::Core;
 use crate::devices::{self, Devices, Line};
+use crate::linux::LinuxError;
 use crate::mailbox::{Message, Requests, Waiting, mailbox};
 use crate::outcome::{End, MachineStats, Outcome};
 use crate::profile::SAMPLE_PERIOD;
@@ -42,6 +43,9 @@ pub enum MachineError {
     /// Guest memory could not be prepared.
     #[error("cannot prepare guest memory")]
     Boot(#[from] BootError),
+    /// A Linux kernel cannot be started.
+    #[error(transparent)]
+    Linux(#[from] LinuxError),
     /// A device could not be made.
     #[error("cannot make the {0} device")]
     Device(&'static str, #[source] io::Error),

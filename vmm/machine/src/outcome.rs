@@ -66,6 +66,8 @@ pub enum End {
         /// All there was.
         limit_bytes: u64,
     },
+    /// The guest reset its machine.
+    Restarted,
     /// It was stopped from outside.
     Stopped(StopReason),
     /// The machine broke.

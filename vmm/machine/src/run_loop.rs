@@ -97,7 +97,9 @@ pub fn run(mut vcpu: Vcpu, guest: &mut impl Guest) -> (VcpuEnd, Account) {
             Ok(Exit::PageLost) => match guest.lost_page().map(|place| vcpu.inject_page_fault(place)) {
                 Some(Ok(())) => (Reason::PageLost, None),
                 Some(Err(error)) => (Reason::Error, Some(VcpuEnd::Broken(error.to_string()))),
-                None => (Reason::PageLost, Some(VcpuEnd::Broken("the host lost a page of its memory".into()))),
+                None => {
+                    (Reason::PageLost, Some(VcpuEnd::Broken("the host lost a page of its memory".into())))
+                }
             },
             Ok(Exit::Interrupted) if stop.load(Ordering::Acquire) => (Reason::Kick, Some(VcpuEnd::Kicked)),
             Ok(Exit::Interrupted) => (Reason::Signal, None),

@@ -86,9 +86,11 @@ pub enum Role {
     Main,
     /// Runs a vCPU, serves its exits and requests to devices, starts further vCPUs.
     Vcpu,
+    /// Runs a vCPU of a Linux guest: serves its exits, requests to disks included, and writes what it says.
+    LinuxVcpu,
     /// Serves files.
     Files,
-    /// Serves standard streams and what else is small.
+    /// Serves standard streams or a serial console, and what else is small.
     Streams,
     /// Serves a disk.
     Disk,

@@ -5,6 +5,8 @@
 //! partition or runs the partition itself.
 #![allow(unsafe_code, reason = "closing what was inherited")]
 
+mod linux;
+
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
@@ -144,6 +146,9 @@ impl Worker {
         let [stdin, stdout] =
             if spec.terminal.is_some() { terminal::ends([stdin, stdout]) } else { [stdin, stdout] };
 
+        if let Some(guest) = &spec.linux {
+            return linux::run(self, &spec, guest, linux::Host { kvm, usage, stdin, stdout });
+        }
         let plan = rootfs::plan(&spec)?;
         let image = plan.image().map(|image| image.map()).transpose()?;
         let disks = disks::open(&spec)?;
@@ -153,12 +158,8 @@ impl Worker {
         let refusals = Refusals::default();
         rootfs::leave(&plan.user)?;
         let core_spec = CoreSpec {
-            memory_bytes: if spec.huge_pages {
-                spec.memory_bytes.next_multiple_of(HUGE_PAGE)
-            } else {
-                spec.memory_bytes
-            },
-            pages: if spec.huge_pages { Pages::Huge } else { Pages::Ordinary },
+            memory_bytes: memory_of(&spec).0,
+            pages: memory_of(&spec).1,
             cpus: spec.cpus,
             vcpu_limit: spec.threads,
             // A device's interrupts are counted in ring 0 only, and hosts that emulate that have no devices to give.
@@ -309,6 +310,15 @@ impl Worker {
             // As above.
             drop(send(&socket, &said));
         })))
+    }
+}
+
+/// Bytes of memory, and what of.
+fn memory_of(spec: &PartitionSpec) -> (u64, Pages) {
+    if spec.huge_pages {
+        (spec.memory_bytes.next_multiple_of(HUGE_PAGE), Pages::Huge)
+    } else {
+        (spec.memory_bytes, Pages::Ordinary)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the machine says, in the terms of those who asked for a partition.
 
 use rustix::io::Errno;
+use septum_api_types::bytes::ByteString;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::privilege::PrivilegeChoice;
@@ -8,7 +9,9 @@ use septum_api_types::size::Size;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{self, PartitionStats, Timings};
 use septum_hypervisor::KvmError;
-use septum_machine::{End as MachineEnd, MachineError, MachineStats, Outcome, StartError, StopReason};
+use septum_machine::{
+    End as MachineEnd, LinuxError, MachineError, MachineStats, Outcome, StartError, StopReason,
+};
 
 use crate::functions;
 use crate::huge_pages;
@@ -92,10 +95,47 @@ pub(crate) fn machine_failure(error: &MachineError, spec: &PartitionSpec) -> Fai
             };
             Failure::new(Code::Path, what, why)
         }
+        MachineError::Linux(error) => linux_failure(error, spec),
         MachineError::Pin(error) => functions::pinning(error),
         MachineError::Function(..) => Failure::new(Code::Host, "cannot build the virtual machine", why),
         MachineError::Kvm(_) => Failure::new(Code::Host, "cannot build the virtual machine", why),
         _ => Failure::new(Code::Internal, "cannot build the virtual machine", why),
+    }
+}
+
+/// A Linux kernel cannot be started.
+fn linux_failure(error: &LinuxError, spec: &PartitionSpec) -> Failure {
+    let (kernel, ram_disk) = match &spec.linux {
+        Some(linux) => (&linux.kernel, linux.initrd.clone().unwrap_or_default()),
+        None => (&spec.program, ByteString::default()),
+    };
+    let what = format!("cannot start the kernel '{kernel}'");
+    let of_program = |hint: &str| Failure::new(Code::Program, what.clone(), chain(error)).hint(hint);
+    match error {
+        LinuxError::NoKernel => of_program(
+            "give the bzImage that distributions install as /boot/vmlinuz, or the vmlinux of a build",
+        ),
+        LinuxError::Not64 => of_program("this needs a kernel for x86-64, Linux 3.8 or newer"),
+        LinuxError::CutOff { .. } | LinuxError::Damaged(_) => of_program("get or build it once more"),
+        LinuxError::Read(_) => of_program("give a regular file"),
+        LinuxError::RamDisk(error) => Failure::new(
+            Code::Path,
+            format!("cannot use '{ram_disk}' as initial RAM disk"),
+            without_number(error),
+        ),
+        LinuxError::Memory { needed } => {
+            let why = format!("the kernel and its initial RAM disk alone take {}", Size(*needed));
+            let what = format!("cannot start a Linux guest with {} of memory", Size(spec.memory_bytes));
+            Failure::new(Code::Memory, what, why)
+        }
+        LinuxError::CommandLine { .. } => {
+            Failure::new(Code::Usage, what, chain(error)).hint("make --cmdline shorter")
+        }
+        LinuxError::Cpus(_) => Failure::new(Code::Usage, what, chain(error)).hint("the most are 254"),
+        LinuxError::EmulatedRing0 => Failure::new(Code::Host, "cannot run a Linux guest", chain(error)).hint(
+            "this needs a processor with VT-x or AMD-V; programs run here in partitions without --kernel",
+        ),
+        LinuxError::Structures => Failure::new(Code::Internal, what, chain(error)),
     }
 }
 
@@ -116,6 +156,10 @@ fn translate_end(end: MachineEnd, spec: &PartitionSpec) -> End {
             let text = report.text.trim_end();
             let text = text.strip_prefix("panicked ").unwrap_or(text);
             End::Failed(Failure::new(Code::Panic, "the guest kernel panicked", text))
+        }
+        MachineEnd::Restarted => {
+            let why = "it reset its machine: a restart, or a panic with panic=-1";
+            End::Failed(Failure::new(Code::Restarted, "the guest restarted", why))
         }
         MachineEnd::OutOfMemory { limit_bytes } => {
             let why = format!("the partition's {} are used up", Size(limit_bytes));

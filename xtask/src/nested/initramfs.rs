@@ -82,7 +82,7 @@ fn remove_older(cache: &Path) {
 }
 
 /// Writes a file so that a reader sees either nothing or all of it.
-fn write_whole(path: &PathBuf, bytes: &[u8]) -> Result<()> {
+pub fn write_whole(path: &PathBuf, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
     fs::write(&temporary, bytes)
         .and_then(|()| fs::rename(&temporary, path))

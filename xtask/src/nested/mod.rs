@@ -19,6 +19,7 @@
 mod cpio;
 mod initramfs;
 mod kernel;
+mod linux_guest;
 mod machine;
 mod output;
 
@@ -34,6 +35,7 @@ use crate::workspace::Workspace;
 use crate::{process, setup};
 use machine::{Machine, Outcome};
 
+pub use linux_guest::LinuxGuest;
 pub use machine::FILE_SERVER_PROGRAMS;
 
 /// The status of a command that ran out of time, as `timeout` reports it.

@@ -231,5 +231,11 @@ fn command(
 fn surround(command: &mut Command, workspace: &Workspace, suite: &Suite, lane: Lane) {
     command.current_dir(workspace.root().join("tests"));
     command.env("SEPTUM_LANE", lane.name()).env("SEPTUM", &suite.septum);
+    // Where there is none, the tests of Linux guests say so.
+    if lane == Lane::Nested
+        && let Ok(guest) = nested::LinuxGuest::obtain(workspace)
+    {
+        command.env("SEPTUM_LINUX_KERNEL", guest.kernel).env("SEPTUM_LINUX_INITRD", guest.initrd);
+    }
     command.env("SEPTUM_GUESTS", &suite.guests).env("SEPTUM_WORKSPACE", workspace.root());
 }

@@ -239,6 +239,7 @@ pub(super) fn groups_of(role: Role) -> &'static [&'static [Call]] {
     match role {
         Role::Main => &[RUNTIME, DEVICES, MAIN],
         Role::Vcpu => &[RUNTIME, DEVICES, THREADS, FILES],
+        Role::LinuxVcpu => &[RUNTIME, DEVICES, FILES_OF_DISKS],
         Role::Files => &[RUNTIME, DEVICES, THREADS, FILES],
         Role::Streams => &[RUNTIME, DEVICES, STREAMS],
         Role::Disk => &[RUNTIME, DEVICES, FILES_OF_DISKS, URING],

@@ -12,7 +12,8 @@ use septum_abi::linux::syscall::NAMES;
 use super::policy::groups_of;
 use super::*;
 
-const ROLES: [Role; 6] = [Role::Main, Role::Vcpu, Role::Files, Role::Streams, Role::Disk, Role::Network];
+const ROLES: [Role; 7] =
+    [Role::Main, Role::Vcpu, Role::Files, Role::Streams, Role::Disk, Role::Network, Role::LinuxVcpu];
 
 /// One attempt at a time: the page of the report is the process's only one.
 static TURN: Mutex<()> = Mutex::new(());
@@ -147,6 +148,6 @@ fn the_numbers_that_are_written_down_are_true() {
         |roles: &[Role]| roles.iter().flat_map(|&role| numbers_of(role)).collect::<BTreeSet<_>>().len();
     let of_each = ROLES.map(|role| count(&[role]));
     // SECURITY.md and decision 0044 say these.
-    assert_eq!(of_each, [42, 86, 86, 40, 48, 53]);
+    assert_eq!(of_each, [42, 86, 86, 40, 48, 53, 47]);
     assert_eq!([count(&ROLES[..4]), count(&ROLES)], [88, 103]);
 }

@@ -40,7 +40,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
     let system = match &plan.root {
         Root::Host => Lower::Host(system::collect()?),
         Root::Directory(directory) => Lower::Directory(copy(directory, Access::ReadOnly)?),
-        Root::Image(_) => Lower::Image,
+        Root::Image(_) | Root::Nothing => Lower::InGuest,
     };
     let shares =
         plan.shares.iter().map(|share| copy(&share.host, share.access)).collect::<Result<Vec<_>, _>>()?;
@@ -59,7 +59,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
     make_file(&mounts, &[])?;
     let share_root = stage.join("share");
     place_system(system, plan, &share_root.join("system"))?;
-    if !matches!(plan.root, Root::Image(_)) {
+    if !matches!(plan.root, Root::Image(_) | Root::Nothing) {
         make_mount_points(plan, &share_root.join("system"));
     }
     for (number, (share, tree)) in plan.shares.iter().zip(shares).enumerate() {
@@ -79,8 +79,8 @@ pub(crate) fn try_to_enter() -> Result<(), Failure> {
 enum Lower {
     Host(Vec<(&'static str, system::Entry)>),
     Directory(Tree),
-    /// The guest has it in its memory.
-    Image,
+    /// The guest has it in its memory, or on its disks.
+    InGuest,
 }
 
 fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure> {
@@ -90,7 +90,7 @@ fn place_system(system: Lower, plan: &Plan, target: &Path) -> Result<(), Failure
             etc::compose(Path::new("/etc"), &target.join("etc"), &plan.user, &plan.hostname, &plan.network)
         }
         Lower::Directory(tree) => attach(tree, target),
-        Lower::Image => Ok(()),
+        Lower::InGuest => Ok(()),
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) enum Root {
     Directory(PathBuf),
     /// An image, which the guest has in its memory.
     Image(Arc<RootImage>),
+    /// Nothing: the guest has disks.
+    Nothing,
 }
 
 /// One directory or file of the host that is in no system directory.
@@ -129,6 +131,11 @@ impl Plan {
     /// The image that is the root, if one is.
     pub(crate) fn image(&self) -> Option<&Arc<RootImage>> {
         if let Root::Image(image) = &self.root { Some(image) } else { None }
+    }
+
+    /// Nothing at all, for a guest without files of the host.
+    pub(crate) fn nothing(spec: &PartitionSpec) -> Self {
+        Self { root: Root::Nothing, user: User::caller(spec, Path::new("/etc")), ..Self::empty() }
     }
 
     /// The host's system directories and nothing else.
@@ -386,6 +393,7 @@ fn mounts(spec: &PartitionSpec, root: &Root, shares: &mut [Share], user: &User) 
         target: target.as_os_str().as_bytes().to_vec(),
     };
     let first = match root {
+        Root::Nothing => return Vec::new(),
         Root::Image(_) => make(MountKind::Image, "", Path::new("/")),
         _ => make(MountKind::Overlay, "/system", Path::new("/")),
     };
@@ -406,6 +414,7 @@ fn mounts(spec: &PartitionSpec, root: &Root, shares: &mut [Share], user: &User) 
             }
         }
         Root::Directory(_) => mounts.push(make(MountKind::Ram, "", Path::new("/tmp"))),
+        Root::Nothing => {}
     }
     let make = |kind, source: &str, target: &Path| MountSpec {
         refusals: Refusals::default(),

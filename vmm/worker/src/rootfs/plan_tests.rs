@@ -26,6 +26,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         disks: Vec::new(),
         devices: Vec::new(),
         root: None,
+        linux: None,
         image: None,
         stop_signal: Signal::TERM,
         timeout: None,

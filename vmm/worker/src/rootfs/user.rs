@@ -79,7 +79,7 @@ impl User {
     }
 
     /// The caller's account, with the name that the host gives it.
-    fn caller(spec: &PartitionSpec, etc: &Path) -> Self {
+    pub(super) fn caller(spec: &PartitionSpec, etc: &Path) -> Self {
         let (uid, gid) = (spec.uid, spec.gid);
         let find =
             |file: &str, id: u32| find_name(&fs::read_to_string(etc.join(file)).unwrap_or_default(), id);
@@ -110,7 +110,7 @@ impl Accounts {
     fn of(root: &Root, etc: &Path) -> Self {
         let place = |place: &str| place.to_owned();
         match root {
-            Root::Host => {
+            Root::Host | Root::Nothing => {
                 let text = |name: &str| fs::read_to_string(etc.join(name)).unwrap_or_default();
                 let (passwd, group) = (text("passwd"), text("group"));
                 Self { passwd, group, place: place("this host"), makes_homes: true }
