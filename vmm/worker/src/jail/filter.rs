@@ -1,105 +1,84 @@
-//! The policy as filters of the kernel's, compiled for each worker and put on its threads.
+//! The policy as filters of the kernel's, made for each worker and put on its threads.
+#![allow(unsafe_code, reason = "the system call that takes a filter")]
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use seccompiler::{
-    BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, apply_filter,
-};
+use libc::sock_filter as Instruction;
+use rustix::thread::set_no_new_privs;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_machine::Role;
 
+use super::bpf::{self, Verdict};
 use super::policy::{When, groups_of};
 use super::report;
 use crate::outcome::without_number;
 
-const ARCHITECTURE: TargetArch = TargetArch::x86_64;
-
 /// The filters of this worker.
 #[derive(Clone)]
 pub(crate) struct Filters {
-    of_roles: Arc<[(Role, BpfProgram)]>,
+    of_roles: Arc<[(Role, Vec<Instruction>)]>,
 }
 
 impl Filters {
-    /// Compiles those of these roles for the calling process, makes it ready to tell what they forbid, and puts on the calling thread
-    /// what all threads have that it starts from here on: `clone3` is answered with ENOSYS, because its flags are where no filter can
-    /// see them. The C library then calls `clone`.
+    /// Makes those of these roles for the calling process, and makes that ready to tell what they forbid.
     ///
     /// # Errors
-    /// The host has no filters, or the policy is none.
+    /// The host has no filters.
     pub(crate) fn new(roles: &[Role]) -> Result<Self, Failure> {
-        let wrong = |error: BackendError| {
-            Failure::new(Code::Internal, "cannot make the system-call filters", error.to_string())
-        };
-        let process = std::process::id();
-        let compile = |role: Role| Ok((role, program(role, process)?));
-        let of_roles = roles.iter().map(|&role| compile(role)).collect::<Result<_, _>>().map_err(wrong)?;
-        let of_all = refusing_clone3().map_err(wrong)?;
-        report::listen().and_then(|()| apply_filter(&of_all).map_err(to_io)).map_err(|error| {
+        is_possible().and_then(|()| report::listen()).map_err(|error| {
             Failure::new(Code::Host, "cannot filter the worker's system calls", without_number(&error))
                 .hint("this needs a kernel with CONFIG_SECCOMP_FILTER, as those of all distributions are")
         })?;
-        Ok(Self { of_roles })
+        let process = std::process::id();
+        Ok(Self { of_roles: roles.iter().map(|&role| (role, program(role, process))).collect() })
     }
 
     /// Puts the filter of `role` on the calling thread, and on all that it starts from here on; for good. A thread without its filter
     /// must not run, so what cannot be done ends the process; it could be done to another thread a moment ago.
     pub(crate) fn confine(&self, role: Role) {
         let program = self.of_roles.iter().find(|(of, _)| *of == role);
-        if program.is_none_or(|(_, program)| apply_filter(program).is_err()) {
+        if program.is_none_or(|(_, program)| apply(program).is_err()) {
             std::process::abort();
         }
     }
 }
 
-fn to_io(error: seccompiler::Error) -> io::Error {
-    match error {
-        seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => error,
-        other => io::Error::other(other.to_string()),
-    }
+/// Whether the host's kernel takes filters that raise SIGSYS.
+fn is_possible() -> io::Result<()> {
+    let action = libc::SECCOMP_RET_TRAP;
+    seccomp(libc::SECCOMP_GET_ACTION_AVAIL, (&raw const action).cast())
 }
 
-/// What the thread of a role may do. Anything else raises SIGSYS, and a second time kills.
-fn program(role: Role, process: u32) -> Result<BpfProgram, BackendError> {
-    let mut rules = BTreeMap::new();
-    rules.insert(libc::SYS_clone3, Vec::new());
-    for &(number, when) in groups_of(role).iter().copied().flatten() {
-        rules.insert(number, rules_of(when, process)?);
-    }
-    SeccompFilter::new(rules, SeccompAction::Trap, SeccompAction::Allow, ARCHITECTURE)?.try_into()
+/// Puts a filter on the calling thread.
+fn apply(program: &[Instruction]) -> io::Result<()> {
+    let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+    // Without it, only who has CAP_SYS_ADMIN may filter.
+    set_no_new_privs(true)?;
+    seccomp(libc::SECCOMP_SET_MODE_FILTER, (&raw const program).cast())
 }
 
-fn refusing_clone3() -> Result<BpfProgram, BackendError> {
-    let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let refusal = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-    SeccompFilter::new(rules, SeccompAction::Allow, refusal, ARCHITECTURE)?.try_into()
+fn seccomp(operation: libc::c_uint, argument: *const libc::c_void) -> io::Result<()> {
+    // SAFETY:
+    // 1. `argument` is what the operation takes: a number, or a program, both of which outlive the call and are only read.
+    // 2. A program that is none is refused.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, operation, 0, argument) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Any of these; none at all means always.
-fn rules_of(when: When, process: u32) -> Result<Vec<SeccompRule>, BackendError> {
-    alternatives(when, process)?.into_iter().map(SeccompRule::new).collect()
+/// What the thread of a role may do. Anything else raises SIGSYS, and a second time kills. `clone3` is answered with ENOSYS, because its
+/// flags are where no filter can see them: the C library then calls `clone`.
+fn program(role: Role, process: u32) -> Vec<Instruction> {
+    let known = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    let verdict = |when| if let When::Always = when { Verdict::Allow } else { Verdict::Only(when) };
+    let calls = groups_of(role).iter().copied().flatten();
+    let mut verdicts: BTreeMap<u32, Verdict> =
+        calls.map(|&(number, when)| (known(number), verdict(when))).collect();
+    verdicts.insert(known(libc::SYS_clone3), Verdict::Error(ENOSYS));
+    bpf::program(&verdicts, process)
 }
 
-/// Conditions of which all of one row must hold.
-fn alternatives(when: When, process: u32) -> Result<Vec<Vec<SeccompCondition>>, BackendError> {
-    use SeccompCmpArgLen::{Dword, Qword};
-    let one = |argument, length, operator, value| {
-        Ok(vec![SeccompCondition::new(argument, length, operator, value)?])
-    };
-    match when {
-        When::Always => Ok(Vec::new()),
-        When::In(argument, values) => {
-            values.iter().map(|&value| one(argument, Dword, SeccompCmpOp::Eq, value.into())).collect()
-        }
-        When::Masked(argument, mask, values) => {
-            let masked = SeccompCmpOp::MaskedEq(mask.into());
-            values.iter().map(|&value| one(argument, Dword, masked.clone(), value.into())).collect()
-        }
-        When::Without(argument, bits) => Ok(vec![one(argument, Qword, SeccompCmpOp::MaskedEq(bits), 0)?]),
-        When::OwnProcess(argument) => Ok(vec![one(argument, Dword, SeccompCmpOp::Eq, process.into())?]),
-    }
-}
+const ENOSYS: u16 = 38;

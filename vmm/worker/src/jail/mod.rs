@@ -18,6 +18,7 @@
 //!
 //! Neighbours: `entry` calls this in the order above; `septum-machine` calls [`Filters::confine`] on each of its threads.
 
+mod bpf;
 mod filter;
 mod policy;
 mod privileges;
