@@ -74,6 +74,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         cpus: run.cpus,
         threads: run.threads,
         privilege: run.privilege,
+        jail: run.jail,
         volumes,
         tmpfs,
         read_only_root: around.read_only,

@@ -20,6 +20,7 @@ pub mod duration;
 pub mod exit;
 pub mod failure;
 pub mod image;
+pub mod jail;
 pub mod mount;
 pub mod names;
 pub mod network;

@@ -10,6 +10,7 @@ use crate::bytes::ByteString;
 use crate::disk::Disk;
 use crate::duration::Span;
 use crate::image::ImageSource;
+use crate::jail::JailChoice;
 use crate::network::Network;
 use crate::pci::Address;
 use crate::privilege::PrivilegeChoice;
@@ -74,6 +75,9 @@ pub struct PartitionSpec {
     pub threads: u32,
     /// Where the guest kernel is to run.
     pub privilege: PrivilegeChoice,
+    /// Whether its worker may do without parts of its jail.
+    #[serde(default)]
+    pub jail: JailChoice,
     /// Directories of the host in the partition.
     pub volumes: Vec<Volume>,
     /// Empty directories in its RAM.

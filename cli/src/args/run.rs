@@ -8,6 +8,7 @@ use clap::{ArgAction, Args};
 use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
 use septum_api_types::exit::Code;
+use septum_api_types::jail::JailChoice;
 use septum_api_types::mount::Mount;
 use septum_api_types::pci::Address;
 use septum_api_types::privilege::PrivilegeChoice;
@@ -49,6 +50,11 @@ pub struct Run {
     /// where KVM emulates ring 0; auto decides by the host
     #[arg(long, value_name = "MODE", default_value_t)]
     pub privilege: PrivilegeChoice,
+
+    /// What becomes of a start on a host that lacks a part of what holds the worker process ('septum doctor' tells): on refuses it, degraded
+    /// does without
+    #[arg(long, value_name = "MODE", default_value_t)]
+    pub jail: JailChoice,
 
     /// Set a variable of the program's environment; KEY alone takes the caller's value
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = OsStringValueParser::new().try_map(environment_variable))]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use septum_api_types::size::Size;
+use septum_worker::Landlock;
 use septum_worker::huge_pages::Pool;
 
 use super::Finding;
@@ -12,7 +13,18 @@ use super::Finding;
 const COMFORT_BYTES: u64 = 1 << 30;
 
 pub(super) fn findings() -> Vec<Finding> {
-    vec![linux(), isolation(), cgroups(), cpu_limits(), huge_pages(), vfio(), processors(), memory(), disk()]
+    vec![
+        linux(),
+        isolation(),
+        landlock(),
+        cgroups(),
+        cpu_limits(),
+        huge_pages(),
+        vfio(),
+        processors(),
+        memory(),
+        disk(),
+    ]
 }
 
 fn read(path: &str) -> String {
@@ -44,6 +56,25 @@ fn isolation() -> Finding {
         Err(failure) => {
             Finding::missing("isolation", format!("{}: {}", failure.what, failure.why), failure.hint)
         }
+    }
+}
+
+/// The wall around a worker's files that does not depend on mounts.
+fn landlock() -> Finding {
+    let host = Landlock::of_host();
+    if let Some((why, fix)) = host.lack() {
+        return Finding::missing("landlock", why, fix);
+    }
+    let Landlock::Version(version) = host else { return Finding::ok("landlock", "there") };
+    match host.gaps() {
+        None => {
+            Finding::ok("landlock", format!("version {version}: keeps files, TCP, ioctl of devices, signals"))
+        }
+        Some(gaps) => Finding::warning(
+            "landlock",
+            format!("version {version} keeps a worker's files; it {gaps}"),
+            "use a newer Linux kernel for a second wall there, too; the first one stands without",
+        ),
     }
 }
 

@@ -20,6 +20,7 @@ use septum_abi::config::Limit;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::jail::JailChoice;
 use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{PartitionStats, Timings};
 use septum_api_types::ulimit::Ulimit;
@@ -37,7 +38,7 @@ use crate::disks;
 use crate::environment;
 use crate::functions;
 use crate::huge_pages;
-use crate::jail::{self, Filters};
+use crate::jail::{self, Filters, Left, Terminals};
 use crate::network::{self, Neighbourhood, Refusals, Telling};
 use crate::outcome;
 use crate::program;
@@ -76,7 +77,7 @@ pub(crate) fn serve(socket: UnixStream, supervisor: Pid, order: Order, around: N
 pub(crate) fn try_isolation(socket: &UnixStream) -> i32 {
     let result = rootfs::try_to_enter()
         .and_then(|()| jail::drop_privileges())
-        .and_then(|()| Filters::new(&[Role::Main]))
+        .and_then(|()| Filters::new(&[Role::Main], JailChoice::On))
         .map(|filters| filters.confine(Role::Main));
     i32::from(send(socket, &result.err()).is_err())
 }
@@ -156,6 +157,8 @@ impl Worker {
         // Sockets are made while the host's paths and names are still there.
         let network = network::prepare(&spec, std::mem::take(&mut self.around))?;
         let refusals = Refusals::default();
+        let terminals = Terminals::find();
+        jail::volunteer();
         rootfs::leave(&plan.user)?;
         let core_spec = CoreSpec {
             memory_bytes: memory_of(&spec).0,
@@ -184,6 +187,11 @@ impl Worker {
         // Changing its identity may have untied it. The supervisor is still there, or the socket is closed.
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
         jail::drop_privileges()?;
+        jail::restrict(
+            Left { writable: plan.writable(), terminals: &terminals, has_tcp: network.is_some() },
+            spec.jail,
+        )?;
+        drop(terminals);
         self.stage("the shared directory stands");
 
         let workdir = rootfs::workdir(&spec, &view)?;
@@ -210,7 +218,7 @@ impl Worker {
             verbose: spec.verbose,
             profile: spec.debug_profile,
         };
-        let filters = Filters::new(roles(!disks.is_empty(), network.is_some()))?;
+        let filters = Filters::new(roles(!disks.is_empty(), network.is_some()), spec.jail)?;
         let telling = self.telling(&filters)?;
         let (network, connections) = network
             .map(|ports| network::proxy(&spec, ports, network_log(&refusals, telling.as_ref())))

@@ -44,6 +44,7 @@ pub mod supervisor;
 pub mod terminal;
 mod usage;
 
+pub use jail::Landlock;
 pub use judgement::judge;
 pub use protocol::{End, Ended, Order, Stage, StopCause};
 pub use stages::now_ns;

@@ -63,7 +63,7 @@ pub(super) fn run(
     worker.timings.root_ready = Some(worker.now_us());
     worker.stage("the worker has left the host");
 
-    let filters = Filters::new(roles(!disks.is_empty()))?;
+    let filters = Filters::new(roles(!disks.is_empty()), spec.jail)?;
     let resources = LinuxResources {
         kernel,
         ram_disk,

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! When a filter is put on a thread, the kernel runs it for each number that there is, to remember which calls it need not ask about. A
-//! program that compares with one number after the other takes 120,000 steps for that, each time, and this one a tenth
+//! program that compares with one number after the other takes four times as long for that as this one
 //! ([0052](../../../../docs/decisions/0052-what-the-jail-costs.md)).
 //!
 //! Source: Documentation/userspace-api/seccomp_filter.rst of the kernel's, include/uapi/linux/{filter,seccomp,audit}.h.
@@ -124,7 +124,8 @@ fn decide(verdict: Verdict, process: u32) -> Vec<Instruction> {
         }
         Verdict::Only(When::OwnProcess(argument)) => one_of(&[load(argument, 0)], &[process]),
         Verdict::Only(When::Without(argument, bits)) => {
-            let [low, high] = [bits & 0xffff_ffff, bits >> 32].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
+            let [low, high] =
+                [bits & 0xffff_ffff, bits >> 32].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
             vec![
                 load(argument, 0),
                 jump(IF_ANY_BIT, low, 3, 0),

@@ -9,6 +9,7 @@ use libc::sock_filter as Instruction;
 use rustix::thread::set_no_new_privs;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::jail::JailChoice;
 use septum_machine::Role;
 
 use super::bpf::{self, Verdict};
@@ -16,10 +17,13 @@ use super::policy::{When, groups_of};
 use super::report;
 use crate::outcome::without_number;
 
+type Program = Vec<Instruction>;
+
 /// The filters of this worker.
 #[derive(Clone)]
 pub(crate) struct Filters {
-    of_roles: Arc<[(Role, Vec<Instruction>)]>,
+    /// `None` on a host that has no filters, and need not have them.
+    of_roles: Option<Arc<[(Role, Program)]>>,
 }
 
 impl Filters {
@@ -27,19 +31,26 @@ impl Filters {
     ///
     /// # Errors
     /// The host has no filters.
-    pub(crate) fn new(roles: &[Role]) -> Result<Self, Failure> {
-        is_possible().and_then(|()| report::listen()).map_err(|error| {
-            Failure::new(Code::Host, "cannot filter the worker's system calls", without_number(&error))
-                .hint("this needs a kernel with CONFIG_SECCOMP_FILTER, as those of all distributions are")
-        })?;
+    pub(crate) fn new(roles: &[Role], jail: JailChoice) -> Result<Self, Failure> {
+        if let Err(error) = is_possible().and_then(|()| report::listen()) {
+            if jail == JailChoice::Degraded {
+                return Ok(Self { of_roles: None });
+            }
+            let failure =
+                Failure::new(Code::Host, "cannot filter the worker's system calls", without_number(&error));
+            return Err(failure.hint(
+                "this needs a kernel with CONFIG_SECCOMP_FILTER, as those of all distributions are; --jail degraded goes on without",
+            ));
+        }
         let process = std::process::id();
-        Ok(Self { of_roles: roles.iter().map(|&role| (role, program(role, process))).collect() })
+        Ok(Self { of_roles: Some(roles.iter().map(|&role| (role, program(role, process))).collect()) })
     }
 
     /// Puts the filter of `role` on the calling thread, and on all that it starts from here on; for good. A thread without its filter
     /// must not run, so what cannot be done ends the process; it could be done to another thread a moment ago.
     pub(crate) fn confine(&self, role: Role) {
-        let program = self.of_roles.iter().find(|(of, _)| *of == role);
+        let Some(of_roles) = &self.of_roles else { return };
+        let program = of_roles.iter().find(|(of, _)| *of == role);
         if program.is_none_or(|(_, program)| apply(program).is_err()) {
             std::process::abort();
         }

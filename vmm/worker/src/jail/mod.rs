@@ -20,12 +20,15 @@
 
 mod bpf;
 mod filter;
+mod landlock;
 mod policy;
 mod privileges;
 pub(crate) mod report;
 
 pub(crate) use filter::Filters;
-pub(crate) use privileges::drop_privileges;
+pub use landlock::Landlock;
+pub(crate) use landlock::{Left, Terminals, restrict};
+pub(crate) use privileges::{drop_privileges, volunteer};
 
 #[cfg(test)]
 use {report::Forbidden, septum_machine::Role};

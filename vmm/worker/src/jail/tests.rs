@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 use septum_abi::linux::syscall::NAMES;
+use septum_api_types::jail::JailChoice;
 
 use super::policy::groups_of;
 use super::*;
@@ -33,7 +34,7 @@ fn attempt(role: Role, number: i64, arguments: [u64; 6]) -> (WaitStatus, Option<
     // allocator that the C library keeps usable across a fork.
     match unsafe { libc::fork() } {
         0 => {
-            let Ok(filters) = Filters::new(&[role]) else { std::process::abort() };
+            let Ok(filters) = Filters::new(&[role], JailChoice::On) else { std::process::abort() };
             filters.confine(role);
             let [a, b, c, d, e, f] = arguments;
             // SAFETY: 1. The call is not to be made. 2. If it is, after all, this process has nothing to lose.
@@ -120,7 +121,7 @@ fn clone3_is_not_there_and_threads_are() {
     // SAFETY: 1. As in `attempt`.
     match unsafe { libc::fork() } {
         0 => {
-            let Ok(filters) = Filters::new(&[Role::Vcpu]) else { std::process::abort() };
+            let Ok(filters) = Filters::new(&[Role::Vcpu], JailChoice::On) else { std::process::abort() };
             filters.confine(Role::Vcpu);
             let thread = std::thread::Builder::new().name("more".to_owned()).spawn(|| WENT_THROUGH);
             let status = thread.ok().and_then(|thread| thread.join().ok());

@@ -9,6 +9,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::fs::{AtFlags, Mode, OFlags, openat};
+use rustix::io::Errno;
+use septum_api_types::jail::JailChoice;
 use septum_api_types::volume::Volume;
 
 use super::plan::tests::spec;
@@ -89,8 +92,12 @@ fn look(folder: &Path) {
         .map(|text| Volume::parse(format!("../{text}").as_bytes()).unwrap())
         .to_vec();
     let plan = plan(&spec).unwrap();
+    let outside = fs::File::open(folder).unwrap();
+    let terminals = jail::Terminals::find();
     let view = leave(&plan.user).and_then(|()| enter(&plan)).unwrap();
     jail::drop_privileges().unwrap();
+    let left = jail::Left { writable: plan.writable(), terminals: &terminals, has_tcp: false };
+    jail::restrict(left, JailChoice::Degraded).unwrap();
 
     // The whole world is the composed tree, and only writable volumes can be written.
     assert_eq!(names("/"), ["proc", "share"]);
@@ -133,10 +140,33 @@ fn look(folder: &Path) {
     assert!(fs::write(inside("/data/read"), "new").is_err());
     assert!(fs::write(find(&folder.join("here")).unwrap().join("new"), "new").is_err());
 
+    keeps_to_its_files(&outside);
+
     // The worker's own descriptors can be named, and no right is left to mount anything.
     assert!(fs::read_link("/proc/self/fd/0").is_ok());
     let mighty = rustix::thread::CapabilitySet::SYS_ADMIN;
     assert!(!rustix::thread::capabilities(None).unwrap().permitted.contains(mighty));
+}
+
+/// A descriptor that was forgotten, of a directory outside, is worth nothing; and nobody can be connected to.
+fn keeps_to_its_files(outside: &fs::File) {
+    let jail::Landlock::Version(version) = jail::Landlock::of_host() else {
+        eprintln!("skipped: this host has no Landlock");
+        return;
+    };
+    let open = |flags| openat(outside, "secret", flags, Mode::empty()).map(drop);
+    for flags in [OFlags::RDONLY, OFlags::WRONLY, OFlags::RDWR | OFlags::TRUNC] {
+        assert_eq!(open(flags), Err(Errno::ACCESS));
+    }
+    assert_eq!(rustix::fs::unlinkat(outside, "secret", AtFlags::empty()), Err(Errno::ACCESS));
+    if version >= 4 {
+        let error = std::net::TcpStream::connect("127.0.0.1:9").unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied);
+    }
+    if version >= 6 {
+        let supervisor = rustix::process::getppid().unwrap();
+        assert_eq!(rustix::process::test_kill_process(supervisor), Err(Errno::PERM));
+    }
 }
 
 fn names(directory: &str) -> Vec<String> {

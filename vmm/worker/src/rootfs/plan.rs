@@ -138,6 +138,13 @@ impl Plan {
         Self { root: Root::Nothing, user: User::caller(spec, Path::new("/etc")), ..Self::empty() }
     }
 
+    /// Where in the worker's root files may be changed.
+    pub(crate) fn writable(&self) -> impl Iterator<Item = PathBuf> {
+        let shares = self.shares.iter().enumerate();
+        let shares = shares.filter(|(_, share)| share.access == Access::ReadWrite);
+        shares.map(|(number, _)| Path::new(super::SHARED_ROOT).join(number.to_string()))
+    }
+
     /// The host's system directories and nothing else.
     pub(super) fn empty() -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! What is shared in which situation.
 
 use super::*;
+use septum_api_types::jail::JailChoice;
 use septum_api_types::signal::Signal;
 use septum_api_types::spec::DEFAULT_MEMORY_BYTES;
 use std::fs;
@@ -20,6 +21,7 @@ pub(in crate::rootfs) fn spec(program: &str, current: &Path) -> PartitionSpec {
         cpus: 1,
         threads: 256,
         privilege: septum_api_types::privilege::PrivilegeChoice::Auto,
+        jail: JailChoice::default(),
         volumes: Vec::new(),
         tmpfs: Vec::new(),
         read_only_root: false,
