@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::jail::JailChoice;
 use septum_api_types::v1::CreatePartition;
 use septum_registry::keeper::{Order, Verdict};
 use septum_worker::supervisor::{self, Launch};
@@ -20,10 +21,10 @@ use crate::volume;
 /// Bytes of the longest order.
 const ORDER_LIMIT: u64 = 4 << 20;
 
-/// Does what standard input says; the verdict goes to standard output.
-pub fn keeper(epoch_ns: u64) -> ExitCode {
+/// Does what standard input says; the verdict goes to standard output. `jail` is the coordinator's choice for all of its partitions.
+pub fn keeper(jail: JailChoice, epoch_ns: u64) -> ExitCode {
     let verdict = match read() {
-        Ok(order) => act(&order, epoch_ns),
+        Ok(order) => act(&order, jail, epoch_ns),
         Err(why) => Verdict::Refused(
             Failure::new(Code::Usage, "cannot start a partition", why)
                 .hint("this command is for septum serve; use 'septum run -d'"),
@@ -40,9 +41,9 @@ fn read() -> Result<Order, String> {
     serde_json::from_slice(&text).map_err(|error| format!("no order on standard input: {error}"))
 }
 
-fn act(order: &Order, epoch_ns: u64) -> Verdict {
+fn act(order: &Order, jail: JailChoice, epoch_ns: u64) -> Verdict {
     let run = match args::parse_run(&words(&order.create)) {
-        Ok(run) => run,
+        Ok(run) => Run { jail, ..run },
         Err(error) => return Verdict::Refused(message::usage(&error)),
     };
     if let Some(directory) = &order.create.directory

@@ -32,8 +32,10 @@ use args::Command;
 fn main() -> ExitCode {
     let epoch_ns = septum_worker::now_ns();
     // For septum serve alone: each of its starts goes through here.
-    if std::env::args_os().nth(1).is_some_and(|word| word == "keeper") {
-        return keeper::keeper(epoch_ns);
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == "keeper") {
+        let jail = words.next().and_then(|word| word.to_str()?.parse().ok());
+        return keeper::keeper(jail.unwrap_or_default(), epoch_ns);
     }
     complete::answer_shell();
     match args::parse() {

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::{Invocation, Place, Septum};
+use crate::{Invocation, Link, Place, Septum, lane};
 
 /// How long something that a partition does may be waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,6 +28,12 @@ impl Host {
     /// `septum` with these arguments.
     pub fn septum(&self, arguments: &[&str]) -> Invocation {
         self.with_state(Septum::raw(arguments))
+    }
+
+    /// The same, started by a program of the tests' own that prepares what it finds.
+    pub fn septum_by(&self, guest: &str, arguments: &[&str]) -> Invocation {
+        let program = self.place.guest(guest, Link::Static);
+        self.with_state(Invocation::new(program).argument(lane::septum_binary()).arguments(arguments))
     }
 
     /// A script of this shell that may call `septum` itself.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::{Host, Running, Sink};
+use crate::{Host, Invocation, Running, Sink};
 
 /// How long something may be waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -73,8 +73,13 @@ impl<'a> Serving<'a> {
     /// The same with options.
     #[track_caller]
     pub fn start_with(host: &'a Host, options: &[&str]) -> Self {
-        let process =
-            host.septum(&[&["serve"], options].concat()).stderr(Sink::File(host.place.join("serve.log")));
+        Self::start_as(host, host.septum(&[&["serve"], options].concat()))
+    }
+
+    /// The same of a command line of one's own, of `host`.
+    #[track_caller]
+    pub fn start_as(host: &'a Host, septum: Invocation) -> Self {
+        let process = septum.stderr(Sink::File(host.place.join("serve.log")));
         let process = process.deadline(PATIENCE * 4).spawn();
         let mut serving = Self { host, process };
         let end = Instant::now() + PATIENCE;

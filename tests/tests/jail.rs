@@ -12,7 +12,7 @@ use std::time::Duration;
 use attacks::{ATTACKS, Attack, By, Given, Stop};
 use rustix::process::Signal;
 use septum_tests::intruder::{self, Answer, Argument};
-use septum_tests::{Place, Running, exit, family, lane, needs_partitions};
+use septum_tests::{Host, Place, Running, Serving, exit, family, lane, needs_partitions};
 
 /// Capabilities that a worker may have: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID.
 const KEPT: u64 = 0b1101_1011;
@@ -142,6 +142,27 @@ fn make(attack: &Attack, worker: i32, supervisor: i32) -> Answer {
         })
         .collect();
     intruder::attempt(worker, thread, attack.call, &arguments).expect("root may debug")
+}
+
+#[test]
+fn a_host_without_landlock_runs_partitions_only_if_its_operator_says_so() {
+    needs_partitions!();
+    let host = Host::new();
+    let septum = |arguments: &[&str]| host.septum_by("without_landlock", arguments);
+    let refused = septum(&["run", "--", "true"]).run();
+    refused.expect_code(exit::HOST).expect_stderr("Landlock").expect_stderr("--jail degraded");
+    septum(&["run", "--jail", "degraded", "--", "true"]).run().expect_code(0);
+    let body = r#"{"name": "a", "memory": "64M", "command": ["true"]}"#;
+    {
+        let serving = Serving::start_as(&host, septum(&["serve"]));
+        let answer = serving.ask("POST", "/v1/partitions", body);
+        assert!(answer.status >= 400 && answer.body.contains("--jail degraded"), "{answer:?}");
+        // Whoever uses the API cannot say so.
+        let body = r#"{"memory": "64M", "command": ["true"], "jail": "degraded"}"#;
+        serving.ask("POST", "/v1/partitions", body).expect(422);
+    }
+    let serving = Serving::start_as(&host, septum(&["serve", "--jail", "degraded"]));
+    serving.ask("POST", "/v1/partitions", body).expect(201);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn run(options: &Serve) -> Result<(), Problem> {
         capacity,
         runtime: places::runtime_directory(uid),
         data: places::data_directory(uid),
-        keeper: (program.with_file_name("septum"), vec!["keeper".to_owned()]),
+        keeper: (program.with_file_name("septum"), vec!["keeper".to_owned(), options.jail.to_string()]),
     };
     let runtime = configuration.runtime.clone();
     let coordinator = Coordinator::open(configuration, &mut |text| message::tell(&text))?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use septum_api_types::duration::Span;
+use septum_api_types::jail::JailChoice;
 use septum_api_types::size::Size;
 use septum_api_types::v1::Scope;
 
@@ -40,6 +41,11 @@ pub struct Serve {
     /// Partitions that live at once; without, 4096
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_partitions: Option<u32>,
+
+    /// What becomes of partitions on a host that lacks a part of what holds their workers ('septum doctor' tells): on refuses them, degraded
+    /// does without. Whoever uses the API has no say in it
+    #[arg(long, value_name = "MODE", default_value_t)]
+    pub jail: JailChoice,
 
     /// Serve by TCP as well, to those who have a token ('septum token create')
     #[arg(long, value_name = "ADDRESS:PORT")]
