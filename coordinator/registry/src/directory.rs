@@ -16,6 +16,8 @@ use crate::record::{Record, State, VERSION};
 
 const RECORD: &str = "record.json";
 const CONTROL: &str = "control";
+/// The file whose bytes say which virtual machines are being taken apart (`septum_worker::ending`).
+pub const ENDING: &str = "ending";
 /// Folders that are being made begin with this.
 const NEW: &str = ".new-";
 /// One that is being made is not for longer than this.
@@ -157,6 +159,12 @@ impl Registry {
                 return Err(RegistryError::NotOurs(folder));
             }
         }
+        // Whoever cannot make it waits at the end.
+        let _ = open(
+            self.base.join(ENDING),
+            OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC,
+            Mode::RUSR | Mode::WUSR,
+        );
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 //!       control                socket of the supervisor: control::Request, control::Answer
 //!       port-N                 socket of the worker: an exposed port
 //!     .new-ID/                 one that is being made
+//!   RUNTIME/ending             whose bytes are locked while virtual machines of ended workers are taken apart
 //!   RUNTIME/names/NAME         a symbolic link to ID: a name is taken by making it
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! Reads and writes of host files on guest memory, without a copy in between.
+//! Reads and writes of host files on guest memory, without a copy in between; and files that are closed late ([`CloseLater`]).
 //!
 //! ```text
 //!   Buffers: ranges of guest memory, checked once, with what keeps them mapped
@@ -12,9 +12,11 @@
 
 mod batch;
 mod buffers;
+mod later;
 
 pub use batch::{Batch, Done, Operation};
 pub use buffers::{Buffers, MOST_PIECES, Memory};
+pub use later::CloseLater;
 
 use std::fs::File;
 use std::io;

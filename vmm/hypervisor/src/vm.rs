@@ -10,6 +10,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{IoEventAddress, NoDatamatch, VmFd};
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::sync::OnceLock;
 use vm_memory::{Address, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
 use vmm_sys_util::eventfd::EventFd;
@@ -44,6 +45,13 @@ impl Vm {
             window: OnceLock::new(),
             image: OnceLock::new(),
         }
+    }
+
+    /// What this process has the machine by.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: 1. `self.fd` owns the descriptor, and outlives what is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.fd.as_raw_fd()) }
     }
 
     /// Gives the guest `ram` as memory, one slot a region; once. Before

@@ -10,10 +10,12 @@ use crate::spec::PrivilegeChoice;
 use crate::vcpus;
 use septum_abi::boot::Privilege;
 use septum_abi::layout::FIRST_VCPU_AREA;
+use septum_host_io::CloseLater;
 use septum_hypervisor::{Kvm, Vcpu, Vm};
 use septum_memory::{GuestImage, GuestRam, OwnFile, Pages};
 use septum_vfio::Container;
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 /// The guest looks for a moment itself before it halts, where that may pay; what comes later than that is worth no polling.
@@ -48,6 +50,8 @@ pub struct Core {
     pub(crate) created_ns: u64,
     pub(crate) ram: GuestRam,
     pub(crate) vm: Arc<Vm>,
+    /// Has the host take the virtual machine apart when this process has ended.
+    pub(crate) later: Option<CloseLater>,
     pub(crate) first: Vcpu,
     pub(crate) policy: CpuPolicy,
     pub(crate) privilege: Privilege,
@@ -82,6 +86,7 @@ pub fn memory_and_vm(
 impl Core {
     /// Makes it. `own_file` is this program's own file, of which the guest kernel is a part; `image` is what the guest has for its root.
     /// Functions in `container` reach all of its memory from then on, so it must stay what it is: there must be no `own_file` to map over it.
+    /// If there is a file `ending`, the host takes the virtual machine apart when the process has ended, and has that file open as long.
     ///
     /// # Errors
     /// No memory, KVM refused, or the privilege mode that is asked for cannot be.
@@ -91,9 +96,12 @@ impl Core {
         own_file: Option<&OwnFile>,
         image: Option<&GuestImage>,
         container: Option<&Container>,
+        ending: Option<BorrowedFd<'_>>,
     ) -> Result<Self, MachineError> {
         let created_ns = boot::monotonic_ns();
         let (ram, vm) = memory_and_vm(kvm, spec.memory_bytes, spec.pages, container)?;
+        // Where the host cannot, it is taken apart before.
+        let later = ending.and_then(|ending| CloseLater::new(&[ending, vm.descriptor()]).ok());
         if let Some(image) = image {
             vm.add_image(image.memory())?;
         }
@@ -128,6 +136,7 @@ impl Core {
             image_mappings,
             ram,
             vm,
+            later,
             first,
             policy,
             privilege,

@@ -20,6 +20,7 @@ use crate::spec::{MachineResources, MachineSpec};
 use crate::vcpus::{self, Vcpus};
 use septum_devices::core::DeviceThread;
 use septum_devices::pci::PciError;
+use septum_host_io::CloseLater;
 use septum_hypervisor::{KvmError, Vcpu};
 use septum_memory::{GuestRam, MemoryError};
 use septum_vfio::VfioError;
@@ -77,6 +78,7 @@ pub struct Machine {
     tsc_khz: u64,
     /// Memory slots go with it.
     vm: Arc<septum_hypervisor::Vm>,
+    later: Option<CloseLater>,
 }
 
 impl Machine {
@@ -88,6 +90,7 @@ impl Machine {
         let Core {
             ram,
             vm,
+            later,
             first,
             policy,
             privilege,
@@ -156,7 +159,7 @@ impl Machine {
             confine,
         };
         let vcpus = Vcpus::new(parts, mailbox);
-        Ok(Self { first, vcpus, ram, threads, waiting, stats, tsc_khz, vm })
+        Ok(Self { first, vcpus, ram, threads, waiting, stats, tsc_khz, vm, later })
     }
 
     /// Runs the partition to its end.
@@ -165,9 +168,9 @@ impl Machine {
     /// host's kernel takes everything apart at once, in a fraction of the time.
     #[must_use]
     pub fn run(self, requests: Option<Requests<'_>>) -> Outcome {
-        let Self { first, vcpus, ram, threads, waiting, mut stats, tsc_khz, vm } = self;
+        let Self { first, vcpus, ram, threads, waiting, mut stats, tsc_khz, vm, later } = self;
         // Nobody uses the memory after the VM, whatever becomes of this function.
-        let _left = ManuallyDrop::new((threads, Arc::clone(&vcpus), vm));
+        let _left = ManuallyDrop::new((threads, Arc::clone(&vcpus), vm, later));
         let tsc_base = match prepare_to_run(&first, &ram, tsc_khz) {
             Ok(base) => base,
             Err(message) => return Outcome { end: End::Failed { message }, stats, log: String::new() },

@@ -35,6 +35,7 @@ use septum_registry::control;
 
 use crate::counting::Counting;
 use crate::disks;
+use crate::ending::Ending;
 use crate::environment;
 use crate::functions;
 use crate::huge_pages;
@@ -154,6 +155,8 @@ impl Worker {
         let image = plan.image().map(|image| image.map()).transpose()?;
         let disks = disks::open(&spec)?;
         let (container, functions) = functions::open(&spec)?;
+        // What is passed on is free again only when the virtual machine is gone.
+        let ending = if container.is_none() { Ending::find(&self.around.runtime) } else { None };
         // Sockets are made while the host's paths and names are still there.
         let network = network::prepare(&spec, std::mem::take(&mut self.around))?;
         let refusals = Refusals::default();
@@ -174,7 +177,10 @@ impl Worker {
         };
         // Composing the root and making the virtual machine both wait for the host's kernel: not one after the other.
         let (view, core) = std::thread::scope(|scope| {
-            let make = || Core::new(&kvm, core_spec, own_file.as_ref(), image.as_ref(), container.as_deref());
+            let make = || {
+                let ending = ending.as_ref().map(Ending::as_fd);
+                Core::new(&kvm, core_spec, own_file.as_ref(), image.as_ref(), container.as_deref(), ending)
+            };
             let thread = std::thread::Builder::new().name("machine".to_owned()).stack_size(MAKER_STACK_BYTES);
             let thread = thread.spawn_scoped(scope, make);
             let view = rootfs::enter(&plan);
@@ -257,6 +263,11 @@ impl Worker {
         let mut last_word = outcome::translate(outcome, &spec, self.order.epoch_ns, &self.timings);
         if let Some(telling) = telling {
             telling.finish();
+        }
+        if let Some(ending) = ending {
+            ending.begin();
+            // Its lock lasts as long as the virtual machine.
+            std::mem::forget(ending);
         }
         last_word.stats.network.refused = refusals.all();
         if self.order.wants_stats {

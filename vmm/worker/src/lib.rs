@@ -26,6 +26,7 @@
 
 mod counting;
 mod disks;
+mod ending;
 mod entry;
 mod environment;
 mod functions;

@@ -101,6 +101,8 @@ impl Telling {
 /// What leads to other partitions, and from them.
 #[derive(Debug, Default)]
 pub(crate) struct Neighbourhood {
+    /// Where running partitions are described.
+    pub(crate) runtime: PathBuf,
     /// The partition's folder in the registry, where exposed ports are found.
     pub(crate) folder: Option<PathBuf>,
     /// The supervisor, which connects to other partitions.

@@ -316,7 +316,11 @@ impl Supervision {
         let (switchboard, theirs) = Switchboard::open(&order.spec.network, &self.keeping.runtime)
             .map_err(|error| cannot_start(reason(error)))?
             .unzip();
-        let around = Neighbourhood { folder: self.desk.folder().map(Path::to_owned), supervisor: theirs };
+        let around = Neighbourhood {
+            runtime: self.keeping.runtime.clone(),
+            folder: self.desk.folder().map(Path::to_owned),
+            supervisor: theirs,
+        };
         let (worker, socket) = Worker::fork(self.signals.held(), |socket, supervisor| {
             entry::serve(socket, supervisor, order, around)
         })
