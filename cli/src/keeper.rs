@@ -44,7 +44,7 @@ fn read() -> Result<Order, String> {
 fn act(order: &Order, jail: JailChoice, epoch_ns: u64) -> Verdict {
     let run = match args::parse_run(&words(&order.create)) {
         Ok(run) => Run { jail, ..run },
-        Err(error) => return Verdict::Refused(message::usage(&error)),
+        Err(error) => return Verdict::Refused(of_fields(message::usage(&error))),
     };
     if let Some(directory) = &order.create.directory
         && let Err(error) = std::env::set_current_dir(directory)
@@ -135,9 +135,47 @@ fn words(create: &CreatePartition) -> Vec<OsString> {
     words.into_iter().map(OsString::from).collect()
 }
 
+/// What is said of an option, said of the field that became it.
+fn of_fields(mut failure: Failure) -> Failure {
+    const OTHERS: [(&str, &str); 13] = [
+        ("volume", "volumes"),
+        ("block", "disks"),
+        ("group-add", "groups"),
+        ("ulimit", "ulimits"),
+        ("label", "labels"),
+        ("log-opt", "log_options"),
+        ("rm", "auto_remove"),
+        ("allow-net", "network.allow"),
+        ("publish", "network.publish"),
+        ("expose", "network.expose"),
+        ("add-host", "network.hosts"),
+        ("dns", "network.dns"),
+        ("stop-signal", "stop_signal"),
+    ];
+    let option = failure.what.strip_prefix("wrong option '--").and_then(|rest| rest.strip_suffix('\''));
+    if let Some(option) = option {
+        let other = OTHERS.iter().find(|(name, _)| *name == option).map(|(_, field)| *field);
+        failure.why = format!("field '{}': {}", other.unwrap_or(option), failure.why);
+        failure.what = "cannot make the partition".to_owned();
+    }
+    failure
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_are_told_of_fields() {
+        let create = CreatePartition {
+            command: vec!["true".to_owned()],
+            volumes: vec!["nothing".to_owned()],
+            ..CreatePartition::default()
+        };
+        let error = args::parse_run(&words(&create)).unwrap_err();
+        let failure = of_fields(message::usage(&error));
+        assert!(failure.why.starts_with("field 'volumes': 'nothing' "), "{failure:?}");
+    }
 
     #[test]
     fn an_order_is_a_command_line() {

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod partitions;
+
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt as _, Full};
@@ -53,6 +55,17 @@ impl Client {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Response<Incoming>, Problem> {
+        self.send_with(method, path, &[], body).await
+    }
+
+    /// The same with headers.
+    async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>, Problem> {
         let stream = UnixStream::connect(&self.socket)
             .await
             .map_err(|error| no_answer(format!("'{}': {error}", self.socket.display())))?;
@@ -60,6 +73,9 @@ impl Client {
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
         tokio::spawn(connection);
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "septum");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }

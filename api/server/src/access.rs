@@ -38,6 +38,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Owner {
 fn needed(method: &Method, path: &str) -> Scope {
     if path.starts_with("/v1/tokens") {
         Scope::Admin
+    } else if path.strip_prefix("/v1/partitions/").is_some_and(|rest| rest.ends_with("/spec")) {
+        // Environments hold secrets.
+        Scope::Write
     } else if matches!(*method, Method::GET | Method::HEAD) {
         Scope::Read
     } else {

@@ -13,6 +13,11 @@ use crate::message::{print, tell};
 
 /// Runs a conversation with the coordinator to its end.
 pub fn converse(conversation: impl AsyncFnOnce(Client) -> Result<(), Problem>) -> ExitCode {
+    talk(async |client| conversation(client).await.map(|()| 0))
+}
+
+/// The same for one that has statuses of its own.
+pub fn talk(conversation: impl AsyncFnOnce(Client) -> Result<u8, Problem>) -> ExitCode {
     let runtime = places::runtime_directory(rustix::process::getuid().as_raw());
     let client = Client::new(&socket_path(&runtime));
     let engine = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -21,10 +26,10 @@ pub fn converse(conversation: impl AsyncFnOnce(Client) -> Result<(), Problem>) -
         Err(error) => Err(septum_coordinator::problems::internal("cannot talk to the coordinator", error)),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(problem) => {
             tell(&format!("septum: {problem}\nhint: {}", problem.remediation));
-            ExitCode::from(septum_api_types::exit::Code::Host.number())
+            ExitCode::from(crate::apply::status(&problem))
         }
     }
 }

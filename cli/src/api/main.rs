@@ -3,6 +3,7 @@
 //! What serves and asks is large, and each start of a partition would pay for loading it
 //! ([0037](../../../docs/decisions/0037-what-speaks-http-is-a-program-of-its-own.md)). Nobody calls this by its name.
 
+mod apply;
 #[path = "../args/api.rs"]
 mod args;
 mod ask;
@@ -34,6 +35,8 @@ fn main() -> ExitCode {
     };
     match arguments.command {
         ApiCommand::Serve(options) => serve::serve(&options),
+        ApiCommand::Apply(options) => apply::apply(&options),
+        ApiCommand::Diff(options) => apply::diff(&options),
         ApiCommand::Events(options) => ask::events(&options),
         ApiCommand::Token(options) => ask::token(options),
     }

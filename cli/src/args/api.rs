@@ -14,6 +14,10 @@ use septum_api_types::v1::Scope;
 pub enum ApiCommand {
     /// Serve the REST API for the partitions of this user
     Serve(Serve),
+    /// Make partitions what files say: create, change and start them
+    Apply(Apply),
+    /// Tell what 'septum apply' would do: status 0 if nothing, 1 if something
+    Diff(Diff),
     /// Tell what happens to partitions, as the coordinator sees it
     Events(Events),
     /// Make tokens for those who come to the coordinator by TCP, and look after those that there are
@@ -62,6 +66,60 @@ pub struct Serve {
     /// Serve by TCP without TLS, on a loopback address: everybody on this host can listen in on tokens
     #[arg(long, requires = "listen", conflicts_with = "tls_cert")]
     pub plain_tcp: bool,
+}
+
+/// What partitions there are to be.
+#[derive(Debug, Args)]
+pub struct Specs {
+    /// A file of specs, TOML or YAML (JSON); - is standard input; repeatable
+    #[arg(short, long = "file", value_name = "FILE", required = true)]
+    pub files: Vec<String>,
+
+    /// Remove what 'septum apply' has made before, has the labels of --selector, and is in none of the files
+    #[arg(long, requires = "selector")]
+    pub prune: bool,
+
+    /// Labels of what --prune may remove; repeatable: all must match
+    #[arg(short = 'l', long, value_name = "KEY[=VALUE]", requires = "prune")]
+    pub selector: Vec<String>,
+
+    /// The plan, or what was done, as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Make partitions what files say: create, change and start them
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A file has the fields of one partition, or a list 'partitions' of several (docs/apply.md):
+  name = \"web\"
+  memory = \"256M\"
+  command = [\"python3\", \"-m\", \"http.server\"]
+  network.publish = [\"8080:8000\"]
+Partitions that others have made are left alone. Applying twice does nothing the second time."
+)]
+pub struct Apply {
+    #[command(flatten)]
+    pub specs: Specs,
+
+    /// Only tell what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Wait until all run, or have ended with status 0
+    #[arg(long, value_name = "TIMEOUT", num_args = 0..=1, require_equals = true)]
+    #[expect(clippy::option_option, reason = "an option that may have a value")]
+    pub wait: Option<Option<Span>>,
+}
+
+/// Tell what 'septum apply' would do: status 0 if nothing, 1 if something
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 if everything is as the files say, 1 if not, 241 and above if that is not known."
+)]
+pub struct Diff {
+    #[command(flatten)]
+    pub specs: Specs,
 }
 
 /// Tell what happens to partitions, as the coordinator sees it

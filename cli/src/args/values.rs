@@ -33,16 +33,8 @@ pub(super) fn thread_count(text: &str) -> Result<u32, String> {
     count.ok_or_else(|| format!("is not a number of threads; expected 1 to {MAXIMUM_THREADS}"))
 }
 
-/// As host names are: it ends up as one.
-pub(super) fn partition_name(text: &str) -> Result<String, &'static str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if text.is_empty() || text.len() > 63 {
-        Err("must have 1 to 63 characters")
-    } else if !text.chars().all(is_plain) || text.starts_with(['-', '.']) {
-        Err("may hold letters, digits, '-', '_' and '.', and must start with a letter, a digit or '_'")
-    } else {
-        Ok(text.to_owned())
-    }
+pub(super) fn partition_name(text: &str) -> Result<String, String> {
+    septum_api_types::v1::partition::name(text).map(|()| text.to_owned())
 }
 
 /// `KEY`, `KEY=VALUE`.

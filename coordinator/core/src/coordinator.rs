@@ -72,7 +72,7 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
-    fn event(&mut self, partition: &Partition, kind: EventKind, detail: Option<String>) -> Event {
+    pub(crate) fn event(&mut self, partition: &Partition, kind: EventKind, detail: Option<String>) -> Event {
         let sequence = self.next_event;
         self.next_event += 1;
         Event {

@@ -79,6 +79,8 @@ pub enum Change {
     Rebooted,
     /// It is to end.
     Stop,
+    /// This makes it from now on.
+    Respec(Box<CreatePartition>),
     /// Nothing of it is to be left.
     Remove {
         /// Even if it runs.
@@ -230,6 +232,11 @@ impl Partition {
                     None
                 }
             }
+            Change::Respec(create) => {
+                self.may_become(&create)?;
+                self.create = Some(*create);
+                Some(Effect::of(EventKind::Changed, None))
+            }
             Change::Remove { force }
                 if self.state.is_live()
                     && !force
@@ -274,13 +281,30 @@ impl Partition {
         }
     }
 
+    fn may_become(&self, create: &CreatePartition) -> Result<(), Refusal> {
+        match (&self.create, &self.state) {
+            (_, PartitionState::Removing) => Err(Refusal::Removing),
+            (None, _) => Err(Refusal::NotManaged),
+            (_, PartitionState::Pending { .. }) => Ok(()),
+            (Some(old), state) if state.is_live() && old.needs_new_start(create) => {
+                Err(Refusal::Live(state.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What its supervisor has written counts, whatever was thought before; but one that is being removed stays so.
     fn observe(&mut self, record: Record, now_ms: u64) -> Option<Effect> {
         if self.record.as_ref() == Some(&record) {
             return None;
         }
-        if matches!(self.state, PartitionState::Pending { .. }) && !record.state.is_live() {
-            // What it left when it ran before.
+        // What it left when it ran before; a coordinator that died at that moment has not taken it away.
+        let is_older = match self.state {
+            PartitionState::Pending { .. } => true,
+            PartitionState::Starting => self.record.is_none() && record.created_ms < self.changed_ms,
+            _ => false,
+        };
+        if is_older && !record.state.is_live() {
             return None;
         }
         let state = PartitionState::from(&record.state);
@@ -344,4 +368,61 @@ impl Partition {
 #[must_use]
 pub fn local() -> String {
     "local".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(created_ms: u64, state: &str) -> Record {
+        let text = format!(
+            r#"{{"version": 1, "id": "0123456789ab", "name": null, "program": "x", "arguments": [], "created_ms": {created_ms},
+                "started_ms": 5, "state": {state}, "supervisor": 1, "worker": null, "restarts": 0, "is_detached": true, "log": null,
+                "memory_bytes": 1, "cpus": 1, "labels": {{}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn observed(partition: &mut Partition, created_ms: u64, state: &str) -> &'static str {
+        let change = Change::Observed(Box::new(record(created_ms, state)));
+        partition.apply(change, created_ms + 9).unwrap();
+        partition.state.name()
+    }
+
+    const ENDED: &str = r#"{"is": "exited", "status": 143, "message": null, "at_ms": 30}"#;
+
+    fn made(command: &str) -> CreatePartition {
+        CreatePartition { command: vec![command.to_owned()], ..CreatePartition::default() }
+    }
+
+    #[test]
+    fn what_a_partition_left_before_is_not_taken_for_its_new_start() {
+        let mut partition = Partition::new("0123456789ab".to_owned(), made("x"), local(), 10);
+        partition.apply(Change::Start(None), 11).unwrap();
+        assert_eq!(observed(&mut partition, 12, ENDED), "exited");
+        partition.apply(Change::Start(None), 40).unwrap();
+        assert_eq!(
+            observed(&mut partition, 12, ENDED),
+            "starting",
+            "the coordinator died before it was taken away"
+        );
+        partition.apply(Change::Requeue, 50).unwrap();
+        assert_eq!(observed(&mut partition, 12, ENDED), "pending");
+        partition.apply(Change::Admit, 60).unwrap();
+        assert_eq!(observed(&mut partition, 61, ENDED), "exited", "it has run, and ended at once");
+    }
+
+    #[test]
+    fn what_makes_one_that_runs_changes_only_where_nothing_starts_anew() {
+        let mut partition = Partition::new("0123456789ab".to_owned(), made("x"), local(), 10);
+        partition.apply(Change::Respec(Box::new(made("y"))), 11).unwrap();
+        partition.apply(Change::Start(None), 12).unwrap();
+        let labels = BTreeMap::from([("k".to_owned(), "v".to_owned())]);
+        partition.apply(Change::Respec(Box::new(CreatePartition { labels, ..made("y") })), 13).unwrap();
+        assert_eq!(partition.view().labels["k"], "v");
+        let refused = partition.apply(Change::Respec(Box::new(made("z"))), 14);
+        assert_eq!(refused, Err(Refusal::Live("starting")));
+        let mut found = Partition::adopted(record(1, ENDED), 2);
+        assert_eq!(found.apply(Change::Respec(Box::new(made("z"))), 3), Err(Refusal::NotManaged));
+    }
 }

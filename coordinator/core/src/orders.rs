@@ -8,7 +8,7 @@ use septum_api_types::v1::{self, PartitionState, Problem, ProblemCode};
 use septum_registry::control::{Answer, Request};
 
 use crate::control;
-use crate::coordinator::Coordinator;
+use crate::coordinator::{Coordinator, Inner};
 use crate::machine::{Change, Partition, Refusal};
 use crate::problems;
 
@@ -22,8 +22,12 @@ pub type Seen = Option<u64>;
 impl Coordinator {
     /// Fails if a partition is not what its client has seen.
     fn expect(&self, id: &str, seen: Seen) -> Result<(), Problem> {
+        Self::expect_locked(&self.lock(), id, seen)
+    }
+
+    /// The same, for those who hold the lock already.
+    pub(crate) fn expect_locked(inner: &Inner, id: &str, seen: Seen) -> Result<(), Problem> {
         let Some(seen) = seen else { return Ok(()) };
-        let inner = self.lock();
         let revision = inner.book.get(id).map(|partition| partition.revision);
         if revision == Some(seen) {
             return Ok(());
@@ -37,14 +41,14 @@ impl Coordinator {
     }
 
     /// Whom an order is for, as that one is now and as its client has seen it.
-    fn aim(&self, wanted: &str, seen: Seen) -> Result<String, Problem> {
+    pub(crate) fn aim(&self, wanted: &str, seen: Seen) -> Result<String, Problem> {
         let id = self.meant(wanted)?;
         self.look(&id);
         self.expect(&id, seen)?;
         Ok(id)
     }
 
-    fn view(&self, id: &str) -> Result<v1::Partition, Problem> {
+    pub(crate) fn view(&self, id: &str) -> Result<v1::Partition, Problem> {
         self.lock().book.get(id).map(Partition::view).ok_or_else(|| problems::no_partition(id))
     }
 

@@ -5,6 +5,7 @@ mod events;
 mod logs;
 mod metrics;
 mod partitions;
+mod specs;
 mod stats;
 mod tokens;
 
@@ -21,6 +22,7 @@ pub(crate) fn described() -> OpenApiRouter<Shared> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(about::router())
         .merge(partitions::router())
+        .merge(specs::router())
         .merge(logs::router())
         .merge(events::router())
         .merge(stats::router())

@@ -39,12 +39,12 @@ const LARGEST_LIMIT: usize = 1000;
 const USUAL_STOP_SECONDS: u32 = 10;
 
 /// 202 for one that waits for room.
-fn accepted_or(status: StatusCode, partition: &Partition) -> StatusCode {
+pub(super) fn accepted_or(status: StatusCode, partition: &Partition) -> StatusCode {
     if matches!(partition.state, PartitionState::Pending { .. }) { StatusCode::ACCEPTED } else { status }
 }
 
 /// One partition, with its ETag.
-fn shown(status: StatusCode, partition: Partition) -> Response {
+pub(super) fn shown(status: StatusCode, partition: Partition) -> Response {
     let tag = format!("\"{}\"", partition.revision);
     (status, [(header::ETAG, tag)], Json(partition)).into_response()
 }

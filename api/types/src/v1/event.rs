@@ -31,6 +31,8 @@ pub enum EventKind {
     Exited,
     /// It died with its supervisor.
     Lost,
+    /// What makes it is another now.
+    Changed,
     /// Nothing is left of it.
     Removed,
 }
@@ -52,6 +54,7 @@ impl EventKind {
             Self::Restarting => "restarting",
             Self::Exited => "exited",
             Self::Lost => "lost",
+            Self::Changed => "changed",
             Self::Removed => "removed",
         }
     }

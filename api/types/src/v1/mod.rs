@@ -16,7 +16,7 @@ pub mod token;
 pub use about::{Health, Host, Share, Version};
 pub use event::{Event, EventKind, LogLine};
 pub use partition::{
-    CreatePartition, Desired, KillRequest, NetworkRequest, Partition, PartitionList, PartitionState,
+    APPLIED, CreatePartition, Desired, KillRequest, NetworkRequest, Partition, PartitionList, PartitionState,
     Priority, StopRequest, Waiting,
 };
 pub use problem::{Problem, ProblemCode};

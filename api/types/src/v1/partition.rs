@@ -184,8 +184,9 @@ pub struct PartitionList {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CreatePartition {
-    /// The program and its arguments; may be empty for an image that says what to run.
-    #[serde(default)]
+    /// The program and its arguments; left out for an image that says what to run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1))]
     pub command: Vec<String>,
     /// Its name, which no other may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -282,6 +283,16 @@ pub struct CreatePartition {
     pub auto_remove: bool,
 }
 
+impl CreatePartition {
+    /// Whether a partition that runs as this one says has to be started anew to be as the other one says. What only the coordinator
+    /// looks at changes at once: labels, priority, and whether making it starts it.
+    #[must_use]
+    pub fn needs_new_start(&self, other: &Self) -> bool {
+        let Self { labels, priority, start, .. } = other.clone();
+        Self { labels, priority, start, ..self.clone() } != *other
+    }
+}
+
 /// The network of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -331,6 +342,25 @@ pub struct KillRequest {
     #[serde(default)]
     pub signal: Option<String>,
 }
+
+/// Whether a text can be a partition's name: it ends up as a host name.
+///
+/// # Errors
+/// It cannot; what follows the quoted text.
+pub fn name(text: &str) -> Result<(), String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if text.is_empty() || text.len() > 63 {
+        Err("must have 1 to 63 characters".to_owned())
+    } else if !text.chars().all(is_plain) || text.starts_with(['-', '.']) {
+        let why = "may hold letters, digits, '-', '_' and '.', and must start with a letter, a digit or '_'";
+        Err(why.to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// The label of partitions that `septum apply` has made: it changes no others.
+pub const APPLIED: &str = "septum.apply";
 
 const fn yes() -> bool {
     true
