@@ -17,6 +17,7 @@
 //! * [`guests`] and [`compile`] find, build and cache the guest programs;
 //! * [`host`] is where partitions in the background live;
 //! * [`intruder`] makes system calls in a process that others run, as if it had been taken over;
+//! * [`terminals`] has a driver type at a terminal, and look at it;
 //! * [`lane`] says where the tests run, and counts those that could not;
 //! * [`place`], [`tree`], [`diff`], [`elf`], [`family`] are the small tools they need.
 //!
@@ -37,6 +38,7 @@ pub mod process;
 pub mod septum;
 pub mod serve;
 pub mod stream;
+pub mod terminals;
 pub mod tree;
 
 pub use case::{Case, Files};

@@ -1,29 +1,6 @@
 //! Terminals: `run -it`, `attach` and `exec -it`, each in a terminal that a driver types at and looks at (`terminals/cases.py`).
 
-use std::time::Duration;
-
-use septum_tests::{Invocation, Place, lane, needs_partitions};
-
-/// Runs a case of the driver, with a folder of state of its own.
-fn drive(case: &str) {
-    let place = Place::new();
-    place.directory("run");
-    place.directory("data");
-    let driver = lane::workspace().join("tests/terminals/cases.py");
-    let mut invocation =
-        Invocation::new("python3").argument(driver).argument(case).argument(lane::septum_binary());
-    if let Ok(mode) = std::env::var("SEPTUM_PRIVILEGE") {
-        invocation = invocation.argument(format!("--privilege={mode}"));
-    }
-    let output = invocation
-        .directory(place.path())
-        .environment("SEPTUM_RUNTIME_DIR", place.join("run"))
-        .environment("SEPTUM_DATA_DIR", place.join("data"))
-        .environment("TERM", "xterm")
-        .deadline(Duration::from_secs(300))
-        .run();
-    output.expect_code(0);
-}
+use septum_tests::{needs_partitions, terminals};
 
 macro_rules! cases {
     ($($case:ident)*) => {
@@ -31,7 +8,7 @@ macro_rules! cases {
             #[test]
             fn $case() {
                 needs_partitions!();
-                drive(stringify!($case));
+                terminals::drive("cases.py", stringify!($case));
             }
         )*
     };

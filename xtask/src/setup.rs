@@ -58,6 +58,7 @@ const TEST_PACKAGES: &[Package] = &[
     program("python3", "python3"),
     program("erofs-utils", "mkfs.erofs"),
     program("busybox-static", "busybox"),
+    program("tmux", "tmux"),
 ];
 
 /// Virtual environments with pip in them.

@@ -1,7 +1,11 @@
-//! `septum-api`: the commands that speak HTTP, in a program of their own that `septum` becomes for them.
+//! `septum-api`: the commands that speak HTTP or draw screens, in a program of their own that `septum` becomes for them.
 //!
-//! What serves and asks is large, and each start of a partition would pay for loading it
-//! ([0037](../../../docs/decisions/0037-what-speaks-http-is-a-program-of-its-own.md)). Nobody calls this by its name.
+//! What they are made of is large, and each start of a partition would pay for loading it
+//! ([0037](../../../docs/decisions/0037-what-speaks-http-is-a-program-of-its-own.md),
+//! [0051](../../../docs/decisions/0051-top-is-in-the-second-program.md)). Nobody calls this by its name.
+
+#[path = "../stats/amounts.rs"]
+mod amounts;
 
 mod apply;
 #[path = "../args/api.rs"]
@@ -9,7 +13,10 @@ mod args;
 mod ask;
 #[path = "../tell.rs"]
 mod message;
+#[path = "../stats/rates.rs"]
+mod rates;
 mod serve;
+mod top;
 
 use std::process::ExitCode;
 
@@ -39,5 +46,6 @@ fn main() -> ExitCode {
         ApiCommand::Diff(options) => apply::diff(&options),
         ApiCommand::Events(options) => ask::events(&options),
         ApiCommand::Token(options) => ask::token(options),
+        ApiCommand::Top(options) => top::top(&options),
     }
 }

@@ -1,4 +1,7 @@
-//! Commands that speak HTTP: parsed by `septum`, which tells their help, and again by `septum-api`, which does them.
+//! Commands that are large: parsed by `septum`, which tells their help, and again by `septum-api`, which does them.
+
+#[path = "top.rs"]
+mod top;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +11,8 @@ use septum_api_types::duration::Span;
 use septum_api_types::jail::JailChoice;
 use septum_api_types::size::Size;
 use septum_api_types::v1::Scope;
+
+pub use self::top::{Column, Top};
 
 /// See above.
 #[derive(Debug, Subcommand)]
@@ -22,6 +27,8 @@ pub enum ApiCommand {
     Events(Events),
     /// Make tokens for those who come to the coordinator by TCP, and look after those that there are
     Token(Token),
+    /// Watch what partitions use, on a screen that answers keys
+    Top(Top),
 }
 
 /// Serve the REST API for the partitions of this user

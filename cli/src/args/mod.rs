@@ -3,7 +3,11 @@
 //! Flags become typed values here and nothing else happens: no file is looked at, no default depends on the host. Each command, or
 //! family of commands, has a file; [`values`] parses what several of them take.
 
-#[allow(dead_code, reason = "septum-api reads what was typed; here it is parsed, for help and errors")]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "septum-api reads what was typed; here it is parsed, for help and errors"
+)]
 mod api;
 mod devices;
 mod doctor;

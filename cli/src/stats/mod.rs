@@ -3,6 +3,7 @@
 //! Rates are differences of two readings. The guest's numbers are its own word, and so are the names of its threads.
 
 pub mod amounts;
+mod latest;
 mod rates;
 
 use std::io::IsTerminal as _;
@@ -14,12 +15,12 @@ use septum_api_types::failure::Failure;
 use septum_api_types::v1::Stats;
 use septum_registry::{Found, readings};
 
-pub use rates::{Latest, Rates};
-
 use crate::args::{Format, StatsOptions};
 use crate::message;
 use crate::partitions::{find, registry};
 use amounts::{bytes, count, percent};
+use latest::Latest;
+use rates::Rates;
 
 /// Between two readings.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -79,12 +80,13 @@ fn run(options: &StatsOptions) -> Result<(), Failure> {
 
 /// Those that are meant, or all that run; one that was named must run.
 fn read(options: &StatsOptions) -> Result<Vec<Stats>, Failure> {
+    let read_them = |found: &[Found]| readings::read(found.iter(), readings::PATIENCE, |_| options.threads);
     if options.partitions.is_empty() {
         let all = registry().list();
-        return Ok(readings::read(all.iter(), options.threads).into_iter().flatten().collect());
+        return Ok(read_them(&all).into_iter().flatten().collect());
     }
     let found: Vec<Found> = options.partitions.iter().map(|name| find(name)).collect::<Result<_, _>>()?;
-    let read = readings::read(found.iter(), options.threads);
+    let read = read_them(&found);
     let named = options.partitions.iter().zip(&found).zip(read);
     named
         .map(|((name, found), stats)| {

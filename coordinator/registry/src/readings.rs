@@ -1,7 +1,7 @@
 //! Statistics of many partitions at once, for those who can wait for them.
 //!
 //! All supervisors are asked before the first answer is waited for, so they count at the same time; one that does not answer costs
-//! [`PATIENCE`], once.
+//! the patience, once.
 
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -11,14 +11,19 @@ use septum_api_types::v1::Stats;
 use crate::Found;
 use crate::control::{Answer, ControlError, Request, receive, send};
 
-/// How long supervisors have to answer, together.
+/// How long supervisors have to answer, together, if nothing else is said.
 pub const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A reading of each of these, in their order; `None` for those that do not run, or do not answer.
+/// A reading of each of these, in their order; `None` for those that do not run, or do not answer in time. `threads`: those of which
+/// the threads are told one by one.
 #[must_use]
-pub fn read<'a>(found: impl Iterator<Item = &'a Found>, threads: bool) -> Vec<Option<Stats>> {
-    let until = Instant::now() + PATIENCE;
-    let asked: Vec<Option<UnixStream>> = found.map(|found| ask(found, threads)).collect();
+pub fn read<'a>(
+    found: impl Iterator<Item = &'a Found>,
+    patience: Duration,
+    threads: impl Fn(&Found) -> bool,
+) -> Vec<Option<Stats>> {
+    let until = Instant::now() + patience;
+    let asked: Vec<Option<UnixStream>> = found.map(|found| ask(found, threads(found))).collect();
     asked.into_iter().map(|socket| wait(&socket?, until).ok()?).collect()
 }
 
