@@ -3,30 +3,32 @@
 //! ```text
 //!                        ┌─► nameserver                       answered by `names`
 //! guest's socket ── stream ─► socket of the host for a peer   connected, so that only the peer's messages come back, and its refusals
-//!                        └─► published port's socket          to those who have sent something to it
+//!                        └─► published port's packets         to those who have sent something to it (broker::relay)
 //! ```
 //!
 //! Messages are lost where a network would lose them: for want of room, at the guest or on the host.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, recv, recvfrom, send, sendto};
+use rustix::io::{Errno, readv};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use septum_abi::net::{self, LABEL, LONGEST_MESSAGE, Label};
 use septum_devices::virtio::vsock::{News, StreamId, ToGuest};
 
-use crate::broker::{Broker, Listener};
+use crate::ports::Listener;
 
 /// Peers of all sockets of the guest, and of one.
 const MOST_PEERS: usize = 1024;
 const MOST_PEERS_OF_ONE: usize = 256;
 /// A peer of whom nothing is heard or said for so long gives its place to another.
 const IDLE: Duration = Duration::from_secs(120);
+/// Messages that wait for the broker to make a socket for their peer.
+const MOST_WAITING: usize = 64;
 /// Messages of the proxy itself that wait for the guest.
 const MOST_REPLIES: usize = 256;
 /// Senders to published ports who can be answered.
@@ -42,8 +44,14 @@ enum Ready {
 struct Peer {
     stream: StreamId,
     place: SocketAddr,
-    socket: OwnedFd,
+    socket: ToPeer,
     used: Instant,
+}
+
+enum ToPeer {
+    /// The broker was asked for it.
+    Asked(Vec<Vec<u8>>),
+    Open(OwnedFd),
 }
 
 /// A socket of the guest.
@@ -86,9 +94,11 @@ impl Socket {
 
 /// What is to be done with a message of the guest.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Sent {
+pub(crate) enum Sent {
     /// Nothing more.
     Done,
+    /// The broker is to be asked for a socket for this place, by this number; it waits meanwhile.
+    Wanted(u32, SocketAddr),
     /// The guest has something to read.
     HasReply,
     /// It is a question for the nameserver, behind its label.
@@ -96,7 +106,7 @@ pub enum Sent {
 }
 
 /// All UDP sockets of the guest.
-pub struct Datagrams {
+pub(crate) struct Datagrams {
     sockets: HashMap<StreamId, Socket>,
     peers: HashMap<u32, Peer>,
     next: u32,
@@ -115,14 +125,12 @@ fn number_of(error: Errno) -> u16 {
 
 impl Datagrams {
     /// None yet; `published` are the host's sockets that lead to some.
-    #[must_use]
     pub fn new(published: Vec<Listener>, tag: u64) -> Self {
         let (sockets, peers) = Default::default();
-        Self { sockets, peers, next: 0, tag, published, buffer: vec![0; LONGEST_MESSAGE] }
+        Self { sockets, peers, next: 0, tag, published, buffer: vec![0; LABEL + LONGEST_MESSAGE] }
     }
 
     /// Whether this stream is one of them.
-    #[must_use]
     pub fn has(&self, stream: StreamId) -> bool {
         self.sockets.contains_key(&stream)
     }
@@ -183,13 +191,7 @@ impl Datagrams {
     ///
     /// # Errors
     /// It has no label.
-    pub fn send(
-        &mut self,
-        broker: &Broker,
-        epoll: BorrowedFd<'_>,
-        stream: StreamId,
-        message: &[u8],
-    ) -> io::Result<Sent> {
+    pub fn send(&mut self, stream: StreamId, message: &[u8]) -> io::Result<Sent> {
         let malformed = || io::Error::from(io::ErrorKind::InvalidData);
         let (label, message) = message.split_first_chunk::<LABEL>().ok_or_else(malformed)?;
         let place = Label::from_bytes(label).map_err(|_| malformed())?.place;
@@ -201,55 +203,81 @@ impl Datagrams {
             && let Some(listener) = self.published.get(*index)
         {
             // It may be lost, as on a network.
-            let _ = sendto(&listener.socket, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL, real);
+            let packet = [&Label { place: *real, errno: 0 }.to_bytes()[..], message].concat();
+            let _ = send(&listener.socket, &packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
             return Ok(Sent::Done);
         }
-        let sent = self.peer(broker, epoll, stream, place).and_then(|peer| {
-            let try_to = |_| send(&peer.socket, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
-            match try_to(()) {
-                // That is about an earlier message, which the guest hears of when it receives.
-                Err(Errno::CONNREFUSED) => try_to(()),
-                result => result,
-            }
-        });
-        match sent {
-            Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS) => Ok(Sent::Done),
-            Err(error) => {
-                if let Some(socket) = self.sockets.get_mut(&stream) {
-                    socket.reply(Label { place, errno: number_of(error) }, Vec::new());
+        let Some(number) = socket.peers.get(&place).copied() else {
+            return Ok(Sent::Wanted(self.add_peer(stream, place, message), place));
+        };
+        let Some(peer) = self.peers.get_mut(&number) else { return Ok(Sent::Done) };
+        peer.used = Instant::now();
+        match &mut peer.socket {
+            ToPeer::Asked(waiting) => {
+                if waiting.len() < MOST_WAITING {
+                    waiting.push(message.to_vec());
                 }
-                Ok(Sent::HasReply)
+                Ok(Sent::Done)
             }
+            ToPeer::Open(socket) => match send_to(socket, message) {
+                Ok(()) => Ok(Sent::Done),
+                Err(error) => {
+                    self.tell_refusal(stream, place, error);
+                    Ok(Sent::HasReply)
+                }
+            },
         }
     }
 
-    /// The socket of the host for a peer, made now if there is none.
-    fn peer(
+    fn tell_refusal(&mut self, stream: StreamId, place: SocketAddr, error: Errno) {
+        if let Some(socket) = self.sockets.get_mut(&stream) {
+            socket.reply(Label { place, errno: number_of(error) }, Vec::new());
+        }
+    }
+
+    /// A peer for which the broker has yet to make a socket.
+    fn add_peer(&mut self, stream: StreamId, place: SocketAddr, message: &[u8]) -> u32 {
+        self.make_room(stream);
+        let number = self.number();
+        let socket = ToPeer::Asked(vec![message.to_vec()]);
+        self.peers.insert(number, Peer { stream, place, socket, used: Instant::now() });
+        if let Some(socket) = self.sockets.get_mut(&stream) {
+            socket.peers.insert(place, number);
+        }
+        number
+    }
+
+    /// The broker has made the socket for a peer, or has not.
+    pub fn found(
         &mut self,
-        broker: &Broker,
         epoll: BorrowedFd<'_>,
-        stream: StreamId,
-        place: SocketAddr,
-    ) -> Result<&Peer, Errno> {
-        let known = self.sockets.get(&stream).and_then(|socket| socket.peers.get(&place)).copied();
-        let number = match known {
-            Some(number) => number,
-            None => {
-                let socket = broker.exchange(place)?;
-                self.make_room(stream);
-                let number = self.number();
-                let flags = EventFlags::IN | EventFlags::ET;
-                epoll::add(epoll, &socket, EventData::new_u64(self.tag | u64::from(number)), flags)?;
-                self.peers.insert(number, Peer { stream, place, socket, used: Instant::now() });
-                if let Some(socket) = self.sockets.get_mut(&stream) {
-                    socket.peers.insert(place, number);
-                }
-                number
+        number: u32,
+        socket: Result<OwnedFd, Errno>,
+        news: &mut Vec<News>,
+    ) {
+        // It may have given its place to another meanwhile.
+        let Some(peer) = self.peers.get_mut(&number) else { return };
+        let (stream, place) = (peer.stream, peer.place);
+        let flags = EventFlags::IN | EventFlags::ET;
+        let event = EventData::new_u64(self.tag | u64::from(number));
+        let sent = socket
+            .and_then(|socket| epoll::add(epoll, &socket, event, flags).map(|()| socket))
+            .and_then(|socket| {
+                let waiting = match &mut peer.socket {
+                    ToPeer::Asked(waiting) => std::mem::take(waiting),
+                    ToPeer::Open(_) => Vec::new(),
+                };
+                let sent = waiting.iter().try_for_each(|message| send_to(&socket, message));
+                peer.socket = ToPeer::Open(socket);
+                sent
+            });
+        if let Err(error) = sent {
+            self.tell_refusal(stream, place, error);
+            news.push(News::Readable(stream));
+            if self.peers.get(&number).is_some_and(|peer| matches!(peer.socket, ToPeer::Asked(_))) {
+                self.remove(vec![number]);
             }
-        };
-        let peer = self.peers.get_mut(&number).ok_or(Errno::NOBUFS)?;
-        peer.used = Instant::now();
-        Ok(peer)
+        }
     }
 
     fn number(&mut self) -> u32 {
@@ -287,7 +315,6 @@ impl Datagrams {
     }
 
     /// Whether it has no peers.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
         self.peers.is_empty()
     }
@@ -320,18 +347,18 @@ impl Datagrams {
             return put(to, label, &message);
         }
         while let Some(ready) = socket.ready.pop_front() {
-            let room = self.buffer.get_mut(LABEL..).unwrap_or_default();
+            let (head, room) = self.buffer.split_at_mut(LABEL);
             let received = match ready {
                 Ready::Peer(number) => match self.peers.get_mut(&number) {
-                    Some(peer) => {
-                        peer.used = Instant::now();
-                        recv(&peer.socket, &mut *room, RecvFlags::DONTWAIT)
-                            .map(|(len, _)| (Label { place: peer.place, errno: 0 }, len))
-                            .or_else(|error| refusal(error, peer.place))
+                    Some(Peer { socket: ToPeer::Open(socket), place, used, .. }) => {
+                        *used = Instant::now();
+                        recv(socket, &mut *room, RecvFlags::DONTWAIT)
+                            .map(|(len, _)| (Label { place: *place, errno: 0 }, len))
+                            .or_else(|error| refusal(error, *place))
                     }
-                    None => Err(Errno::AGAIN),
+                    _ => Err(Errno::AGAIN),
                 },
-                Ready::Published(index) => receive_published(&self.published, index, room, socket),
+                Ready::Published(index) => receive_published(&self.published, index, head, room, socket),
             };
             match received {
                 Ok((label, len)) => {
@@ -357,18 +384,33 @@ fn refusal(error: Errno, place: SocketAddr) -> Result<(Label, usize), Errno> {
     }
 }
 
+/// A packet of the broker's: a message behind the label that says whose it is.
 fn receive_published(
     published: &[Listener],
     index: usize,
-    buffer: &mut [u8],
+    head: &mut [u8],
+    room: &mut [u8],
     socket: &mut Socket,
 ) -> Result<(Label, usize), Errno> {
     let listener = published.get(index).ok_or(Errno::AGAIN)?;
-    let (len, _, from) = recvfrom(&listener.socket, buffer, RecvFlags::DONTWAIT)?;
-    let real = from.and_then(|from| SocketAddr::try_from(from).ok()).ok_or(Errno::AGAIN)?;
-    let shown = crate::proxy::shown(real);
-    socket.remember(shown, index, real);
+    let mut pieces = [IoSliceMut::new(head), IoSliceMut::new(room)];
+    let len = readv(&listener.socket, &mut pieces)?.checked_sub(LABEL).ok_or(Errno::AGAIN)?;
+    let label = head.first_chunk().and_then(|label| Label::from_bytes(label).ok()).ok_or(Errno::AGAIN)?;
+    let shown = crate::proxy::shown(label.place);
+    socket.remember(shown, index, label.place);
     Ok((Label { place: shown, errno: 0 }, len))
+}
+
+/// Sends one message to a peer; it may be lost, as on a network.
+fn send_to(socket: &OwnedFd, message: &[u8]) -> Result<(), Errno> {
+    let try_to = || send(socket, message, SendFlags::DONTWAIT | SendFlags::NOSIGNAL);
+    match try_to() {
+        // That is about an earlier message, which the guest hears of when it receives.
+        Err(Errno::CONNREFUSED) => try_to(),
+        result => result,
+    }
+    .map(drop)
+    .or_else(|error| if matches!(error, Errno::AGAIN | Errno::NOBUFS) { Ok(()) } else { Err(error) })
 }
 
 fn put(to: &mut ToGuest<'_, '_>, label: Label, message: &[u8]) -> io::Result<usize> {

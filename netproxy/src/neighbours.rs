@@ -1,27 +1,29 @@
 //! Other partitions of the same user on the same host.
 //!
 //! ```text
-//!  worker of the one                            its supervisor                      worker of the other
-//!  a socket, not connected ──Call, socket──►   the rule again; finds NAME in the
-//!       │                                      registry; connects the socket ────►  listens in its folder, for each exposed port
-//!       │              ◄──Refusal, or nothing──┘                                    accepts; asks its guest
+//!  broker of the one                            its supervisor                      worker of the other
+//!  ──Call──────────────────────────────────►   the rule again; finds NAME in the
+//!       │                                      registry; connects a socket ──────►  listens in its folder, for each exposed port
+//!       │              ◄──the socket, or why──┘                                     accepts; asks its guest
+//!  worker of the one
+//!       ◄──the socket──┘
 //!       ◄──────────────────────────────── ACCEPTED, or the end ─────────────────────┘
 //!       ◄═══════════════════════════════ what both say ════════════════════════════►
 //! ```
 //!
-//! A worker has left the host's file system and looks for nobody: the supervisor does, and asks the rules once more. What goes from one
-//! partition to the other passes through no third process.
+//! A broker opens no path of the host: the supervisor does, and asks the rules once more. What goes from one partition to the other passes
+//! through no third process.
 //!
 //! ```text
-//! Call      +0 number u32   +4 port u32   +8 name, 1 to 253 bytes; none for a port of the host (AF_VSOCK)      with one descriptor
-//! Answer    +0 number u32   +4 why not u8; 0: it is connected, which is told of ports of the host alone
+//! Call      +0 number u32   +4 port u32   +8 name, 1 to 253 bytes; none for a port of the host (AF_VSOCK)
+//! Answer    +0 number u32   +4 why not u8; 0: a connected socket is with it
 //! ```
 
 use std::collections::VecDeque;
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::io::Errno;
@@ -39,7 +41,7 @@ const HEAD: usize = 8;
 /// Longest name.
 const LONGEST_NAME: usize = 253;
 
-/// A worker wants a socket connected to a port of a partition, or of the host.
+/// A broker wants a socket that is connected to a port of a partition, or of the host.
 #[derive(Debug)]
 pub struct Call {
     /// What an answer is to say.
@@ -48,8 +50,6 @@ pub struct Call {
     pub port: u32,
     /// Its name; of the host none.
     pub name: Option<String>,
-    /// The socket.
-    pub socket: OwnedFd,
 }
 
 /// Why it is not.
@@ -106,32 +106,19 @@ impl Refusal {
     }
 }
 
-/// Receives the next call from a worker, whoever that is by now; `None` if there is none. Never blocks.
+/// Receives the next call from a broker, whoever that is by now; `None` if there is none. Never blocks.
 ///
 /// # Errors
-/// The worker is gone, or what it sent is no call.
+/// The broker is gone, or what it sent is no call.
 pub fn next_call(from: BorrowedFd<'_>) -> Result<Option<Call>, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut bytes = [0; HEAD + LONGEST_NAME];
-    let received = {
-        let mut pieces = [IoSliceMut::new(&mut bytes)];
-        recvmsg(from, &mut pieces, &mut ancillary, RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC)
-    };
-    let len = match received {
-        Ok(received) => received.bytes,
+    let len = match recv(from, &mut bytes[..], RecvFlags::DONTWAIT) {
+        Ok((len, _)) => len,
         Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut sockets = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
-        _ => None,
-    });
-    let socket = sockets.next();
-    let message = bytes.get(..len).unwrap_or_default();
-    let parsed = parse(message).zip(socket);
-    let ((number, port, name), socket) = parsed.ok_or(Errno::PROTO)?;
-    Ok(Some(Call { number, port, name, socket }))
+    let (number, port, name) = parse(bytes.get(..len).unwrap_or_default()).ok_or(Errno::PROTO)?;
+    Ok(Some(Call { number, port, name }))
 }
 
 fn parse(message: &[u8]) -> Option<(u32, u32, Option<String>)> {
@@ -142,12 +129,40 @@ fn parse(message: &[u8]) -> Option<(u32, u32, Option<String>)> {
     Some((u32::from_le_bytes(*number), u32::from_le_bytes(*port), name))
 }
 
-/// Answers a call; false if the worker takes no answer now. One that is gone is not told.
+/// Answers a call; false if the broker takes no answer now. One that is gone is not told.
 #[must_use]
-pub fn answer(to: BorrowedFd<'_>, number: u32, how: Result<(), Refusal>) -> bool {
+pub fn answer(to: BorrowedFd<'_>, number: u32, how: Result<BorrowedFd<'_>, Refusal>) -> bool {
     let [a, b, c, d] = number.to_le_bytes();
     let answer = [a, b, c, d, how.err().map_or(0, Refusal::number)];
-    send(to, &answer, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) != Err(Errno::AGAIN)
+    send_with(to, &answer, how.ok()) != Err(Errno::AGAIN)
+}
+
+/// Sends a packet, perhaps with a descriptor; never waits.
+pub(crate) fn send_with(
+    to: impl AsFd,
+    packet: &[u8],
+    descriptor: Option<BorrowedFd<'_>>,
+) -> Result<(), Errno> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    let Some(descriptor) = descriptor else { return send(to, packet, flags).map(drop) };
+    let descriptors = [descriptor];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(to, &[IoSlice::new(packet)], &mut ancillary, flags).map(drop)
+}
+
+/// Receives a packet, which may have one descriptor; never waits.
+pub(crate) fn receive_with(from: impl AsFd, packet: &mut [u8]) -> Result<(usize, Option<OwnedFd>), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let received = recvmsg(from, &mut [IoSliceMut::new(packet)], &mut ancillary, flags)?;
+    let mut descriptors = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut rights) => rights.next(),
+        _ => None,
+    });
+    Ok((received.bytes, descriptors.next()))
 }
 
 /// The way to the supervisor, and what the guest calls its neighbours.
@@ -155,7 +170,7 @@ pub fn answer(to: BorrowedFd<'_>, number: u32, how: Result<(), Refusal>) -> bool
 pub(crate) struct Neighbours {
     names: Vec<Arc<str>>,
     supervisor: Option<OwnedFd>,
-    waiting: VecDeque<(u32, Vec<u8>, OwnedFd)>,
+    waiting: VecDeque<(u32, Vec<u8>)>,
     /// Calls that could not be sent.
     failed: VecDeque<u32>,
 }
@@ -191,22 +206,20 @@ impl Neighbours {
         self.names.get(high * 254 + low - 1).cloned()
     }
 
-    /// Has the supervisor connect `socket`; now, or when it takes calls again. False if that cannot be, which
-    /// [`next_answer`](Self::next_answer) tells.
-    pub fn call(&mut self, number: u32, name: &str, port: u32, socket: OwnedFd) -> bool {
+    /// Has the supervisor connect to a port; now, or when it takes calls again. [`next_answer`](Self::next_answer) tells how it went.
+    pub fn call(&mut self, number: u32, name: &str, port: u32) {
         let mut message = number.to_le_bytes().to_vec();
         message.extend_from_slice(&port.to_le_bytes());
         message.extend_from_slice(name.as_bytes());
-        self.waiting.push_back((number, message, socket));
+        self.waiting.push_back((number, message));
         self.send();
-        self.failed.is_empty()
     }
 
     /// Sends what waits, as far as the supervisor takes it.
     pub fn send(&mut self) {
-        while let Some((number, message, socket)) = self.waiting.front() {
-            match self.supervisor.as_ref().map_or(Err(Errno::CONNREFUSED), |to| send_one(to, message, socket))
-            {
+        while let Some((number, message)) = self.waiting.front() {
+            let supervisor = self.supervisor.as_ref().ok_or(Errno::CONNREFUSED);
+            match supervisor.and_then(|to| send_with(to, message, None)) {
                 Err(Errno::AGAIN | Errno::INTR) => return,
                 Err(_) => self.failed.push_back(*number),
                 Ok(()) => {}
@@ -216,26 +229,18 @@ impl Neighbours {
     }
 
     /// The next call that was answered, and how.
-    pub fn next_answer(&mut self) -> Option<(u32, Result<(), Refusal>)> {
+    pub fn next_answer(&mut self) -> Option<(u32, Result<OwnedFd, Refusal>)> {
         if let Some(number) = self.failed.pop_front() {
             return Some((number, Err(Refusal::Host)));
         }
         let mut bytes = [0; 5];
-        let (len, _) = recv(self.supervisor.as_ref()?, &mut bytes[..], RecvFlags::DONTWAIT).ok()?;
+        let (len, socket) = receive_with(self.supervisor.as_ref()?, &mut bytes).ok()?;
         let [a, b, c, d, why] = bytes;
         let known = |index: usize| Refusal::ALL.get(index).copied().unwrap_or(Refusal::Host);
         let how = usize::from(why).checked_sub(1).map_or(Ok(()), |index| Err(known(index)));
+        let how = how.and_then(|()| socket.ok_or(Refusal::Host));
         (len == bytes.len()).then_some((u32::from_le_bytes([a, b, c, d]), how))
     }
-}
-
-fn send_one(to: &OwnedFd, message: &[u8], socket: &OwnedFd) -> Result<(), Errno> {
-    let descriptors = [socket.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    sendmsg(to, &[IoSlice::new(message)], &mut ancillary, flags).map(drop)
 }
 
 #[cfg(test)]
@@ -271,8 +276,7 @@ mod tests {
         let (ours, theirs) = pair();
         let mut caller = neighbours(1, Some(ours));
         for number in 0..2000 {
-            let (socket, _) = pair();
-            assert!(caller.call(number, "p0", 80, socket));
+            caller.call(number, "p0", 80);
         }
         for number in 0..2000 {
             let call = loop {
@@ -286,18 +290,20 @@ mod tests {
         assert!(next_call(theirs.as_fd()).unwrap().is_none());
         for why in Refusal::ALL {
             assert!(answer(theirs.as_fd(), 7, Err(why)));
-            assert_eq!(caller.next_answer(), Some((7, Err(why))));
+            assert_eq!(caller.next_answer().map(|(number, how)| (number, how.err())), Some((7, Some(why))));
         }
-        assert!(answer(theirs.as_fd(), 8, Ok(())));
-        assert_eq!(caller.next_answer(), Some((8, Ok(()))));
-        assert_eq!(caller.next_answer(), None);
+        let (one, another) = pair();
+        assert!(answer(theirs.as_fd(), 8, Ok(one.as_fd())));
+        let (number, socket) = caller.next_answer().unwrap();
+        rustix::net::send(socket.unwrap(), b"x", SendFlags::empty()).unwrap();
+        let mut received = [0; 2];
+        assert_eq!((number, receive_with(&another, &mut received).unwrap().0), (8, 1));
+        assert!(caller.next_answer().is_none());
     }
 
     #[test]
     fn what_is_no_call_is_an_error() {
-        for message in
-            [&b""[..], b"\0", b"\0\0\0\0\0", b"\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\0\xff", b"\0\0\0\0\0\0\0\0a"]
-        {
+        for message in [&b""[..], b"\0", b"\0\0\0\0\0", b"\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\0\xff"] {
             let (ours, theirs) = pair();
             rustix::net::send(&ours, message, SendFlags::empty()).unwrap();
             assert!(next_call(theirs.as_fd()).is_err(), "{message:?}");

@@ -1,18 +1,18 @@
 //! Connections of the guest, and what happens to their descriptors.
 //!
 //! ```text
-//!  open ──► connecting ──writable──► connected ──► closed
-//!   └─ stands at once ──────────────────┘
+//!  open ──► asked ──the broker has a socket for it──► connecting ──writable──► connected ──► closed
+//!                └──one that stands at once──────────────────────────────────────┘
 //!  listener readable ──► accepted by the host ──► accepted by the guest
 //!
-//!  to a partition: calling ──its proxy says that its guest accepts──► connected
-//!  from one:       offered ──the guest accepts, and it is told─────► connected
+//!  to a partition: asked ──► calling ──its proxy says that its guest accepts──► connected
+//!  from one:       offered ──the guest accepts, and it is told────────────────► connected
 //!
-//!  AF_VSOCK, to the host:  dialing ──the supervisor has connected it──► connected
+//!  AF_VSOCK, to the host:  asked ──► connected
 //!  from it:                greeting ──"CONNECT PORT"──► offered
 //! ```
 //!
-//! A connection to the nameserver ends here, and one of a UDP socket in [`datagrams`](crate::datagrams).
+//! No socket is made here but those that are accepted. A connection to the nameserver ends here, and one of a UDP socket in [`datagrams`](crate::datagrams).
 //!
 //! One epoll instance knows all descriptors, each from its beginning to its end, by edges: a descriptor that is ready is told once, and the
 //! device reads or writes it until it would block.
@@ -30,21 +30,23 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, acceptfrom_with, getpeername, getsockname,
-    recv, send, socketpair, sockopt,
+    RecvFlags, SendFlags, SocketFlags, acceptfrom_with, getpeername, getsockname, recv, send, sockopt,
 };
+use rustix::process::Uid;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
 };
 use septum_abi::net::{self, Answer, CARRIER, Kind, LABEL, LONGEST_MESSAGE, Preamble};
-use septum_api_types::network::{HostEntry, Protocol};
+use septum_api_types::network::Protocol;
 use septum_devices::virtio::vsock::{FromGuest, HostSide, News, Opened, Refused, Request, StreamId, ToGuest};
 
-use crate::broker::{Broker, Connecting, Door, Listener, Ports};
+use crate::asking::{Answered, Asking};
 use crate::connections::{Connections, Counted};
 use crate::datagrams::{Datagrams, Sent};
-use crate::names::{Asker, Carrier, Names};
+use crate::names::{Asker, Carrier, Questions, Verdict};
 use crate::neighbours::ACCEPTED;
+use crate::ports::{Door, Inside, Listener};
+use crate::requests::{Answer as FromBroker, Kind as About, Request as ToBroker, State};
 use crate::vsock;
 
 /// Events that are taken at once.
@@ -64,10 +66,9 @@ mod tag {
     pub const LISTENER: u64 = 1 << 32;
     pub const PUBLISHED: u64 = 2 << 32;
     pub const PEER: u64 = 3 << 32;
-    pub const QUESTION: u64 = 4 << 32;
-    pub const TIMER: u64 = 5 << 32;
-    pub const NEWS: u64 = 6 << 32;
-    pub const CALLS: u64 = 7 << 32;
+    pub const TIMER: u64 = 4 << 32;
+    pub const NEWS: u64 = 5 << 32;
+    pub const BROKER: u64 = 6 << 32;
     pub const MASK: u64 = !0 << 32;
 }
 
@@ -79,10 +80,8 @@ const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(net::HOST), 0);
 enum Phase {
     /// The host connects it.
     Connecting,
-    /// The supervisor connects it to this port of this partition, which accepts or not.
-    Calling(Arc<str>, u16),
-    /// The supervisor connects it to this port of the host.
-    Dialing(u32),
+    /// It is connected to another partition, which accepts or not.
+    Calling,
     /// A program of the host has yet to say which port it wants.
     Greeting,
     /// Whoever connected waits for our guest to accept it, and is told this then.
@@ -101,17 +100,19 @@ struct Stream {
 /// The host's side of the socket device.
 pub struct Proxy {
     epoll: OwnedFd,
-    broker: Broker,
+    broker: Asking,
     streams: HashMap<StreamId, Stream>,
+    /// Connections for which the broker has yet to find a socket, and to whom they are.
+    asked: HashMap<StreamId, SocketAddr>,
     connections: Arc<Connections>,
     next: StreamId,
     listeners: Vec<Listener>,
-    /// A socket of our own, whose credentials are those that other partitions' supervisors have.
-    own: Option<OwnedFd>,
+    /// Whose partitions may come to exposed ports.
+    user: Uid,
     /// Ports that callers seem to have.
     next_caller: u16,
     datagrams: Datagrams,
-    names: Names,
+    names: Questions,
     /// Connections to the nameserver.
     carriers: HashMap<StreamId, Carrier>,
     /// What the guest has closed, and since when its peer takes nothing of what was sent before.
@@ -146,28 +147,23 @@ pub(crate) fn shown(peer: SocketAddr) -> SocketAddr {
 }
 
 impl Proxy {
-    /// A proxy that opens what `broker` allows, leads what comes to `ports` into the guest, and knows the names of `hosts`.
+    /// A proxy that asks a broker for what its guest wants to reach, and leads into the guest what comes to its ports.
     ///
     /// # Errors
     /// No more file descriptors.
-    pub fn new(broker: Broker, ports: Ports, hosts: Vec<HostEntry>) -> io::Result<Self> {
+    pub fn new(inside: Inside) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
         let is_tcp = |listener: &Listener| listener.protocol == Protocol::Tcp;
-        let (listeners, published): (Vec<_>, Vec<_>) = ports.listeners.into_iter().partition(is_tcp);
+        let (listeners, published): (Vec<_>, Vec<_>) = inside.listeners.into_iter().partition(is_tcp);
         for (listener, name) in listeners.iter().zip(tag::LISTENER..) {
             epoll::add(&epoll, &listener.socket, EventData::new_u64(name), EventFlags::IN)?;
         }
         for (listener, name) in published.iter().zip(tag::PUBLISHED..) {
             epoll::add(&epoll, &listener.socket, EventData::new_u64(name), EventFlags::IN | EventFlags::ET)?;
         }
-        let own = match listeners.iter().any(|listener| listener.door == Door::Exposed) {
-            true => Some(socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?.0),
-            false => None,
-        };
-        if let Some(socket) = broker.neighbours.socket() {
-            let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
-            epoll::add(&epoll, socket, EventData::new_u64(tag::CALLS), flags)?;
-        }
+        let broker = Asking::new(inside.broker);
+        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        epoll::add(&epoll, broker.socket(), EventData::new_u64(tag::BROKER), flags)?;
         let timer =
             timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         epoll::add(&epoll, &timer, EventData::new_u64(tag::TIMER), EventFlags::IN | EventFlags::ET)?;
@@ -177,13 +173,14 @@ impl Proxy {
             epoll,
             broker,
             streams: HashMap::new(),
+            asked: HashMap::new(),
             connections: Arc::default(),
             next: 0,
             listeners,
-            own,
+            user: rustix::process::geteuid(),
             next_caller: 0,
             datagrams: Datagrams::new(published, tag::PEER),
-            names: Names::new(hosts, ports.nameservers, tag::QUESTION),
+            names: Questions::default(),
             carriers: HashMap::new(),
             closing: HashMap::new(),
             resting: Vec::new(),
@@ -209,6 +206,7 @@ impl Proxy {
             self.next = self.next.wrapping_add(1);
             let name = self.next;
             let is_taken = self.streams.contains_key(&name)
+                || self.asked.contains_key(&name)
                 || self.carriers.contains_key(&name)
                 || self.datagrams.has(name);
             if !is_taken {
@@ -238,7 +236,6 @@ impl Proxy {
             }
             self.tell_later(News::Readable(stream));
         }
-        self.schedule();
     }
 
     fn set_timer(&self, due: Option<Instant>) {
@@ -255,63 +252,59 @@ impl Proxy {
     }
 
     fn ask(&mut self, stream: StreamId, protocol: Protocol, message: &[u8]) {
-        let asker = Asker { stream, protocol };
-        self.names.ask(&mut self.broker, self.epoll.as_fd(), asker, message);
+        if let Some((number, request)) = self.names.ask(Asker { stream, protocol }, message) {
+            self.ask_broker(number, &request);
+        }
+    }
+
+    fn ask_broker(&mut self, number: u32, request: &ToBroker) {
+        if !self.broker.ask(number, request) {
+            self.wake();
+        }
+    }
+
+    /// Takes a socket in, under a name of its own.
+    fn add(&mut self, socket: OwnedFd, phase: Phase, peer: SocketAddr) -> Result<StreamId, Errno> {
+        let stream = self.new_name();
+        self.add_as(stream, socket, phase, peer)?;
+        Ok(stream)
     }
 
     /// Takes a socket in. It may be ready from the beginning, which the first edge tells.
-    fn add(&mut self, socket: OwnedFd, phase: Phase, peer: SocketAddr) -> Result<StreamId, Errno> {
-        let stream = self.new_name();
+    fn add_as(
+        &mut self,
+        stream: StreamId,
+        socket: OwnedFd,
+        phase: Phase,
+        peer: SocketAddr,
+    ) -> Result<(), Errno> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, EventData::new_u64(tag::STREAM | u64::from(stream)), flags)?;
         let _counted = self.connections.open();
         self.streams.insert(stream, Stream { file: File::from(socket), phase, peer, _counted });
-        Ok(stream)
+        Ok(())
     }
 
     fn stream(&mut self, stream: StreamId) -> io::Result<&mut Stream> {
         self.streams.get_mut(&stream).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
-    fn open_stream(&mut self, peer: SocketAddr) -> Result<Opened, Refused> {
+    fn open_stream(&mut self, peer: SocketAddr) -> Opened {
         if peer == SocketAddr::new(IpAddr::V4(net::NAMESERVER), net::NAMES_PORT) {
             let stream = self.new_name();
             self.carriers.insert(stream, Carrier::default());
             let answer = Answer { errno: 0, peer: Some(peer), seen: None };
-            return Ok(Opened { stream, answer: Some(answer.to_bytes().to_vec()) });
+            return Opened { stream, answer: Some(answer.to_bytes().to_vec()) };
         }
-        let mut answer = Answer { errno: 0, peer: Some(peer), seen: None };
-        match self.broker.connect(peer).map_err(refused)? {
-            Connecting::Connected(socket) => {
-                answer.seen = address(getsockname(&socket));
-                let stream = self.add(socket, Phase::Connected, peer).map_err(refused)?;
-                Ok(Opened { stream, answer: Some(answer.to_bytes().to_vec()) })
-            }
-            Connecting::Begun(socket) => {
-                let stream = self.add(socket, Phase::Connecting, peer).map_err(refused)?;
-                Ok(Opened { stream, answer: None })
-            }
-            Connecting::Neighbour(socket, name, port) => {
-                let theirs = socket.try_clone().map_err(|_| refused(Errno::MFILE))?;
-                let phase = Phase::Calling(Arc::clone(&name), port);
-                let stream = self.add(socket, phase, peer).map_err(refused)?;
-                if !self.broker.neighbours.call(stream, &name, u32::from(port), theirs) {
-                    self.wake();
-                }
-                Ok(Opened { stream, answer: None })
-            }
-        }
+        self.ask_for(peer, &ToBroker::Connect(peer))
     }
 
-    /// The guest wants a port of the host.
-    fn open_vsock(&mut self, port: u32) -> Result<Opened, Refused> {
-        let socket = self.broker.connect_vsock(port).map_err(refused)?;
-        let theirs = socket.try_clone().map_err(|_| refused(Errno::MFILE))?;
-        let stream = self.add(socket, Phase::Dialing(port), NOBODY).map_err(refused)?;
-        if !self.broker.neighbours.call(stream, "", port, theirs) {
-            self.wake();
-        }
-        Ok(Opened { stream, answer: None })
+    /// Has the broker find a socket for a connection to `peer`.
+    fn ask_for(&mut self, peer: SocketAddr, request: &ToBroker) -> Opened {
+        let stream = self.new_name();
+        self.asked.insert(stream, peer);
+        self.ask_broker(stream, request);
+        Opened { stream, answer: None }
     }
 
     /// A program of the host says which port it wants.
@@ -336,8 +329,8 @@ impl Proxy {
         let Some(stream) = self.streams.get_mut(&id) else { return };
         let result = match &stream.phase {
             Phase::Connecting => connected_by_host(&stream.file),
-            Phase::Calling(..) => connected_by_neighbour(&stream.file),
-            Phase::Dialing(_) | Phase::Greeting | Phase::Offered(_) | Phase::Connected => None,
+            Phase::Calling => connected_by_neighbour(&stream.file),
+            Phase::Greeting | Phase::Offered(_) | Phase::Connected => None,
         };
         match result {
             None => {}
@@ -359,26 +352,62 @@ impl Proxy {
         }
     }
 
-    /// The supervisor has answered calls.
+    /// The broker has answered.
     fn hear_answers(&mut self, news: &mut Vec<News>) {
-        while let Some((id, how)) = self.broker.neighbours.next_answer() {
-            let Some(stream) = self.streams.get_mut(&id) else { continue };
-            match (stream.phase.clone(), how) {
-                (Phase::Calling(name, port), Err(why)) => {
-                    self.broker.tell_of_neighbour(&name, port, why);
-                    self.refuse(id, Errno::CONNREFUSED, news);
+        while let Some(Answered { kind, number, answer, socket }) = self.broker.next_answer() {
+            match kind {
+                About::Connect | About::Dial => self.found(number, kind, answer, socket, news),
+                About::Exchange => {
+                    let socket = match answer {
+                        FromBroker::Refused(error) => Err(error),
+                        _ => socket.ok_or(Errno::CONNREFUSED),
+                    };
+                    self.datagrams.found(self.epoll.as_fd(), number, socket, news);
+                    self.need_tidying();
                 }
-                (Phase::Dialing(_), Ok(())) => {
-                    stream.phase = Phase::Connected;
-                    let answer = Answer { errno: 0, peer: None, seen: None };
-                    news.push(News::Accepted(id, answer.to_bytes().to_vec()));
+                About::LookUp => {
+                    let verdict =
+                        if let FromBroker::Found(verdict) = answer { verdict } else { Verdict::Failed };
+                    self.names.answered(number, &verdict);
                 }
-                (Phase::Dialing(port), Err(why)) => {
-                    self.broker.tell_of_vsock(port, why);
-                    self.refuse(id, Errno::CONNRESET, news);
-                }
-                _ => {}
             }
+        }
+        self.hand_out_answers();
+    }
+
+    /// There is a socket for a connection, or none.
+    fn found(
+        &mut self,
+        id: StreamId,
+        kind: About,
+        answer: FromBroker,
+        socket: Option<OwnedFd>,
+        news: &mut Vec<News>,
+    ) {
+        // The guest may have closed it meanwhile.
+        let Some(peer) = self.asked.remove(&id) else { return };
+        let result = match (answer, socket) {
+            (FromBroker::Socket(state), Some(socket)) => {
+                let (phase, answer) = match state {
+                    State::Connecting => (Phase::Connecting, None),
+                    State::Calling => (Phase::Calling, None),
+                    State::Connected if kind == About::Dial => {
+                        (Phase::Connected, Some(Answer { errno: 0, peer: None, seen: None }))
+                    }
+                    State::Connected => {
+                        let seen = address(getsockname(&socket));
+                        (Phase::Connected, Some(Answer { errno: 0, peer: Some(peer), seen }))
+                    }
+                };
+                self.add_as(id, socket, phase, peer).map(|()| answer)
+            }
+            (FromBroker::Refused(error), _) => Err(error),
+            _ => Err(Errno::CONNREFUSED),
+        };
+        match result {
+            Ok(Some(answer)) => news.push(News::Accepted(id, answer.to_bytes().to_vec())),
+            Ok(None) => {}
+            Err(error) => news.push(News::Refused(id, refused(error).0)),
         }
     }
 
@@ -388,8 +417,9 @@ impl Proxy {
         let copied = from.copy_to(&mut message);
         let sent = copied.and_then(|len| {
             let bytes = message.get(..len).unwrap_or_default();
-            match self.datagrams.send(&self.broker, self.epoll.as_fd(), stream, bytes)? {
+            match self.datagrams.send(stream, bytes)? {
                 Sent::Done => self.need_tidying(),
+                Sent::Wanted(number, place) => self.ask_broker(number, &ToBroker::Exchange(place)),
                 Sent::HasReply => self.tell_later(News::Readable(stream)),
                 Sent::Question => {
                     self.ask(stream, Protocol::Udp, bytes.get(LABEL..).unwrap_or_default());
@@ -426,7 +456,7 @@ impl Proxy {
                 continue;
             }
             let (peer, phase) = if door == Door::Exposed {
-                if !self.is_our_users(&socket) {
+                if !is_users(self.user, &socket) {
                     continue;
                 }
                 // As many as there are: programs tell their clients apart by their ports.
@@ -437,8 +467,6 @@ impl Proxy {
                 )
             } else {
                 let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else { continue };
-                // It only costs time if it fails.
-                let _ = sockopt::set_tcp_nodelay(&socket, true);
                 (peer, Phase::Connected)
             };
             let preamble = Preamble { kind: Kind::Stream, peer: Some(shown(peer)), own: Some(own) };
@@ -466,7 +494,6 @@ impl Proxy {
 
     /// What is to be done at certain times.
     fn tick(&mut self, now: Instant, news: &mut Vec<News>) {
-        self.names.tick(&mut self.broker, self.epoll.as_fd(), now);
         if self.resume_at.is_some_and(|at| at <= now) {
             self.resume_at = None;
             for listener in std::mem::take(&mut self.resting) {
@@ -486,7 +513,7 @@ impl Proxy {
             }
             self.need_tidying();
         }
-        self.hand_out_answers();
+        self.schedule();
     }
 
     /// Has things tidied up after a while, as long as there are any.
@@ -499,19 +526,18 @@ impl Proxy {
 
     /// Sets the timer to what is due first.
     fn schedule(&mut self) {
-        let due = [self.names.due(), self.resume_at, self.tidy_at].into_iter().flatten().min();
+        let due = [self.resume_at, self.tidy_at].into_iter().flatten().min();
         if due != self.due {
             self.due = due;
             self.set_timer(due);
         }
     }
+}
 
-    /// Whether whoever connected is the user whose partitions these are. The folder lets nobody else in.
-    fn is_our_users(&self, socket: &OwnedFd) -> bool {
-        let user = |socket| sockopt::socket_peercred(socket).map(|peer| peer.uid);
-        let Some(own) = &self.own else { return false };
-        user(socket).is_ok_and(|theirs| theirs.is_root() || user(own).is_ok_and(|own| own == theirs))
-    }
+/// Whether whoever connected is the user whose partitions these are, or root. The folder lets nobody else in.
+fn is_users(own: Uid, socket: &OwnedFd) -> bool {
+    // Both are told as our user namespace has them, in which nobody else is.
+    sockopt::socket_peercred(socket).is_ok_and(|theirs| theirs.uid.is_root() || theirs.uid == own)
 }
 
 /// How it went with a socket that the host connects; `None` if that is not decided.
@@ -563,18 +589,13 @@ impl HostSide for Proxy {
                     self.datagrams.peer_ready(number, news);
                     continue;
                 }
-                tag::QUESTION => {
-                    self.names.ready(&mut self.broker, self.epoll.as_fd(), number);
-                    self.hand_out_answers();
-                    continue;
-                }
                 tag::TIMER => {
                     self.due = None;
                     self.tick(Instant::now(), news);
                     continue;
                 }
-                tag::CALLS => {
-                    self.broker.neighbours.send();
+                tag::BROKER => {
+                    self.broker.send();
                     self.hear_answers(news);
                     continue;
                 }
@@ -584,9 +605,7 @@ impl HostSide for Proxy {
                 }
             }
             let stream = number;
-            let is_begun = |stream: &Stream| {
-                matches!(stream.phase, Phase::Connecting | Phase::Calling(..) | Phase::Dialing(_))
-            };
+            let is_begun = |stream: &Stream| matches!(stream.phase, Phase::Connecting | Phase::Calling);
             if self.streams.get(&stream).is_some_and(|stream| stream.phase == Phase::Greeting) {
                 self.greeted(stream, news);
                 continue;
@@ -607,11 +626,11 @@ impl HostSide for Proxy {
 
     fn open(&mut self, request: &Request<'_>) -> Result<Opened, Refused> {
         if request.port != CARRIER && !request.carries_messages {
-            return self.open_vsock(request.port);
+            return Ok(self.ask_for(NOBODY, &ToBroker::Dial(request.port)));
         }
         let preamble = Preamble::from_bytes(request.contents).map_err(|_| refused(Errno::PROTO))?;
         match (request.port, preamble.kind, preamble.peer, request.carries_messages) {
-            (CARRIER, Kind::Stream, Some(peer), false) => self.open_stream(peer),
+            (CARRIER, Kind::Stream, Some(peer), false) => Ok(self.open_stream(peer)),
             (CARRIER, Kind::Datagram, _, true) => {
                 let stream = self.new_name();
                 self.datagrams.open(stream, preamble.own.map_or(0, |own| own.port()));
@@ -685,6 +704,7 @@ impl HostSide for Proxy {
 
     fn close(&mut self, stream: StreamId, is_reset: bool) {
         self.closing.remove(&stream);
+        self.asked.remove(&stream);
         let Some(stream) = self.streams.remove(&stream) else {
             self.datagrams.close(stream);
             self.carriers.remove(&stream);
@@ -699,6 +719,7 @@ impl HostSide for Proxy {
 
     fn close_all(&mut self) {
         self.streams.clear();
+        self.asked.clear();
         self.closing.clear();
         self.carriers.clear();
         self.datagrams.close_all();

@@ -28,6 +28,8 @@ pub enum Answer {
     Done(i64),
     /// It was not made; SIGSYS came.
     Forbidden,
+    /// It was made, and the process killed before it returned.
+    Killed,
 }
 
 /// An argument.
@@ -131,6 +133,7 @@ fn take_over(process: i32, thread: Pid, number: u64, arguments: &[Argument<'_>])
                 _ => Answer::Done(result),
             })
         }
+        WaitStatus::Signaled(_, Signal::SIGKILL, _) => Ok(Answer::Killed),
         other => Err(io::Error::other(format!("{other:?} instead of an answer"))),
     }
 }

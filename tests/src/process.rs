@@ -403,6 +403,18 @@ impl Running {
         }
     }
 
+    /// Waits until the process has written `text` to its standard error.
+    ///
+    /// # Panics
+    ///
+    /// When it does not before the deadline.
+    pub fn wait_for_stderr(&self, text: &str) {
+        let stream = self.stderr.as_ref().expect("standard error is captured");
+        if !stream.wait_for(text.as_bytes(), self.deadline) {
+            panic!("waited for {text:?}, got {:?}", String::from_utf8_lossy(&stream.bytes()));
+        }
+    }
+
     /// Waits for the end of the process and of its streams, or for the deadline.
     ///
     /// # Panics

@@ -18,14 +18,51 @@ use septum_tests::{Host, Place, Running, Serving, exit, family, lane, needs_part
 const KEPT: u64 = 0b1101_1011;
 
 /// A partition whose program waits, with a disk and a network.
-fn partition(place: &Place) -> (Running, i32) {
+fn partition(place: &Place) -> (Running, Processes) {
     let disk = place.file("disk", vec![0; 1 << 20]);
-    let septum = place.septum("waits").option("--memory", "64M").option("--block", disk);
+    let septum = place.septum("waits").flag("-v").option("--memory", "64M").option("--block", disk);
     let septum = septum.option("--allow-net", "192.0.2.1:9").volume(place.directory("volume"), "/volume");
     let running = septum.deadline(Duration::from_secs(120)).spawn();
     running.wait_for_stdout("ready\n");
-    let worker = family::descendants(running.pid()).first().expect("a worker").pid;
-    (running, worker)
+    let supervisor = running.pid().as_raw_nonzero().get();
+    let all = family::descendants(running.pid());
+    let find = |is_broker: bool| {
+        let found = all.iter().find(|it| (it.name == "septum-broker") == is_broker);
+        found.unwrap_or_else(|| panic!("worker and broker in {all:?}")).pid
+    };
+    let processes = Processes { supervisor, worker: find(false), broker: find(true) };
+    assert_eq!(all.len(), 2, "{all:?}");
+    (running, processes)
+}
+
+/// The processes of a partition.
+#[derive(Clone, Copy)]
+struct Processes {
+    supervisor: i32,
+    worker: i32,
+    broker: i32,
+}
+
+impl Processes {
+    /// The worker's descriptor by which it asks the broker: its only socket of packets.
+    fn way_to_broker(self) -> i32 {
+        let of_packets: BTreeSet<String> = fs::read_to_string("/proc/net/unix")
+            .expect("the host's sockets")
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .filter(|words| words.get(4) == Some(&"0005"))
+            .filter_map(|words| words.get(6).map(|inode| format!("socket:[{inode}]")))
+            .collect();
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.worker)).expect("descriptors");
+        let is_it = |path: &std::path::PathBuf| {
+            fs::read_link(path).is_ok_and(|to| of_packets.contains(&*to.to_string_lossy()))
+        };
+        let found = descriptors
+            .map(|entry| entry.expect("a descriptor").path())
+            .find(is_it)
+            .expect("a way to the broker");
+        found.file_name().and_then(|name| name.to_str()?.parse().ok()).expect("a number")
+    }
 }
 
 /// Nobody but root may look into a process of this kind: that is the point.
@@ -47,7 +84,7 @@ fn status_of(path: &str, field: &str) -> String {
 fn every_thread_of_a_worker_is_confined() {
     needs_partitions!();
     let place = Place::new();
-    let (running, worker) = partition(&place);
+    let (running, Processes { worker, broker, .. }) = partition(&place);
     let mut names = BTreeSet::new();
     for task in fs::read_dir(format!("/proc/{worker}/task")).expect("threads") {
         let path = task.expect("a thread").path().join("status");
@@ -67,6 +104,13 @@ fn every_thread_of_a_worker_is_confined() {
     }
     for wanted in ["streams", "files", "network", "disk/0", "0:waits"] {
         assert!(names.contains(wanted), "no thread {wanted} in {names:?}");
+    }
+    let path = format!("/proc/{broker}/status");
+    for (field, wanted) in [("Seccomp", "2"), ("NoNewPrivs", "1"), ("Threads", "1")] {
+        assert_eq!(status_of(&path, field), wanted, "{field} of the broker");
+    }
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status_of(&path, set), "0000000000000000", "the broker has no capability");
     }
     let limits = fs::read_to_string(format!("/proc/{worker}/limits")).expect("limits");
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of cores");
@@ -90,9 +134,8 @@ fn attacks_that_the_filters_stop() {
     }
     for attack in ATTACKS.iter().filter(|attack| attack.stopped_by == Stop::Filter) {
         let place = Place::new();
-        let (running, worker) = partition(&place);
-        let supervisor = running.pid().as_raw_nonzero().get();
-        assert_eq!(make(attack, worker, supervisor), Answer::Forbidden, "{} went through", attack.tries);
+        let (running, processes) = partition(&place);
+        assert_eq!(make(attack, processes), Answer::Forbidden, "{} went through", attack.tries);
         let output = running.wait();
         assert_eq!(output.code(), exit::WORKER, "{}: {}", attack.tries, output.stderr_text());
         output.expect_stderr("it made a system call that its jail forbids: ");
@@ -106,11 +149,18 @@ fn attacks_that_find_nothing() {
         return;
     }
     let place = Place::new();
-    let (running, worker) = partition(&place);
-    let supervisor = running.pid().as_raw_nonzero().get();
+    let (running, processes) = partition(&place);
     for attack in ATTACKS {
-        if let Stop::Error(errno, _) = attack.stopped_by {
-            assert_eq!(make(attack, worker, supervisor), Answer::Refused(errno), "{}", attack.tries);
+        match attack.stopped_by {
+            Stop::Error(errno, _) => {
+                assert_eq!(make(attack, processes), Answer::Refused(errno), "{}", attack.tries);
+            }
+            Stop::Rules(line) => {
+                let answer = make(attack, processes);
+                assert!(matches!(answer, Answer::Done(_)), "{}: {answer:?}", attack.tries);
+                running.wait_for_stderr(line);
+            }
+            Stop::Filter | Stop::Broker => {}
         }
     }
     // It has not noticed anything, and goes on.
@@ -118,8 +168,54 @@ fn attacks_that_find_nothing() {
     assert_eq!(running.wait().code(), 143);
 }
 
+#[test]
+fn attacks_that_end_the_broker() {
+    needs_partitions!();
+    if !may_debug() {
+        return;
+    }
+    for attack in ATTACKS.iter().filter(|attack| attack.stopped_by == Stop::Broker) {
+        let place = Place::new();
+        let (running, processes) = partition(&place);
+        let answer = make(attack, processes);
+        assert!(matches!(answer, Answer::Done(_) | Answer::Killed), "{}: {answer:?}", attack.tries);
+        let output = running.wait();
+        assert_eq!(output.code(), exit::WORKER, "{}: {}", attack.tries, output.stderr_text());
+        output.expect_stderr("the worker asked it for something that no partition asks for");
+    }
+}
+
+#[test]
+fn a_broker_that_is_killed_takes_the_partition_with_it() {
+    needs_partitions!();
+    let place = Place::new();
+    let (running, Processes { broker, worker, .. }) = partition(&place);
+    let pid = |process| rustix::process::Pid::from_raw(process).expect("a process");
+    rustix::process::kill_process(pid(broker), Signal::KILL).expect("a broker");
+    let output = running.wait();
+    assert_eq!(output.code(), exit::WORKER, "{}", output.stderr_text());
+    output.expect_stderr("the process that makes the partition's connections ended");
+    // And the other way round: neither outlives the other, nor is left as a zombie.
+    assert!(!std::path::Path::new(&format!("/proc/{worker}")).exists());
+    let (running, Processes { broker, worker, .. }) = partition(&place);
+    rustix::process::kill_process(pid(worker), Signal::KILL).expect("a worker");
+    let output = running.wait();
+    assert_eq!(output.code(), exit::WORKER, "{}", output.stderr_text());
+    output.expect_stderr("the worker process died");
+    assert!(!std::path::Path::new(&format!("/proc/{broker}")).exists());
+    let (running, Processes { broker, .. }) = partition(&place);
+    running.signal(Signal::KILL);
+    running.wait();
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while fs::read_to_string(format!("/proc/{broker}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(std::time::Instant::now() < end, "the broker outlives its supervisor");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Makes the attack in the thread that is to make it.
-fn make(attack: &Attack, worker: i32, supervisor: i32) -> Answer {
+fn make(attack: &Attack, processes: Processes) -> Answer {
+    let worker = processes.worker;
     let name = match attack.by {
         By::Main => None,
         By::Vcpu => Some("0:waits"),
@@ -137,7 +233,10 @@ fn make(attack: &Attack, worker: i32, supervisor: i32) -> Answer {
         .map(|given| match *given {
             Given::Number(value) => Argument::Number(value),
             Given::Text(text) => Argument::Bytes(text.as_bytes()),
-            Given::Supervisor => number(supervisor),
+            Given::Bytes(bytes) => Argument::Bytes(bytes),
+            Given::Supervisor => number(processes.supervisor),
+            Given::BrokerProcess => number(processes.broker),
+            Given::Broker => number(processes.way_to_broker()),
             Given::Here => number(nix::libc::AT_FDCWD),
         })
         .collect();

@@ -1,17 +1,14 @@
-//! Calls of a worker that somebody has taken over, to the supervisor.
+//! Requests of a worker that somebody has taken over to its broker, and calls of such a broker to the supervisor.
 
 use std::os::fd::AsFd as _;
 
-use rustix::io::IoSlice;
-use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType, sendmsg,
-    socketpair,
-};
-use septum_netproxy::neighbours::{answer, next_call};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use septum_netproxy::is_request;
+use septum_netproxy::neighbours::{Refusal, answer, next_call};
 
 use crate::bytes::Bytes;
 
-/// Messages, each with or without a descriptor.
+/// Messages.
 pub(super) fn run(input: &[u8]) {
     let (theirs, ours) =
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
@@ -20,30 +17,36 @@ pub(super) fn run(input: &[u8]) {
         if bytes.is_empty() {
             break;
         }
-        let count = usize::from(bytes.byte() % 3);
         let message = bytes.piece();
-        let descriptors = vec![theirs.as_fd(); count];
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        if count > 0 {
-            assert!(ancillary.push(SendAncillaryMessage::ScmRights(&descriptors)));
-        }
-        sendmsg(&theirs, &[IoSlice::new(message)], &mut ancillary, SendFlags::DONTWAIT).unwrap();
+        let _ = is_request(message);
+        send(&theirs, message, SendFlags::DONTWAIT).unwrap();
         if let Ok(Some(call)) = next_call(ours.as_fd()) {
-            assert!(count > 0 && message.len() >= 8, "a call comes with its socket and its head");
+            assert!(message.len() >= 8, "a call has a head");
             assert!(call.name.is_none_or(|name| message.ends_with(name.as_bytes()) || message.len() > 261));
-            let _ = answer(ours.as_fd(), call.number, Ok(()));
+            let _ = answer(ours.as_fd(), call.number, Err(Refusal::Rule));
         }
     }
     drop(theirs);
-    assert!(next_call(ours.as_fd()).is_err(), "a worker that is gone calls nobody");
+    assert!(next_call(ours.as_fd()).is_err(), "a broker that is gone calls nobody");
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {
-    let call = |count: u8, name: &str| {
-        let message = [&7_u32.to_le_bytes(), &80_u32.to_le_bytes(), name.as_bytes()].concat();
+    let piece = |message: &[u8]| {
         let len = u16::try_from(message.len()).unwrap();
-        [&[count], &len.to_le_bytes()[..], &message].concat()
+        [&len.to_le_bytes()[..], message].concat()
     };
-    vec![call(1, "other"), call(0, "other"), call(2, ""), [call(1, &"a".repeat(253)), call(1, "b")].concat()]
+    let call = |name: &str| piece(&[&7_u32.to_le_bytes(), &80_u32.to_le_bytes(), name.as_bytes()].concat());
+    let request = |kind: u8, family: u8, contents: &[u8]| {
+        piece(&[&[kind, family, 0, 0, 7, 0, 0, 0], contents].concat())
+    };
+    let place = [&[4, 0, 80, 0, 192, 0, 2, 1][..], &[0; 12]].concat();
+    vec![
+        call("other"),
+        call(""),
+        [call(&"a".repeat(253)), call("b")].concat(),
+        request(1, 0, &place),
+        request(2, 0, &place),
+        request(3, 0, &5000_u32.to_le_bytes()),
+        request(4, 6, b"example.test"),
+    ]
 }

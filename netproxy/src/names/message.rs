@@ -8,8 +8,8 @@ use simple_dns::{
     CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, TYPE,
 };
 
-/// Most addresses of a name.
-const MOST_ADDRESSES: usize = 32;
+use crate::requests::{LONGEST_NAME, MOST_ADDRESSES};
+
 /// Longest that an answer may be kept, seconds.
 const LONGEST_TTL: u32 = 300;
 /// Longest answer by UDP to those who do not say (RFC 1035), and what we say ourselves.
@@ -18,7 +18,7 @@ const OURS: u16 = 1232;
 
 /// A family of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(crate) enum Family {
     V4,
     V6,
 }
@@ -34,7 +34,7 @@ pub(super) struct Asked {
 
 /// What can be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// Addresses, for so many seconds; or none of that kind.
     Addresses(Vec<IpAddr>, u32),
     /// There is no such name.
@@ -83,7 +83,7 @@ fn text(name: &Name<'_>) -> Option<String> {
         }
         text.extend(label.iter().map(|byte| char::from(byte.to_ascii_lowercase())));
     }
-    (!text.is_empty()).then_some(text)
+    (1..=LONGEST_NAME).contains(&text.len()).then_some(text)
 }
 
 /// The answer to a message of the guest, which came by `protocol`. `None` if there can be none.

@@ -21,6 +21,10 @@ pub enum Stop {
     Filter,
     /// The kernel says this, because of that.
     Error(Errno, &'static str),
+    /// It is said to the broker, which ends, and so does the partition.
+    Broker,
+    /// It is said to the broker, which refuses, and tells this.
+    Rules(&'static str),
 }
 
 /// An argument.
@@ -28,8 +32,14 @@ pub enum Stop {
 pub enum Given {
     Number(u64),
     Text(&'static str),
+    /// Any bytes.
+    Bytes(&'static [u8]),
     /// The supervisor's process.
     Supervisor,
+    /// The broker's process.
+    BrokerProcess,
+    /// The descriptor by which the broker is asked.
+    Broker,
     /// AT_FDCWD.
     Here,
 }
@@ -58,13 +68,15 @@ impl Attack {
         let stop = match self.stopped_by {
             Stop::Filter => "the filter: the worker is killed, the call is not made".to_owned(),
             Stop::Error(errno, why) => format!("{why} ({errno:?})"),
+            Stop::Broker => "the broker: it ends, and the worker is killed".to_owned(),
+            Stop::Rules(_) => "the broker: it refuses, and says so".to_owned(),
         };
         format!("| {number} | {} | {by} | {stop} |\n", self.tries)
     }
 }
 
 use By::{Disk, Files, Main, Network, Streams, Vcpu};
-use Given::{Here, Number as N, Supervisor, Text};
+use Given::{Broker as ToBroker, BrokerProcess, Bytes, Here, Number as N, Supervisor, Text};
 use Stop::{Error, Filter};
 
 const fn attack(tries: &'static str, by: By, call: i64, with: &'static [Given], stopped_by: Stop) -> Attack {
@@ -82,6 +94,16 @@ const MAKE: Given = flag(libc::O_WRONLY | libc::O_CREAT);
 
 const ROOT: &str = "its root holds nothing of the host but what is shared";
 const READ_ONLY: &str = "its root and all but writable volumes are mounted read-only";
+
+/// `struct sockaddr_in` of port 22 of the loopback.
+const LOOPBACK: &[u8] = &[2, 0, 0, 22, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Arguments that say these bytes to the broker.
+macro_rules! say {
+    ($bytes:expr) => {
+        [ToBroker, Bytes($bytes), N($bytes.len() as u64), N(0), N(0), N(0)]
+    };
+}
 
 pub const ATTACKS: &[Attack] = &[
     attack("execute `/bin/sh`", Vcpu, libc::SYS_execve, &[Text("/bin/sh"), N(0), N(0)], Filter),
@@ -232,6 +254,176 @@ pub const ATTACKS: &[Attack] = &[
         libc::SYS_connect,
         &[N(3), N(0), N(16)],
         Filter,
+    ),
+    attack(
+        "a socket of the Internet, from the thread of the network",
+        Network,
+        libc::SYS_socket,
+        &[flag(libc::AF_INET), N(1), N(0)],
+        Filter,
+    ),
+    attack("the same, of IPv6", Network, libc::SYS_socket, &[flag(libc::AF_INET6), N(2), N(0)], Filter),
+    attack(
+        "a Unix socket, by which to reach the host's abstract ones",
+        Network,
+        libc::SYS_socket,
+        &[flag(libc::AF_UNIX), N(1), N(0)],
+        Filter,
+    ),
+    attack("a pair of them", Network, libc::SYS_socketpair, &[flag(libc::AF_UNIX), N(1), N(0), N(0)], Filter),
+    attack(
+        "connect a socket that the broker gave to the host's loopback",
+        Network,
+        libc::SYS_connect,
+        &[ToBroker, Bytes(LOOPBACK), N(16)],
+        Filter,
+    ),
+    attack(
+        "give it an address of the host",
+        Network,
+        libc::SYS_bind,
+        &[ToBroker, Bytes(LOOPBACK), N(16)],
+        Filter,
+    ),
+    attack("listen with it", Network, libc::SYS_listen, &[ToBroker, N(9)], Filter),
+    attack(
+        "send a message with it to somebody else",
+        Network,
+        libc::SYS_sendto,
+        &[ToBroker, Text("x"), N(1), N(0), Bytes(LOOPBACK), N(16)],
+        Filter,
+    ),
+    attack(
+        "the same, by an address that no filter sees (`sendmsg`)",
+        Network,
+        libc::SYS_sendmsg,
+        &[ToBroker, N(0), N(0)],
+        Filter,
+    ),
+    attack("the same, by `sendmmsg`", Vcpu, libc::SYS_sendmmsg, &[ToBroker, N(0), N(1), N(0)], Filter),
+    attack("a descriptor for the broker", Main, libc::SYS_sendmsg, &[ToBroker, N(0), N(0)], Filter),
+    attack(
+        "another device of the host's network for a socket",
+        Network,
+        libc::SYS_setsockopt,
+        &[ToBroker, flag(libc::SOL_SOCKET), flag(libc::SO_BINDTODEVICE), Text("lo"), N(3)],
+        Filter,
+    ),
+    attack(
+        "the messages of many for a socket",
+        Network,
+        libc::SYS_setsockopt,
+        &[ToBroker, flag(libc::IPPROTO_IP), flag(libc::IP_ADD_MEMBERSHIP), Bytes(&[0; 8]), N(8)],
+        Filter,
+    ),
+    attack("kill the broker", Network, libc::SYS_kill, &[BrokerProcess, flag(libc::SIGKILL)], Filter),
+    attack("debug the broker", Vcpu, libc::SYS_ptrace, &[flag(16), BrokerProcess, N(0), N(0)], Filter),
+    attack(
+        "a descriptor of the broker's process",
+        Network,
+        libc::SYS_pidfd_open,
+        &[BrokerProcess, N(0)],
+        Filter,
+    ),
+    attack("an empty request for the broker", Network, libc::SYS_sendto, &say!(b""), Stop::Broker),
+    attack(
+        "a request that is cut short",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x01\0\0\0\x07\0\0"),
+        Stop::Broker,
+    ),
+    attack("a request that does not end", Network, libc::SYS_sendto, &say!(&[b'a'; 4000]), Stop::Broker),
+    attack(
+        "a request of a kind that there is not",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x05\0\0\0\x07\0\0\0"),
+        Stop::Broker,
+    ),
+    attack(
+        "a request with a family that there is not",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x01\0\0\0\x07\0\0\0\x05\0\x50\0\x7f\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0"),
+        Stop::Broker,
+    ),
+    attack(
+        "a name that is a path",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x04\x04\0\0\x07\0\0\0../../run/x"),
+        Stop::Broker,
+    ),
+    attack(
+        "half of a connection to the broker",
+        Network,
+        libc::SYS_shutdown,
+        &[ToBroker, flag(libc::SHUT_WR)],
+        Stop::Broker,
+    ),
+    attack(
+        "ask the broker for the host's loopback",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x01\0\0\0\x07\0\0\0\x04\0\x16\0\x7f\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0"),
+        Stop::Rules("connection to 127.0.0.1:22 refused; no rule can allow such an address"),
+    ),
+    attack(
+        "the same, as an address of IPv6",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x01\0\0\0\x07\0\0\0\x06\0\x16\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01"),
+        Stop::Rules("connection to [::1]:22 refused; no rule can allow such an address"),
+    ),
+    attack(
+        "the same, as one that stands for IPv4",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x01\0\0\0\x07\0\0\0\x06\0\x17\0\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\x01"),
+        Stop::Rules("connection to 127.0.0.1:23 refused; no rule can allow such an address"),
+    ),
+    attack(
+        "ask it for the host's loopback by UDP",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x02\0\0\0\x07\0\0\0\x04\0\x35\0\x7f\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0"),
+        Stop::Rules("message to 127.0.0.1:53/udp refused; no rule can allow such an address"),
+    ),
+    attack(
+        "ask it for what a cloud tells its machines",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x01\0\0\0\x07\0\0\0\x04\0\x50\0\xa9\xfe\xa9\xfe\0\0\0\0\0\0\0\0\0\0\0\0"),
+        Stop::Rules("connection to 169.254.169.254:80 refused; no rule can allow such an address"),
+    ),
+    attack(
+        "ask it for the host, which no rule names",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x01\0\0\0\x07\0\0\0\x04\0\x50\0\xc6\x12\0\x01\0\0\0\0\0\0\0\0\0\0\0\0"),
+        Stop::Rules("connection to host.septum.internal:80 refused"),
+    ),
+    attack(
+        "ask it for another port than a rule names",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x01\0\0\0\x07\0\0\0\x04\0\x0a\0\xc0\0\x02\x01\0\0\0\0\0\0\0\0\0\0\0\0"),
+        Stop::Rules("connection to 192.0.2.1:10 refused"),
+    ),
+    attack(
+        "ask it for a Unix socket of the host",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x03\0\0\0\x07\0\0\0\x16\0\0\0"),
+        Stop::Rules("connection to port 22 of the host refused"),
+    ),
+    attack(
+        "ask it for a name that no rule has, as a way out",
+        Network,
+        libc::SYS_sendto,
+        &say!(b"\x04\x04\0\0\x07\0\0\0secret.example.org"),
+        Stop::Rules("name secret.example.org not looked up"),
     ),
     attack("a raw socket", Network, libc::SYS_socket, &[flag(libc::AF_PACKET), N(3), N(0)], Filter),
     attack(

@@ -3,19 +3,18 @@
 //! The order of steps is the order of trust: first what ties this process to its supervisor, then what needs the host
 //! (KVM, the shared directories), then leaving the host behind, and only then anything that looks at files of the
 //! partition or runs the partition itself.
-#![allow(unsafe_code, reason = "closing what was inherited")]
+#![allow(unsafe_code, reason = "the C library's setting of its heap")]
 
 mod linux;
 
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::process::{
-    Pid, Resource, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
-};
+use rustix::process::{Pid, Resource, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use septum_abi::config::Limit;
 use septum_api_types::bytes::ByteString;
 use septum_api_types::exit::Code;
@@ -30,17 +29,18 @@ use septum_machine::{
     NewSession, Notice, OwnFile, Pages, PrivilegeChoice, Request, Requests, Role,
     SessionEnd as MachineSessionEnd, StopReason, WhenCrowded, Wish, encode_program,
 };
-use septum_netproxy::broker::Log;
+use septum_netproxy::Inside;
 use septum_registry::control;
 
 use crate::counting::Counting;
 use crate::disks;
 use crate::ending::Ending;
 use crate::environment;
+use crate::forked::{close_all_but, tie_to};
 use crate::functions;
 use crate::huge_pages;
 use crate::jail::{self, Filters, Left, Terminals};
-use crate::network::{self, Neighbourhood, Refusals, Telling};
+use crate::network;
 use crate::outcome;
 use crate::program;
 use crate::protocol::{End, Ended, FromWorker, Order, SessionEnd, Stage, StopCause, ToWorker, send};
@@ -49,19 +49,25 @@ use crate::stages::{now_ns, since_us};
 use crate::terminal;
 use crate::usage::Usage;
 
+/// What there is around a worker.
+#[derive(Debug)]
+pub(crate) struct Around {
+    /// Where running partitions are described.
+    pub(crate) runtime: PathBuf,
+    /// The partition's ports, and the way to its broker, if it has a network.
+    pub(crate) network: Option<Inside>,
+}
+
 /// What a worker without a name is called.
 const PROCESS_NAME: &str = "septum-worker";
 
 /// The worker's whole life, in a process of its own that `supervisor` made; returns its exit status.
-pub(crate) fn serve(socket: UnixStream, supervisor: Pid, order: Order, around: Neighbourhood) -> i32 {
+pub(crate) fn serve(socket: UnixStream, supervisor: Pid, order: Order, around: Around) -> i32 {
     let started_ns = now_ns();
     if !tie_to(supervisor) {
         return 1;
     }
-    close_all_but(&mut [
-        Some(socket.as_raw_fd()),
-        around.supervisor.as_ref().map(|socket| socket.as_raw_fd()),
-    ]);
+    close_all_but(around.network.iter().flat_map(Inside::descriptors).chain([socket.as_fd()]));
     use_one_heap();
     let mut worker = Worker { socket, order, around, timings: Timings::default() };
     worker.timings.worker_start = Some(since_us(worker.order.epoch_ns, started_ns));
@@ -81,31 +87,6 @@ pub(crate) fn try_isolation(socket: &UnixStream) -> i32 {
         .and_then(|()| Filters::new(&[Role::Main], JailChoice::On))
         .map(|filters| filters.confine(Role::Main));
     i32::from(send(socket, &result.err()).is_err())
-}
-
-/// If the supervisor goes, however it goes, so does this process. False if it is gone already.
-fn tie_to(supervisor: Pid) -> bool {
-    // Fails for invalid signals only.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    getppid() == Some(supervisor)
-}
-
-/// Closes what the caller of `septum` left open, except standard input, output and error.
-fn close_all_but(kept: &mut [Option<RawFd>]) {
-    kept.sort_unstable();
-    let mut first = 3;
-    let kept = kept.iter().flatten().filter_map(|&kept| u32::try_from(kept).ok());
-    for kept in kept.map(Some).chain([None]) {
-        let last = kept.map_or(u32::MAX, |kept| kept.saturating_sub(1));
-        if first <= last {
-            // SAFETY:
-            // 1. Descriptors in this range belong to the supervisor, of which this process is a copy, or to its caller: nothing here
-            //    uses them, or closes them later.
-            // 2. No pointer is passed. Without this call (before Linux 5.9) they stay open, and unused.
-            unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
-        }
-        first = kept.map_or(u32::MAX, |kept| kept.saturating_add(1)).max(3);
-    }
 }
 
 /// The C library would give each thread a heap of its own, with mappings that cost more than the few allocations in them.
@@ -128,7 +109,7 @@ const MAKER_STACK_BYTES: usize = 256 << 10;
 struct Worker {
     socket: UnixStream,
     order: Order,
-    around: Neighbourhood,
+    around: Around,
     timings: Timings,
 }
 
@@ -157,9 +138,7 @@ impl Worker {
         let (container, functions) = functions::open(&spec)?;
         // What is passed on is free again only when the virtual machine is gone.
         let ending = if container.is_none() { Ending::find(&self.around.runtime) } else { None };
-        // Sockets are made while the host's paths and names are still there.
-        let network = network::prepare(&spec, std::mem::take(&mut self.around))?;
-        let refusals = Refusals::default();
+        let network = self.around.network.take();
         let terminals = Terminals::find();
         jail::volunteer();
         rootfs::leave(&plan.user)?;
@@ -193,10 +172,7 @@ impl Worker {
         // Changing its identity may have untied it. The supervisor is still there, or the socket is closed.
         let _ = set_parent_process_death_signal(Some(Signal::KILL));
         jail::drop_privileges()?;
-        jail::restrict(
-            Left { writable: plan.writable(), terminals: &terminals, has_tcp: network.is_some() },
-            spec.jail,
-        )?;
+        jail::restrict(Left { writable: plan.writable(), terminals: &terminals }, spec.jail)?;
         drop(terminals);
         self.stage("the shared directory stands");
 
@@ -225,11 +201,7 @@ impl Worker {
             profile: spec.debug_profile,
         };
         let filters = Filters::new(roles(!disks.is_empty(), network.is_some()), spec.jail)?;
-        let telling = self.telling(&filters)?;
-        let (network, connections) = network
-            .map(|ports| network::proxy(&spec, ports, network_log(&refusals, telling.as_ref())))
-            .transpose()?
-            .unzip();
+        let (network, connections) = network.map(network::proxy).transpose()?.unzip();
         let counting = Counting { socket: Arc::new(self.teller()?), connections };
         let resources = MachineResources {
             shared_root: rootfs::SHARED_ROOT.into(),
@@ -261,15 +233,11 @@ impl Worker {
         let outcome = machine.run(Some(Requests { descriptor: socket.as_fd(), next: &mut next }));
         let guest_mappings = outcome.stats.guest_mappings.clone();
         let mut last_word = outcome::translate(outcome, &spec, self.order.epoch_ns, &self.timings);
-        if let Some(telling) = telling {
-            telling.finish();
-        }
         if let Some(ending) = ending {
             ending.begin();
             // Its lock lasts as long as the virtual machine.
             std::mem::forget(ending);
         }
-        last_word.stats.network.refused = refusals.all();
         if self.order.wants_stats {
             last_word.stats.memory.worker_pss_bytes = usage.pss_without_bytes(&guest_mappings);
         }
@@ -286,15 +254,6 @@ impl Worker {
             // If the supervisor is gone, this process is about to be killed.
             let _ = send(&self.socket, &FromWorker::Stage(stage));
         }
-    }
-
-    /// What the network refuses is told at once to a supervisor that wants to know.
-    fn telling(&self, filters: &Filters) -> Result<Option<Telling>, Failure> {
-        if !self.order.spec.verbose || !self.order.spec.network.is_wanted() {
-            return Ok(None);
-        }
-        let filters = filters.clone();
-        Telling::start(self.teller()?, self.order.epoch_ns, move || filters.confine(Role::Main)).map(Some)
     }
 
     /// The way to the supervisor for another thread. A frame is one write, so that frames of several threads do not mix.
@@ -350,19 +309,6 @@ fn roles(has_disks: bool, has_network: bool) -> &'static [Role] {
         (false, true) => &[Main, Vcpu, Files, Streams, Network],
         (true, true) => &[Main, Vcpu, Files, Streams, Disk, Network],
     }
-}
-
-/// What the network refuses is kept for the statistics, and told.
-fn network_log(refusals: &Refusals, telling: Option<&Telling>) -> Log {
-    let (refusals, lines) = (refusals.clone(), telling.map(Telling::lines));
-    Box::new(move |line| {
-        if refusals.add(line)
-            && let Some(lines) = &lines
-        {
-            // There is room for all of them.
-            let _ = lines.try_send(Some(line.to_owned()));
-        }
-    })
 }
 
 /// What the supervisor says, as the machine understands it.

@@ -8,6 +8,8 @@
 //!        └───────── Stage, Ended ◄──────────────┘          fds 0, 1, 2: the caller's own
 //! ```
 //!
+//! One with a network has a [`broker`] beside it, forked as well, that makes its connections.
+//!
 //! Both sides of that socket live in this crate, so that whoever starts partitions (the command line today) only
 //! sees [`supervisor::run`]: an order in, the end out.
 //!
@@ -24,11 +26,13 @@
 //! Neighbours: `septum-machine` builds and runs the virtual machine; `septum-api-types` defines what both sides say.
 #![warn(missing_docs)]
 
+mod broker;
 mod counting;
 mod disks;
 mod ending;
 mod entry;
 mod environment;
+mod forked;
 mod functions;
 pub mod huge_pages;
 mod jail;

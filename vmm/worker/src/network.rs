@@ -1,14 +1,10 @@
-//! The partition's network: what of it exists before the worker leaves the host's file system, and what it tells.
+//! The partition's network: what of it exists before the worker does, and the proxy in the worker.
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt as _;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::path::Path;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -19,105 +15,33 @@ use septum_api_types::failure::Failure;
 use septum_api_types::network::Expose;
 use septum_api_types::spec::PartitionSpec;
 use septum_machine::Network;
-use septum_netproxy::broker::{Log, Ports};
-use septum_netproxy::{Broker, Connections, Proxy};
+use septum_netproxy::{Connections, Inside, Ports, Proxy};
 use septum_registry::doors::open_door;
 
 use crate::outcome::{reason, without_number};
-use crate::protocol::{FromWorker, Stage, send};
-use crate::stages::{now_ns, since_us};
 
 /// The port of nameservers.
 const DNS: u16 = 53;
 /// Refusals that are told; a program that tries everything is not.
-const MOST_REFUSALS: usize = 256;
+pub(crate) const MOST_REFUSALS: usize = 256;
 
 /// Programs of the host that wait to be heard.
 const VSOCK_BACKLOG: i32 = 1024;
-/// The thread that tells of them sends text.
-const TELLER_STACK_BYTES: usize = 128 << 10;
 
-/// What the network refused, each once.
-#[derive(Clone, Default)]
-pub(crate) struct Refusals(Arc<Mutex<BTreeSet<String>>>);
-
-impl Refusals {
-    /// Notes one; false if it is known, or one too many.
-    pub(crate) fn add(&self, line: &str) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.len() < MOST_REFUSALS && known.insert(line.to_owned())
-    }
-
-    /// All of them.
-    pub(crate) fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
+/// Something of it cannot be set up.
+pub(crate) fn failure(why: String) -> Failure {
+    Failure::new(Code::Internal, "cannot set up the network", why)
 }
 
-/// Tells the supervisor what was refused, as stages, by a thread of its own: a supervisor that is busy is no reason for the network to wait.
-pub(crate) struct Telling {
-    lines: SyncSender<Option<String>>,
-    thread: JoinHandle<()>,
-}
-
-impl Telling {
-    /// Begins, with a thread that calls `before` first.
-    pub(crate) fn start(
-        socket: UnixStream,
-        epoch_ns: u64,
-        before: impl FnOnce() + Send + 'static,
-    ) -> Result<Self, Failure> {
-        let (lines, received) = sync_channel::<Option<String>>(MOST_REFUSALS + 1);
-        let work = move || {
-            before();
-            while let Ok(Some(what)) = received.recv() {
-                let stage = Stage { what, at_us: since_us(epoch_ns, now_ns()) };
-                // If the supervisor is gone, this process is about to be killed.
-                let _ = send(&socket, &FromWorker::Stage(stage));
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("refusals".to_owned())
-            .stack_size(TELLER_STACK_BYTES)
-            .spawn(work)
-            .map_err(|error| Failure::new(Code::Internal, "cannot set up the network", error.to_string()))?;
-        Ok(Self { lines, thread })
-    }
-
-    /// Where lines are put; there is room for all that [`Refusals`] lets through.
-    pub(crate) fn lines(&self) -> SyncSender<Option<String>> {
-        self.lines.clone()
-    }
-
-    /// Waits until everything is told.
-    pub(crate) fn finish(self) {
-        if self.lines.send(None).is_ok() {
-            // It does not panic, and if it did, nothing would be left to tell.
-            let _ = self.thread.join();
-        }
-    }
-}
-
-/// What leads to other partitions, and from them.
-#[derive(Debug, Default)]
-pub(crate) struct Neighbourhood {
-    /// Where running partitions are described.
-    pub(crate) runtime: PathBuf,
-    /// The partition's folder in the registry, where exposed ports are found.
-    pub(crate) folder: Option<PathBuf>,
-    /// The supervisor, which connects to other partitions.
-    pub(crate) supervisor: Option<OwnedFd>,
-}
-
-/// Binds what is published and exposed, if the partition has a network.
-pub(crate) fn prepare(spec: &PartitionSpec, around: Neighbourhood) -> Result<Option<Ports>, Failure> {
+/// Binds what is published and exposed, if the partition has a network. `folder` is its own in the registry, where exposed ports are found.
+pub(crate) fn prepare(spec: &PartitionSpec, folder: Option<&Path>) -> Result<Option<Ports>, Failure> {
     if !spec.network.is_wanted() {
         return Ok(None);
     }
     let mut ports = published(spec)?;
     for Expose { port } in &spec.network.expose {
         let what = || format!("cannot expose port {port} to other partitions");
-        let folder = around.folder.as_deref().ok_or_else(|| {
+        let folder = folder.ok_or_else(|| {
             let why = "the partition is not in the registry, where others would look for it";
             Failure::new(Code::Path, what(), why)
                 .hint("SEPTUM_RUNTIME_DIR can name another directory, which must be yours alone")
@@ -138,7 +62,6 @@ pub(crate) fn prepare(spec: &PartitionSpec, around: Neighbourhood) -> Result<Opt
         })?;
         ports.add_vsock(socket);
     }
-    ports.supervisor = around.supervisor;
     Ok(Some(ports))
 }
 
@@ -191,14 +114,8 @@ fn parse_nameservers(text: &str) -> Vec<SocketAddr> {
 }
 
 /// What the partition's sockets lead to.
-pub(crate) fn proxy(
-    spec: &PartitionSpec,
-    mut ports: Ports,
-    log: Log,
-) -> Result<(Network, Arc<Connections>), Failure> {
-    let broker = Broker::new(&spec.network, ports.supervisor.take(), log);
-    let proxy = Proxy::new(broker, ports, spec.network.hosts.clone())
-        .map_err(|error| Failure::new(Code::Internal, "cannot set up the network", error.to_string()))?;
+pub(crate) fn proxy(inside: Inside) -> Result<(Network, Arc<Connections>), Failure> {
+    let proxy = Proxy::new(inside).map_err(|error| failure(error.to_string()))?;
     let connections = proxy.connections();
     Ok((Network(Box::new(proxy)), connections))
 }

@@ -16,6 +16,8 @@
 //!                       Ended(Ended)             last, once
 //! ```
 //!
+//! A second socket is the broker's, which says what it refuses, and why it cannot begin.
+//!
 //! The end of the stream means that the other side is gone. Both sides trust each other with the form of the frames,
 //! but not with their size.
 
@@ -134,6 +136,15 @@ pub(crate) enum FromWorker {
     SessionEnded { number: u32, end: SessionEnd },
     Counted(Box<Count>),
     Ended(Box<Ended>),
+}
+
+/// A frame of the broker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromBroker {
+    /// A person may want to know that this was refused.
+    Refused(String),
+    /// It cannot begin.
+    Failed(Failure),
 }
 
 /// Why no frame came or went.

@@ -122,6 +122,16 @@ fn decide(verdict: Verdict, process: u32) -> Vec<Instruction> {
         Verdict::Only(When::Masked(argument, mask, values)) => {
             one_of(&[load(argument, 0), statement(AND, mask)], values)
         }
+        Verdict::Only(When::Both((first, one), (second, other))) => {
+            vec![
+                load(first, 0),
+                jump(IF_EQUAL, one, 0, 2),
+                load(second, 0),
+                jump(IF_EQUAL, other, 1, 0),
+                trap,
+                allow,
+            ]
+        }
         Verdict::Only(When::OwnProcess(argument)) => one_of(&[load(argument, 0)], &[process]),
         Verdict::Only(When::Without(argument, bits)) => {
             let [low, high] =

@@ -13,7 +13,7 @@ use septum_api_types::jail::JailChoice;
 use septum_machine::Role;
 
 use super::bpf::{self, Verdict};
-use super::policy::{When, groups_of};
+use super::policy::{BROKER, Call, When, groups_of};
 use super::report;
 use crate::outcome::without_number;
 
@@ -43,7 +43,8 @@ impl Filters {
             ));
         }
         let process = std::process::id();
-        Ok(Self { of_roles: Some(roles.iter().map(|&role| (role, program(role, process))).collect()) })
+        let of_role = |&role| (role, program(groups_of(role), process));
+        Ok(Self { of_roles: Some(roles.iter().map(of_role).collect()) })
     }
 
     /// Puts the filter of `role` on the calling thread, and on all that it starts from here on; for good. A thread without its filter
@@ -55,6 +56,21 @@ impl Filters {
             std::process::abort();
         }
     }
+}
+
+/// Puts the broker's filter on the calling thread, the only one of its process.
+///
+/// # Errors
+/// The host has no filters, and should.
+pub(super) fn confine_broker(jail: JailChoice) -> Result<(), Failure> {
+    // It makes none for roles, and makes ready to tell.
+    let filters = Filters::new(&[], jail)?;
+    if filters.of_roles.is_none() {
+        return Ok(());
+    }
+    apply(&program(BROKER, std::process::id())).map_err(|error| {
+        Failure::new(Code::Host, "cannot filter the broker's system calls", without_number(&error))
+    })
 }
 
 /// Whether the host's kernel takes filters that raise SIGSYS.
@@ -80,12 +96,12 @@ fn seccomp(operation: libc::c_uint, argument: *const libc::c_void) -> io::Result
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// What the thread of a role may do. Anything else raises SIGSYS, and a second time kills. `clone3` is answered with ENOSYS, because its
+/// What a thread with these groups of calls may do. Anything else raises SIGSYS, and a second time kills. `clone3` is answered with ENOSYS, because its
 /// flags are where no filter can see them: the C library then calls `clone`.
-fn program(role: Role, process: u32) -> Vec<Instruction> {
+fn program(groups: &[&[Call]], process: u32) -> Vec<Instruction> {
     let known = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
     let verdict = |when| if let When::Always = when { Verdict::Allow } else { Verdict::Only(when) };
-    let calls = groups_of(role).iter().copied().flatten();
+    let calls = groups.iter().copied().flatten();
     let mut verdicts: BTreeMap<u32, Verdict> =
         calls.map(|&(number, when)| (known(number), verdict(when))).collect();
     verdicts.insert(known(libc::SYS_clone3), Verdict::Error(ENOSYS));

@@ -50,6 +50,7 @@ const TERMINAL: u64 = READ_FILE | WRITE_FILE | IOCTL_DEV;
 
 /// LANDLOCK_ACCESS_NET_BIND_TCP, LANDLOCK_ACCESS_NET_CONNECT_TCP.
 const ALL_TCP: u64 = 0b11;
+const BIND_TCP: u64 = 0b01;
 /// LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET, LANDLOCK_SCOPE_SIGNAL.
 const ALL_SCOPES: u64 = 0b11;
 
@@ -166,8 +167,6 @@ pub(crate) struct Left<'a, W> {
     /// Directories in its own root in which files may be changed.
     pub(crate) writable: W,
     pub(crate) terminals: &'a Terminals,
-    /// It makes connections itself.
-    pub(crate) has_tcp: bool,
 }
 
 /// Keeps this thread, and all that it starts, to what is left, for good.
@@ -178,45 +177,60 @@ pub(crate) fn restrict(
     left: Left<'_, impl Iterator<Item = PathBuf>>,
     jail: JailChoice,
 ) -> Result<(), Failure> {
+    put_on(jail, ALL_TCP, |allow| {
+        allow(open(Path::new("/"))?.as_fd(), READ)?;
+        for directory in left.writable {
+            allow(open(&directory)?.as_fd(), CHANGE)?;
+        }
+        if let Some(directory) = &left.terminals.0 {
+            allow(directory.as_fd(), TERMINAL)?;
+        }
+        // Those of another /dev/pts, or of a machine's console.
+        let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
+        for stream in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
+            if isatty(stream) {
+                allow(stream, TERMINAL)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The same for a broker, which makes connections and opens nothing.
+///
+/// # Errors
+/// As for [`restrict`].
+pub(super) fn restrict_to_network(jail: JailChoice) -> Result<(), Failure> {
+    put_on(jail, BIND_TCP, |_| Ok(()))
+}
+
+/// Lets something be done below a directory.
+type Allow<'a> = &'a dyn Fn(BorrowedFd<'_>, u64) -> io::Result<()>;
+
+fn put_on(
+    jail: JailChoice,
+    network: u64,
+    rules: impl FnOnce(Allow<'_>) -> io::Result<()>,
+) -> Result<(), Failure> {
+    const WHAT: &str = "cannot keep the worker to its files (Landlock)";
     let host = Landlock::of_host();
     let version = match (host.lack(), host, jail) {
         (None, Landlock::Version(version), _) => version,
         (_, _, JailChoice::Degraded) => return Ok(()),
         (lack, ..) => {
             let (why, hint) = lack.unwrap_or_default();
-            return Err(
-                Failure::new(Code::Host, "cannot keep the worker to its files (Landlock)", why).hint(hint)
-            );
+            return Err(Failure::new(Code::Host, WHAT, why).hint(hint));
         }
     };
-    put_on(version, left).map_err(|error| {
-        Failure::new(Code::Internal, "cannot keep the worker to its files (Landlock)", without_number(&error))
-    })
-}
-
-fn put_on(version: u32, left: Left<'_, impl Iterator<Item = PathBuf>>) -> io::Result<()> {
     let mut handled = Handled::by(version);
-    if left.has_tcp {
-        handled.network = 0;
-    }
-    let rules = create(&handled)?;
-    let allow = |directory: BorrowedFd<'_>, access: u64| add(&rules, directory, access & handled.files);
-    allow(open(Path::new("/"))?.as_fd(), READ)?;
-    for directory in left.writable {
-        allow(open(&directory)?.as_fd(), CHANGE)?;
-    }
-    if let Some(directory) = &left.terminals.0 {
-        allow(directory.as_fd(), TERMINAL)?;
-    }
-    // Those of another /dev/pts, or of a machine's console.
-    let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
-    for stream in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
-        if isatty(stream) {
-            allow(stream, TERMINAL)?;
-        }
-    }
-    // SAFETY: 1. A descriptor and a number.
-    done(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) }).map(drop)
+    handled.network &= network;
+    let put_on = || {
+        let set = create(&handled)?;
+        rules(&|directory, access| add(&set, directory, access & handled.files))?;
+        // SAFETY: 1. A descriptor and a number.
+        done(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, set.as_raw_fd(), 0) })
+    };
+    put_on().map(drop).map_err(|error| Failure::new(Code::Internal, WHAT, without_number(&error)))
 }
 
 fn open(path: &Path) -> io::Result<OwnedFd> {

@@ -18,6 +18,10 @@
 //!
 //! Neighbours: `entry` calls this in the order above; `septum-machine` calls [`Filters::confine`] on each of its threads.
 
+use rustix::thread::CapabilitySet;
+use septum_api_types::failure::Failure;
+use septum_api_types::jail::JailChoice;
+
 mod bpf;
 mod filter;
 mod landlock;
@@ -29,6 +33,16 @@ pub(crate) use filter::Filters;
 pub use landlock::Landlock;
 pub(crate) use landlock::{Left, Terminals, restrict};
 pub(crate) use privileges::{drop_privileges, volunteer};
+
+/// Leaves the calling process, which has one thread, the host's network and nothing else.
+///
+/// # Errors
+/// The host lacks something, and may not.
+pub(crate) fn confine_broker(jail: JailChoice) -> Result<(), Failure> {
+    privileges::keep_of_privileges(CapabilitySet::empty())?;
+    landlock::restrict_to_network(jail)?;
+    filter::confine_broker(jail)
+}
 
 #[cfg(test)]
 use {report::Forbidden, septum_machine::Role};

@@ -3,7 +3,7 @@
 //! Calls are in groups, each of which some part of the worker needs; a [role](calls_of) has some of the groups. Whoever adds a call says
 //! here what for. `tests/tests/jail.rs` runs code inside the jail that tries everything else.
 
-use When::{Always, In, OwnProcess, Without};
+use When::{Always, Both, In, OwnProcess, Without};
 use septum_machine::Role;
 
 /// When a call is allowed.
@@ -16,6 +16,8 @@ pub(super) enum When {
     Masked(u8, u32, &'static [u32]),
     /// This argument has none of these bits.
     Without(u8, u64),
+    /// The lower halves of two arguments are these.
+    Both((u8, u32), (u8, u32)),
     /// The lower half of this argument is the number of this process.
     OwnProcess(u8),
 }
@@ -69,9 +71,8 @@ const DEVICES: &[Call] = &[
     (libc::SYS_eventfd2, Always),
     (libc::SYS_fcntl, In(1, FCNTL)),
     (libc::SYS_ioctl, When::Masked(1, 0xffff, IOCTL)),
-    // To the supervisor, and within the network's proxy.
-    (libc::SYS_sendto, Always),
-    (libc::SYS_sendmsg, Always),
+    // To whoever is at the other end, and nobody else: no address. (`sendmsg` has its address where no filter sees it.)
+    (libc::SYS_sendto, Without(4, u64::MAX)),
 ];
 
 /// Commands of `fcntl`: duplicates, flags, locks of open files, leases that tell whether a file is written to,
@@ -199,30 +200,48 @@ const URING: &[Call] = &[(libc::SYS_io_uring_enter, Always)];
 const STREAMS: &[Call] =
     &[(libc::SYS_openat, Always), (libc::SYS_fstat, Always), (libc::SYS_newfstatat, Always)];
 
-/// The proxy of the partition's sockets. Which addresses it connects to is the broker's rules' to say.
+/// The proxy of the partition's sockets, which are the broker's to make. None is made here, connected, or given an address.
 const SOCKETS: &[Call] = &[
-    (
-        libc::SYS_socket,
-        In(
-            0,
-            &[libc::AF_INET.cast_unsigned(), libc::AF_INET6.cast_unsigned(), libc::AF_UNIX.cast_unsigned()],
-        ),
-    ),
-    (libc::SYS_socketpair, In(0, &[libc::AF_UNIX.cast_unsigned()])),
-    (libc::SYS_connect, Always),
-    (libc::SYS_bind, Always),
-    (libc::SYS_listen, Always),
     (libc::SYS_accept4, Always),
     (libc::SYS_shutdown, Always),
     (libc::SYS_getsockopt, Always),
-    (libc::SYS_setsockopt, Always),
+    // A connection that is broken off.
+    (libc::SYS_setsockopt, Both((1, libc::SOL_SOCKET.cast_unsigned()), (2, libc::SO_LINGER.cast_unsigned()))),
     (libc::SYS_getsockname, Always),
     (libc::SYS_getpeername, Always),
     (libc::SYS_recvfrom, Always),
     (libc::SYS_recvmsg, Always),
-    (libc::SYS_epoll_create1, Always),
-    (libc::SYS_timerfd_create, Always),
     (libc::SYS_timerfd_settime, Always),
+];
+
+/// The broker, which has the host's network and nothing else of it: no path, no thread, no other family of sockets.
+pub(super) const BROKER: &[&[Call]] = &[
+    RUNTIME,
+    &[
+        (libc::SYS_read, Always),
+        (libc::SYS_write, Always),
+        (libc::SYS_close, Always),
+        // Before a descriptor is closed, whether it is one.
+        (libc::SYS_fcntl, In(1, &[libc::F_GETFD.cast_unsigned()])),
+        (libc::SYS_poll, Always),
+        (libc::SYS_ppoll, Always),
+        (libc::SYS_epoll_wait, Always),
+        (libc::SYS_epoll_pwait, Always),
+        (libc::SYS_epoll_ctl, Always),
+        (libc::SYS_socket, In(0, &[libc::AF_INET.cast_unsigned(), libc::AF_INET6.cast_unsigned()])),
+        (libc::SYS_connect, Always),
+        // Whether an address is the host's own.
+        (libc::SYS_bind, Always),
+        (libc::SYS_getsockname, Always),
+        (
+            libc::SYS_setsockopt,
+            Both((1, libc::IPPROTO_TCP.cast_unsigned()), (2, libc::TCP_NODELAY.cast_unsigned())),
+        ),
+        (libc::SYS_recvfrom, Always),
+        (libc::SYS_recvmsg, Always),
+        (libc::SYS_sendto, Always),
+        (libc::SYS_sendmsg, Always),
+    ],
 ];
 
 /// The main thread: what the supervisor says, the last word, and the statistics.

@@ -22,18 +22,23 @@ pub(crate) fn volunteer() {
 /// Drops all other capabilities for good, from this thread and all that it starts. No process of the same user may look into this one from here
 /// on, workers of other partitions among them, and what is in its memory is written nowhere if it crashes.
 pub(crate) fn drop_privileges() -> Result<(), Failure> {
-    let failure = |error| {
-        Failure::new(Code::Internal, "cannot give up the worker's privileges", crate::outcome::reason(error))
-    };
-    set_no_new_privs(true).map_err(failure)?;
-    let held = rustix::thread::capabilities(None).map_err(failure)?;
-    let kept = held.permitted
-        & (CapabilitySet::CHOWN
+    keep_of_privileges(
+        CapabilitySet::CHOWN
             | CapabilitySet::DAC_OVERRIDE
             | CapabilitySet::FOWNER
             | CapabilitySet::FSETID
             | CapabilitySet::SETGID
-            | CapabilitySet::SETUID);
+            | CapabilitySet::SETUID,
+    )
+}
+
+/// The same, with these capabilities left, as far as they are there.
+pub(super) fn keep_of_privileges(kept: CapabilitySet) -> Result<(), Failure> {
+    let failure =
+        |error| Failure::new(Code::Internal, "cannot give up privileges", crate::outcome::reason(error));
+    set_no_new_privs(true).map_err(failure)?;
+    let held = rustix::thread::capabilities(None).map_err(failure)?;
+    let kept = held.permitted & kept;
     set_capabilities(
         None,
         CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() },

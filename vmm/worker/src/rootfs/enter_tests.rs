@@ -96,7 +96,7 @@ fn look(folder: &Path) {
     let terminals = jail::Terminals::find();
     let view = leave(&plan.user).and_then(|()| enter(&plan)).unwrap();
     jail::drop_privileges().unwrap();
-    let left = jail::Left { writable: plan.writable(), terminals: &terminals, has_tcp: false };
+    let left = jail::Left { writable: plan.writable(), terminals: &terminals };
     jail::restrict(left, JailChoice::Degraded).unwrap();
 
     // The whole world is the composed tree, and only writable volumes can be written.

@@ -1,4 +1,4 @@
-//! Making the worker's process: a copy of the supervisor's, which goes its own way at once.
+//! Making the processes of a partition, its worker and its broker: copies of the supervisor's, which go their own way at once.
 //!
 //! Executing a program costs as much as all the rest of the worker's start: a library is looked for, thousands of addresses
 //! are relocated, every page is a fault. A fork has all that behind it ([0014](../../../docs/decisions/0014-the-worker-is-forked.md)).
@@ -16,24 +16,41 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process
 
 use crate::jail::report;
 
-/// What the worker's command line says, as far as there is room.
-const TITLE: &[u8] = b"septum-worker";
+/// What a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Worker,
+    Broker,
+}
+
+impl Kind {
+    /// What its command line says, as far as there is room.
+    fn title(self) -> &'static [u8] {
+        match self {
+            Self::Worker => b"septum-worker",
+            Self::Broker => b"septum-broker",
+        }
+    }
+}
 
 /// A process that has not been waited for.
-pub(super) struct Worker {
+pub(super) struct Forked {
     pid: Pid,
 }
 
-impl Worker {
+impl Forked {
     /// Forks. The copy ignores the signals that are `held`, runs `work` with one end of a socket and the number of this process, and
     /// exits with the status that it returns; this process gets the other end. Only one thread may exist.
     pub(super) fn fork(
+        kind: Kind,
         held: &[i32],
         work: impl FnOnce(UnixStream, Pid) -> i32,
     ) -> Result<(Self, UnixStream), std::io::Error> {
         let (ours, theirs) = UnixStream::pair()?;
         let supervisor = getpid();
-        report::prepare();
+        if kind == Kind::Worker {
+            report::prepare();
+        }
         // SAFETY:
         // 1. This process has a single thread, as the caller promises: no lock is held by anybody else.
         // 2. The copy never returns from here.
@@ -43,7 +60,7 @@ impl Worker {
                 drop(ours);
                 let status = catch_unwind(AssertUnwindSafe(|| {
                     ignore(held);
-                    forget_caller();
+                    forget_caller(kind.title());
                     work(theirs, supervisor)
                 }));
                 std::process::exit(status.unwrap_or(101))
@@ -73,6 +90,12 @@ impl Worker {
         let _ = kill_process(self.pid, if holds { Signal::STOP } else { Signal::CONT });
     }
 
+    /// Kills it, if it is still there, and waits until it is gone. One that has ended by itself tells how.
+    pub(super) fn end(self) -> Option<WaitStatus> {
+        self.kill();
+        self.wait()
+    }
+
     /// Waits until it is gone.
     pub(super) fn wait(self) -> Option<WaitStatus> {
         loop {
@@ -94,7 +117,7 @@ fn ignore(held: &[i32]) {
 }
 
 /// Makes this process one of its own: no held signals, no environment, its own command line.
-fn forget_caller() {
+fn forget_caller(title: &[u8]) {
     // SAFETY:
     // 1. `sigemptyset` initializes the set that the other call reads; the mask is that of the only thread.
     unsafe {
@@ -124,9 +147,9 @@ fn forget_caller() {
     unsafe {
         if !program_invocation_name.is_null() {
             let room = CStr::from_ptr(program_invocation_name).count_bytes();
-            let len = room.min(TITLE.len());
+            let len = room.min(title.len());
             std::ptr::write_bytes(program_invocation_name, 0, room);
-            std::ptr::copy_nonoverlapping(TITLE.as_ptr().cast(), program_invocation_name, len);
+            std::ptr::copy_nonoverlapping(title.as_ptr().cast(), program_invocation_name, len);
         }
     }
 }

@@ -22,6 +22,7 @@
 //! Others on the host find the partition in the registry and come with their wishes to its [`desk`]; one that runs in the background
 //! has its [`streams`] here. There is one thread, and it forks: it must stay the only one.
 
+mod broker;
 mod cpus;
 mod desk;
 mod detach;
@@ -29,6 +30,7 @@ mod fork;
 mod log;
 mod neighbours;
 mod reading;
+mod registering;
 mod sessions;
 mod signals;
 mod streams;
@@ -36,7 +38,6 @@ mod wait;
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -48,23 +49,26 @@ use septum_api_types::restart::Backoff;
 use septum_api_types::signal::Signal;
 use septum_api_types::stats::{CpuStats, PartitionStats};
 use septum_registry::control::{Answer, Exec};
-use septum_registry::record::{self, Record, State};
-use septum_registry::{Registry, RegistryError, directory};
+use septum_registry::record::{self, State};
+use septum_registry::{Registry, RegistryError};
 
-use crate::entry;
+use crate::entry::{self, Around};
 use crate::jail;
 use crate::judgement::judge;
 use crate::keeping::Keeping;
-use crate::network::Neighbourhood;
+use crate::network;
 use crate::protocol::{
     End, Ended, FromWorker, Order, ProtocolError, Stage, StopCause, ToWorker, receive, send,
 };
+use crate::stages::{now_ns, since_us};
 use crate::terminal::{self, Raw};
+use broker::{Broker, Heard};
 use cpus::Confinement;
 use desk::{ClientId, Demand, Desk};
-use fork::Worker;
+use fork::{Forked, Kind};
 use neighbours::Switchboard;
 use reading::Readings;
+use registering::{not_registered, record_of};
 use sessions::Sessions;
 use streams::Streams;
 
@@ -97,7 +101,7 @@ pub fn run(order: Order, keeping: Keeping, stage: &mut dyn FnMut(&Stage)) -> End
 /// What failed, and what to change on the host.
 pub fn try_isolation() -> Result<(), Failure> {
     let internal = |why: String| Failure::new(Code::Internal, "cannot start the worker process", why);
-    let (worker, socket) = Worker::fork(&[], |socket, _| entry::try_isolation(&socket))
+    let (worker, socket) = Forked::fork(Kind::Worker, &[], |socket, _| entry::try_isolation(&socket))
         .map_err(|error| internal(error.to_string()))?;
     let answer = receive::<Option<Failure>>(&socket);
     let status = worker.wait();
@@ -135,9 +139,11 @@ struct Supervision {
 /// One worker.
 struct Current {
     /// `None` once it has been waited for.
-    worker: Option<Worker>,
+    worker: Option<Forked>,
     socket: UnixStream,
-    /// Its calls to other partitions, if rules name some.
+    /// What makes its connections, if it has a network.
+    broker: Option<Broker>,
+    /// Its broker's calls to other partitions, if rules name some.
     switchboard: Option<Switchboard>,
     began: Instant,
     /// When the time limit passes.
@@ -169,6 +175,7 @@ impl Drop for Current {
 #[derive(Default)]
 struct Wake {
     worker: bool,
+    broker: Heard,
     signal: Option<i32>,
     demands: Vec<(ClientId, Demand)>,
 }
@@ -313,22 +320,37 @@ impl Supervision {
         if let Some(streams) = &mut self.streams {
             streams.forget_input();
         }
-        let (switchboard, theirs) = Switchboard::open(&order.spec.network, &self.keeping.runtime)
-            .map_err(|error| cannot_start(reason(error)))?
-            .unzip();
-        let around = Neighbourhood {
-            runtime: self.keeping.runtime.clone(),
-            folder: self.desk.folder().map(Path::to_owned),
-            supervisor: theirs,
-        };
-        let (worker, socket) = Worker::fork(self.signals.held(), |socket, supervisor| {
+        let spec = &self.order.spec;
+        let ports = network::prepare(spec, self.desk.folder())?;
+        let mut switchboard = None;
+        let ends = ports
+            .map(|ports| {
+                let (ours, theirs) = Switchboard::open(&spec.network, &self.keeping.runtime)?.unzip();
+                switchboard = ours;
+                ports.divide(theirs)
+            })
+            .transpose()
+            .map_err(|error| network::failure(reason(error)))?;
+        let (network, outside) = ends.unzip();
+        let around = Around { runtime: self.keeping.runtime.clone(), network };
+        let (worker, socket) = Forked::fork(Kind::Worker, self.signals.held(), |socket, supervisor| {
             entry::serve(socket, supervisor, order, around)
         })
         .map_err(|error| cannot_start(format!("fork failed: {error}")))?;
+        // While the worker begins.
+        let broker = outside.map(|outside| Broker::start(self.signals.held(), spec, outside)).transpose();
+        let broker = match broker {
+            Ok(broker) => broker,
+            Err(error) => {
+                worker.end();
+                return Err(network::failure(format!("fork failed: {error}")));
+            }
+        };
         self.desk.record.worker = u32::try_from(worker.pid().as_raw_nonzero().get()).ok();
         self.current = Some(Current {
             worker: Some(worker),
             socket,
+            broker,
             switchboard,
             began: Instant::now(),
             timeout_at: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
@@ -347,6 +369,7 @@ impl Supervision {
         loop {
             let deadline = self.current.as_ref().and_then(Current::deadline);
             let wake = self.sleep(deadline);
+            self.show(wake.broker.refused, stage);
             if wake.worker {
                 match self.current.as_ref().map(|current| receive(&current.socket)) {
                     Some(Ok(FromWorker::Stage(completed))) => stage(&completed),
@@ -368,6 +391,11 @@ impl Supervision {
                     }
                     Some(Ok(FromWorker::Ended(mut last_word))) => {
                         self.reap();
+                        if let Some(broker) = self.current.as_mut().and_then(|it| it.broker.as_mut()) {
+                            let said = broker.hear().refused;
+                            last_word.stats.network.refused = broker.refused();
+                            self.show(said, stage);
+                        }
                         last_word.stats.cpus = self.cpu_stats();
                         return *last_word;
                     }
@@ -376,6 +404,11 @@ impl Supervision {
                     None => return self.worker_died(),
                 }
             }
+            if let Some(failure) = wake.broker.failure {
+                self.kill();
+                self.reap();
+                return ended(End::Failed(failure));
+            }
             if let Some(signal) = wake.signal {
                 self.signal_came(signal);
             }
@@ -383,6 +416,14 @@ impl Supervision {
                 self.meet(client, demand);
             }
             self.look_at_the_clock();
+        }
+    }
+
+    /// Shows what was refused to a person who wants to know.
+    fn show(&self, refused: Vec<String>, stage: &mut dyn FnMut(&Stage)) {
+        if self.order.spec.verbose {
+            let at_us = since_us(self.order.epoch_ns, now_ns());
+            refused.into_iter().for_each(|what| stage(&Stage { what, at_us }));
         }
     }
 
@@ -535,6 +576,8 @@ impl Supervision {
                 .as_ref()
                 .map(|current| PollFd::from_borrowed_fd(current.socket.as_fd(), PollFlags::IN)),
         );
+        let of_broker = fds.len();
+        fds.extend(self.current.as_ref().and_then(|current| current.broker.as_ref()?.poll()));
         let of_calls = fds.len();
         let switchboard = self.current.as_ref().and_then(|current| current.switchboard.as_ref());
         fds.extend(switchboard.map(Switchboard::poll));
@@ -557,8 +600,14 @@ impl Supervision {
         if ready[of_calls..of_desk].iter().any(is_ready)
             && let Some(current) = &mut self.current
         {
-            // A worker that does not keep to the form is not listened to any more.
+            // A broker that does not keep to the form is not listened to any more.
             current.switchboard = current.switchboard.take().and_then(|mut it| it.serve().then_some(it));
+        }
+        let mut broker = Heard::default();
+        if ready[of_broker..of_calls].iter().any(is_ready)
+            && let Some(it) = self.current.as_mut().and_then(|current| current.broker.as_mut())
+        {
+            broker = it.hear();
         }
         let mut demands = Vec::new();
         if ready[of_desk..of_streams].iter().any(is_ready) {
@@ -571,7 +620,7 @@ impl Supervision {
                 self.desk.answer(client, &not_now("what the partition says was not read fast enough"));
             }
         }
-        Wake { worker, signal, demands }
+        Wake { worker, broker, signal, demands }
     }
 
     /// A signal came to this process. In the foreground it is the program's, if it is to be; else it stops the partition: the first one
@@ -733,42 +782,4 @@ fn not_now(why: &str) -> Answer {
         Failure::new(Code::Usage, "the partition cannot do that", why)
             .hint("'septum ps -a' tells how it goes with it"),
     )
-}
-
-fn not_registered(error: &RegistryError) -> Failure {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    let failure =
-        Failure::new(Code::Path, "cannot enter the partition into the registry", format!("{error}{cause}"));
-    match error {
-        RegistryError::NameTaken { name, .. } => {
-            failure.hint(format!("choose another --name, or end that one with 'septum stop {name}'"))
-        }
-        _ => failure.hint("SEPTUM_RUNTIME_DIR can name another directory, which must be yours alone"),
-    }
-}
-
-/// What others learn of the partition at first.
-fn record_of(order: &Order, keeping: &Keeping) -> Record {
-    let spec = &order.spec;
-    let id = keeping.detached.as_ref().map(|detached| detached.id.clone());
-    Record {
-        version: record::VERSION,
-        id: id.or_else(|| directory::new_id().ok()).unwrap_or_else(|| "000000000000".to_owned()),
-        name: keeping.name.clone(),
-        program: spec.program.clone(),
-        arguments: spec.arguments.clone(),
-        created_ms: record::now_ms(),
-        started_ms: None,
-        state: if keeping.detached.is_some() { State::Starting } else { State::Running },
-        supervisor: std::process::id(),
-        worker: None,
-        restarts: 0,
-        is_detached: keeping.detached.is_some(),
-        has_terminal: spec.terminal.is_some(),
-        log: keeping.detached.as_ref().map(|detached| detached.log_directory.clone()),
-        memory_bytes: spec.memory_bytes,
-        cpus: spec.cpus,
-        volumes: spec.volumes.iter().filter_map(|volume| volume.name.clone()).collect(),
-        labels: keeping.labels.clone(),
-    }
 }

@@ -1,14 +1,13 @@
-//! Connects the worker's sockets to other partitions, if the rules allow it: the worker itself has left the place where those are found.
+//! Makes connections to other partitions for the broker, if the rules allow it: that opens no path of the host.
 //!
-//! The worker is not trusted: it says a name and a port, and gives a socket; the rules are asked here. Nothing blocks.
+//! The broker is not trusted: it says a name and a port, and the rules are asked once more. Nothing blocks.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::event::{PollFd, PollFlags};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socketpair};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, socketpair};
 use septum_api_types::network::{Network, Protocol};
 use septum_netproxy::neighbours::{Call, Refusal, answer, next_call};
 use septum_netproxy::policy::Policy;
@@ -17,19 +16,19 @@ use septum_registry::{DoorError, Registry};
 /// Calls that are served before anybody else is.
 const TURN: usize = 64;
 
-/// Where a worker's calls arrive.
+/// Where a broker's calls arrive.
 pub(super) struct Switchboard {
     socket: OwnedFd,
     policy: Policy,
     registry: Registry,
     /// Where ports of the host are, if the partition reaches some.
     vsock: Option<PathBuf>,
-    /// An answer that the worker had no room for. Until it has, nothing is taken from it.
-    owed: Option<(u32, Result<(), Refusal>)>,
+    /// An answer that the broker had no room for. Until it has, nothing is taken from it.
+    owed: Option<(u32, Result<OwnedFd, Refusal>)>,
 }
 
 impl Switchboard {
-    /// One for the partition with this network, and the worker's end of it; `None` if it has nothing to call.
+    /// One for the partition with this network, and the broker's end of it; `None` if it has nothing to call.
     pub(super) fn open(network: &Network, runtime: &Path) -> Result<Option<(Self, OwnedFd)>, Errno> {
         let vsock = network.vsock.as_ref().map(|path| path.as_path().to_owned());
         if network.neighbours().is_empty() && vsock.is_none() {
@@ -53,17 +52,20 @@ impl Switchboard {
     /// Serves some calls; false if there will be no more that make sense.
     pub(super) fn serve(&mut self) -> bool {
         for _ in 0..TURN {
-            if let Some((number, how)) = self.owed {
-                if !answer(self.socket.as_fd(), number, how) {
+            if let Some((number, how)) = &self.owed {
+                let how = how.as_ref().map(|socket| socket.as_fd()).map_err(|why| *why);
+                if !answer(self.socket.as_fd(), *number, how) {
                     return true;
                 }
                 self.owed = None;
             }
             match next_call(self.socket.as_fd()) {
                 Ok(Some(call)) => {
-                    let how = self.connect(&call);
-                    // Another partition says itself that it accepts.
-                    self.owed = (how.is_err() || call.name.is_none()).then_some((call.number, how));
+                    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags(), None);
+                    let how = socket
+                        .map_err(|_| Refusal::Host)
+                        .and_then(|socket| self.connect(&call, &socket).map(|()| socket));
+                    self.owed = Some((call.number, how));
                 }
                 Ok(None) => return true,
                 Err(_) => return false,
@@ -72,13 +74,13 @@ impl Switchboard {
         true
     }
 
-    fn connect(&self, call: &Call) -> Result<(), Refusal> {
-        let Some(name) = &call.name else { return self.connect_to_host(call) };
+    fn connect(&self, call: &Call, socket: &OwnedFd) -> Result<(), Refusal> {
+        let Some(name) = &call.name else { return self.connect_to_host(call, socket) };
         let port = u16::try_from(call.port).map_err(|_| Refusal::Rule)?;
         if !self.policy.allows_partition(name, Protocol::Tcp, port) {
             return Err(Refusal::Rule);
         }
-        self.registry.knock(call.socket.as_fd(), name, port).map_err(|error| match error {
+        self.registry.knock(socket.as_fd(), name, port).map_err(|error| match error {
             DoorError::NoPartition => Refusal::NoPartition,
             DoorError::NotExposed => Refusal::NotExposed,
             DoorError::NotRunning => Refusal::NotRunning,
@@ -88,17 +90,18 @@ impl Switchboard {
     }
 
     /// A port of the host is a Unix socket whose path ends with its number.
-    fn connect_to_host(&self, call: &Call) -> Result<(), Refusal> {
+    fn connect_to_host(&self, call: &Call, socket: &OwnedFd) -> Result<(), Refusal> {
         let mut path = self.vsock.clone().ok_or(Refusal::Rule)?.into_os_string();
         path.push(format!("_{}", call.port));
         let address = SocketAddrUnix::new(path).map_err(|_| Refusal::Nobody)?;
-        fcntl_getfl(&call.socket)
-            .and_then(|flags| fcntl_setfl(&call.socket, flags | OFlags::NONBLOCK))
-            .map_err(|_| Refusal::Host)?;
-        connect(&call.socket, &address).map_err(|error| match error {
+        connect(socket, &address).map_err(|error| match error {
             Errno::NOENT | Errno::CONNREFUSED | Errno::NOTDIR => Refusal::Nobody,
             Errno::AGAIN => Refusal::Crowded,
             _ => Refusal::Host,
         })
     }
+}
+
+fn flags() -> SocketFlags {
+    SocketFlags::NONBLOCK | SocketFlags::CLOEXEC
 }

@@ -16,7 +16,7 @@ use septum_registry::control::Answer;
 use septum_registry::record::now_ms;
 
 use super::desk::ClientId;
-use super::fork::Worker;
+use super::fork::Forked;
 use super::{Supervision, not_now};
 use crate::protocol::{Count, ToWorker, send};
 
@@ -110,7 +110,7 @@ impl Supervision {
     /// Everybody who waits for a reading gets one.
     pub(super) fn hand_out_readings(&mut self) {
         let Some(current) = &self.current else { return };
-        let Some(worker) = current.worker.as_ref().map(Worker::pid) else { return };
+        let Some(worker) = current.worker.as_ref().map(Forked::pid) else { return };
         for (client, threads) in self.readings.take() {
             let stats = self.readings.read(&self.desk.record, worker, current.is_paused, threads);
             self.desk.answer(client, &Answer::Stats(Box::new(stats)));

@@ -1,156 +1,41 @@
 //! Makes sockets, if the policy allows it.
-//!
-//! Nothing of what the guest or its peers send passes through here.
 
 use std::fmt::Write as _;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, listen, socket_with, sockopt,
-};
-use septum_api_types::network::{self, Network, Protocol, Publish};
+use rustix::net::{SocketType, bind, connect, getsockname, socket_with, sockopt};
+use septum_api_types::network::{self, Network, Protocol};
 
+use super::Log;
 use crate::names::Bindings;
 use crate::neighbours::{Neighbours, Refusal};
 use crate::policy::{Policy, Way, is_never};
+use crate::ports::{family, flags};
+use crate::requests::State;
 
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 1024;
-
-/// Whom to tell of what a person may want to know.
-pub type Log = Box<dyn Fn(&str) + Send>;
-
-/// A published or exposed port, bound.
+/// A connection that is made.
 #[derive(Debug)]
-pub struct Listener {
-    /// Its socket.
-    pub socket: OwnedFd,
-    /// The guest's port.
-    pub guest_port: u16,
-    /// TCP's sockets listen, UDP's receive.
-    pub protocol: Protocol,
-    /// Who comes to it.
-    pub door: Door,
-}
-
-/// What kind of connections a listener has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// Those of a published port.
-    Published,
-    /// Those of other partitions, by Unix sockets.
-    Exposed,
-    /// Those of programs of the host, by Unix sockets, which say first to which port of AF_VSOCK.
-    Vsock,
-}
-
-/// Sockets that exist before the partition does.
-#[derive(Debug, Default)]
-pub struct Ports {
-    /// Published ports.
-    pub listeners: Vec<Listener>,
-    /// Whom to ask for names.
-    pub nameservers: Vec<SocketAddr>,
-    /// Who connects to other partitions for this one.
-    pub supervisor: Option<OwnedFd>,
-}
-
-/// A published port cannot be had.
-#[derive(Debug)]
-pub struct PublishFailure {
-    /// Which.
-    pub publish: Publish,
-    /// Why.
-    pub error: io::Error,
-}
-
-impl Ports {
-    /// Binds what is to be published; `nameservers` are the host's.
-    ///
-    /// # Errors
-    /// One of the ports is somebody else's.
-    pub fn bind(network: &Network, nameservers: Vec<SocketAddr>) -> Result<Self, PublishFailure> {
-        let open = |publish: &Publish| {
-            let socket = bound(publish)
-                .map_err(|error| PublishFailure { publish: publish.clone(), error: error.into() })?;
-            Ok(Listener {
-                socket,
-                guest_port: publish.guest_port,
-                protocol: publish.protocol,
-                door: Door::Published,
-            })
-        };
-        let listeners = network.publish.iter().map(open).collect::<Result<_, _>>()?;
-        let said: Vec<_> = network.nameservers.iter().map(|server| server.0).collect();
-        Ok(Self {
-            listeners,
-            nameservers: if said.is_empty() { nameservers } else { said },
-            supervisor: None,
-        })
-    }
-
-    /// Adds a port that other partitions connect to, which listens already.
-    pub fn expose(&mut self, socket: OwnedFd, guest_port: u16) {
-        self.listeners.push(Listener { socket, guest_port, protocol: Protocol::Tcp, door: Door::Exposed });
-    }
-
-    /// Adds the socket at which the host's programs reach ports of AF_VSOCK, which listens already.
-    pub fn add_vsock(&mut self, socket: OwnedFd) {
-        self.listeners.push(Listener { socket, guest_port: 0, protocol: Protocol::Tcp, door: Door::Vsock });
-    }
-}
-
-fn flags() -> SocketFlags {
-    SocketFlags::NONBLOCK | SocketFlags::CLOEXEC
-}
-
-fn family(ip: IpAddr) -> AddressFamily {
-    if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
-}
-
-fn bound(publish: &Publish) -> Result<OwnedFd, Errno> {
-    let kind = match publish.protocol {
-        Protocol::Tcp => SocketType::STREAM,
-        Protocol::Udp => SocketType::DGRAM,
-    };
-    let socket = socket_with(family(publish.host.ip()), kind, flags(), None)?;
-    if publish.protocol == Protocol::Udp {
-        bind(&socket, &publish.host)?;
-        return Ok(socket);
-    }
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    bind(&socket, &publish.host)?;
-    listen(&socket, BACKLOG)?;
-    Ok(socket)
-}
-
-/// A connection that is made. Its socket does not block.
-#[derive(Debug)]
-pub enum Connecting {
-    /// It stands already.
-    Connected(OwnedFd),
-    /// It is writable when it stands.
-    Begun(OwnedFd),
-    /// It is to another partition, which the supervisor connects it to: its name and port.
-    Neighbour(OwnedFd, Arc<str>, u16),
+pub(crate) enum Connecting {
+    /// The host connects this socket, which does not block, or has.
+    Socket(OwnedFd, State),
+    /// It is to this port of another partition, which the supervisor connects to.
+    Neighbour(Arc<str>, u16),
 }
 
 /// Makes sockets for one partition.
-pub struct Broker {
+pub(crate) struct Maker {
     policy: Policy,
     bindings: Bindings,
-    pub(crate) neighbours: Neighbours,
+    pub neighbours: Neighbours,
     has_vsock: bool,
     log: Log,
 }
 
-impl Broker {
-    /// A broker for a partition with this network, which tells `log` what it refuses. `supervisor` connects to other partitions.
-    #[must_use]
+impl Maker {
+    /// One for a partition with this network, which tells `log` what it refuses. `supervisor` connects to other partitions.
     pub fn new(network: &Network, supervisor: Option<OwnedFd>, log: Log) -> Self {
         let (policy, bindings) = (Policy::new(network.allow.clone()), Bindings::new(&network.hosts));
         Self {
@@ -170,10 +55,7 @@ impl Broker {
         let to = match self.way(Protocol::Tcp, to)? {
             Way::Direct(to) => to,
             Way::Host(port) => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
-            Way::Neighbour(name, port) => {
-                let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags(), None)?;
-                return Ok(Connecting::Neighbour(socket, name, port));
-            }
+            Way::Neighbour(name, port) => return Ok(Connecting::Neighbour(name, port)),
         };
         start(to)
     }
@@ -214,7 +96,6 @@ impl Broker {
     }
 
     /// Whether a nameserver may be asked for `name`; if not, a person is told.
-    #[must_use]
     pub fn may_ask(&self, name: &str) -> bool {
         let may = self.policy.may_ask(name);
         if !may {
@@ -240,32 +121,31 @@ impl Broker {
     }
 
     /// A connection to another partition was refused.
-    pub(crate) fn tell_of_neighbour(&self, name: &str, port: u16, why: Refusal) {
+    pub fn tell_of_neighbour(&self, name: &str, port: u16, why: Refusal) {
         let advice = why.advice(name, port);
         self.tell(format_args!("network: connection to {name}:{port} refused; {advice}"));
     }
 
-    /// A socket for a port of the host, which the supervisor connects.
+    /// Whether the supervisor may be asked for a port of the host; if not, a person is told.
     ///
     /// # Errors
     /// There is none: ECONNRESET.
-    pub fn connect_vsock(&self, port: u32) -> Result<OwnedFd, Errno> {
-        if !self.has_vsock {
-            let advice = format!("--vsock PATH would lead it to PATH_{port}");
-            self.tell(format_args!("vsock: connection to port {port} of the host refused; {advice}"));
-            return Err(Errno::CONNRESET);
+    pub fn dial(&self, port: u32) -> Result<(), Errno> {
+        if self.has_vsock {
+            return Ok(());
         }
-        socket_with(AddressFamily::UNIX, SocketType::STREAM, flags(), None)
+        let advice = format!("--vsock PATH would lead it to PATH_{port}");
+        self.tell(format_args!("vsock: connection to port {port} of the host refused; {advice}"));
+        Err(Errno::CONNRESET)
     }
 
     /// A connection to a port of the host was refused.
-    pub(crate) fn tell_of_vsock(&self, port: u32, why: Refusal) {
+    pub fn tell_of_vsock(&self, port: u32, why: Refusal) {
         let advice = why.advice("", 0);
         self.tell(format_args!("vsock: connection to port {port} of the host refused; {advice}"));
     }
 
     /// The address of the partition that a name means, if a rule is about that.
-    #[must_use]
     pub fn neighbour(&self, name: &str) -> Option<Ipv4Addr> {
         self.neighbours.address(network::partition(name)?)
     }
@@ -303,5 +183,5 @@ fn start(to: SocketAddr) -> Result<Connecting, Errno> {
     if is_connected && getsockname(&socket).ok().and_then(|own| SocketAddr::try_from(own).ok()) == Some(to) {
         return Err(Errno::CONNREFUSED);
     }
-    Ok(if is_connected { Connecting::Connected(socket) } else { Connecting::Begun(socket) })
+    Ok(Connecting::Socket(socket, if is_connected { State::Connected } else { State::Connecting }))
 }
