@@ -17,6 +17,7 @@
 //! * [`guests`] and [`compile`] find, build and cache the guest programs;
 //! * [`host`] is where partitions in the background live;
 //! * [`intruder`] makes system calls in a process that others run, as if it had been taken over;
+//! * [`browser`] shows pages as people see them;
 //! * [`terminals`] has a driver type at a terminal, and look at it;
 //! * [`lane`] says where the tests run, and counts those that could not;
 //! * [`place`], [`tree`], [`diff`], [`elf`], [`family`] are the small tools they need.
@@ -24,6 +25,7 @@
 //! Environment: `SEPTUM` names the binary under test (else `target/release/septum`), `SEPTUM_LANE` is `direct`
 //! or `nested`, `SEPTUM_GUESTS` names the folder of compiled programs (else `target/guests`).
 
+pub mod browser;
 pub mod case;
 pub mod compile;
 pub mod diff;

@@ -95,12 +95,17 @@ impl<'a> Serving<'a> {
         self.process.pid()
     }
 
+    /// The Unix socket.
+    pub fn socket(&self) -> std::path::PathBuf {
+        self.host.place.join("run/septum.sock")
+    }
+
     /// A connection.
     ///
     /// # Errors
     /// Nobody listens.
     pub fn connect(&self) -> std::io::Result<UnixStream> {
-        UnixStream::connect(self.host.place.join("run/septum.sock"))
+        UnixStream::connect(self.socket())
     }
 
     /// Sends a request; `None` if there is no answer.

@@ -22,7 +22,6 @@ class Tmux:
     def __init__(self, columns, rows):
         self.columns, self.rows = columns, rows
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "env PS1='shell> ' sh")
-        self.wait_for("shell>")
 
     def tmux(self, *arguments):
         # A server of its own, in the folder of the test.
@@ -31,6 +30,12 @@ class Tmux:
         return done.stdout
 
     def __enter__(self):
+        # Waited for here, so that whatever happens ends the server.
+        try:
+            self.wait_for("shell>")
+        except AssertionError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

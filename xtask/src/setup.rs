@@ -132,6 +132,7 @@ const STACK_PACKAGES: &[Package] = &[
     Package { name: "python3-grpcio", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/grpc"]) },
     program("umoci", "umoci"),
     program("skopeo", "skopeo"),
+    program("chromium-headless-shell", "chromium-headless-shell"),
 ];
 
 /// What is too large to be installed for every run of the tests.

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use septum_api_types::v1::{Problem, ProblemCode, Scope};
 
+use crate::origin;
 use crate::problem::Refused;
 
 /// Who is at the other end of a connection.
@@ -56,7 +57,10 @@ pub async fn guard(
 ) -> Response {
     let caller = request.extensions().get::<Caller>().copied().unwrap_or(Caller::Stranger);
     if caller == Caller::Owner {
-        return next.run(request).await;
+        return match origin::is_own(request.headers()) {
+            true => next.run(request).await,
+            false => not_own().into_response(),
+        };
     }
     let header = request.headers().get(axum::http::header::AUTHORIZATION);
     let secret = header.and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
@@ -82,6 +86,15 @@ pub async fn guard(
     }
     request.extensions_mut().insert(Owner(token.name));
     next.run(request).await
+}
+
+fn not_own() -> Refused {
+    Refused(Problem::new(
+        ProblemCode::Forbidden,
+        "the request is not allowed",
+        "a browser sent it for the page of another server, or by a name that is not this machine's",
+        "open this server's own page, by localhost or an address; a proxy with a name of its own needs TLS",
+    ))
 }
 
 /// The revision that a client has seen (`If-Match`).

@@ -17,6 +17,8 @@ mod description;
 mod extract;
 mod listen;
 mod metrics;
+mod origin;
+mod page;
 mod problem;
 mod routes;
 mod tcp;

@@ -30,6 +30,11 @@ impl IntoResponse for Refused {
 
 /// What is at no path.
 pub async fn no_path() -> Refused {
+    nothing_here()
+}
+
+/// See [`no_path`].
+pub fn nothing_here() -> Refused {
     Refused(Problem::new(
         ProblemCode::NotFound,
         "the request cannot be met",

@@ -15,7 +15,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::description::Description;
-use crate::{Shared, access, extract, problem};
+use crate::{Shared, access, extract, page, problem};
 
 /// Paths and their description.
 pub(crate) fn described() -> OpenApiRouter<Shared> {
@@ -33,10 +33,12 @@ pub(crate) fn described() -> OpenApiRouter<Shared> {
 /// All that is served.
 pub fn router(coordinator: Shared) -> Router {
     let (router, _) = described().split_for_parts();
-    router
+    let api = router
         .fallback(problem::no_path)
         .method_not_allowed_fallback(problem::no_method)
         .layer(axum::middleware::from_fn_with_state(coordinator.clone(), access::guard))
         .layer(DefaultBodyLimit::max(extract::BODY_LIMIT))
-        .with_state(coordinator)
+        .with_state(coordinator);
+    // Its files are not the API, and need no token.
+    api.merge(page::router())
 }
