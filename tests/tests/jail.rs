@@ -7,7 +7,7 @@ mod attacks;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use attacks::{ATTACKS, Attack, By, Given, Stop};
 use rustix::process::Signal;
@@ -116,7 +116,7 @@ fn every_thread_of_a_worker_is_confined() {
     let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit of cores");
     assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
     if rustix::process::geteuid().is_root() {
-        for kind in ["mnt", "ipc", "uts"] {
+        for kind in ["mnt", "ipc", "uts", "net"] {
             let of =
                 |process: &str| fs::read_link(format!("/proc/{process}/ns/{kind}")).expect("a namespace");
             assert_ne!(of(&worker.to_string()), of("self"), "the worker is in the host's {kind} namespace");
@@ -206,9 +206,9 @@ fn a_broker_that_is_killed_takes_the_partition_with_it() {
     let (running, Processes { broker, .. }) = partition(&place);
     running.signal(Signal::KILL);
     running.wait();
-    let end = std::time::Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(20);
     while fs::read_to_string(format!("/proc/{broker}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
-        assert!(std::time::Instant::now() < end, "the broker outlives its supervisor");
+        assert!(Instant::now() < end, "the broker outlives its supervisor");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -224,8 +224,15 @@ fn make(attack: &Attack, processes: Processes) -> Answer {
         By::Disk => Some("disk/0"),
         By::Network => Some("network"),
     };
-    let thread = name.map_or(Ok(worker), |name| intruder::thread_of(worker, |it| it == name));
-    let thread = thread.expect("the worker has such a thread");
+    let end = Instant::now() + Duration::from_secs(20);
+    let thread = loop {
+        // One that has had nothing to do yet may not have its name on a busy machine.
+        match name.map_or(Ok(worker), |name| intruder::thread_of(worker, |it| it == name)) {
+            Ok(thread) => break thread,
+            Err(error) => assert!(Instant::now() < end, "{}: {error}", attack.tries),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
     let number = |value: i32| Argument::Number(i64::from(value).cast_unsigned());
     let arguments: Vec<Argument<'_>> = attack
         .with

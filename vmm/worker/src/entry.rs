@@ -162,7 +162,7 @@ impl Worker {
             };
             let thread = std::thread::Builder::new().name("machine".to_owned()).stack_size(MAKER_STACK_BYTES);
             let thread = thread.spawn_scoped(scope, make);
-            let view = rootfs::enter(&plan);
+            let view = rootfs::enter(&plan, spec.jail);
             // Where there is no other thread, this one does it.
             let core = thread.map_or_else(|_| Some(make()), |thread| thread.join().ok());
             (view, core)

@@ -55,7 +55,7 @@ pub(super) fn run(
     let returns_free_memory = !spec.huge_pages && container.is_none();
     let core = LinuxSpec { memory_bytes, pages, cpus: spec.cpus, returns_free_memory };
     let core = LinuxCore::new(&host.kvm, core, container.as_deref()).map_err(failed)?;
-    rootfs::enter(&plan)?;
+    rootfs::enter(&plan, spec.jail)?;
     drop(host.kvm);
     // As for a program.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));

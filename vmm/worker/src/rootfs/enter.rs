@@ -13,8 +13,9 @@ use std::path::Path;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::jail::JailChoice;
 
-use super::namespace::{leave_host, refused};
+use super::namespace::{leave_host, leave_network, refused};
 use super::plan::{Extent, ONLY_FILE, Plan, Root, Share};
 use super::system::{self, make_directories, make_directory, make_file};
 use super::tree::{Access, Tree, seal};
@@ -35,8 +36,11 @@ pub(crate) fn leave(user: &User) -> Result<(), Failure> {
     leave_host(user)
 }
 
-/// Composes what is shared and makes it the root. Returns the partition's view of it.
-pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
+/// Composes what is shared and makes it the root, and leaves the host's network for an empty one: this thread, and those that it starts. Returns
+/// the partition's view of the root.
+pub(crate) fn enter(plan: &Plan, jail: JailChoice) -> Result<View, Failure> {
+    leave_network(jail)?;
+
     let system = match &plan.root {
         Root::Host => Lower::Host(system::collect()?),
         Root::Directory(directory) => Lower::Directory(copy(directory, Access::ReadOnly)?),
@@ -73,7 +77,7 @@ pub(crate) fn enter(plan: &Plan) -> Result<View, Failure> {
 pub(crate) fn try_to_enter() -> Result<(), Failure> {
     let plan = Plan::empty();
     leave(&plan.user)?;
-    enter(&plan).map(|_| ())
+    enter(&plan, JailChoice::On).map(|_| ())
 }
 
 enum Lower {

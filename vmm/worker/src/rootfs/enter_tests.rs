@@ -94,7 +94,7 @@ fn look(folder: &Path) {
     let plan = plan(&spec).unwrap();
     let outside = fs::File::open(folder).unwrap();
     let terminals = jail::Terminals::find();
-    let view = leave(&plan.user).and_then(|()| enter(&plan)).unwrap();
+    let view = leave(&plan.user).and_then(|()| enter(&plan, septum_api_types::jail::JailChoice::On)).unwrap();
     jail::drop_privileges().unwrap();
     let left = jail::Left { writable: plan.writable(), terminals: &terminals };
     jail::restrict(left, JailChoice::Degraded).unwrap();

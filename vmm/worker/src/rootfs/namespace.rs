@@ -1,6 +1,6 @@
-//! Namespaces of the worker's own: for mounts, and for what else of the host costs nothing to leave (System V's and POSIX's ways of talking, the
-//! host's name). The network's would cost 17 ms and more where KVM is emulated, and the worker makes the partition's connections itself
-//! ([0045](../../../../docs/decisions/0045-namespaces-and-limits.md)).
+//! Namespaces of the worker's own: for mounts, for what else of the host costs nothing to leave (System V's and POSIX's ways of talking, the
+//! host's name), and, while the virtual machine is made, for the network. That one is empty, and not even its loopback is up: what the worker has of
+//! the host's network are sockets that others have made ([0047](../../../../docs/decisions/0047-a-broker-makes-the-connections.md)).
 //!
 //! Root can make one; anybody else can inside a user namespace, where the caller has the user and group ids of the program: what
 //! belongs to the one belongs to the other, and nobody else is there.
@@ -10,6 +10,7 @@ use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::thread::{CapabilitySet, UnshareFlags, capabilities};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
+use septum_api_types::jail::JailChoice;
 
 use super::user::User;
 use crate::outcome::{reason, without_number};
@@ -31,6 +32,15 @@ pub(super) fn leave_host(user: &User) -> Result<(), Failure> {
     // Nothing mounted from here on shows on the host.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|error| refused(error, "make the mount namespace private"))
+}
+
+/// Leaves the host's network for one with nothing in it. Of the threads that there are, only the calling one does.
+pub(super) fn leave_network(jail: JailChoice) -> Result<(), Failure> {
+    match unshare(UnshareFlags::NEWNET) {
+        // The kernel has none, or may make no more of them.
+        Err(error) if jail == JailChoice::On => Err(refused(error, "make a network namespace")),
+        _ => Ok(()),
+    }
 }
 
 #[allow(deprecated, reason = "the flags used here cannot break I/O safety")]
@@ -61,5 +71,31 @@ pub(super) fn refused(error: Errno, what: &str) -> Failure {
     match error {
         Errno::NOSYS => failure.hint("this needs Linux 5.12 or newer"),
         _ => failure.hint(HINT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    #[test]
+    fn nothing_of_the_host_is_reached_from_an_empty_network() {
+        if !capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN)) {
+            eprintln!("skipped: only root can make a network namespace alone");
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        // A thread of its own: the others stay where they are.
+        let inside = std::thread::spawn(move || {
+            leave_network(JailChoice::On).unwrap();
+            let message = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.send_to(b"x", "192.0.2.1:9"));
+            [TcpStream::connect(address).map(drop), message.map(drop)]
+        });
+        for result in inside.join().unwrap() {
+            assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::ENETUNREACH));
+        }
+        TcpStream::connect(address).unwrap();
     }
 }
