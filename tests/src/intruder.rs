@@ -62,7 +62,7 @@ pub fn thread_of(process: i32, is_it: impl Fn(&str) -> bool) -> io::Result<i32> 
 /// the signal that says so.
 ///
 /// # Errors
-/// One may not debug here, or the thread is not in a system call.
+/// One may not debug here, or the thread is not in a system call (`WouldBlock`).
 pub fn attempt(process: i32, thread: i32, number: u64, arguments: &[Argument<'_>]) -> io::Result<Answer> {
     let thread = Pid::from_raw(thread);
     ptrace::attach(thread)?;
@@ -87,7 +87,7 @@ fn take_over(process: i32, thread: Pid, number: u64, arguments: &[Argument<'_>])
     let mut instruction = [0; 2];
     memory.read_exact_at(&mut instruction, before.rip - 2)?;
     if instruction != SYSCALL {
-        return Err(io::Error::other("the thread is not in a system call"));
+        return Err(io::Error::new(io::ErrorKind::WouldBlock, "the thread is not in a system call"));
     }
     let mut room = before.rsp - BELOW_STACK;
     let mut values = [0; 6];
@@ -123,6 +123,16 @@ fn take_over(process: i32, thread: Pid, number: u64, arguments: &[Argument<'_>])
         return Err(io::Error::other(format!("{begun:?} instead of the call")));
     }
     ptrace::syscall(thread, None)?;
+    match answer(process, thread, before) {
+        // It was killed while it was looked at.
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(Answer::Killed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Answer::Killed),
+        result => result,
+    }
+}
+
+/// What became of the call that the thread has begun.
+fn answer(process: i32, thread: Pid, before: libc::user_regs_struct) -> io::Result<Answer> {
     match wait(thread)? {
         WaitStatus::Stopped(..) if is_forbidden(process, thread)? => Ok(Answer::Forbidden),
         WaitStatus::Stopped(..) => {

@@ -7,6 +7,7 @@ mod attacks;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use attacks::{ATTACKS, Attack, By, Given, Stop};
@@ -25,14 +26,17 @@ fn partition(place: &Place) -> (Running, Processes) {
     let running = septum.deadline(Duration::from_secs(120)).spawn();
     running.wait_for_stdout("ready\n");
     let supervisor = running.pid().as_raw_nonzero().get();
-    let all = family::descendants(running.pid());
-    let find = |is_broker: bool| {
-        let found = all.iter().find(|it| (it.name == "septum-broker") == is_broker);
-        found.unwrap_or_else(|| panic!("worker and broker in {all:?}")).pid
-    };
-    let processes = Processes { supervisor, worker: find(false), broker: find(true) };
-    assert_eq!(all.len(), 2, "{all:?}");
-    (running, processes)
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let all = family::descendants(running.pid());
+        // A broker that nobody has asked anything may not have begun on a busy machine.
+        let (brokers, workers): (Vec<_>, Vec<_>) = all.iter().partition(|it| it.name == "septum-broker");
+        if let ([broker], [worker]) = (&brokers[..], &workers[..]) {
+            return (running, Processes { supervisor, worker: worker.pid, broker: broker.pid });
+        }
+        assert!(Instant::now() < end, "a worker and a broker in {all:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// The processes of a partition.
@@ -247,7 +251,15 @@ fn make(attack: &Attack, processes: Processes) -> Answer {
             Given::Here => number(nix::libc::AT_FDCWD),
         })
         .collect();
-    intruder::attempt(worker, thread, attack.call, &arguments).expect("root may debug")
+    loop {
+        match intruder::attempt(worker, thread, attack.call, &arguments) {
+            // It still reads what was answered to the attack before.
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            result => return result.expect("root may debug"),
+        }
+    }
 }
 
 #[test]
