@@ -13,7 +13,7 @@ pub const HEADER: usize = 16;
 pub const RANGE: usize = 16;
 /// Flag of a range to zero: it may become a hole.
 pub const UNMAP: u32 = 1;
-/// Bytes from which on the driver rings for a read although the device looks: the vCPU that asks helps to copy.
+/// Bytes from which on the driver may ring for a read although the device looks: the vCPU that asks helps to copy then.
 pub const LONG: usize = 256 << 10;
 /// Most pieces of data in a request, besides its header and its status.
 pub const MOST_SEGMENTS: u16 = 254;

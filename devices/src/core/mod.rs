@@ -1,11 +1,13 @@
 //! What every device shares: guest memory, the services of the machine, device threads, counted traffic and misbehaviour.
 
 mod misbehaviour;
+mod pace;
 mod services;
 mod thread;
 mod traffic;
 
 pub use misbehaviour::{Fault, Misbehaviour};
+pub(crate) use pace::Pace;
 pub use services::{FileWindow, HostServices, KickRegistrar, MemoryPopulator, MsiSender};
 pub use thread::{DeviceThread, DeviceThreadHandle, Subscriber};
 pub use traffic::{Traffic, TrafficCount};

@@ -16,6 +16,10 @@ use vm_memory::{Bytes, GuestAddress, GuestAddressSpace, GuestMemory as _};
 use super::interrupt::VirtioInterrupt;
 use crate::core::{Fault, GuestMemory, GuestMemoryGuard, Misbehaviour, Traffic};
 
+/// Bytes of the used ring before its elements, and of one (virtio 1.2 section 2.7.8); `avail_event` follows them.
+const USED_HEADER: u64 = 4;
+const USED_ELEMENT: u64 = 8;
+
 /// A buffer that the driver made available.
 pub type Chain = DescriptorChain<GuestMemoryGuard>;
 
@@ -155,7 +159,21 @@ impl Ring {
 
     /// Tells the driver that notifications are not needed for now.
     pub fn disarm(&mut self) {
-        if !self.is_broken && self.queue.disable_notification(&*self.memory.memory()).is_err() {
+        if self.is_broken {
+            return;
+        }
+        let guard = self.memory.memory();
+        let result = if self.queue.event_idx_enabled() {
+            // The buffer for which a notification was asked may not have come yet: one is asked for that has. (`disable_notification` leaves the next one to be
+            // notified of, which takes longer than anybody watches where exits are slow.)
+            let passed = self.queue.next_avail().wrapping_sub(1);
+            let event = self.queue.used_ring() + USED_HEADER + USED_ELEMENT * u64::from(self.queue.size());
+            guard.store(passed.to_le(), GuestAddress(event), Ordering::Relaxed).map_err(drop)
+        } else {
+            self.queue.disable_notification(&*guard).map_err(drop)
+        };
+        drop(guard);
+        if result.is_err() {
             self.break_down("used ring is not writable");
         }
     }

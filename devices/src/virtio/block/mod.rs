@@ -25,7 +25,6 @@ pub use disk::Disk;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
-use std::time::{Duration, Instant};
 
 use septum_abi::block::feature::{CONFIG_WCE, FLUSH};
 use vmm_sys_util::eventfd::EventFd;
@@ -40,7 +39,7 @@ use super::device::{
 };
 use super::device_type;
 use super::ring::{Chain, Ring};
-use crate::core::{DeviceThreadHandle, lock, spin_limit};
+use crate::core::{DeviceThreadHandle, Pace, lock, spin_limit};
 
 const QUEUE: usize = 0;
 const QUEUE_SIZES: [u16; 1] = [1024];
@@ -48,14 +47,8 @@ const QUEUE_SIZES: [u16; 1] = [1024];
 /// Requests that a vCPU's thread serves before it goes back to its own: others may have made more meanwhile.
 const SHARE: usize = 4;
 
-/// Doorbells that followed an answer closely, until more are expected.
-const QUICK: u32 = 2;
 /// Doorbells that found nobody else at work, until it is believed that only one asks: most requests are short, and few of them meet.
 const ALONE: u32 = 256;
-/// The way back from a doorbell and to the next is longer than what a program does between two requests: closely is so many times as long as the
-/// device thread watches.
-const WAY: u32 = 4;
-
 /// A block device.
 pub struct Block {
     shared: Arc<Shared>,
@@ -74,17 +67,14 @@ impl Block {
             alone: 0,
             is_watched: false,
             is_serial: false,
-            answered: None,
-            quick: 0,
+            pace: Pace::new(spin_limit()),
             config: Config::of(&disk),
         };
-        let spin = spin_limit();
         Self {
             shared: Arc::new(Shared {
                 disk,
                 state: Mutex::new(state),
                 idle: Condvar::new(),
-                spin,
                 offer: Offer::default(),
                 helper: OnceLock::new(),
             }),
@@ -164,20 +154,11 @@ struct State {
     is_watched: bool,
     /// The device thread can only have one request under way.
     is_serial: bool,
-    /// When somebody who was rung for gave the last answer.
-    answered: Option<Instant>,
-    /// How many doorbells in a row came right after the answer before.
-    quick: u32,
+    pace: Pace,
     config: Config,
 }
 
 impl State {
-    /// A doorbell was rung, where the device thread would watch for `spin`.
-    fn rung(&mut self, spin: Duration) {
-        let follows = self.answered.is_some_and(|answered| answered.elapsed() < spin * WAY);
-        self.quick = if follows { self.quick.saturating_add(1) } else { 0 };
-    }
-
     /// The device thread watches: the driver need not ring.
     fn watch(&mut self) {
         if let Some(ring) = &mut self.ring
@@ -203,7 +184,7 @@ impl State {
 
     /// Whether the device thread should watch: one asks again and again.
     fn is_busy(&self) -> bool {
-        !self.is_watched && !self.is_crowded && self.quick >= QUICK && self.by_who_rang == 0
+        !self.is_watched && !self.is_crowded && self.pace.is_quick() && self.by_who_rang == 0
     }
 
     /// Whether the device thread is better at it than a vCPU's own: it can have several under way.
@@ -241,8 +222,6 @@ struct Shared {
     state: Mutex<State>,
     /// Nothing is in flight any more.
     idle: Condvar,
-    /// How long to watch for the next request.
-    spin: Duration,
     /// A long read that a second thread may help with.
     offer: Offer,
     /// Wakes the device thread.
@@ -285,7 +264,7 @@ impl Shared {
         let mut state = self.give_back(lock(&self.state), head, result);
         state.by_who_rang -= 1;
         state.notify();
-        state.answered = Some(Instant::now());
+        state.pace.served();
         state
     }
 
@@ -319,7 +298,7 @@ impl Doorkeeper for Shared {
     fn rung(&self, _queue: usize) -> bool {
         self.offer.help(&self.disk);
         let mut state = lock(&self.state);
-        state.rung(self.spin);
+        state.pace.rung();
         state.note_company();
         for _ in 0..SHARE {
             if state.is_for_the_thread() {

@@ -14,7 +14,7 @@
 //! are done in their turn. Without io_uring it steps back whenever it would have to wait for the disk, so that others are served by who rings.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_manager::{EventOps, EventSet, Events, MutEventSubscriber};
 use septum_host_io::Batch;
@@ -28,8 +28,8 @@ use crate::core::lock;
 const MOST: u16 = 341;
 /// Requests taken before others may be answered.
 const TAKEN: usize = 32;
-/// How much longer it watches when it has just come, and while requests are under way: answers come one after the other then.
-const PATIENCE: u32 = 4;
+/// How much longer it watches while requests are under way.
+const UNDER_WAY: Duration = Duration::from_micros(60);
 /// Rounds before the thread looks for other events, its own end among them.
 const ROUNDS: usize = 4096;
 
@@ -57,8 +57,7 @@ impl Watch {
     /// Serves until nothing comes for a moment. False if it is to go on.
     fn watch(&mut self) -> bool {
         let mut last = Instant::now();
-        // A doorbell is under way, and what to watch for is the request after it.
-        let mut has_just_come = true;
+        let mut has_seen = false;
         lock(&self.shared.state).watch();
         for _ in 0..ROUNDS {
             let has_helped = self.shared.offer.help(&self.shared.disk);
@@ -68,19 +67,21 @@ impl Watch {
             }
             let now = Instant::now();
             if taken || answered || has_helped {
-                (last, has_just_come) = (now, false);
+                (last, has_seen) = (now, true);
                 continue;
             }
-            let patience = if has_just_come || self.under_way() > 0 { PATIENCE } else { 1 };
-            if now.duration_since(last) >= self.shared.spin * patience {
-                let mut state = lock(&self.shared.state);
-                state.answered = Some(last);
+            // Answers come one after the other while requests are under way.
+            let longer = if self.under_way() > 0 { UNDER_WAY } else { Duration::ZERO };
+            let mut state = lock(&self.shared.state);
+            if now >= state.pace.deadline(last) + longer {
+                state.pace.watched(has_seen);
                 if !state.leave() {
                     return true;
                 }
                 state.watch();
                 last = now;
             }
+            drop(state);
             std::hint::spin_loop();
         }
         false

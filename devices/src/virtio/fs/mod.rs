@@ -35,7 +35,6 @@ mod inode_numbers;
 mod listing;
 mod locks;
 mod low_memory;
-mod pace;
 mod session;
 mod tree;
 mod window;
@@ -44,13 +43,12 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use event_manager::{EventOps, EventSet, Events};
 use fuse_backend_rs::passthrough;
 
 use self::low_memory::LowMemory;
-use self::pace::Pace;
 use self::session::Session;
 use self::tree::Tree;
 use super::device::{
@@ -59,7 +57,7 @@ use super::device::{
 use super::device_type;
 use super::ring::{Ring, Rings};
 use super::worker::{Backend, HOST_EVENTS, Turn, Worker};
-use crate::core::{DeviceThreadHandle, FileWindow, MemoryPopulator, spin_limit};
+use crate::core::{DeviceThreadHandle, FileWindow, MemoryPopulator, Pace, spin_limit};
 
 /// Name under which the guest finds the file system.
 pub const TAG: &str = "septum";
@@ -74,6 +72,8 @@ const REQUEST_QUEUES: u32 = 1;
 const QUEUE_SIZES: [u16; 2] = [128, 512];
 /// Requests served in one turn.
 const TURN: usize = 256;
+/// So many bytes are work for a program.
+const LARGE: u32 = 64 << 10;
 
 /// What the guest may remember of file contents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,10 +163,9 @@ impl FileSystem {
         let session = Session::new(Tree::new(config.passthrough()?)?, config.window.clone());
         let backend = FsBackend {
             session,
-            spin: config.spin,
             is_watching: false,
             low_memory: config.populator.map(LowMemory::new),
-            pace: Pace::default(),
+            pace: Pace::new(config.spin),
         };
         let worker = Worker::new(backend, thread)?;
         Ok(Self { worker, window: config.window })
@@ -217,7 +216,6 @@ impl VirtioDevice for FileSystem {
 
 struct FsBackend {
     session: Session,
-    spin: Duration,
     /// The host's notifications about mapped files are listened to.
     is_watching: bool,
     low_memory: Option<LowMemory>,
@@ -250,7 +248,11 @@ impl FsBackend {
         }
         match self.session.serve(&chain, ring.misbehaviour()) {
             Ok(written) => {
-                self.pace.served(written);
+                if written < LARGE {
+                    self.pace.served()
+                } else {
+                    self.pace.occupied()
+                }
                 ring.push(head, written);
             }
             Err(error) => ring.reject(head, error.describe()),
@@ -263,7 +265,7 @@ impl FsBackend {
 impl Backend for FsBackend {
     fn rung(&mut self, queue: usize, rings: &mut Rings) -> Turn {
         let Some(ring) = rings.get(queue) else { return Turn::Done };
-        self.pace.rung(self.spin);
+        self.pace.rung();
         ring.disarm();
         // One is the vCPU's own; who else asks is not to keep it.
         self.serve_next(ring);
@@ -280,9 +282,13 @@ impl Backend for FsBackend {
             if self.serve_next(ring) {
                 has_just_come = false;
             } else {
-                let watch = self.pace.watch(self.spin, has_just_come);
-                if ring.spin(if queue == REQUESTS { watch } else { Duration::ZERO }) {
+                let now = Instant::now();
+                let deadline = if queue == REQUESTS { self.pace.deadline(now) } else { now };
+                if ring.spin(deadline.duration_since(now)) {
                     continue;
+                }
+                if deadline > now {
+                    self.pace.watched(!has_just_come);
                 }
                 let turn = if ring.arm() { Turn::More } else { Turn::Done };
                 if !self.is_watching {

@@ -7,6 +7,9 @@
 //! slot: +0 type u32, reserved u32, sector u64 | +16 range { sector u64, sectors u32, flags u32 } | +32 status u8 | +64
 //! ```
 
+mod help;
+
+use self::help::Help;
 use super::queue::{Queue, Segment, SubmitError, Token};
 use super::segment;
 use super::transport::{self, Transport, TransportError, device_type};
@@ -22,6 +25,7 @@ use septum_abi::linux::Errno;
 use septum_guest_core::fs::block::{Disk, Disks, Facts, SECTOR, Transfer};
 use septum_guest_core::io::Pinned;
 use septum_guest_hal::address::PhysAddr;
+use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
 
 const QUEUE_SIZE: u16 = 1024;
@@ -85,6 +89,7 @@ pub struct VirtioDisk {
     changing: Mutex<()>,
     /// Threads that wait for a request.
     waiters: AtomicU32,
+    help: Help,
 }
 
 impl VirtioDisk {
@@ -119,6 +124,7 @@ impl VirtioDisk {
             free: Mutex::new((0..SLOTS).rev().collect()),
             changing: Mutex::new(()),
             waiters: AtomicU32::new(0),
+            help: Help::default(),
         })
     }
 
@@ -136,15 +142,32 @@ impl VirtioDisk {
             let outputs = if operation == kind::IN { 1 } else { 1 + data.len() };
             let (output, input) = all.split_at(outputs);
             let has_company = self.waiters.fetch_add(1, Ordering::Relaxed) > 0;
-            let is_long =
-                operation == kind::IN && data.iter().map(|piece| piece.len as usize).sum::<usize>() >= LONG;
-            let token = self.queue.submit_in_company(output, input, has_company || is_long);
-            let result = token.and_then(|token| self.queue.wait(token));
+            let result = if operation == kind::IN && !has_company {
+                self.read_alone(output, input)
+            } else {
+                self.submit(output, input, has_company)
+            };
             self.waiters.fetch_sub(1, Ordering::Relaxed);
             result?;
             Ok(self.slots.read_u32(at + STATUS_AT))
         })
         .and_then(of_status)
+    }
+
+    fn submit(&self, output: &[Segment], input: &[Segment], rings: bool) -> Result<u32, Errno> {
+        self.queue.submit_in_company(output, input, rings).and_then(|token| self.queue.wait(token))
+    }
+
+    /// A read while nobody else waits for one: help to copy a long one may be worth the doorbell.
+    fn read_alone(&self, output: &[Segment], input: &[Segment]) -> Result<u32, Errno> {
+        let bytes: usize = input.iter().map(|piece| piece.len as usize).sum();
+        if bytes < LONG {
+            return self.submit(output, input, false);
+        }
+        let (rings, start) = (self.help.is_wanted(), monotonic_ns());
+        let result = self.submit(output, input, rings);
+        self.help.learn(rings, bytes, monotonic_ns().saturating_sub(start));
+        result
     }
 
     /// Puts a request with a slot of its own into the ring; of `segments` the first is for its header. The device is not told.
