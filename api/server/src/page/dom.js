@@ -48,6 +48,12 @@ export function confirmed(title, text) {
 export function arrange(parent, rows) {
   let next = parent.firstChild;
   for (const row of rows) {
+    // One that is to come later is taken out, instead of moving all that follow before it.
+    if (next && row === next.nextSibling) {
+      const later = next;
+      next = row;
+      later.remove();
+    }
     if (row === next) next = next.nextSibling;
     else parent.insertBefore(row, next);
   }

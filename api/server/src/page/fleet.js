@@ -60,6 +60,8 @@ export class Usage {
     this.rates.cpu /= 1e7;
     [this.stats, this.before, this.totals] = [stats, before, to];
     this.history.memory.push(stats.memory.used_bytes);
+    // The first reading of a start has no rates.
+    if (!before) return;
     for (const key of ["cpu", "calls", "faults", "net", "files"]) this.history[key].push(this.rates[key]);
   }
 }
