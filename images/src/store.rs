@@ -134,6 +134,11 @@ impl Store {
         self.finish(loaded, &building, &order.names)
     }
 
+    /// Removes what builds have left that were killed.
+    pub fn sweep(&self) {
+        sweep(&self.path.join("building"));
+    }
+
     fn finish(&self, loaded: Loaded, building: &Building, names: &[Reference]) -> Result<Built, Error> {
         let Loaded { tree, config } = loaded;
         let staged = stage::place(&tree, building)?;

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod operations;
 mod partitions;
 
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::{Client, no_answer};
 
 /// A part of a path or of a query: what is not plain is written by its number.
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
     let one = |byte: u8| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
     text.bytes().map(one).collect()

@@ -13,6 +13,7 @@ mod args;
 mod ask;
 #[path = "../tell.rs"]
 mod message;
+mod operation;
 #[path = "../stats/rates.rs"]
 mod rates;
 mod serve;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ApiCommand::Apply(options) => apply::apply(&options),
         ApiCommand::Diff(options) => apply::diff(&options),
         ApiCommand::Events(options) => ask::events(&options),
+        ApiCommand::Operation(options) => operation::operation(&options.action),
         ApiCommand::Token(options) => ask::token(options),
         ApiCommand::Top(options) => top::top(&options),
     }

@@ -73,11 +73,28 @@ fn run(options: &Serve) -> Result<(), Problem> {
         if !options.quiet {
             message::tell(&format!("septum: serving on '{}'", socket_path(&runtime).display()));
         }
+        tell_manager("READY=1");
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        tell_manager("STOPPING=1");
         let _ = std::fs::remove_file(socket_path(&runtime));
         Ok(())
     })
+}
+
+/// Tells whoever manages services, if one started this one and wants to know (sd_notify(3)).
+fn tell_manager(state: &str) {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+    let Some(place) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    let address = match place.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        path => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path)),
+    };
+    // A manager that does not hear it gives up by itself, and says so.
+    let _ = address.and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address));
 }

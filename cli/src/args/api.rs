@@ -25,6 +25,8 @@ pub enum ApiCommand {
     Diff(Diff),
     /// Tell what happens to partitions, as the coordinator sees it
     Events(Events),
+    /// Look after long work of the coordinator, such as images that it makes of archives that were sent
+    Operation(Operation),
     /// Make tokens for those who come to the coordinator by TCP, and look after those that there are
     Token(Token),
     /// Watch what partitions use, on a screen that answers keys
@@ -143,6 +145,47 @@ pub struct Events {
     /// A JSON object a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// Look after long work of the coordinator, such as images that it makes of archives that were sent
+#[derive(Debug, Args)]
+pub struct Operation {
+    /// What to do
+    #[command(subcommand)]
+    pub action: OperationAction,
+}
+
+/// See above.
+#[derive(Debug, Subcommand)]
+pub enum OperationAction {
+    /// List the last thousand
+    #[command(visible_alias = "list")]
+    Ls {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print one, as JSON
+    Show {
+        /// Its identifier
+        #[arg(value_name = "ID")]
+        id: String,
+    },
+    /// Wait until it has ended, and print what it has made; status 1 if it failed, was cancelled, or is lost
+    Wait {
+        /// Its identifier
+        #[arg(value_name = "ID")]
+        id: String,
+        /// Do not tell how far it is
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// End it; it leaves nothing
+    Cancel {
+        /// Its identifier
+        #[arg(value_name = "ID")]
+        id: String,
+    },
 }
 
 /// Make tokens for those who come to the coordinator by TCP, and look after those that there are

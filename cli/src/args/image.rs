@@ -52,6 +52,10 @@ pub struct Build {
     /// Print nothing but the digest
     #[arg(short, long)]
     pub quiet: bool,
+
+    /// End if this process, which started this one, does
+    #[arg(long, value_name = "PID", hide = true)]
+    pub with_parent: Option<i32>,
 }
 
 #[derive(Debug, Args)]

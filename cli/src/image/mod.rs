@@ -53,6 +53,9 @@ fn build(store: &Store, build: Build) -> Result<(), Failure> {
     if let Some(digest) = names.iter().find(|name| matches!(name, Reference::Digest(_))) {
         return Err(Failure::new(Code::Usage, what, format!("'{digest}' is a digest, and no name")));
     }
+    if build.with_parent.is_some_and(|parent| !ends_with(parent)) {
+        return Err(Failure::new(Code::Host, what, "who asked for it is gone"));
+    }
     let limits = Limits { bytes: build.max_size.0, entries: build.max_files };
     let order = Order { source: build.source, names, limits };
     let built = store.build(&order).map_err(because(what))?;
@@ -69,6 +72,13 @@ fn build(store: &Store, build: Build) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Has this process end with the one that started it; whether that one is still there.
+fn ends_with(parent: i32) -> bool {
+    let is_set =
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).is_ok();
+    is_set && rustix::process::getppid().is_some_and(|now| now.as_raw_nonzero().get() == parent)
 }
 
 fn list(store: &Store, list: &List) -> Result<(), Failure> {

@@ -18,7 +18,9 @@ use tokio::sync::{Semaphore, broadcast, watch};
 
 use crate::admission::{self, Capacity};
 use crate::book::{Book, Filter, Meant};
+use crate::images;
 use crate::machine::{Change, Effect, Partition};
+use crate::operations::Operations;
 use crate::problems;
 use crate::store::{Store, StoreError};
 
@@ -56,6 +58,7 @@ pub struct Coordinator {
     changes: watch::Sender<u64>,
     started_ms: u64,
     pub(crate) stats: crate::stats::Latest,
+    pub(crate) operations: Operations,
     /// Locked for as long as this lives.
     _locks: [std::os::fd::OwnedFd; 2],
 }
@@ -117,6 +120,12 @@ impl Coordinator {
         let mut book = Book::default();
         known.into_iter().for_each(|partition| book.put(partition));
         let next_event = store.last_sequence().map_err(|error| not_opened(&error))? + 1;
+        let operations = Operations::open(&store).map_err(|error| not_opened(&error))?;
+        // Archives of a coordinator before this, and what it was making of them.
+        let uploads = images::uploads(&configuration.data);
+        let _ = std::fs::remove_dir_all(&uploads);
+        make_private(&uploads).map_err(|error| unusable(&uploads, &error))?;
+        septum_images::Store::new(&configuration.data).sweep();
         let inner = Inner { book, store, busy: HashSet::new(), unwritten: HashSet::new(), next_event };
         let coordinator = Arc::new(Self {
             registry,
@@ -126,6 +135,7 @@ impl Coordinator {
             changes: watch::channel(0).0,
             started_ms: now_ms(),
             stats: crate::stats::Latest::default(),
+            operations,
             configuration,
             _locks: locks,
         });

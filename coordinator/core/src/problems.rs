@@ -83,12 +83,19 @@ pub fn failed(code: ProblemCode, failure: &Failure) -> Problem {
 /// A start that failed, from what `septum run` would have printed: `septum: WHAT: WHY`, `hint: NEXT`.
 #[must_use]
 pub fn not_started(status: u8, text: &str) -> Problem {
-    let (line, hint) = text.split_once("\nhint: ").unwrap_or((text, "see the log of septum serve"));
-    let line = line.strip_prefix("septum: ").unwrap_or(line);
-    let (what, why) = line.split_once(": ").unwrap_or(("the partition did not start", line));
-    let mut problem = Problem::new(ProblemCode::StartFailed, what, why, hint);
+    let mut problem = of_words(ProblemCode::StartFailed, "the partition did not start", text);
     problem.exit_status = Some(status);
     problem
+}
+
+/// What a command of ours has printed: `septum: WHAT: WHY`, `hint: NEXT`.
+#[must_use]
+pub fn of_words(code: ProblemCode, usual: &str, text: &str) -> Problem {
+    let (line, hint) =
+        text.trim_end().split_once("\nhint: ").unwrap_or((text, "see the log of septum serve"));
+    let line = line.strip_prefix("septum: ").unwrap_or(line);
+    let (what, why) = line.split_once(": ").unwrap_or((usual, line));
+    Problem::new(code, what, why, hint)
 }
 
 /// Something that should never be.

@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 /// Each makes a database of the version before it one of the next; the first of nothing. Never changed, only added to.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE partition (
         id TEXT PRIMARY KEY NOT NULL,
         body TEXT NOT NULL,
@@ -27,7 +28,11 @@ const MIGRATIONS: &[&str] = &["
         expires_ms INTEGER
     ) STRICT;
     CREATE TABLE fact (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT;
-"];
+",
+    "
+    CREATE TABLE operation (id TEXT PRIMARY KEY NOT NULL, body TEXT NOT NULL) STRICT;
+",
+];
 
 /// The version that this program makes.
 pub fn newest() -> usize {

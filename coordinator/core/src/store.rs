@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
-use septum_api_types::v1::{Event, Scope, Token};
+use septum_api_types::v1::{Event, Operation, Scope, Token};
 use septum_registry::record::now_ms;
 use thiserror::Error;
 
@@ -232,6 +232,39 @@ impl Store {
         let statement = "INSERT INTO fact VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
         self.connection.execute(statement, [key, value])?;
         Ok(())
+    }
+
+    /// Keeps an operation.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn save_operation(&self, operation: &Operation) -> Result<(), StoreError> {
+        let body = serde_json::to_string(operation)?;
+        let statement = "INSERT INTO operation VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = ?2";
+        self.connection.prepare_cached(statement)?.execute([&operation.id, &body])?;
+        Ok(())
+    }
+
+    /// Forgets an operation.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn forget_operation(&self, id: &str) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM operation WHERE id = ?1", [id])?;
+        Ok(())
+    }
+
+    /// All operations; those that nobody understands are left out.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn operations(&self) -> Result<Vec<Operation>, StoreError> {
+        let mut statement = self.connection.prepare_cached("SELECT body FROM operation")?;
+        let mut operations = Vec::new();
+        for body in statement.query_map([], |row| row.get::<_, String>(0))? {
+            operations.extend(serde_json::from_str(&body?).ok());
+        }
+        Ok(operations)
     }
 
     /// Keeps a token: its digest, not itself.

@@ -2,12 +2,15 @@
 
 mod about;
 mod events;
+mod images;
 mod logs;
 mod metrics;
+mod operations;
 mod partitions;
 mod specs;
 mod stats;
 mod tokens;
+mod volumes;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -27,6 +30,9 @@ pub(crate) fn described() -> OpenApiRouter<Shared> {
         .merge(events::router())
         .merge(stats::router())
         .merge(metrics::router())
+        .merge(images::router())
+        .merge(volumes::router())
+        .merge(operations::router())
         .merge(tokens::router())
 }
 
@@ -41,4 +47,13 @@ pub fn router(coordinator: Shared) -> Router {
         .with_state(coordinator);
     // Its files are not the API, and need no token.
     api.merge(page::router())
+}
+
+/// Work with files, on a thread where it holds nobody up.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, septum_api_types::v1::Problem> + Send + 'static,
+) -> Result<T, problem::Refused> {
+    let done = tokio::task::spawn_blocking(work).await;
+    let done = done.map_err(|error| septum_coordinator::problems::internal("the request failed", error))?;
+    Ok(done?)
 }

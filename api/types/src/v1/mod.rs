@@ -4,17 +4,23 @@
 //! that they do not know. Quantities are written as on the command line (`"512M"`, `"10s"`, `"HOST:GUEST:ro"`): one form, one parser.
 //!
 //! * [`partition`]: the resource, and what makes one; [`event`]: what happened, and what programs said; [`problem`]: every error;
-//!   [`about`]: health, version, and what the host has; [`token`]: who may come by TCP; [`stats`]: what is counted.
+//!   [`about`]: health, version, and what the host has; [`token`]: who may come by TCP; [`stats`]: what is counted; [`image`], [`volume`];
+//!   [`operation`]: work that takes longer than a request should.
 
 pub mod about;
 pub mod event;
+pub mod image;
+pub mod operation;
 pub mod partition;
 pub mod problem;
 pub mod stats;
 pub mod token;
+pub mod volume;
 
 pub use about::{Health, Host, Share, Version};
 pub use event::{Event, EventKind, LogLine};
+pub use image::{Image, ImageConfig, ImageDetails, ImageList};
+pub use operation::{Operation, OperationKind, OperationList, OperationState};
 pub use partition::{
     APPLIED, CreatePartition, Desired, KillRequest, NetworkRequest, Partition, PartitionList, PartitionState,
     Priority, StopRequest, Waiting,
@@ -22,3 +28,4 @@ pub use partition::{
 pub use problem::{Problem, ProblemCode};
 pub use stats::{Stats, StatsList};
 pub use token::{CreateToken, NewToken, Scope, Token, TokenList};
+pub use volume::{CreateVolume, Volume, VolumeList};
