@@ -9,6 +9,7 @@
 mod bench;
 mod check;
 mod conformance;
+mod deb;
 mod demo;
 mod docs;
 mod fuzz;
@@ -41,6 +42,8 @@ enum Command {
         #[arg(long)]
         release: bool,
     },
+    /// Make a Debian package
+    Deb(deb::Options),
     /// Build Septum and run real jobs in partitions
     Demo,
     /// Judge the source: format, lints, layers between crates, licences, sizes
@@ -92,6 +95,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
             let profile = if release { workspace::Profile::Release } else { workspace::Profile::Dev };
             println!("{}", workspace.build_septum(profile)?.display());
         }
+        Command::Deb(options) => println!("{}", deb::run(&workspace, &options)?.display()),
         Command::Demo => return demo::run(&workspace),
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),

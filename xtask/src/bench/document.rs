@@ -9,6 +9,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 
 use super::cases::Mode;
+use super::coordinator;
 use super::report::missing;
 use super::results::Results;
 use super::results_folder;
@@ -39,10 +40,14 @@ pub fn specification(workspace: &Workspace) -> Result<String> {
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let folder = results_folder(workspace);
     let lanes = Lanes {
-        direct: Results::newest(&folder, Lane::Direct),
-        nested: Results::newest(&folder, Lane::Nested),
+        direct: Results::newest(&folder, Lane::Direct.name()),
+        nested: Results::newest(&folder, Lane::Nested.name()),
     };
-    replace(&text, &lanes.tables()?)
+    let mut tables = lanes.tables()?;
+    if let Some(results) = Results::newest(&folder, coordinator::NAME) {
+        writeln!(tables, "{}", coordinator::table(&results))?;
+    }
+    replace(&text, &tables)
 }
 
 /// The text with other lines between the markers.

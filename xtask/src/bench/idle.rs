@@ -122,7 +122,7 @@ fn finish(all: Vec<Waiting>) -> Result<()> {
 }
 
 /// The proportional set size of a process.
-fn pss_bytes(process: u32) -> Result<f64> {
+pub fn pss_bytes(process: u32) -> Result<f64> {
     let path = format!("/proc/{process}/smaps_rollup");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;

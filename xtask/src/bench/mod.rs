@@ -7,6 +7,7 @@
 //!   measure.rs    the rounds                                  results.rs   the JSON files
 //!   run.rs        one run of a program                        sample.rs    medians
 //!   idle.rs       the memory of partitions that wait
+//!   coordinator.rs  what the coordinator's API takes: a part of its own
 //! ```
 //!
 //! Measuring happens in a process of its own lane: `xtask measure` is called here for the direct lane, and by
@@ -14,6 +15,7 @@
 //! printed beside the numbers, for a person to judge.
 
 mod cases;
+mod coordinator;
 mod document;
 mod idle;
 mod measure;
@@ -58,6 +60,9 @@ pub struct Options {
     /// Only cases whose name contains this; nothing is saved
     #[arg(long, value_name = "CASE")]
     only: Option<String>,
+    /// Measure the coordinator's API instead of the lanes
+    #[arg(long, conflicts_with_all = ["lane", "only", "rounds", "limit"])]
+    coordinator: bool,
     /// Measure this binary instead of building one
     #[arg(long, value_name = "FILE")]
     septum: Option<PathBuf>,
@@ -76,6 +81,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         Some(path) => path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?,
         None => workspace.build_septum(Profile::Release)?,
     };
+    if options.coordinator {
+        return measure_coordinator(workspace, &septum, options);
+    }
     let folder = workspace.target().join("bench");
     programs::prepare(workspace, &folder)?;
     if let Err(error) = programs::prepare_image(workspace, &septum, &folder) {
@@ -90,11 +98,28 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
             continue;
         }
         let measured = measure_on(workspace, lane, &septum, &folder, options)?;
-        let results = results::Results::new(workspace, lane, &measured)?;
+        let results = results::Results::new(workspace, lane.name(), &measured)?;
         println!("\n{}", report::Report { lane, results: &results });
         if !options.no_save && options.only.is_none() {
             println!("written: {}", results.save(&results_folder(workspace))?.display());
         }
+    }
+    if options.update_docs {
+        docs::specification(workspace, docs::Mode::Write)?;
+    }
+    Ok(())
+}
+
+fn measure_coordinator(workspace: &Workspace, septum: &Path, options: &Options) -> Result<()> {
+    if let Some(reason) = Lane::Direct.obstacle() {
+        println!("the coordinator: skipped: {reason}");
+        return Ok(());
+    }
+    let measured = coordinator::measure(septum)?;
+    let results = results::Results::new(workspace, coordinator::NAME, &measured)?;
+    println!("{}", coordinator::table(&results));
+    if !options.no_save {
+        println!("written: {}", results.save(&results_folder(workspace))?.display());
     }
     if options.update_docs {
         docs::specification(workspace, docs::Mode::Write)?;

@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use super::cases::Mode;
 use super::rows::Row;
 use crate::process;
-use crate::test::Lane;
 use crate::workspace::Workspace;
 
 /// A load average from which on the times are those of a busy machine.
@@ -29,7 +28,7 @@ pub struct Results {
 
 impl Results {
     /// Puts the measured values together with when and from what they come.
-    pub fn new(workspace: &Workspace, lane: Lane, measured: &Value) -> Result<Self> {
+    pub fn new(workspace: &Workspace, lane: &str, measured: &Value) -> Result<Self> {
         let date = process::capture(Command::new("date").args(["-u", "+%F"]))?.trim().to_owned();
         let mut git = Command::new("git");
         git.current_dir(workspace.root()).args(["-c", "safe.directory=*", "describe", "--always", "--dirty"]);
@@ -41,7 +40,7 @@ impl Results {
             "version": VERSION,
             "date": date,
             "time": time,
-            "lane": lane.name(),
+            "lane": lane,
             "commit": commit,
             "host": measured.get("host"),
             "quick_mode": measured.get("quick_mode"),
@@ -50,13 +49,13 @@ impl Results {
         Ok(Self { document })
     }
 
-    /// The latest results of a lane among the files of a folder.
-    pub fn newest(folder: &Path, lane: Lane) -> Option<Self> {
+    /// The latest results of a lane, or of the coordinator, among the files of a folder.
+    pub fn newest(folder: &Path, lane: &str) -> Option<Self> {
         let entries = fs::read_dir(folder).ok()?.flatten();
         let documents = entries.filter_map(|entry| {
             let document: Value = serde_json::from_str(&fs::read_to_string(entry.path()).ok()?).ok()?;
-            let is_wanted = document.get("version")?.as_u64()? == VERSION
-                && document.get("lane")?.as_str()? == lane.name();
+            let is_wanted =
+                document.get("version")?.as_u64()? == VERSION && document.get("lane")?.as_str()? == lane;
             is_wanted.then_some(Self { document })
         });
         documents.max_by_key(|results| results.document.get("time").and_then(Value::as_u64))
