@@ -67,6 +67,8 @@ impl Starter {
     }
 
     /// Runs a program to its end and adds what was measured, unless this is a warm-up.
+    ///
+    /// Whoever wants statistics waits until they are gathered, so the time is that of a run without; where there are some, another run gives them.
     pub fn run(
         &self,
         mode: Mode,
@@ -76,21 +78,45 @@ impl Starter {
         outcome: &mut Outcome,
         is_warm_up: bool,
     ) -> Result<()> {
-        let has_account = mode != Mode::Native && output != Output::Results;
-        let stats = self.stats.to_string_lossy();
-        let mut all_options = options.to_vec();
-        if has_account {
-            // What an earlier run left must not be taken for this one's.
-            let _ = fs::remove_file(&self.stats);
-            all_options.extend(["--json-stats", &*stats]);
+        let (printed, wall_us) = self.run_once(mode, options, words, output, (outcome, is_warm_up))?;
+        check_text(&printed, output)?;
+        if !is_warm_up {
+            outcome.series.add("wall_us", wall_us);
         }
-        let mut command = self.command(mode, self.limit, &all_options, words)?;
+        if mode == Mode::Native || output == Output::Results {
+            return Ok(());
+        }
+        // What an earlier run left must not be taken for this one's.
+        let _ = fs::remove_file(&self.stats);
+        let stats = self.stats.to_string_lossy();
+        let options = [options, &["--json-stats", &*stats]].concat();
+        let (printed, _) = self.run_once(mode, &options, words, output, (outcome, is_warm_up))?;
+        check_text(&printed, output)?;
+        let text = fs::read_to_string(&self.stats).context("no statistics")?;
+        let account: Value = serde_json::from_str(&text).context("the statistics are no JSON")?;
+        let privilege = account.get("privilege").and_then(Value::as_str);
+        ensure!(privilege.is_none_or(|privilege| privilege == mode.name()), "ran in {privilege:?}");
+        if !is_warm_up {
+            outcome.series.add_numbers("", &account);
+        }
+        Ok(())
+    }
+
+    /// Returns what the program printed, and how long it took, microseconds; what it measured itself is added.
+    fn run_once(
+        &self,
+        mode: Mode,
+        options: &[&str],
+        words: &[String],
+        output: Output,
+        (outcome, is_warm_up): (&mut Outcome, bool),
+    ) -> Result<(String, f64)> {
+        let mut command = self.command(mode, self.limit, options, words)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let start = Instant::now();
         let ended = command.output().with_context(|| format!("cannot start {words:?}"))?;
         let wall_us = start.elapsed().as_secs_f64() * 1e6;
-
-        let printed = String::from_utf8_lossy(&ended.stdout);
+        let printed = String::from_utf8_lossy(&ended.stdout).into_owned();
         if output == Output::Results {
             // Before looking at the status: what was measured before a failure was measured.
             read_results(&printed, outcome, is_warm_up);
@@ -98,23 +124,15 @@ impl Starter {
         let message = String::from_utf8_lossy(&ended.stderr);
         let message = message.lines().next().unwrap_or_default();
         ensure!(ended.status.success(), "{}: {message}", ended.status);
-        if let Output::Text(expected) = output {
-            ensure!(printed == expected, "printed {printed:?}");
-        }
-        if has_account {
-            let text = fs::read_to_string(&self.stats).context("no statistics")?;
-            let account: Value = serde_json::from_str(&text).context("the statistics are no JSON")?;
-            let privilege = account.get("privilege").and_then(Value::as_str);
-            ensure!(privilege.is_none_or(|privilege| privilege == mode.name()), "ran in {privilege:?}");
-            if !is_warm_up {
-                outcome.series.add_numbers("", &account);
-            }
-        }
-        if !is_warm_up {
-            outcome.series.add("wall_us", wall_us);
-        }
-        Ok(())
+        Ok((printed, wall_us))
     }
+}
+
+fn check_text(printed: &str, output: Output) -> Result<()> {
+    if let Output::Text(expected) = output {
+        ensure!(printed == expected, "printed {printed:?}");
+    }
+    Ok(())
 }
 
 /// A program beside the measured one. Its input ends when this is dropped, and then it ends itself.
