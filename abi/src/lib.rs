@@ -26,4 +26,4 @@ pub mod service;
 pub mod vsock;
 
 /// Version of this contract. The worker refuses a guest kernel built for another one.
-pub const VERSION: u32 = 16;
+pub const VERSION: u32 = 17;

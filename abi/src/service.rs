@@ -70,7 +70,8 @@ pub mod operation {
 pub mod event {
     /// Nothing. The partition is about to end, or the call was not understood.
     pub const NONE: u32 = 0;
-    /// Send signal `Call::detail` to the first program.
+    /// Send signal `Call::detail` to the program of session `Call::session`; [`FIRST_SESSION`](super::FIRST_SESSION) is the first program,
+    /// terminal or not.
     pub const SIGNAL: u32 = 1;
     /// Start the program of session `Call::session`.
     pub const BEGIN: u32 = 2;

@@ -59,6 +59,8 @@ pub enum Request {
         /// Rows and columns.
         size: [u16; 2],
     },
+    /// After `Exec` or `Attach`: the program there gets this signal. No answer.
+    SignalHere(Signal),
     /// Be part of the partition's streams. The frame carries what is read from, written to, and written errors to. Answer: `Ended`.
     Attach,
 }

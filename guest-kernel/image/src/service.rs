@@ -1,6 +1,7 @@
 //! What the service vCPU does: what the host wants, one thing after the other.
 
 use septum_abi::linux::signal;
+use septum_abi::service::FIRST_SESSION;
 use septum_guest_core::process::sessions::{self, program};
 use septum_guest_core::process::signal::Info;
 use septum_guest_core::process::{FIRST_PID, family};
@@ -21,7 +22,7 @@ fn serve() -> ! {
     };
     loop {
         match line.next_wish() {
-            Wish::Signal(number) => send(number),
+            Wish::Signal(session, number) => send(session, number),
             Wish::Begin(session) => program::begin(session),
             Wish::Ready(session, stream) => sessions::ready(session, stream),
             Wish::Resize(session, [rows, columns]) => sessions::resize(session, rows, columns),
@@ -31,11 +32,12 @@ fn serve() -> ! {
     }
 }
 
-/// Sends a signal to the first program, as the kernel does: nobody in the partition sent it.
-fn send(number: u32) {
+/// Sends a signal to the first program or that of a session, as the kernel does: nobody in the partition sent it.
+fn send(session: u32, number: u32) {
+    let leader = if session == FIRST_SESSION { Some(FIRST_PID) } else { sessions::leader(session) };
     if (1..=signal::LAST).contains(&number)
-        && let Some(first) = family::find(FIRST_PID)
+        && let Some(program) = leader.and_then(family::find)
     {
-        first.send(Info::from_user(number, 0, 0));
+        program.send(Info::from_user(number, 0, 0));
     }
 }

@@ -317,7 +317,7 @@ fn request(said: ToWorker, descriptors: Vec<OwnedFd>, counting: &Counting) -> Re
         ToWorker::Count => Request::Look(counting.look()),
         ToWorker::Stop(StopCause::Timeout) => Request::Stop(StopReason::Timeout),
         ToWorker::Stop(StopCause::Signal(signal)) => Request::Stop(StopReason::Signal(signal)),
-        ToWorker::Signal(signal) => Request::Wish(Wish::Signal(signal)),
+        ToWorker::Signal { number, signal } => Request::Wish(Wish::Signal(number, signal)),
         ToWorker::Resize { number, size } => Request::Wish(Wish::Resize(number, size)),
         ToWorker::HangUp { number } => Request::Wish(Wish::HangUp(number)),
         ToWorker::Begin { number, exec } => {

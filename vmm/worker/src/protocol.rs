@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! supervisor → worker   Stop(StopCause)          at any time
-//!                       Signal(number)           at any time: for the program
+//!                       Signal                   at any time: for a program, by number; 0 is the first one
 //!                       Count                    at any time, once before each answer
 //!                       Begin, Resize, HangUp    at any time: further programs, by number; 0 is the first one with a terminal
 //! worker → supervisor   Stage(Stage)             if the order is verbose
@@ -119,7 +119,7 @@ pub(crate) struct Count {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     Stop(StopCause),
-    Signal(u32),
+    Signal { number: u32, signal: u32 },
     Begin { number: u32, exec: Exec },
     Resize { number: u32, size: [u16; 2] },
     HangUp { number: u32 },

@@ -22,8 +22,8 @@ pub use vcpu::{Line, ready};
 /// What the host wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// Send this signal to the first program.
-    Signal(u32),
+    /// Send a session's program, or the first program, this signal.
+    Signal(u32, u32),
     /// Start this session's program.
     Begin(u32),
     /// A session's stream can be used again.
@@ -40,7 +40,7 @@ impl Wish {
     #[cfg_attr(not(target_os = "none"), allow(dead_code, reason = "tests have no host"))]
     fn of(answer: &Call) -> Self {
         match answer.event {
-            event::SIGNAL => Self::Signal(answer.detail),
+            event::SIGNAL => Self::Signal(answer.session, answer.detail),
             event::BEGIN => Self::Begin(answer.session),
             event::READY => Self::Ready(answer.session, answer.stream),
             event::RESIZE => {

@@ -71,8 +71,8 @@ pub fn encode_program(
 /// Something that the guest kernel is to do.
 #[derive(Debug)]
 pub enum Wish {
-    /// Send this signal to the first program. The same one twice while it waits is one, as on Linux.
-    Signal(u32),
+    /// Send this signal to a session's program, or the first program. The same one twice while it waits is one, as on Linux.
+    Signal(u32, u32),
     /// Start a program.
     Begin(NewSession),
     /// A session's terminal has so many rows and columns.
@@ -159,7 +159,7 @@ impl Service {
     pub fn want(&self, wish: Wish, ram: &GuestRam, vm: &Vm) {
         let none = Event { kind: event::NONE, session: 0, stream: 0, detail: 0 };
         let event = match wish {
-            Wish::Signal(signal) => Event { kind: event::SIGNAL, detail: signal, ..none },
+            Wish::Signal(session, signal) => Event { kind: event::SIGNAL, session, detail: signal, ..none },
             Wish::Begin(NewSession { number, program, streams, is_terminal }) => {
                 self.sessions().begin(number, program, streams, is_terminal);
                 Event { kind: event::BEGIN, session: number, ..none }

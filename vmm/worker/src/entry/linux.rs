@@ -91,7 +91,7 @@ pub(super) fn run(
                     return Some(Request::Stop(StopReason::Signal(signal)));
                 }
                 // Nobody in the guest would hear of it.
-                ToWorker::Signal(signal) => {
+                ToWorker::Signal { signal, .. } => {
                     let signal = i32::try_from(signal).unwrap_or(0);
                     return Some(Request::Stop(StopReason::Signal(signal)));
                 }

@@ -485,7 +485,11 @@ impl Supervision {
             Demand::Attach(descriptors) => self.attach(client, descriptors),
             Demand::Exec(exec, descriptors) => self.exec(client, exec, descriptors),
             Demand::Resize(size) => {
-                self.resize(self.sessions.number_of(client).unwrap_or(0), size);
+                self.resize(self.sessions.number_of(client).unwrap_or(sessions::FIRST), size);
+                None
+            }
+            Demand::SignalHere(signal) => {
+                self.signal_here(client, signal);
                 None
             }
         };
@@ -524,6 +528,19 @@ impl Supervision {
             return Some(not_now("it is ending"));
         }
         self.sessions.begin(client, exec, descriptors, &current.socket)
+    }
+
+    /// A signal for the program that a client has started, or is attached to.
+    fn signal_here(&mut self, client: ClientId, signal: Signal) {
+        let Some(number) = self.sessions.number_of(client) else {
+            // Whether it reaches the program that is attached to, the client sees there.
+            self.send_signal(signal);
+            return;
+        };
+        if let (Some(current), Ok(signal)) = (&self.current, u32::try_from(signal.number())) {
+            // A worker that is gone is noticed by the watch.
+            let _ = send(&current.socket, &ToWorker::Signal { number, signal });
+        }
     }
 
     /// A terminal has another size.
@@ -665,7 +682,7 @@ impl Supervision {
             }
         }
         // A worker that is gone is noticed by the watch.
-        let _ = send(&current.socket, &ToWorker::Signal(number));
+        let _ = send(&current.socket, &ToWorker::Signal { number: sessions::FIRST, signal: number });
     }
 
     /// Asks the program to end, and ends the partition when it has had its time.

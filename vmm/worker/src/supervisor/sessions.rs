@@ -18,8 +18,8 @@ const MOST: usize = 64;
 /// Statuses of a shell for what it cannot run, and cannot find.
 const CANNOT_RUN: u8 = 126;
 const NOT_FOUND: u8 = 127;
-/// The first program's, if it has a terminal.
-const FIRST: u32 = 0;
+/// The first program's.
+pub(super) const FIRST: u32 = 0;
 
 /// One that somebody waits for.
 #[derive(Debug)]

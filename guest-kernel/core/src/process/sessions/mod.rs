@@ -82,6 +82,13 @@ pub fn ready(number: u32, stream: u32) {
     }
 }
 
+/// The process of a session's program, while that runs.
+pub fn leader(number: u32) -> Option<u32> {
+    let session = find(number)?;
+    // Its number may be another's once it is over.
+    (!session.has_ended.load(Ordering::SeqCst)).then_some(session.leader)
+}
+
 /// A session's terminal has another size.
 pub fn resize(number: u32, rows: u16, columns: u16) {
     if let Some(session) = find(number)

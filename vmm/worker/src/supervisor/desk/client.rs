@@ -12,7 +12,7 @@ use super::{ClientId, Demand, demand};
 /// Bytes that are read in one turn.
 const TURN: usize = 64 << 10;
 
-/// See above. It asks one thing, and may tell of its terminal's size afterwards.
+/// See above. It asks one thing, and may tell of its terminal's size, and send signals, afterwards.
 #[derive(Debug)]
 pub(super) struct Client {
     id: ClientId,
@@ -74,7 +74,7 @@ impl Client {
         }
         while let Some((request, descriptors)) = self.reader.take::<Request>()? {
             // Whoever asks twice does not know the protocol.
-            if self.has_asked != matches!(request, Request::Resize { .. }) {
+            if self.has_asked != matches!(request, Request::Resize { .. } | Request::SignalHere(_)) {
                 return Err(ControlError::Closed);
             }
             self.has_asked = true;

@@ -44,6 +44,8 @@ pub(super) enum Demand {
     Attach(Vec<OwnedFd>),
     Exec(Exec, Vec<OwnedFd>),
     Resize([u16; 2]),
+    /// For what the client has started, or is attached to.
+    SignalHere(Signal),
     /// The client has gone without having had its answer.
     Gone,
 }
@@ -169,6 +171,7 @@ fn demand(request: Request, descriptors: Vec<OwnedFd>) -> Demand {
         Request::Stats { threads } => Demand::Stats { threads },
         Request::Exec(exec) => Demand::Exec(exec, descriptors),
         Request::Resize { size } => Demand::Resize(size),
+        Request::SignalHere(signal) => Demand::SignalHere(signal),
         Request::Attach => Demand::Attach(descriptors),
     }
 }
