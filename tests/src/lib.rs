@@ -19,6 +19,7 @@
 //! * [`intruder`] makes system calls in a process that others run, as if it had been taken over;
 //! * [`browser`] shows pages as people see them;
 //! * [`terminals`] has a driver type at a terminal, and look at it;
+//! * [`serve`] and [`websocket`] are a coordinator, and a client that shares nothing with it;
 //! * [`lane`] says where the tests run, and counts those that could not;
 //! * [`place`], [`tree`], [`diff`], [`elf`], [`family`] are the small tools they need.
 //!
@@ -42,6 +43,7 @@ pub mod serve;
 pub mod stream;
 pub mod terminals;
 pub mod tree;
+pub mod websocket;
 
 pub use case::{Case, Files};
 pub use guests::{Guest, Link};
@@ -50,3 +52,4 @@ pub use place::Place;
 pub use process::{Input, Invocation, Output, Running, Sink, Status};
 pub use septum::{Septum, exit};
 pub use serve::{Answer, Serving};
+pub use websocket::WebSocket;

@@ -1,55 +1,106 @@
-//! A typed client of the REST API, by its Unix socket.
+//! A typed client of the REST API: by its Unix socket, by TCP to this host, or by TLS.
 //!
-//! Every failure is a [`Problem`]: the server's own, or one of this side if there was no answer.
+//! ```text
+//!   Client ─► Way: a connection for each request ─► answer, Feed (Server-Sent Events), Speaker and Listener (a WebSocket)
+//! ```
+//!
+//! Every failure is a [`Problem`]: the server's own, or one of this side if there was no answer. A token is sent by TLS, to this host's
+//! loopback addresses, and nowhere else.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod address;
+mod connect;
+mod feed;
 mod operations;
 mod partitions;
+mod session;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Request, Response, header};
+use hyper::header::HeaderValue;
+use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use septum_api_types::v1::{CreateToken, Event, NewToken, Problem, ProblemCode, TokenList};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// Bytes of the longest event.
-const LONGEST_EVENT: usize = 1 << 20;
+pub use address::Address;
+pub use feed::Feed;
+pub use session::{Listener, Said, Speaker};
 
-/// Where the coordinator is.
-#[derive(Clone, Debug)]
+use connect::Way;
+
+/// Bytes of the longest answer that is read as a whole.
+const LONGEST_ANSWER: usize = 64 << 20;
+
+/// A coordinator, and who asks it.
+#[derive(Clone)]
 pub struct Client {
-    socket: PathBuf,
+    way: Way,
+    /// `Bearer TOKEN`.
+    authorization: Option<HeaderValue>,
 }
 
-/// What happens, one after the other.
-#[derive(Debug)]
-pub struct Events {
-    body: Incoming,
-    rest: Vec<u8>,
+impl std::fmt::Debug for Client {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // A token is nobody's to read.
+        out.debug_struct("Client").field("way", &self.way).finish_non_exhaustive()
+    }
 }
 
+/// What to tell if there is no answer, or none that can be understood.
 fn no_answer(cause: impl std::fmt::Display) -> Problem {
     Problem::new(
         ProblemCode::Unavailable,
         "the coordinator does not answer",
         cause.to_string(),
-        "start it: septum serve",
+        "see whether it runs (septum serve), and in the same version",
     )
 }
 
 impl Client {
-    /// By a socket.
+    /// By a socket of this host.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        // Without TLS there is nothing that could fail.
+        let way = Way::plain(Address::Unix(socket.to_owned()));
+        Self { way, authorization: None }
     }
 
+    /// At an address, with a token, trusting those in a PEM file instead of those whom this host trusts.
+    ///
+    /// # Errors
+    /// The file cannot be used, or the token is none.
+    pub fn at(address: Address, token: Option<&str>, ca: Option<&Path>) -> Result<Self, Problem> {
+        let authorization = token.map(|token| {
+            HeaderValue::from_str(&format!("Bearer {}", token.trim())).map(|mut value| {
+                value.set_sensitive(true);
+                value
+            })
+        });
+        let authorization = authorization.transpose().map_err(|_| {
+            Problem::new(
+                ProblemCode::Invalid,
+                format!("cannot talk to the coordinator at {address}"),
+                "the token is none",
+                "make one on that host: septum token create",
+            )
+        })?;
+        Ok(Self { way: Way::to(address, ca)?, authorization })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.way.address
+    }
+
+    /// Sends a request; what is no success is a problem.
     async fn send(
         &self,
         method: &str,
@@ -67,26 +118,32 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<Vec<u8>>,
     ) -> Result<Response<Incoming>, Problem> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|error| no_answer(format!("'{}': {error}", self.socket.display())))?;
+        let stream = self.way.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
-        tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "septum");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
+        tokio::spawn(connection.with_upgrades());
+        let host = match &self.way.address {
+            Address::Unix(_) => "septum".to_owned(),
+            Address::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
+            Address::Tcp { host, port, .. } => format!("{host}:{port}"),
+        };
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
+        if let Some(authorization) = &self.authorization {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let request = request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(no_answer)?;
         let response = sender.send_request(request).await.map_err(no_answer)?;
-        if response.status().is_success() {
+        let status = response.status();
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
-        let status = response.status();
-        let bytes = response.into_body().collect().await.map_err(no_answer)?.to_bytes();
+        let bytes = whole(response).await?;
         Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| no_answer(format!("it says {status}"))))
     }
 
@@ -101,9 +158,25 @@ impl Client {
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, Problem> {
         let body = body.map(serde_json::to_vec).transpose().map_err(no_answer)?;
-        let response = self.send(method, path, body).await?;
-        let bytes = response.into_body().collect().await.map_err(no_answer)?.to_bytes();
-        serde_json::from_slice(&bytes).map_err(|error| no_answer(format!("its answer is strange: {error}")))
+        partitions::read(self.send(method, path, body).await?).await
+    }
+
+    /// Becomes a WebSocket.
+    async fn upgrade(&self, path: &str) -> Result<(Speaker, Listener), Problem> {
+        let key = generate_key();
+        let accepted = derive_accept_key(key.as_bytes());
+        let headers = [
+            (header::CONNECTION.as_str(), "Upgrade"),
+            (header::UPGRADE.as_str(), "websocket"),
+            (header::SEC_WEBSOCKET_VERSION.as_str(), "13"),
+            (header::SEC_WEBSOCKET_KEY.as_str(), &key),
+        ];
+        let response = self.send_with("GET", path, &headers, None).await?;
+        let is_meant = response.headers().get(header::SEC_WEBSOCKET_ACCEPT).is_some_and(|it| *it == accepted);
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS || !is_meant {
+            return Err(no_answer("it does not become a WebSocket"));
+        }
+        Ok(session::open(hyper::upgrade::on(response).await.map_err(no_answer)?).await)
     }
 
     /// Makes a token.
@@ -122,53 +195,27 @@ impl Client {
         self.ask("GET", "/v1/tokens", None::<&()>).await
     }
 
-    /// Revokes a token, by its identifier: hexadecimal digits.
+    /// Revokes a token, by its identifier.
     ///
     /// # Errors
     /// See [`Problem`].
     pub async fn revoke_token(&self, id: &str) -> Result<(), Problem> {
-        // Of anything else, nothing is part of a path.
-        let id: String = id.chars().filter(char::is_ascii_alphanumeric).collect();
-        self.send("DELETE", &format!("/v1/tokens/{id}"), None).await.map(|_| ())
+        self.send("DELETE", &format!("/v1/tokens/{}", partitions::encoded(id)), None).await.map(drop)
     }
 
     /// What happens: after an event, or from now on; with `follow` until the connection ends.
     ///
     /// # Errors
     /// See [`Problem`].
-    pub async fn events(&self, after: Option<u64>, follow: bool) -> Result<Events, Problem> {
+    pub async fn events(&self, after: Option<u64>, follow: bool) -> Result<Feed<Event>, Problem> {
         let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-        let response = self.send("GET", &format!("/v1/events?follow={follow}{after}"), None).await?;
-        Ok(Events { body: response.into_body(), rest: Vec::new() })
+        let path = format!("/v1/events?follow={follow}{after}");
+        Ok(Feed::new(self.send("GET", &path, None).await?.into_body()))
     }
 }
 
-impl Events {
-    /// The next one; `None` at the end.
-    ///
-    /// # Errors
-    /// The connection broke, or what came is no event.
-    pub async fn next(&mut self) -> Result<Option<Event>, Problem> {
-        loop {
-            if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
-                let line: Vec<u8> = self.rest.drain(..=end).collect();
-                if let Some(data) = line.strip_prefix(b"data: ") {
-                    return serde_json::from_slice(data).map(Some).map_err(no_answer);
-                }
-                continue;
-            }
-            if self.rest.len() > LONGEST_EVENT {
-                return Err(no_answer("an event is too long"));
-            }
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Ok(frame)) => {
-                    if let Ok(bytes) = frame.into_data() {
-                        self.rest.extend_from_slice(&bytes);
-                    }
-                }
-                Some(Err(error)) => return Err(no_answer(error)),
-            }
-        }
-    }
+/// A body, up to a limit.
+async fn whole(response: Response<Incoming>) -> Result<Bytes, Problem> {
+    let body = http_body_util::Limited::new(response.into_body(), LONGEST_ANSWER);
+    body.collect().await.map(http_body_util::Collected::to_bytes).map_err(no_answer)
 }

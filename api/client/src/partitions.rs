@@ -1,12 +1,14 @@
 //! What is asked of partitions.
 
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::{Response, header};
-use septum_api_types::v1::{CreatePartition, Partition, PartitionList, Problem, ProblemCode, StopRequest};
+use septum_api_types::v1::{
+    CreatePartition, ExecRequest, Partition, PartitionList, Problem, ProblemCode, StopRequest,
+};
 use serde::de::DeserializeOwned;
 
-use crate::{Client, no_answer};
+use crate::session::{Listener, Speaker};
+use crate::{Client, no_answer, whole};
 
 /// A part of a path or of a query: what is not plain is written by its number.
 pub(crate) fn encoded(text: &str) -> String {
@@ -15,8 +17,9 @@ pub(crate) fn encoded(text: &str) -> String {
     text.bytes().map(one).collect()
 }
 
-async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, Problem> {
-    let bytes = response.into_body().collect().await.map_err(no_answer)?.to_bytes();
+/// The answer, which has to be one of these.
+pub(crate) async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, Problem> {
+    let bytes = whole(response).await?;
     serde_json::from_slice(&bytes).map_err(|error| no_answer(format!("its answer is strange: {error}")))
 }
 
@@ -111,6 +114,34 @@ impl Client {
     pub async fn remove(&self, seen: &Partition) -> Result<(), Problem> {
         let path = format!("/v1/partitions/{}", encoded(&seen.id));
         self.send_seen("DELETE", &path, seen, None).await.map(|_| ())
+    }
+
+    /// Starts another program in a partition, whose streams are the caller's. That it cannot be started is told there.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn exec(&self, wanted: &str, request: &ExecRequest) -> Result<(Speaker, Listener), Problem> {
+        let path = format!("/v1/partitions/{}/exec", encoded(wanted));
+        let (speaker, listener) = self.upgrade(&path).await?;
+        speaker.say(request).await?;
+        Ok((speaker, listener))
+    }
+
+    /// Starts another program in a partition, for which nobody waits.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn exec_detached(&self, wanted: &str, request: &ExecRequest) -> Result<(), Problem> {
+        let body = serde_json::to_vec(request).map_err(no_answer)?;
+        self.send("POST", &format!("/v1/partitions/{}/exec", encoded(wanted)), Some(body)).await.map(drop)
+    }
+
+    /// Becomes part of the streams of a partition's first program.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn attach(&self, wanted: &str) -> Result<(Speaker, Listener), Problem> {
+        self.upgrade(&format!("/v1/partitions/{}/attach", encoded(wanted))).await
     }
 
     /// Fails if the partition is not what the caller has seen any more.

@@ -1,11 +1,14 @@
 //! Who asks, and what that one may do.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use septum_api_types::v1::{Problem, ProblemCode, Scope};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::origin;
 use crate::problem::Refused;
@@ -17,6 +20,13 @@ pub enum Caller {
     Owner,
     /// Whoever came by TCP: a token has to say what is allowed.
     Stranger,
+}
+
+/// What a connection has of those that there may be, for as long as somebody keeps this.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// Kept, never looked at.
+    pub _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// Who has a share of the host by what a request makes.
@@ -39,14 +49,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Owner {
 fn needed(method: &Method, path: &str) -> Scope {
     if path.starts_with("/v1/tokens") {
         Scope::Admin
-    } else if path.strip_prefix("/v1/partitions/").is_some_and(|rest| rest.ends_with("/spec")) {
-        // Environments hold secrets.
+    } else if is_inside(path) {
         Scope::Write
     } else if matches!(*method, Method::GET | Method::HEAD) {
         Scope::Read
     } else {
         Scope::Write
     }
+}
+
+/// Whether a path leads into a partition, whatever the method: to programs that are started there, or to environments, which hold secrets.
+fn is_inside(path: &str) -> bool {
+    let place = path.strip_prefix("/v1/partitions/").and_then(|rest| rest.split_once('/'));
+    matches!(place, Some((_, "exec" | "attach" | "spec")))
 }
 
 /// Lets requests through that are allowed.

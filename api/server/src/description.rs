@@ -15,7 +15,9 @@ use utoipa::openapi::{RefOr, Schema};
     components(schemas(
         septum_api_types::v1::Problem,
         septum_api_types::v1::Event,
-        septum_api_types::v1::LogLine
+        septum_api_types::v1::LogLine,
+        septum_api_types::v1::ToProgram,
+        septum_api_types::v1::FromProgram
     ))
 )]
 pub struct Description;

@@ -57,15 +57,23 @@ async fn read<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) 
         let code = if is_long { ProblemCode::TooLarge } else { ProblemCode::Malformed };
         unreadable(code, rejection.body_text())
     })?;
-    let mut reader = serde_json::Deserializer::from_slice(&bytes);
+    Ok(parse(&bytes)?)
+}
+
+/// Something in JSON, with errors that name the field.
+///
+/// # Errors
+/// It is none.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let (path, inner) = (error.path().to_string(), error.into_inner());
         let is_data = inner.is_data();
         let code = if is_data { ProblemCode::Invalid } else { ProblemCode::Malformed };
         let place = if is_data && path != "." { format!("field '{path}': ") } else { String::new() };
-        unreadable(code, format!("{place}{inner}"))
+        unreadable(code, format!("{place}{inner}")).0
     })?;
-    reader.end().map_err(|error| unreadable(ProblemCode::Malformed, error.to_string()))?;
+    reader.end().map_err(|error| unreadable(ProblemCode::Malformed, error.to_string()).0)?;
     Ok(value)
 }
 

@@ -21,6 +21,7 @@ mod origin;
 mod page;
 mod problem;
 mod routes;
+mod sessions;
 mod tcp;
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 
-use crate::access::Caller;
+use crate::access::{Caller, Place};
 
 /// How long the head of a request may take to come.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub async fn serve_unix(listener: UnixListener, router: Router) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) if is_owner(&stream) => {
-                tokio::spawn(converse(stream, router.clone(), Caller::Owner));
+                tokio::spawn(converse(stream, router.clone(), Caller::Owner, Place::default()));
             }
             Ok(_) => {}
             Err(_) => tokio::time::sleep(BREATH).await,
@@ -64,15 +64,17 @@ fn is_owner(stream: &UnixStream) -> bool {
 }
 
 /// One connection, to its end.
-pub(crate) async fn converse<S>(stream: S, router: Router, caller: Caller)
+pub(crate) async fn converse<S>(stream: S, router: Router, caller: Caller, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = TowerToHyperService::new(router.layer(axum::Extension(caller)));
+    let service =
+        TowerToHyperService::new(router.layer(axum::Extension(caller)).layer(axum::Extension(place)));
     // Whoever goes in the middle, or speaks no HTTP, ends the connection and nothing else.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
         .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
         .await;
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use septum_api_types::v1::{Problem, ProblemCode};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -16,7 +16,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::access::Caller;
+use crate::access::{Caller, Place};
 use crate::listen::converse;
 
 /// Connections by TCP at once: strangers may not take all descriptors.
@@ -80,9 +80,13 @@ impl Tcp {
     pub async fn serve(self, router: Router) {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            let place = Place { _permit: Some(Arc::new(permit)) };
             let stream = match self.listener.accept().await {
-                Ok((stream, _)) => stream,
+                Ok((stream, _)) => {
+                    watch_over(&stream);
+                    stream
+                }
                 Err(_) => {
                     tokio::time::sleep(BREATH).await;
                     continue;
@@ -91,18 +95,29 @@ impl Tcp {
             let (router, tls) = (router.clone(), self.tls.clone());
             tokio::spawn(async move {
                 match tls {
-                    None => converse(stream, router, Caller::Stranger).await,
+                    None => converse(stream, router, Caller::Stranger, place).await,
                     Some(tls) => {
                         let shaken = tokio::time::timeout(HANDSHAKE_TIME, tls.accept(stream)).await;
                         if let Ok(Ok(stream)) = shaken {
-                            converse(stream, router, Caller::Stranger).await;
+                            converse(stream, router, Caller::Stranger, place).await;
                         }
                     }
                 }
-                drop(place);
             });
         }
     }
+}
+
+/// Peers that are gone without a word are noticed within two minutes, also where nothing is sent to them for hours. A client that is only stopped
+/// stays: its host answers.
+fn watch_over(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    // Where it cannot be, they are noticed later.
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    let _ = sockopt::set_tcp_keepidle(stream, Duration::from_secs(60));
+    let _ = sockopt::set_tcp_keepintvl(stream, Duration::from_secs(10));
+    let _ = sockopt::set_tcp_keepcnt(stream, 6);
+    let _ = stream.set_nodelay(true);
 }
 
 fn acceptor(certificate: &Path, key: &Path) -> Result<TlsAcceptor, Problem> {

@@ -38,6 +38,7 @@ pub mod problems;
 pub mod reconcile;
 mod respec;
 mod schema;
+pub mod sessions;
 mod stats;
 pub mod store;
 mod sweep;

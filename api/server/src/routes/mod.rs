@@ -7,6 +7,7 @@ mod logs;
 mod metrics;
 mod operations;
 mod partitions;
+mod sessions;
 mod specs;
 mod stats;
 mod tokens;
@@ -27,6 +28,7 @@ pub(crate) fn described() -> OpenApiRouter<Shared> {
         .merge(partitions::router())
         .merge(specs::router())
         .merge(logs::router())
+        .merge(sessions::router())
         .merge(events::router())
         .merge(stats::router())
         .merge(metrics::router())

@@ -5,7 +5,7 @@
 //!
 //! * [`partition`]: the resource, and what makes one; [`event`]: what happened, and what programs said; [`problem`]: every error;
 //!   [`about`]: health, version, and what the host has; [`token`]: who may come by TCP; [`stats`]: what is counted; [`image`], [`volume`];
-//!   [`operation`]: work that takes longer than a request should.
+//!   [`operation`]: work that takes longer than a request should; [`session`]: programs whose streams are a client's.
 
 pub mod about;
 pub mod event;
@@ -13,6 +13,7 @@ pub mod image;
 pub mod operation;
 pub mod partition;
 pub mod problem;
+pub mod session;
 pub mod stats;
 pub mod token;
 pub mod volume;
@@ -26,6 +27,7 @@ pub use partition::{
     Priority, StopRequest, Waiting,
 };
 pub use problem::{Problem, ProblemCode};
+pub use session::{ExecRequest, FromProgram, TerminalSize, ToProgram};
 pub use stats::{Stats, StatsList};
 pub use token::{CreateToken, NewToken, Scope, Token, TokenList};
 pub use volume::{CreateVolume, Volume, VolumeList};
