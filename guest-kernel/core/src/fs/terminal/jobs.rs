@@ -50,18 +50,23 @@ const ROUNDS: usize = 8;
 
 /// Sends a signal to a group.
 pub fn signal_group(group: u32, signal: u32) {
+    signal_all(|process| process.kin.group() == group, || Info::from_kernel(signal));
+}
+
+/// Sends a signal to all processes of a kind that children inherit.
+pub fn signal_all(is_member: impl Fn(&Process) -> bool, info: impl Fn() -> Info) {
     let mut reached = Vec::new();
     // One of them may have forked before it was reached: its child is, the next time.
     for _ in 0..ROUNDS {
         let members = family::all_that(|process| {
-            process.kin.group() == group && !process.kin.is_zombie() && !reached.contains(&process.pid)
+            is_member(process) && !process.kin.is_zombie() && !reached.contains(&process.pid)
         });
         if members.is_empty() {
             break;
         }
         for process in members {
             reached.push(process.pid);
-            process.send(Info::from_kernel(signal));
+            process.send(info());
             process.signals_to_many.fetch_add(1, Ordering::SeqCst);
         }
     }

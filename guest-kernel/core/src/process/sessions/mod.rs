@@ -15,7 +15,8 @@ mod line;
 pub mod program;
 pub mod stream;
 
-use super::{End, FIRST_PID, Process, family};
+use super::{End, FIRST_PID, Process};
+use crate::fs::terminal::jobs::signal_all;
 use crate::process::signal::Info;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
@@ -104,9 +105,8 @@ pub fn hang_up(number: u32) {
     match &session.ends {
         Ends::Terminal(line) => line.cut(),
         Ends::Streams(..) => {
-            for process in family::all_that(|process| process.kin.session() == session.leader) {
-                process.send(Info::from_user(signal::SIGHUP, 0, 0));
-            }
+            let is_member = |process: &Process| process.kin.session() == session.leader;
+            signal_all(is_member, || Info::from_user(signal::SIGHUP, 0, 0));
         }
     }
 }
