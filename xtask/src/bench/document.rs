@@ -84,8 +84,9 @@ impl Lanes {
                     });
                     writeln!(
                         text,
-                        "- *{name}*: {date}, commit {commit}, {} rounds{busy}.",
-                        results.rounds()
+                        "- *{name}*: {date}, commit {commit}, {} rounds on {}{busy}.",
+                        results.rounds(),
+                        results.processor()
                     )?;
                 }
             }

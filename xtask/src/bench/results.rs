@@ -76,6 +76,11 @@ impl Results {
         self.document.get(key).and_then(Value::as_str).unwrap_or("unknown")
     }
 
+    /// The processor's name for itself: what is emulated costs many times as much on one as on another.
+    pub fn processor(&self) -> &str {
+        self.document.pointer("/host/processor").and_then(Value::as_str).unwrap_or("an unknown processor")
+    }
+
     /// The kind of partition that was measured in full.
     pub fn quick_mode(&self) -> Mode {
         if self.text("quick_mode") == Mode::Single.name() { Mode::Single } else { Mode::Ring0 }

@@ -49,6 +49,7 @@ const SHARE: usize = 4;
 
 /// Doorbells that found nobody else at work, until it is believed that only one asks: most requests are short, and few of them meet.
 const ALONE: u32 = 256;
+
 /// A block device.
 pub struct Block {
     shared: Arc<Shared>,
