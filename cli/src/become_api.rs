@@ -7,6 +7,7 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 
 use crate::message;
+use crate::suggest::history;
 
 /// The other program's name.
 const NAME: &str = "septum-api";
@@ -20,6 +21,8 @@ pub fn become_api() -> ExitCode {
         }
         Ok(own) => {
             let path = own.with_file_name(NAME);
+            // How it goes, nobody here will know.
+            history::keep(0);
             let error = Command::new(&path).args(std::env::args_os().skip(1)).exec();
             Failure::new(Code::Host, what, format!("'{}' cannot be run: {error}", path.display()))
                 .hint(format!("install {NAME} beside septum; both are built together"))

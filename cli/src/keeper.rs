@@ -11,8 +11,9 @@ use septum_api_types::failure::Failure;
 use septum_api_types::jail::JailChoice;
 use septum_api_types::v1::CreatePartition;
 use septum_registry::keeper::{Order, Verdict};
-use septum_worker::supervisor::{self, Launch};
+use septum_worker::supervisor::{self, Concluded, Launch};
 
+use crate::advice;
 use crate::args::{self, Run};
 use crate::message;
 use crate::resolve::{keeping, resolve};
@@ -69,8 +70,11 @@ fn start(run: Run, order: &Order, epoch_ns: u64) -> Result<Verdict, Failure> {
     }
     // They stay as long as the supervisor, this process's copy, does.
     let _held = volume::hold(&mut spec)?;
+    let log = keeping.detached.as_ref().map(|detached| detached.log_directory.clone());
+    let concluded: Concluded =
+        Box::new(move |ended| log.iter().for_each(|log| advice::keep_refusals(log, &ended)));
     let order = septum_worker::Order { spec, epoch_ns, wants_stats: false, wants_start: true };
-    Ok(match supervisor::detach(order, keeping, None) {
+    Ok(match supervisor::detach(order, keeping, Some(concluded)) {
         Launch::Started(_) => Verdict::Started,
         Launch::Failed(end) => {
             Verdict::Failed { status: end.status, message: end.message.unwrap_or_default() }

@@ -6,6 +6,7 @@
 //!                                                    └► serve: becomes septum-api
 //! ```
 
+mod advice;
 mod args;
 mod become_api;
 mod complete;
@@ -13,16 +14,20 @@ mod devices;
 mod doctor;
 mod documents;
 mod env_file;
+mod habits;
 mod image;
 mod keeper;
 mod linux;
 mod message;
+mod nearest;
 mod partitions;
 mod resolve;
 mod run;
 mod statistics;
 mod stats;
+mod suggest;
 mod tell;
+mod typed;
 mod volume;
 
 use std::process::ExitCode;
@@ -38,32 +43,41 @@ fn main() -> ExitCode {
         return keeper::keeper(jail.unwrap_or_default(), epoch_ns);
     }
     complete::answer_shell();
-    match args::parse() {
-        Ok(Command::Run(run)) => run::run(*run, epoch_ns),
-        Ok(Command::Image(image)) => image::image(image),
-        Ok(Command::Volume(volume)) => volume::volume(volume),
-        Ok(Command::Ps(options)) => partitions::list::ps(&options),
-        Ok(Command::Stats(options)) => stats::stats(&options),
-        Ok(Command::Logs(options)) => partitions::logs::logs(&options),
-        Ok(Command::Attach(options)) => partitions::attach::attach(options),
-        Ok(Command::Exec(options)) => partitions::exec::exec(options),
-        Ok(Command::Cp(options)) => partitions::copy::copy(&options),
-        Ok(Command::Stop(options)) => partitions::orders::stop(&options),
-        Ok(Command::Kill(options)) => partitions::orders::kill(&options),
-        Ok(Command::Pause(which)) => partitions::orders::pause(&which),
-        Ok(Command::Unpause(which)) => partitions::orders::resume(&which),
-        Ok(Command::Wait(which)) => partitions::orders::wait(&which),
-        Ok(Command::Rm(options)) => partitions::orders::rm(&options),
-        Ok(Command::Inspect(which)) => partitions::list::inspect(&which),
-        Ok(Command::Api(_)) => become_api::become_api(),
-        Ok(Command::Devices(options)) => devices::devices(&options),
-        Ok(Command::Doctor(options)) => doctor::doctor(&options),
-        Ok(Command::Completion(options)) => documents::completion(&options),
-        Ok(Command::Man(options)) => documents::man(&options),
-        Ok(Command::Version) => {
+    let code = match args::parse() {
+        Ok(command) => act(command, epoch_ns),
+        Err(code) => code,
+    };
+    suggest::history::keep(tell::status(code));
+    code
+}
+
+fn act(command: Command, epoch_ns: u64) -> ExitCode {
+    match command {
+        Command::Run(run) => run::run(*run, epoch_ns),
+        Command::Image(image) => image::image(image),
+        Command::Volume(volume) => volume::volume(volume),
+        Command::Ps(options) => partitions::list::ps(&options),
+        Command::Stats(options) => stats::stats(&options),
+        Command::Logs(options) => partitions::logs::logs(&options),
+        Command::Attach(options) => partitions::attach::attach(options),
+        Command::Exec(options) => partitions::exec::exec(options),
+        Command::Cp(options) => partitions::copy::copy(&options),
+        Command::Stop(options) => partitions::orders::stop(&options),
+        Command::Kill(options) => partitions::orders::kill(&options),
+        Command::Pause(which) => partitions::orders::pause(&which),
+        Command::Unpause(which) => partitions::orders::resume(&which),
+        Command::Wait(which) => partitions::orders::wait(&which),
+        Command::Rm(options) => partitions::orders::rm(&options),
+        Command::Inspect(which) => partitions::list::inspect(&which),
+        Command::Api(_) => become_api::become_api(),
+        Command::Suggest(options) => suggest::suggest(&options),
+        Command::Devices(options) => devices::devices(&options),
+        Command::Doctor(options) => doctor::doctor(&options),
+        Command::Completion(options) => documents::completion(&options),
+        Command::Man(options) => documents::man(&options),
+        Command::Version => {
             message::print(&format!("septum {}\n", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
-        Err(code) => code,
     }
 }

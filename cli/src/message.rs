@@ -9,7 +9,8 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_worker::Stage;
 
-pub use crate::tell::{print, tell, try_print};
+use crate::habits;
+pub use crate::tell::{note_status, print, tell, try_print, without_hints};
 
 /// A guest's words on one line, without control characters.
 pub fn printable(text: &str) -> String {
@@ -18,6 +19,7 @@ pub fn printable(text: &str) -> String {
 
 /// Tells a failure.
 pub fn failure(failure: &Failure) {
+    note_status(failure.code.number());
     tell(&failure.to_string());
 }
 
@@ -56,13 +58,17 @@ pub fn usage(error: &clap::Error) -> Failure {
         _ => None,
     };
     let argument = text(ContextKind::InvalidArg);
-    let suggested = text(ContextKind::SuggestedArg).or_else(|| text(ContextKind::SuggestedSubcommand));
+    let suggested = text(ContextKind::SuggestedArg);
     let wrong = |what: String, why: String| Failure::new(Code::Usage, what, why);
+    let command = habits::command_of(error);
     let did_you_mean = |failure: Failure| match &suggested {
         Some(suggestion) => {
-            failure.hint(format!("did you mean '{suggestion}'? 'septum run --help' tells all"))
+            failure.hint(format!("did you mean '{suggestion}'? '{command} --help' tells all"))
         }
-        None => failure.hint("'septum run --help' tells all options; a program's own follow the program"),
+        None if command == "septum run" => {
+            failure.hint("'septum run --help' tells all options; a program's own follow the program")
+        }
+        None => failure.hint(format!("'{command} --help' tells all options")),
     };
     match error.kind() {
         ErrorKind::UnknownArgument => {
@@ -70,18 +76,21 @@ pub fn usage(error: &clap::Error) -> Failure {
             did_you_mean(wrong("wrong command line".to_owned(), format!("there is no option '{option}'")))
         }
         ErrorKind::InvalidSubcommand => {
-            let command = text(ContextKind::InvalidSubcommand).unwrap_or_default();
-            let failure = wrong("wrong command line".to_owned(), format!("there is no command '{command}'"));
-            match &suggested {
-                Some(suggestion) => failure.hint(format!("did you mean '{suggestion}'?")),
-                None => failure.hint(format!(
-                    "the commands are run, image, doctor and version; did you mean 'septum run {command}'?"
-                )),
-            }
+            let typed = text(ContextKind::InvalidSubcommand).unwrap_or_default();
+            let why = format!("'{command}' has no command '{typed}'");
+            wrong("wrong command line".to_owned(), why).hint(habits::unknown_command(&command, &typed))
         }
-        ErrorKind::MissingRequiredArgument => {
+        ErrorKind::MissingRequiredArgument if command == "septum run" => {
             wrong("wrong command line".to_owned(), "no program is given".to_owned())
                 .hint("septum run [OPTIONS] [--] PROGRAM [ARGS]")
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let missing = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(all)) => all.join(" "),
+                _ => argument.unwrap_or_default(),
+            };
+            let failure = wrong("wrong command line".to_owned(), format!("{missing} is missing"));
+            failure.hint(habits::usage_of(error).unwrap_or_else(|| format!("'{command} --help' tells all")))
         }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
             let option = argument.unwrap_or_default();
@@ -92,7 +101,14 @@ pub fn usage(error: &clap::Error) -> Failure {
                 None if value.is_empty() => "it needs a value".to_owned(),
                 None => format!("'{value}' is not possible"),
             };
-            wrong(format!("wrong option '{option}'"), why)
+            let failure = wrong(format!("wrong option '{option}'"), why);
+            match (text(ContextKind::SuggestedValue), error.get(ContextKind::ValidValue)) {
+                (Some(suggestion), _) => failure.hint(format!("did you mean '{suggestion}'?")),
+                (None, Some(ContextValue::Strings(valid))) if !valid.is_empty() => {
+                    failure.hint(format!("it is one of {}", valid.join(", ")))
+                }
+                _ => failure.hint(format!("see '{command} --help'")),
+            }
         }
         _ => {
             let text = error.to_string();

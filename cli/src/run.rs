@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use septum_api_types::failure::Failure;
+use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{self, EndStats};
 use septum_registry::directory;
 use septum_worker::supervisor::{Concluded, Launch};
 use septum_worker::{Ended, Order, judge, supervisor};
 
+use crate::advice;
 use crate::args::Run;
 use crate::message;
 use crate::resolve::{keeping, resolve};
@@ -44,22 +46,26 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
     let order =
         Order { spec: spec.clone(), epoch_ns, wants_stats: statistics.is_some(), wants_start: is_detached };
     if is_detached {
-        let concluded = statistics.map(|file| -> Concluded {
-            Box::new(move |ended| {
-                let end = judge(&ended.end, &spec);
-                // Nobody is there to be told what failed; the file is not whole then.
-                let _ = write(file, ended, spec.name, end);
-            })
+        let log = keeping.detached.as_ref().map(|detached| detached.log_directory.clone());
+        let of_launch = spec.clone();
+        let concluded: Concluded = Box::new(move |ended| {
+            log.iter().for_each(|log| advice::keep_refusals(log, &ended));
+            let end = judge(&ended.end, &spec);
+            // Nobody is there to be told what failed; the file is not whole then.
+            let _ = statistics.map(|file| write(file, ended, spec.name, end));
         });
-        return tell_launch(supervisor::detach(order, keeping, concluded));
+        return tell_launch(supervisor::detach(order, keeping, Some(concluded)), &of_launch);
     }
     let ended = supervisor::run(order, keeping, &mut message::stage);
     let end = judge(&ended.end, &spec);
     if spec.verbose || spec.debug_profile {
         tell_details(&ended);
     }
-    if let Some(text) = &end.message {
-        message::tell(text);
+    if let Some(text) = advice::of_end(&end, &spec, &ended.stats.network.refused) {
+        message::tell(&text);
+    }
+    if end.message.is_some() {
+        message::note_status(end.status);
     }
     let status = end.status;
     if let Some(Err(failure)) = statistics.map(|file| write(file, ended, spec.name, end)) {
@@ -77,15 +83,16 @@ fn write(file: StatisticsFile, mut ended: Ended, name: String, end: EndStats) ->
 }
 
 /// What became of a start in the background.
-fn tell_launch(launch: Launch) -> ExitCode {
+fn tell_launch(launch: Launch, spec: &PartitionSpec) -> ExitCode {
     match launch {
         Launch::Started(id) => {
             message::print(&format!("{id}\n"));
             ExitCode::SUCCESS
         }
         Launch::Failed(end) => {
-            if let Some(text) = &end.message {
-                message::tell(text);
+            message::note_status(end.status);
+            if let Some(text) = advice::of_end(&end, spec, &[]) {
+                message::tell(&text);
             }
             ExitCode::from(end.status)
         }
@@ -124,7 +131,6 @@ mod tests {
     use super::*;
     use septum_api_types::duration::Span;
     use septum_api_types::exit::Code;
-    use septum_api_types::spec::PartitionSpec;
     use septum_worker::{End, StopCause};
 
     fn spec() -> PartitionSpec {

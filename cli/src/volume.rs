@@ -21,6 +21,7 @@ use crate::args::{
     VolumeFilter,
 };
 use crate::message;
+use crate::nearest::did_you_mean;
 
 /// The caller's volumes.
 fn volumes() -> Volumes {
@@ -70,7 +71,9 @@ fn failure(what: String, error: &VolumesError) -> Failure {
             "make room, or keep volumes elsewhere: SEPTUM_DATA_DIR"
         }
         VolumesError::File(..) => "make it possible for the user who runs septum",
-        VolumesError::Missing(_) => "'septum volume ls' lists those that there are",
+        VolumesError::Missing(name) => {
+            &did_you_mean(name, names(), "'septum volume ls' lists those that there are")
+        }
         VolumesError::InUse => "'septum ps' lists partitions; 'septum rm -f' ends one",
     };
     Failure::new(Code::Path, what, error.to_string()).hint(hint)

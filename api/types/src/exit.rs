@@ -82,6 +82,30 @@ impl Code {
         }
     }
 
+    /// The one with this number.
+    #[must_use]
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.number() == number)
+    }
+
+    /// What it means, in two or three words, for lists.
+    #[must_use]
+    pub fn in_short(self) -> &'static str {
+        match self {
+            Self::Usage => "wrong command line",
+            Self::Host => "not on this host",
+            Self::Program => "no such program",
+            Self::Path => "unusable path",
+            Self::Memory => "too little memory",
+            Self::Timeout => "time limit",
+            Self::Worker => "worker died",
+            Self::Panic => "kernel panic",
+            Self::Internal => "internal error",
+            Self::OutOfMemory => "out of memory",
+            Self::Restarted => "guest restarted",
+        }
+    }
+
     /// What it means, in one line.
     #[must_use]
     pub fn meaning(self) -> &'static str {
@@ -140,6 +164,7 @@ mod tests {
     fn numbers_are_consecutive_and_names_are_those_of_json() {
         for (index, code) in Code::ALL.into_iter().enumerate() {
             assert_eq!(usize::from(code.number()), 241 + index);
+            assert_eq!(Code::of_number(code.number()), Some(code));
             assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{}\"", code.name()));
         }
     }

@@ -4,9 +4,10 @@
 //!             root                 others
 //! data        /var/lib/septum      $XDG_DATA_HOME/septum, or ~/.local/share/septum      images, named volumes
 //! runtime     /run/septum          $XDG_RUNTIME_DIR/septum, or /tmp/septum-UID           running partitions
+//! state       /var/lib/septum      $XDG_STATE_HOME/septum, or ~/.local/state/septum      which commands were typed
 //! ```
 //!
-//! `SEPTUM_DATA_DIR` and `SEPTUM_RUNTIME_DIR` replace them. Relative values of any of these variables are ignored, as the
+//! `SEPTUM_DATA_DIR` and `SEPTUM_RUNTIME_DIR` replace them, the first one that of the state as well. Relative values of any of these variables are ignored, as the
 //! XDG Base Directory Specification asks. Nothing is created here.
 
 use std::env;
@@ -25,6 +26,12 @@ pub fn runtime_directory(uid: u32) -> PathBuf {
     runtime_of(uid, &|name| env::var_os(name))
 }
 
+/// The directory of what a user's own programs remember; `None` for a user without a home.
+#[must_use]
+pub fn state_directory(uid: u32) -> Option<PathBuf> {
+    state_of(uid, &|name| env::var_os(name))
+}
+
 /// Looks up a variable of the environment.
 type Variables<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
@@ -40,6 +47,17 @@ fn data_of(uid: u32, variables: Variables) -> PathBuf {
             None => PathBuf::from(format!("/var/tmp/septum-{uid}")),
         },
     }
+}
+
+fn state_of(uid: u32, variables: Variables) -> Option<PathBuf> {
+    let of_user = || {
+        let home = || absolute(variables, "HOME").map(|home| home.join(".local/state"));
+        Some(absolute(variables, "XDG_STATE_HOME").or_else(home)?.join("septum"))
+    };
+    absolute(variables, "SEPTUM_DATA_DIR").or_else(|| match uid {
+        0 => Some(PathBuf::from("/var/lib/septum")),
+        _ => of_user(),
+    })
 }
 
 fn runtime_of(uid: u32, variables: Variables) -> PathBuf {
@@ -78,8 +96,12 @@ mod tests {
         };
         assert_eq!(data_of(1000, &user), PathBuf::from("/home/ada/.local/share/septum"));
         assert_eq!(runtime_of(1000, &user), PathBuf::from("/run/user/1000/septum"));
+        assert_eq!(state_of(0, &none), Some(PathBuf::from("/var/lib/septum")));
+        assert_eq!(state_of(1000, &none), None);
+        assert_eq!(state_of(1000, &user), Some(PathBuf::from("/home/ada/.local/state/septum")));
         let given = |name: &str| name.starts_with("SEPTUM_").then(|| "/x".into());
         assert_eq!(data_of(0, &given), PathBuf::from("/x"));
         assert_eq!(runtime_of(1000, &given), PathBuf::from("/x"));
+        assert_eq!(state_of(1000, &given), Some(PathBuf::from("/x")));
     }
 }

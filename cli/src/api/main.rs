@@ -11,8 +11,11 @@ mod apply;
 #[path = "../args/api.rs"]
 mod args;
 mod ask;
+#[allow(dead_code, reason = "septum tells more than this program does")]
 #[path = "../tell.rs"]
 mod message;
+#[path = "../nearest.rs"]
+mod nearest;
 mod operation;
 #[path = "../stats/rates.rs"]
 mod rates;

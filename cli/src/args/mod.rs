@@ -17,6 +17,7 @@ mod network;
 mod partitions;
 mod run;
 mod stats;
+mod suggest;
 mod surroundings;
 mod values;
 mod volume;
@@ -34,12 +35,14 @@ pub use self::image::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
 pub use self::partitions::{Attach, Copy, Exec, Format, Kill, Logs, Ps, Rm, Several, Stop, Tail};
 pub use self::run::Run;
 pub use self::stats::StatsOptions;
+pub use self::suggest::Suggest;
 pub use self::values::LogOption;
 pub use self::volume::{
     CreateVolume, InspectVolumes, ListVolumes, PruneVolumes, RemoveVolumes, Volume, VolumeAction,
     VolumeFilter,
 };
-use crate::message;
+use crate::suggest::history;
+use crate::{message, typed};
 
 /// Run unmodified Linux programs in KVM virtual machines that start like processes.
 #[derive(Debug, Parser)]
@@ -92,6 +95,8 @@ pub enum Command {
     Inspect(Several),
     #[command(flatten)]
     Api(ApiCommand),
+    /// Tell what is probably to be typed next, and why
+    Suggest(Suggest),
     /// List PCI functions, and give them to partitions' driver or back
     Devices(Devices),
     /// Tell what this host can do, what is missing, and how to get it
@@ -119,19 +124,42 @@ pub fn parse() -> Result<Command, ExitCode> {
 
 fn parse_line(line: Vec<OsString>) -> Result<Command, clap::Error> {
     if line.get(1).is_none_or(|word| word != "run") {
-        return Ok(Arguments::try_parse_from(&line)?.command);
+        let matches = Arguments::command().try_get_matches_from(&line)?;
+        note(&matches);
+        return Ok(Arguments::from_arg_matches(&matches)?.command);
     }
     parse_run(&line[1..]).map(|run| Command::Run(Box::new(run)))
 }
 
 /// Parses the words of `septum run`, that one included.
 pub fn parse_run(line: &[OsString]) -> Result<Run, clap::Error> {
-    // What other commands take is put together only for them: that is a part of each start.
-    let options = Run::augment_args(clap::Command::new("run").bin_name("septum run"));
-    let mut run = Run::from_arg_matches(&options.try_get_matches_from(line)?)?;
+    let matches = run_matches(line)?;
+    let mut run = Run::from_arg_matches(&matches)?;
     let before = line.len().checked_sub(run.program.len() + 1).and_then(|at| line.get(at));
     run.is_program_for_sure = before.is_some_and(|word| word == "--");
+    history::remember("run", &matches);
+    typed::keep_run(line, run.program.len());
+    if run.quiet {
+        message::without_hints();
+    }
     Ok(run)
+}
+
+/// The options of `septum run`. What other commands take is put together only for them: that is a part of each start.
+pub fn run_matches(line: &[OsString]) -> Result<clap::ArgMatches, clap::Error> {
+    Run::augment_args(clap::Command::new("run").bin_name("septum run")).try_get_matches_from(line)
+}
+
+/// What is kept of a command that is none of `run`, and whether its caller wants no hints.
+fn note(matches: &clap::ArgMatches) {
+    history::remember("", matches);
+    let mut last = matches;
+    while let Some((_, inner)) = last.subcommand() {
+        last = inner;
+    }
+    if last.try_get_one::<bool>("quiet").is_ok_and(|quiet| quiet == Some(&true)) {
+        message::without_hints();
+    }
 }
 
 #[cfg(test)]

@@ -169,6 +169,10 @@ pub struct Run {
     #[arg(long, action = clap::ArgAction::HelpLong)]
     pub help: Option<bool>,
 
+    /// Tell what failed without hints at what to do next, as SEPTUM_HINTS=off does for all commands
+    #[arg(short, long)]
+    pub quiet: bool,
+
     /// Tell the stages, the guest kernel's log, and system calls that are missing
     #[arg(short, long)]
     pub verbose: bool,

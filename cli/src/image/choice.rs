@@ -111,7 +111,7 @@ fn find(name: &str) -> Result<(ImageSource, Config), Failure> {
     let runtime = places::runtime_directory(getuid().as_raw());
     name.parse::<Reference>()
         .and_then(|reference| store().find(&reference, &runtime))
-        .map_err(|error| error.failure(&format!("cannot use image '{name}'")))
+        .map_err(|error| super::explained(&error, &format!("cannot use image '{name}'")))
 }
 
 #[cfg(test)]

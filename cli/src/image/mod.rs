@@ -14,6 +14,7 @@ use septum_images::{Error, Limits, Listed, Order, Reference, Store};
 
 use crate::args::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
 use crate::message;
+use crate::nearest::did_you_mean;
 
 /// Does what was asked for.
 pub fn image(image: Image) -> ExitCode {
@@ -43,7 +44,21 @@ pub fn names() -> Vec<String> {
 
 /// For `map_err`.
 fn because(what: String) -> impl FnOnce(Error) -> Failure {
-    move |error| error.failure(&what)
+    move |error| explained(&error, &what)
+}
+
+/// An error of images as a person meets it; of one that is not there, with what may have been meant.
+fn explained(error: &Error, what: &str) -> Failure {
+    let failure = error.failure(what);
+    let Error::Missing(name) = error else { return failure };
+    let known = names();
+    if known.is_empty() {
+        return failure.hint("there is none yet: 'septum image build SOURCE -t NAME' makes one");
+    }
+    // A tag that nobody typed is no part of what is compared.
+    let short = |name: &str| name.strip_suffix(":latest").unwrap_or(name).to_owned();
+    let hint = did_you_mean(&short(name), known.iter().map(|name| short(name)), &failure.hint);
+    failure.hint(hint)
 }
 
 fn build(store: &Store, build: Build) -> Result<(), Failure> {

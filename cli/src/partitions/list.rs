@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use septum_registry::record::now_ms;
 use septum_registry::{Record, State};
+use serde::Serialize;
 
+use super::why::{Why, why};
 use super::{find, registry};
 use crate::args::{Format, Ps, Several};
 use crate::message;
@@ -44,9 +46,25 @@ pub fn inspect(which: &Several) -> ExitCode {
             }
         }
     }
-    let text = serde_json::to_string_pretty(&records).unwrap_or_default();
+    let shown: Vec<Inspected> = records.into_iter().map(Inspected::of).collect();
+    let text = serde_json::to_string_pretty(&shown).unwrap_or_default();
     message::print(&format!("{text}\n"));
     ExitCode::from(status)
+}
+
+/// A record, and what a person wants to know of one that does not do what it should.
+#[derive(Serialize)]
+struct Inspected {
+    #[serde(flatten)]
+    record: Record,
+    #[serde(flatten)]
+    why: Option<Why>,
+}
+
+impl Inspected {
+    fn of(record: Record) -> Self {
+        Self { why: why(&record), record }
+    }
 }
 
 fn json(record: &Record) -> String {
@@ -78,7 +96,11 @@ fn status(record: &Record, now: u64) -> String {
     let ago = |ms: u64| span(now.saturating_sub(ms));
     match &record.state {
         State::Running => format!("up {}", ago(record.started_ms.unwrap_or(record.created_ms))),
-        State::Exited { status, at_ms, .. } => format!("exited ({status}) {} ago", ago(*at_ms)),
+        State::Exited { status, at_ms, .. } => {
+            let short = why(record).and_then(|why| why.short);
+            let short = short.map(|short| format!(", {short}")).unwrap_or_default();
+            format!("exited ({status}{short}) {} ago", ago(*at_ms))
+        }
         other => other.name().to_owned(),
     }
 }

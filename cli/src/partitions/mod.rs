@@ -7,6 +7,7 @@ pub mod list;
 pub mod logs;
 pub mod orders;
 mod typing;
+pub mod why;
 
 use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
@@ -17,6 +18,9 @@ use septum_api_types::places;
 use septum_registry::control::{self, Answer, ControlError, Request};
 use septum_registry::{Found, Registry, State};
 
+use crate::nearest::did_you_mean;
+use why::{anew, why};
+
 /// The caller's partitions.
 pub fn registry() -> Registry {
     Registry::new(places::runtime_directory(rustix::process::getuid().as_raw()))
@@ -25,8 +29,10 @@ pub fn registry() -> Registry {
 /// One of them.
 pub fn find(wanted: &str) -> Result<Found, Failure> {
     registry().find(wanted).map_err(|error| {
+        let known = registry().list();
+        let names = known.iter().map(|found| found.record.shown_name());
         Failure::new(Code::Usage, format!("cannot find partition '{wanted}'"), error.to_string())
-            .hint("'septum ps -a' lists all")
+            .hint(did_you_mean(wanted, names, "'septum ps -a' lists all"))
     })
 }
 
@@ -36,12 +42,19 @@ fn connect(wanted: &str) -> Result<(Found, UnixStream), Failure> {
     let what = format!("cannot talk to partition '{wanted}'");
     match &found.record.state {
         State::Exited { status, .. } => {
-            let why = format!("it has ended, with status {status}");
-            return Err(Failure::new(Code::Usage, what, why).hint("'septum ps' lists those that run"));
+            let reason = why(&found.record).and_then(|why| why.short);
+            let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            let failure =
+                Failure::new(Code::Usage, what, format!("it has ended, with status {status}{reason}"));
+            let name = found.record.shown_name();
+            let anew = anew(&found.record, "");
+            return Err(
+                failure.hint(format!("'septum logs {name}' shows what it said; to start it again: {anew}"))
+            );
         }
         State::Lost => {
             let failure = Failure::new(Code::Usage, what, "its supervisor was killed, and it died with it");
-            return Err(failure.hint("'septum rm' removes what is left of it"));
+            return Err(failure.hint(format!("to start it again: {}", anew(&found.record, ""))));
         }
         _ => {}
     }

@@ -83,7 +83,9 @@ pub fn rm(options: &Rm) -> ExitCode {
             if !options.force {
                 let failure =
                     Failure::new(Code::Usage, what(), format!("it is {}", found.record.state.name()));
-                return Err(failure.hint("stop it first, or end it with --force"));
+                return Err(failure.hint(format!(
+                    "'septum stop {wanted}' ends it first, 'septum rm --force {wanted}' does both at once"
+                )));
             }
             let id = found.record.id.clone();
             ended_already(&id, ask(&id, &Request::Kill, &[]))?;

@@ -15,6 +15,7 @@ use serde::de::IgnoredAny;
 
 use super::checks;
 use super::source::{Fault, Language, Source, Step, written};
+use crate::nearest::did_you_mean;
 
 /// Bytes of the longest file.
 const LONGEST: u64 = 8 << 20;
@@ -139,12 +140,7 @@ fn explained(what: &str, fault: Fault) -> Failure {
     };
     let known = known.trim_start_matches("one of ").replace(" or ", ", ");
     let known = known.split(", ").map(|it| it.trim_matches('`'));
-    let nearest = known
-        .max_by(|one, other| strsim::jaro_winkler(name, one).total_cmp(&strsim::jaro_winkler(name, other)));
-    let hint = match nearest.filter(|it| strsim::jaro_winkler(name, it) > 0.75) {
-        Some(nearest) => format!("did you mean '{nearest}'? {usual}"),
-        None => usual.to_owned(),
-    };
+    let hint = did_you_mean(name, known, usual);
     let why = Fault { why: "there is no such field".to_owned(), ..fault.clone() };
     Failure::new(Code::Usage, what, why.to_string()).hint(hint)
 }
