@@ -8,6 +8,7 @@
 //!   run.rs        one run of a program                        sample.rs    medians
 //!   idle.rs       the memory of partitions that wait
 //!   coordinator.rs  what the coordinator's API takes: a part of its own
+//!   suggest/        how good the guesses of septum suggest are: another
 //! ```
 //!
 //! Measuring happens in a process of its own lane: `xtask measure` is called here for the direct lane, and by
@@ -25,6 +26,7 @@ mod results;
 mod rows;
 mod run;
 mod sample;
+mod suggest;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -63,6 +65,9 @@ pub struct Options {
     /// Measure the coordinator's API instead of the lanes
     #[arg(long, conflicts_with_all = ["lane", "only", "rounds", "limit"])]
     coordinator: bool,
+    /// Replay documents and tell how good the guesses of 'septum suggest' are; nothing is saved
+    #[arg(long, conflicts_with_all = ["lane", "only", "rounds", "limit", "coordinator"])]
+    suggest: bool,
     /// Measure this binary instead of building one
     #[arg(long, value_name = "FILE")]
     septum: Option<PathBuf>,
@@ -76,6 +81,9 @@ pub struct Options {
 
 /// Measures on each lane and reports.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<()> {
+    if options.suggest {
+        return suggest::measure(workspace);
+    }
     setup::base(workspace)?;
     let septum = match &options.septum {
         Some(path) => path.canonicalize().with_context(|| format!("cannot find {}", path.display()))?,
