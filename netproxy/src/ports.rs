@@ -20,7 +20,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_w
 use septum_api_types::network::{Network, Protocol, Publish};
 
 /// Connections that wait to be accepted.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
 /// A published or exposed port, bound.
 #[derive(Debug)]

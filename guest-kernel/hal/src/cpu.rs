@@ -75,8 +75,8 @@ pub fn hardware_capabilities() -> (u64, u64) {
     const FSGSBASE: u64 = 1 << 16;
     let cr4: u64;
     if single::is_single() {
-        // Out of reach, but the mode is chosen only where this one works.
-        cr4 = FSGSBASE;
+        // It works, but trampolines have a use for GS.
+        cr4 = 0;
     } else {
         // SAFETY: reading CR4 at ring 0 has no side effect.
         unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) };

@@ -6,7 +6,7 @@
 //! * [`paging`]: page tables of a program;
 //! * [`cache`], [`features`]: what the CPU says of itself;
 //! * [`vcpu`]: which vCPU this is, and starting others; [`park`]: halting one until it is wanted;
-//! * [`user`]: running a program until it needs the kernel, and copying its memory;
+//! * [`user`]: running a program until it needs the kernel, and copying its memory; [`trampoline`]: system calls that jump;
 //! * `interrupt`: lines that devices signal, and halting until one does;
 //! * `mmio`: device registers;
 //! * [`sync`]: locks; [`clock`]: time;
@@ -50,6 +50,7 @@ mod shootdown;
 #[cfg(target_os = "none")]
 mod single;
 pub mod sync;
+pub mod trampoline;
 #[cfg(target_os = "none")]
 mod trap;
 pub mod user;

@@ -15,6 +15,7 @@
 //! carried out once, when the caller is done.
 
 mod share;
+pub(crate) mod upper;
 
 pub use share::Census;
 
@@ -172,26 +173,6 @@ enum Visit {
 /// Makes this CPU forget every translation.
 pub(crate) fn forget_all() {
     arch::flush_all();
-}
-
-/// Maps the 2 MiB at `address`, which are no RAM, into the direct map of all programs; nothing happens if they are there already.
-pub(crate) fn show_in_direct_map(address: PhysAddr) -> Result<(), OutOfMemory> {
-    let Some((root, bits)) = arch::direct_map() else { return Ok(()) };
-    let virtual_address = septum_abi::layout::DIRECT_MAP + address.0;
-    let mut table = root;
-    for level in 0..2 {
-        let entry = PageTable::entry(table, PageTable::index(virtual_address, level));
-        let mut value = entry.load(Ordering::Relaxed);
-        if value & PRESENT == 0 {
-            let table_bits = (bits & !NO_EXECUTE) | TABLE_OF_KERNEL;
-            value = Frame::for_kernel().ok_or(OutOfMemory)?.into_address().0 | table_bits;
-            entry.store(value, Ordering::Release);
-        }
-        table = PhysAddr(value & ADDRESS);
-    }
-    let entry = PageTable::entry(table, PageTable::index(virtual_address, 2));
-    entry.store(address.0 | bits | TABLE_OF_KERNEL | DIRTY | LARGE, Ordering::Release);
-    Ok(())
 }
 
 /// The page tables of one program.

@@ -4,11 +4,12 @@
 //! kernel and program then, as in any unikernel; the wall of the virtual machine is the same.
 //!
 //! ```text
-//!  program ──syscall──────────────────────────▶ kernel      natively: LSTAR names a page of the vCPU's area
+//!  program ──syscall──────────────────────────▶ kernel      LSTAR names a page of the vCPU's area
+//!  program ──jmp──────────────────────────────▶ kernel      natively: by a trampoline (crate::trampoline)
 //!  program ──fault, interrupt──▶ ring 0 stub ──▶ kernel      the stub switches frames and returns to the entry frame
 //!  kernel  ──interrupt─────────▶ ring 0 stub ──▶ kernel      the stub counts it; the kernel acknowledges later
 //!  kernel  ──ud2 at a gate─────▶ ring 0 stub ──▶ kernel      CR3, invlpg, out; hlt has a gate of its own
-//!  kernel  ──iretq────────────────────────────▶ program     natively, if no interrupt was counted
+//!  kernel  ──iretq, jmp───────────────────────▶ program     natively, if no interrupt was counted
 //! ```
 //!
 //! **Frames.** The CPU pushes a frame where the TSS says, at `VCPU_FRAME_END` of the area. Until the kernel has copied it into the
@@ -19,14 +20,16 @@
 //!
 //! **Interrupts.** IF is always on in ring 3. An interrupt of the kernel is only counted, and stays unacknowledged. The way back to the program
 //! is three instructions (`septum_single_window`): look at the count, leave if it is not zero, `iretq`. An interrupt that comes
-//! inside starts them over, so none waits while the program runs.
+//! inside starts them over, so none waits while the program runs. The way back from a system call has a window of its own
+//! (`septum_single_return_window`), which ends with a jump and is a fifth as long.
 //!
 //! **Halts.** Each instruction in ring 0 takes a microsecond, so a halt has its own gate, and whatever can be done before the `hlt` is:
 //! the interrupt that ends it drops its own frame and returns to ring 3 by the gate's, whether it came at the `hlt` or right before.
 //! It is acknowledged on the way, which saves the kernel an exit of its own. Interrupts are on in ring 0 nowhere else.
 //!
-//! **Registers.** GS is the program's all the time; the vCPU's variables are found by RSP (see [`crate::local`]), and in the
-//! system-call entry, where RSP is the program's, by RIP: each vCPU has its own copy of that code, in its area.
+//! **Registers.** The vCPU's variables are found by RSP (see [`crate::local`]), and in the system-call entry, where RSP is the
+//! program's, by RIP: each vCPU has its own copy of that code, in its area. A trampoline finds them by GS, whose base names the area
+//! as long as the program has set none; one that does has no trampolines.
 
 use crate::local::{self, Local};
 use crate::trap::{label, pop_registers, push_registers};
@@ -73,6 +76,11 @@ const PENDING: u64 = VCPU_LOCAL + offset_of!(Local, pending) as u64;
 /// The second byte of the TSS's stack pointer of ring 0: which of the two places frames go to.
 const PLACE: u64 = VCPU_TSS + 4 + 1;
 const ALTERNATE: u64 = VCPU_FRAME_END - VCPU_ALTERNATE_FRAME_END;
+
+/// Flags that the kernel must not have.
+const TF: u32 = 1 << 8;
+const DF: u32 = 1 << 10;
+const AC: u32 = 1 << 18;
 
 const _: () = assert!(VCPU_FRAME_END & 0xff == 0 && ALTERNATE == 0x100, "the places differ in one byte");
 const _: () = assert!(VCPU_ENTRY_FRAME == VCPU_FRAME_END, "the entry frame follows the pushed one");
@@ -125,6 +133,18 @@ global_asm!(
     "je 2f",
     "cmp qword ptr [rsp + 16], offset septum_single_window_jump",
     "je 2f",
+    "cmp qword ptr [rsp + 16], offset septum_single_return_window",
+    "jb 3f",
+    "cmp qword ptr [rsp + 16], offset septum_single_return_jump",
+    "jbe 4f",
+    "3: add rsp, 16",
+    "iretq",
+    // Its RSP may be the program's already.
+    "4: mov qword ptr [rsp + 16], offset septum_single_return_window",
+    "push rax",
+    "lea rax, [rsp + 8 + {rip}]",
+    "mov [rsp + 8 + 40], rax",
+    "pop rax",
     "add rsp, 16",
     "iretq",
     "2: mov qword ptr [rsp + 16], offset septum_single_window",
@@ -183,7 +203,7 @@ global_asm!(
     "add rsp, 56",
     "iretq",
     "1: cmp qword ptr [rsp + 16], offset septum_single_gate",
-    "jne septum_single_bug",
+    "jne 6f",
     "add qword ptr [rsp + 16], 2",
     "cmp eax, {gate_flush_pages}",
     "je 3f",
@@ -200,6 +220,12 @@ global_asm!(
     "mov edx, {command_port}",
     "out dx, eax",
     "5: add rsp, 16",
+    "iretq",
+    // A program that single-steps has jumped in.
+    "6: cmp dword ptr [rsp], 1",
+    "jne septum_single_bug",
+    "and dword ptr [rsp + 32], {no_trap_flag}",
+    "add rsp, 16",
     "iretq",
 
     // An exception that the kernel caused: on to Rust in ring 3, on the stack of fatal exceptions.
@@ -280,6 +306,54 @@ global_asm!(
     "mov rsp, [rsp + {kernel_stack}]",
     "septum_single_leave",
 
+    // From a trampoline, RCX = its data. The flags are the program's.
+    ".balign 64",
+    ".global septum_single_jumped",
+    "septum_single_jumped:",
+    "rdgsbase r11",
+    "mov [r11 + {area_user_stack}], rsp",
+    "mov rsp, [r11 + {area_kernel_stack}]",
+    "pushfq",
+    "pop qword ptr [r11 + {area_flags}]",
+    "lea rsp, [r11 + {area_frame}]",
+    "septum_single_save",
+    "mov rax, [rsp + {user_stack}]",
+    "mov rdx, [rsp + {registers} + 0x98]",
+    "mov rsi, [rcx]",
+    "mov [rsp + {registers} + 0x30], rdx",
+    "mov [rsp + {registers} + 0x58], rsi",
+    "mov qword ptr [rsp + {registers} + 0x78], {system_call}",
+    "mov [rsp + {registers} + 0x80], rcx",
+    "mov [rsp + {registers} + 0x88], rsi",
+    "mov qword ptr [rsp + {registers} + 0x90], {user_code}",
+    "mov [rsp + {registers} + 0xa0], rax",
+    "mov qword ptr [rsp + {registers} + 0xa8], {user_data}",
+    "mov rsp, [rsp + {kernel_stack}]",
+    "test edx, {unwanted_flags}",
+    "jz 1f",
+    "push 0x202",
+    "popfq",
+    "1:",
+    "septum_single_leave",
+
+    // RDI = the program's Registers, whose RCX is RIP and whose flags have no TF. Returns when it traps.
+    ".balign 64",
+    ".global septum_single_return",
+    "septum_single_return:",
+    "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
+    "mov [rdi + {registers_to_kernel_stack}], rsp",
+    "mov rsp, rdi",
+    pop_registers!(),
+    "add rsp, 16",
+    "septum_single_return_window:",
+    "cmp dword ptr [rsp + {rip_to_pending}], 0",
+    "jne septum_single_deferred",
+    "add rsp, 16",
+    "popfq",
+    "pop rsp",
+    "septum_single_return_jump:",
+    "jmp rcx",
+
     // RDI = the program's Registers. Returns when it traps.
     ".balign 64",
     ".global septum_single_enter",
@@ -295,7 +369,9 @@ global_asm!(
     "jne 1f",
     "septum_single_window_return:",
     "iretq",
-    "1: mov qword ptr [rsp - 16], {deferred}",
+    "1:",
+    "septum_single_deferred:",
+    "mov qword ptr [rsp - 16], {deferred}",
     "mov rsp, [rsp + {rip_to_kernel_stack}]",
     "septum_single_leave",
 
@@ -328,6 +404,13 @@ global_asm!(
     registers_to_kernel_stack = const KERNEL_STACK as i64 - REGISTERS as i64,
     rip_to_kernel_stack = const KERNEL_STACK as i64 - RIP as i64,
     rip_to_pending = const PENDING as i64 - RIP as i64,
+    rip = const from_frame(RIP),
+    area_user_stack = const USER_STACK,
+    area_kernel_stack = const KERNEL_STACK,
+    area_flags = const REGISTERS + 0x98,
+    area_frame = const FRAME,
+    unwanted_flags = const TF | DF | AC,
+    no_trap_flag = const !(TF as i32),
     template_user_stack = const VCPU_SYSCALL_ENTRY - USER_STACK,
     template_frame = const VCPU_SYSCALL_ENTRY as i64 - FRAME,
     template_target = const VCPU_SYSCALL_ENTRY - SYSCALL_TARGET,
@@ -357,6 +440,7 @@ global_asm!(
 unsafe extern "C" {
     fn septum_single_entry();
     fn septum_single_system_call();
+    fn septum_single_jumped();
     fn septum_single_template();
     fn septum_single_template_end();
     fn septum_single_gate();
@@ -373,6 +457,11 @@ pub(crate) fn is_single() -> bool {
 /// Called once, before anything that depends on it.
 pub(crate) fn set_mode(number: u32) {
     IS_SINGLE.store(Privilege::from_number(number) == Some(Privilege::Single), Ordering::Relaxed);
+}
+
+/// Where trampolines go on.
+pub(crate) fn jumped_entry() -> u64 {
+    label(septum_single_jumped)
 }
 
 /// Fills in what the single-privilege mode needs of the vCPU area at `area` (virtual).

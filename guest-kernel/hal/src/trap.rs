@@ -42,6 +42,7 @@ const MSR_X2APIC_EOI: u32 = 0x80b;
 /// `Registers::vector` of a system call.
 pub(crate) const SYSTEM_CALL: u64 = 256;
 const PAGE_FAULT: u64 = 14;
+const TRAP_FLAG: u64 = 1 << 8;
 
 /// Pushes the general registers, as [`Registers`] has them.
 macro_rules! push_registers {
@@ -224,6 +225,7 @@ unsafe extern "C" {
     fn septum_enter_user(registers: *mut Registers);
     fn septum_return_to_user(registers: *mut Registers);
     fn septum_single_enter(registers: *mut Registers);
+    fn septum_single_return(registers: *mut Registers);
     fn septum_syscall_entry();
     fn septum_user_copy_words();
     fn septum_user_copy_bytes();
@@ -283,7 +285,11 @@ impl Program {
         // restore what this function needs.
         shootdown::touching(paging::forget_all, || unsafe {
             if single::is_single() {
-                septum_single_enter(registers);
+                if registers.rcx == registers.rip && registers.rflags & TRAP_FLAG == 0 {
+                    septum_single_return(registers);
+                } else {
+                    septum_single_enter(registers);
+                }
             } else if is_return && registers.rip < USER_END {
                 septum_return_to_user(registers);
             } else {
@@ -362,13 +368,14 @@ impl Program {
         }
     }
 
-    /// Base of the program's GS.
+    /// Base of the program's GS. One that is not 0 excludes [trampolines](crate::trampoline).
     pub fn set_gs_base(&mut self, base: u64) {
         let base = base.min(USER_END);
         // SAFETY: as for FS; while the kernel runs in ring 0 the program's GS base is in this register, and in single-privilege
-        // mode the kernel uses no GS.
+        // mode trampolines find this vCPU's area by it.
         unsafe {
             if single::is_single() {
+                let base = if base == 0 { local::area() } else { base };
                 asm!("wrgsbase {}", in(reg) base, options(nomem, nostack, preserves_flags));
             } else {
                 write_msr(MSR_KERNEL_GS_BASE, base);
@@ -384,7 +391,7 @@ impl Program {
             if single::is_single() {
                 let base;
                 asm!("rdgsbase {}", out(reg) base, options(nomem, nostack, preserves_flags));
-                base
+                if base == local::area() { 0 } else { base }
             } else {
                 read_msr(MSR_KERNEL_GS_BASE)
             }

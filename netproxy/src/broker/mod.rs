@@ -16,7 +16,7 @@
 //! worker a descriptor. Streams and the messages of connected sockets do not pass through here.
 //!
 //! What it has of the worker's: one request at a time, up to [`MOST_CALLS`] of which the supervisor has, 256 names that nameservers
-//! are asked for, and answers to those for which the worker's socket has no room. While it has such answers, it takes no requests.
+//! are asked for, and answers to those for which the worker's socket has no room. While it has such answers, or so many calls, it takes no requests.
 
 mod allowance;
 mod maker;
@@ -191,7 +191,7 @@ impl Broker {
         }
         let now = Instant::now();
         for _ in 0..TURN {
-            if !self.waiting.is_empty() {
+            if !self.waiting.is_empty() || self.calls.len() >= MOST_CALLS {
                 break;
             }
             if !self.allowance.take(now) {
@@ -277,9 +277,6 @@ impl Broker {
     }
 
     fn call(&mut self, called: Called) {
-        if self.calls.len() >= MOST_CALLS {
-            return self.refuse(&called, Refusal::Host);
-        }
         while self.calls.contains_key(&self.next_call) {
             self.next_call = self.next_call.wrapping_add(1);
         }
@@ -331,6 +328,7 @@ impl Broker {
         let wanted = match (self.waiting.is_empty(), self.resume_at) {
             (false, _) => EventFlags::OUT,
             (true, Some(_)) => EventFlags::empty(),
+            (true, None) if self.calls.len() >= MOST_CALLS => EventFlags::empty(),
             (true, None) => EventFlags::IN,
         };
         if wanted != self.watched {

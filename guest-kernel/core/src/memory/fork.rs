@@ -34,6 +34,7 @@ impl AddressSpace {
             future: Advice::empty(),
             // A child has none of what its parent has under way.
             transfers: Vec::new(),
+            call_sites: self.call_sites.clone(),
         };
         let mut flush = Flush::new();
         let mut result = Ok(());

@@ -6,6 +6,7 @@
 //! * [`fork`]: a copy of all of it for another process;
 //! * [`fault`]: making a page present when it is touched; [`lost`]: pages whose file became shorter;
 //! * [`reclaim`]: what is freed before memory is said to have run out;
+//! * [`call_sites`]: code that was written over, so that system calls jump;
 //! * [`buffer`]: the program's memory as the source or destination of a file operation.
 //!
 //! Nothing is mapped into the page table before it is touched. A page of a private mapping of a file is the page
@@ -28,6 +29,7 @@
 
 pub mod area;
 pub mod buffer;
+pub mod call_sites;
 pub mod discard;
 pub mod fault;
 pub mod fork;

@@ -71,6 +71,7 @@ impl AddressSpace {
             // Where large pages stay large.
             _ => self.place(Place::Hint(0), new_len, Some(old & (LARGE_PAGE - 1)))?,
         };
+        self.restore_calls(old, old_end);
         self.carry(&area, (old, old_len), (new, new_len))?;
         if !keeps_old && old_len > 0 {
             self.unmap(old, old_len)?;

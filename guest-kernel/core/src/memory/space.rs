@@ -1,6 +1,7 @@
 //! The areas of a program and its page table.
 
 use super::area::{Advice, Area, Backing, Label, Protection};
+use super::call_sites::CallSites;
 use super::layout::{LOWEST, Layout, MAPPINGS_LOWEST, page_up};
 use crate::fs::pci;
 use crate::fs::transfers::Context;
@@ -33,6 +34,7 @@ pub struct AddressSpace {
     pub(super) future: Advice,
     /// What its programs have under way and do not wait for.
     pub(crate) transfers: Vec<Arc<Context>>,
+    pub(super) call_sites: CallSites,
 }
 
 /// Where a mapping goes.
@@ -60,6 +62,7 @@ impl AddressSpace {
             stack_limit,
             future: Advice::empty(),
             transfers: Vec::new(),
+            call_sites: CallSites::default(),
         })
     }
 
@@ -273,6 +276,7 @@ impl AddressSpace {
         }
         self.table.unmap(start, end, &mut flush);
         flush.now();
+        self.forget_calls(start, end);
         drop(gone);
         Ok(())
     }
@@ -288,6 +292,9 @@ impl AddressSpace {
         let end = Self::check_range(start, len)?;
         if start == end {
             return Ok(());
+        }
+        if protection.contains(Protection::WRITE) {
+            self.restore_calls(start, end);
         }
         let mut flush = Flush::new();
         self.table.split_edges(start, end, &mut flush).map_err(|_| Errno::ENOMEM)?;

@@ -4,9 +4,9 @@ use super::signal::{self, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit
 use super::task::Task;
 use super::{End, FIRST_PID, Process, ending, load, vcpus};
 use crate::memory::area::Label;
-use crate::memory::buffer;
 use crate::memory::fault::{self, Access, Fault};
 use crate::memory::lost;
+use crate::memory::{buffer, call_sites};
 use crate::syscall;
 use crate::syscall::futex::robust;
 use alloc::sync::Arc;
@@ -14,6 +14,7 @@ use core::cell::{Cell, RefCell};
 use septum_abi::layout::{LOST_PAGE, USER_END};
 use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::float::FloatState;
+use septum_guest_hal::trampoline::{self, Site};
 use septum_guest_hal::user::{Event, Program, Registers};
 use septum_guest_hal::{log_line, park, vcpu};
 
@@ -152,7 +153,7 @@ impl Thread {
                         self.fault_signal(fault, address);
                     }
                 }
-                Event::Exception { vector } => self.exception(vector),
+                Event::Exception { vector } => restart = self.exception(vector),
                 Event::Interrupt => {
                     park::forget_timer();
                     park::interrupted();
@@ -238,18 +239,24 @@ impl Thread {
     }
 
     fn system_call(&self) -> Restart {
-        let (call, arguments) = {
+        let (call, arguments, back, site) = {
             let mut program = self.program.borrow_mut();
             let r = program.registers();
-            (r.rax, [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9])
+            let site = trampoline::taken(r);
+            // What has to be gone back beyond `syscall` to make it again.
+            r.error_code = site.map_or(0, Site::before_call);
+            (r.rax, [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9], r.rip, site)
         };
+        if trampoline::are_of_use() && site.is_none() && call_sites::is_often(self.process.pid, back) {
+            self.process.space.lock().replace_call(back, call);
+        }
         let Some(result) = syscall::call(self, call, arguments) else { return Restart::No };
         let value = match result {
             Ok(value) => value as u64,
             Err(errno) => (-i64::from(errno.number())).cast_unsigned(),
         };
         self.program.borrow_mut().registers().rax = value;
-        match result {
+        let restart = match result {
             Err(Errno::EINTR) if syscall::must_restart(call, &arguments) => Restart::Always(call),
             Err(Errno::EINTR)
                 if syscall::may_restart(call, &arguments)
@@ -258,7 +265,30 @@ impl Thread {
                 Restart::Call(call)
             }
             _ => Restart::No,
+        };
+        if let Some(site) = site.filter(|_| restart == Restart::No) {
+            let mut program = self.program.borrow_mut();
+            let registers = program.registers();
+            if registers.rip == back {
+                site.complete(registers);
+            }
         }
+        restart
+    }
+
+    /// An invalid instruction, where there was another one before a jump was written over it: does what that one would have done.
+    fn do_replaced(&self, rip: u64) -> Option<Restart> {
+        let site = self.process.space.lock().site_around(rip)?;
+        let mut program = self.program.borrow_mut();
+        let registers = program.registers();
+        if site.before_call() == 0 {
+            site.complete(registers);
+            return Some(Restart::No);
+        }
+        registers.rip += Site::CALL;
+        (registers.rcx, registers.r11, registers.error_code) = (registers.rip, registers.rflags, 0);
+        drop(program);
+        Some(self.system_call())
     }
 
     fn fault_signal(&self, fault: Fault, address: u64) {
@@ -271,8 +301,20 @@ impl Thread {
         self.force(Info { signal, code, detail: address, value: 0 });
     }
 
-    fn exception(&self, vector: u8) {
+    fn exception(&self, vector: u8) -> Restart {
         let rip = self.program.borrow_mut().registers().rip;
+        match vector {
+            6 if trampoline::are_of_use() => {
+                if let Some(restart) = self.do_replaced(rip) {
+                    return restart;
+                }
+            }
+            // The jump's address is not aligned, and the program wants to know of such.
+            17 if self.process.space.lock().keep_calls_if_at(rip) => return Restart::No,
+            // Who steps through code wants to see each instruction.
+            1 => self.process.space.lock().keep_calls(),
+            _ => {}
+        }
         // si_code as Linux gives it: FPE_INTDIV, TRAP_TRACE, ILL_ILLOPN, BUS_ADRALN, FPE_FLTINV …
         let (signal, code) = match vector {
             0 => (number::SIGFPE, 1),
@@ -286,6 +328,7 @@ impl Thread {
         };
         let detail = if code == 0x80 { 0 } else { rip };
         self.force(Info { signal, code, detail, value: 0 });
+        Restart::No
     }
 
     /// A signal that the program itself caused: if it is blocked or ignored, it kills. The log says of those that kill where they came from.
@@ -365,11 +408,11 @@ impl Thread {
         }
     }
 
-    /// Makes the system call again: `syscall` is two bytes long.
+    /// Makes the system call again: from `syscall`, or from the start of the site whose jump made it.
     fn rewind(&self, call: u64) {
         let mut program = self.program.borrow_mut();
         let registers = program.registers();
-        registers.rip = registers.rip.wrapping_sub(2);
+        registers.rip = registers.rip.wrapping_sub(Site::CALL + registers.error_code);
         registers.rax = call;
         registers.vector = 0;
     }

@@ -233,7 +233,12 @@ fn sys_arch_prctl(thread: &Thread, code: i32, address: u64) -> Result<usize, Err
     match code {
         SET_FS | SET_GS if address >= USER_END => return Err(Errno::EPERM),
         SET_FS => program.set_fs_base(address),
-        SET_GS => program.set_gs_base(address),
+        SET_GS => {
+            if address != 0 {
+                thread.process.space.lock().keep_calls();
+            }
+            program.set_gs_base(address);
+        }
         GET_FS | GET_GS => {
             let base = if code == GET_FS { program.fs_base() } else { program.gs_base() };
             drop(program);

@@ -85,7 +85,8 @@ impl Unit {
     #[must_use]
     pub fn open(index: usize) -> Option<Self> {
         let counts = counts_of(index)?;
-        crate::paging::show_in_direct_map(PhysAddr(FILE_WINDOW.start + index as u64 * LARGE_PAGE)).ok()?;
+        crate::paging::upper::show_in_direct_map(PhysAddr(FILE_WINDOW.start + index as u64 * LARGE_PAGE))
+            .ok()?;
         counts.iter().for_each(|count| count.store(1, Ordering::Release));
         Some(Self(index))
     }

@@ -1,0 +1,181 @@
+//! System calls that became jumps: where the program's code was written over.
+//!
+//! Only in single-privilege mode, where `syscall` is dear ([`trampoline`]). A system call that has been made [`OFTEN`] times from one place
+//! in a private mapping of a file that is code (the C library's, mostly) gets a trampoline, and a copy of its page with a jump to it takes the
+//! page's place: the file and its other mappings stay as they are. Whoever reads the code sees the jump; whoever asks for the right to write it,
+//! or moves it, gets the original back first.
+//!
+//! The page is away while it is exchanged, so that no other CPU fetches a part of the old code and a part of the new.
+
+use super::area::{Area, Backing, Protection};
+use super::space::{AddressSpace, PAGE};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use septum_abi::layout::PAGE_SIZE;
+use septum_guest_hal::address::UserAddr;
+use septum_guest_hal::frame::Frame;
+use septum_guest_hal::paging::{Flush, Rights};
+use septum_guest_hal::trampoline::{Site, Trampoline};
+
+/// Calls from one place before it becomes a jump: what that costs is soon saved, and most places of a short program never come to it.
+const OFTEN: u64 = 16;
+
+/// Places that are counted; two that meet in one start over.
+static COUNTS: [AtomicU64; 512] = [const { AtomicU64::new(0) }; 512];
+
+/// Counts a call that `syscall` made. Whether it is time to [replace](AddressSpace::replace_call) it, which is said once.
+pub fn is_often(pid: u32, back: u64) -> bool {
+    const COUNT: u64 = 0xff;
+    let mixed = (back ^ u64::from(pid) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let slot = &COUNTS[(mixed >> 55) as usize];
+    // Two that count at once lose one, which matters to nobody.
+    let before = slot.load(Ordering::Relaxed);
+    let count = if before & !COUNT == mixed & !COUNT { (before & COUNT) + 1 } else { 1 };
+    slot.store(mixed & !COUNT | count.min(OFTEN + 1), Ordering::Relaxed);
+    count == OFTEN
+}
+
+/// One that was written over.
+#[derive(Clone)]
+struct CallSite {
+    trampoline: Arc<Trampoline>,
+    original: [u8; 8],
+}
+
+impl CallSite {
+    fn len(&self) -> usize {
+        self.trampoline.site().len()
+    }
+}
+
+/// Those of an address space, by the address of their first byte.
+#[derive(Clone, Default)]
+pub struct CallSites {
+    by_start: BTreeMap<u64, CallSite>,
+    /// There are to be none.
+    is_off: bool,
+}
+
+impl CallSites {
+    fn starts_within(&self, start: u64, end: u64) -> Vec<u64> {
+        self.by_start.range(start..end).map(|(start, _)| *start).collect()
+    }
+}
+
+impl AddressSpace {
+    /// Makes a jump of the system call, with that number, that returns to `back`, if it looks like one of those that can be.
+    pub fn replace_call(&mut self, back: u64, number: u64) {
+        let call = back.wrapping_sub(Site::CALL);
+        if self.call_sites.is_off || !self.area_at(call).is_some_and(is_code) {
+            return;
+        }
+        let offset = (call % PAGE) as usize;
+        let Some(frame) = self.page_of(call) else { return };
+        if offset < Site::BEFORE || offset + 8 > PAGE_SIZE {
+            return;
+        }
+        let (mut before, mut from) = ([0; Site::BEFORE], [0; 8]);
+        frame.read(offset - Site::BEFORE, &mut before);
+        frame.read(offset, &mut from);
+        drop(frame);
+        let Some(site) = Site::find(before, from, number) else { return };
+        let start = call - site.before_call();
+        let Some(trampoline) = Trampoline::new(site, back).map(Arc::new) else { return };
+        let mut original = [0; 8];
+        let jump = trampoline.jump();
+        if self.rewrite(start, &jump[..site.len()], &mut original[..site.len()]) {
+            self.call_sites.by_start.insert(start, CallSite { trampoline, original });
+        }
+    }
+
+    /// The site of which `rip` is the second instruction, if its jump is there.
+    #[must_use]
+    pub fn site_around(&self, rip: u64) -> Option<Site> {
+        let (start, site) = self.call_sites.by_start.range(..rip).next_back()?;
+        let kind = site.trampoline.site();
+        let second = start + if kind.before_call() > 0 { kind.before_call() } else { Site::CALL };
+        (rip == second && self.has_jump(*start, site)).then_some(kind)
+    }
+
+    /// Puts back what was there, of all sites that begin within the range or reach into it.
+    pub fn restore_calls(&mut self, start: u64, end: u64) {
+        for at in self.call_sites.starts_within(start.saturating_sub(7), end) {
+            let Some(site) = self.call_sites.by_start.remove(&at) else { continue };
+            if self.has_jump(at, &site) {
+                self.rewrite(at, &site.original[..site.len()], &mut [0; 8][..site.len()]);
+            }
+        }
+    }
+
+    /// Puts everything back, if one of them begins at `rip`: whether one did.
+    pub fn keep_calls_if_at(&mut self, rip: u64) -> bool {
+        let is_there = self.call_sites.by_start.contains_key(&rip);
+        if is_there {
+            self.keep_calls();
+        }
+        is_there
+    }
+
+    /// Puts everything back, and has no more of them.
+    pub fn keep_calls(&mut self) {
+        self.call_sites.is_off = true;
+        self.restore_calls(0, u64::MAX);
+    }
+
+    /// The range is unmapped.
+    pub(super) fn forget_calls(&mut self, start: u64, end: u64) {
+        for at in self.call_sites.starts_within(start, end) {
+            self.call_sites.by_start.remove(&at);
+        }
+    }
+
+    fn page_of(&self, address: u64) -> Option<Frame> {
+        self.table.query(UserAddr::new(address)?).map(|(frame, _)| frame)
+    }
+
+    /// Whether it is as it was written: contents that the program gave up come back from the file.
+    fn has_jump(&self, start: u64, site: &CallSite) -> bool {
+        let mut bytes = [0; 8];
+        let bytes = &mut bytes[..site.len()];
+        if let Some(frame) = self.page_of(start) {
+            frame.read((start % PAGE) as usize, bytes);
+        }
+        bytes == &site.trampoline.jump()[..site.len()]
+    }
+
+    /// Puts a copy of the page in its place with these bytes at `start`, and tells what they replace. False if there is no memory for that; then
+    /// it may be away, and comes back as it was.
+    fn rewrite(&mut self, start: u64, bytes: &[u8], before: &mut [u8]) -> bool {
+        let Some((user, (frame, rights))) =
+            UserAddr::new(start).and_then(|user| Some((user, self.table.query(user)?)))
+        else {
+            return false;
+        };
+        let Some(copy) = Frame::uninit().filter(|copy| copy.try_copy_from(&frame)) else { return false };
+        drop(frame);
+        let offset = (start % PAGE) as usize;
+        copy.read(offset, before);
+        copy.write(offset, bytes);
+        let page = user.page().get();
+        let mut flush = Flush::new();
+        if self.table.split_edges(page, page + PAGE, &mut flush).is_err() {
+            flush.now();
+            return false;
+        }
+        self.table.unmap(page, page + PAGE, &mut flush);
+        flush.now();
+        let mut flush = Flush::new();
+        let is_mapped = self.table.map(user, copy, Rights { write: false, ..rights }, &mut flush).is_ok();
+        flush.now();
+        is_mapped
+    }
+}
+
+/// Whether it is code of a file that nobody can write.
+fn is_code(area: &Area) -> bool {
+    matches!(&area.backing, Backing::File { is_shared: false, .. })
+        && area.protection.contains(Protection::EXECUTE)
+        && !area.protection.contains(Protection::WRITE)
+}
