@@ -5,12 +5,13 @@
 
 use super::family::{self, Kin};
 use super::shared::Shared;
-use super::signal::Pending;
+use super::signal::{Info, Pending, bit};
 use super::stop::Stop;
 use super::task::Task;
 use super::thread::{Start, Thread};
 use super::threads::Threads;
 use super::timer::Timers;
+use super::to_many::ToMany;
 use super::vcpus::Vcpu;
 use super::{LettingGo, Process, next_program, numbers};
 use crate::memory::discard;
@@ -59,7 +60,7 @@ pub fn fork(
     announce: impl FnOnce(&Arc<Process>) -> Result<(), Errno>,
 ) -> Result<u32, Errno> {
     let parent = &thread.process;
-    let mut signals_to_many = parent.signals_to_many.load(Ordering::SeqCst);
+    let mut seen = parent.to_many.count();
     // What came before counts as come before the child, too.
     if thread.task.is_interrupted() {
         return Err(Errno::EINTR);
@@ -93,13 +94,18 @@ pub fn fork(
     if parent.must_leave(&thread.task) {
         return Err(abandon(&child, &task, Errno::EINTR));
     }
-    while let Err(now) = family::add_child(&child, parent, signals_to_many) {
+    while let Err(now) = family::add_child(&child, parent, seen) {
         // A signal to a group that came meanwhile did not reach the child: it came before there was one. The call is made again, when the
         // handler has returned: a shell whose command was interrupted has no command that goes on.
         if thread.task.is_interrupted() {
             return Err(abandon(&child, &task, Errno::EINTR));
         }
-        signals_to_many = now;
+        // What the parent has blocked is the child's to get.
+        let missed = parent.to_many.since(seen);
+        for signal in (1..=64).filter(|&signal| missed & bit(signal) != 0 && !task.ignores(signal)) {
+            child.pending.lock().add(Info::from_kernel(signal));
+        }
+        seen = now;
     }
     if let Err(errno) = announce(&child) {
         family::remove(child.pid);
@@ -168,7 +174,7 @@ fn copy(parent: &Arc<Process>, wish: &Wish) -> Result<Process, Errno> {
         started_ns: monotonic_ns(),
         children_ns: AtomicU64::new(0),
         children_frames: AtomicU64::new(0),
-        signals_to_many: AtomicU64::new(0),
+        to_many: ToMany::default(),
         machine: Arc::clone(&parent.machine),
     })
 }

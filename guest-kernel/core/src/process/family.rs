@@ -158,9 +158,9 @@ pub fn add(process: &Arc<Process>) {
 
 /// Adds a child that is about to begin, unless its parent was sent another number of signals together with others than `seen`; returns how many then.
 /// Who sends to many counts each one and looks through the processes again: it has been counted here, or it finds the child.
-pub fn add_child(child: &Arc<Process>, parent: &Process, seen: u64) -> Result<(), u64> {
+pub fn add_child(child: &Arc<Process>, parent: &Process, seen: usize) -> Result<(), usize> {
     let mut processes = PROCESSES.lock();
-    let now = parent.signals_to_many.load(Ordering::SeqCst);
+    let now = parent.to_many.count();
     if now != seen {
         return Err(now);
     }

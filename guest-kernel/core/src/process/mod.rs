@@ -31,6 +31,7 @@ pub mod task;
 pub mod thread;
 pub mod threads;
 pub mod timer;
+pub mod to_many;
 pub mod vcpus;
 pub mod wishes;
 
@@ -53,6 +54,7 @@ use signal::{Actions, Pending};
 use stop::Stop;
 use threads::Threads;
 use timer::Timers;
+use to_many::ToMany;
 use wishes::Wishes;
 
 pub use septum_guest_hal::report::End;
@@ -123,8 +125,8 @@ pub struct Process {
     pub children_ns: AtomicU64,
     /// See above.
     pub children_frames: AtomicU64,
-    /// How often it was sent a signal that others are sent too; counted when it has it (see `family::add_child`).
-    pub signals_to_many: AtomicU64,
+    /// What it was sent that others are sent too; noted when it has it (see `family::add_child`).
+    pub to_many: ToMany,
     /// Facts of the partition.
     pub machine: Arc<Machine>,
 }
@@ -227,7 +229,7 @@ impl Process {
             started_ns: monotonic_ns(),
             children_ns: AtomicU64::new(0),
             children_frames: AtomicU64::new(0),
-            signals_to_many: AtomicU64::new(0),
+            to_many: ToMany::default(),
             machine,
         })
     }

@@ -13,7 +13,6 @@ use crate::process::timer::Which;
 use crate::process::{FIRST_PID, Process, family};
 use crate::wait::wait_listed;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 use septum_abi::linux::syscall as number;
 use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
@@ -419,11 +418,13 @@ fn send_to_all(
         for target in targets {
             reached.push(target.pid);
             match send_to(thread, &target, signal, info) {
-                Ok(_) => result = Ok(0),
+                Ok(_) => {
+                    target.to_many.note(info.signal);
+                    result = Ok(0);
+                }
                 Err(errno) if result == Err(Errno::ESRCH) => result = Err(errno),
                 Err(_) => {}
             }
-            target.signals_to_many.fetch_add(1, Ordering::SeqCst);
         }
     }
     result

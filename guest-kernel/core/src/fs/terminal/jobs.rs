@@ -9,7 +9,6 @@ use crate::process::{Process, family};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::sync::Mutex;
 
@@ -66,8 +65,9 @@ pub fn signal_all(is_member: impl Fn(&Process) -> bool, info: impl Fn() -> Info)
         }
         for process in members {
             reached.push(process.pid);
-            process.send(info());
-            process.signals_to_many.fetch_add(1, Ordering::SeqCst);
+            let info = info();
+            process.send(info);
+            process.to_many.note(info.signal);
         }
     }
 }
