@@ -296,6 +296,21 @@ mod history {
     }
 
     #[test]
+    fn is_of_what_is_typed_at_a_terminal() {
+        needs_partitions!();
+        let host = Host::new();
+        let septum = super::lane::septum_binary();
+        let at_terminal = format!("script -qec '{} run -- true' /dev/null", septum.display());
+        let output = host.in_shell("sh", &at_terminal).run();
+        if output.stderr_text().contains("script: ") {
+            return super::lane::skip("there is no program script to make a terminal");
+        }
+        output.expect_code(0);
+        let text = fs::read_to_string(host.place.join("data/history")).expect("it is there");
+        assert!(text.ends_with(" 0 run --program\n") && text.lines().count() == 1, "{text}");
+    }
+
+    #[test]
     fn is_what_suggestions_come_from() {
         needs_partitions!();
         let host = Host::new();

@@ -82,7 +82,7 @@ fn suggestions(records: &[&Record], lines: &[Line], shell: u32, most: usize, now
     let mut model = Model::default();
     sequences(lines).iter().for_each(|sequence| model.learn_all(sequence));
     let before: Vec<&str> = here.iter().map(|line| line.shape.as_str()).collect();
-    let guesses = model.guesses(&before, Memory::Two);
+    let guesses = model.guesses(&before, Memory::Whole);
     let likely = guesses.iter().filter(|guess| guess.chance >= LEAST_CHANCE);
     all.extend(likely.filter_map(|guess| {
         let command = command(&guess.shape, records)?;
@@ -127,14 +127,16 @@ fn explained(guess: &Guess, before: &[&str]) -> String {
             .map(|shape| model::words(shape))
             .unwrap_or_default()
     };
-    match guess.context {
-        2 => format!(
+    match (guess.ago, guess.context) {
+        (Some(1), _) => "it is the last command that was typed".to_owned(),
+        (Some(ago), _) => format!("it was typed {ago} commands ago"),
+        (None, 2) => format!(
             "after 'septum {}' and 'septum {}' you have typed this {count} of {of} times",
             name(2),
             name(1)
         ),
-        1 => format!("after 'septum {}' you have typed this {count} of {of} times", name(1)),
-        _ => format!("{count} of the last {of} commands were this"),
+        (None, 1) => format!("after 'septum {}' you have typed this {count} of {of} times", name(1)),
+        (None, _) => format!("{count} of the last {of} commands were this"),
     }
 }
 

@@ -30,6 +30,16 @@ struct Score {
     command: u32,
 }
 
+/// How to guess.
+#[derive(Clone, Copy)]
+enum Way {
+    Model(Memory),
+    /// What was typed most often in this document.
+    Own,
+    /// The last that were typed in this document, each once.
+    Recent,
+}
+
 /// Reads the corpora, replays them, and prints the table.
 pub fn measure(workspace: &Workspace) -> Result<()> {
     let folder = workspace.target().join("suggest");
@@ -56,12 +66,15 @@ fn table(corpora: &[Corpus]) -> Result<String> {
     for corpus in corpora {
         let count = corpus.documents.len();
         let ways = [
-            ("how often each is typed", Memory::None),
-            ("the last command", Memory::One),
-            ("the last two (`septum suggest`)", Memory::Two),
+            ("how often each is typed in all", Way::Model(Memory::None)),
+            ("how often each was typed in the same document", Way::Own),
+            ("what was typed last in it", Way::Recent),
+            ("the last command", Way::Model(Memory::One)),
+            ("the last two", Way::Model(Memory::Two)),
+            ("the last two, and what was typed last (`septum suggest`)", Way::Model(Memory::Whole)),
         ];
-        for (way, memory) in ways {
-            let score = replay(&corpus.documents, memory);
+        for (way, guess) in ways {
+            let score = replay(&corpus.documents, guess);
             let percent =
                 |hits: u32| format!("{:.0} %", 100.0 * f64::from(hits) / f64::from(score.guesses.max(1)));
             writeln!(
@@ -79,7 +92,7 @@ fn table(corpora: &[Corpus]) -> Result<String> {
 }
 
 /// Each document guessed by a model of the others.
-fn replay(documents: &[Document], memory: Memory) -> Score {
+fn replay(documents: &[Document], way: Way) -> Score {
     let mut score = Score::default();
     for (at, document) in documents.iter().enumerate() {
         let mut model = Model::default();
@@ -90,16 +103,36 @@ fn replay(documents: &[Document], memory: Memory) -> Score {
         model.learn(&[], shapes[0]);
         for (at, shape) in shapes.iter().enumerate().skip(1) {
             let before = &shapes[..at];
-            let guesses = model.guesses(before, memory);
-            let shown = &guesses[..guesses.len().min(SHOWN)];
+            let shown: Vec<String> = match way {
+                Way::Model(memory) => {
+                    let guesses = model.guesses(before, memory).into_iter();
+                    guesses.take(SHOWN).map(|guess| guess.shape).collect()
+                }
+                Way::Own => {
+                    let mut own = Model::default();
+                    own.learn_all(before);
+                    own.guesses(&[], Memory::None).into_iter().take(SHOWN).map(|guess| guess.shape).collect()
+                }
+                Way::Recent => recent(before),
+            };
             score.guesses += 1;
-            score.first += u32::from(shown.first().is_some_and(|guess| guess.shape == *shape));
-            score.among += u32::from(shown.iter().any(|guess| guess.shape == *shape));
-            score.command += u32::from(shown.iter().any(|guess| words(&guess.shape) == words(shape)));
+            score.first += u32::from(shown.first().is_some_and(|guess| guess == shape));
+            score.among += u32::from(shown.iter().any(|guess| guess == shape));
+            score.command += u32::from(shown.iter().any(|guess| words(guess) == words(shape)));
             model.learn(before, shape);
         }
     }
     score
+}
+
+fn recent(before: &[&str]) -> Vec<String> {
+    let mut shown: Vec<String> = Vec::new();
+    for shape in before.iter().rev() {
+        if shown.len() < SHOWN && !shown.iter().any(|other| other == shape) {
+            shown.push((*shape).to_owned());
+        }
+    }
+    shown
 }
 
 fn shapes(document: &Document) -> Vec<&str> {
