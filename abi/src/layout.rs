@@ -112,7 +112,7 @@ pub const SIGNAL_END_CALL: u64 = 0x5e9;
 /// +0x0200  per-vCPU variables of the guest kernel (VCPU_LOCAL)
 /// +0x0400  the program's registers, 176 bytes, up to VCPU_CONTEXT_END
 /// +0x0500  single-privilege mode: where the CPU pushes frames, two places of 256 bytes (ends VCPU_ALTERNATE_FRAME_END,
-///          VCPU_FRAME_END), then the frame with which ring 0 enters the kernel (VCPU_ENTRY_FRAME)
+///          VCPU_FRAME_END), then the frames with which ring 0 enters the kernel (VCPU_ENTRY_FRAME, VCPU_FAULT_ENTRY_FRAME)
 /// +0x1000  IST stack of double faults, NMI and machine checks   top VCPU_FAULT_STACK_TOP
 /// +0x3000  single-privilege mode: entry of system calls (VCPU_SYSCALL_ENTRY), a page of code
 /// +0x4000  kernel stack                                         top VCPU_KERNEL_STACK_TOP
@@ -142,6 +142,8 @@ pub const VCPU_FRAME_END: u64 = 0x700;
 pub const VCPU_ALTERNATE_FRAME_END: u64 = 0x600;
 /// Offset of the frame (RIP, CS, RFLAGS, RSP, SS) with which ring 0 enters the kernel in single-privilege mode.
 pub const VCPU_ENTRY_FRAME: u64 = 0x700;
+/// Offset of the one with which it enters the kernel for a page fault.
+pub const VCPU_FAULT_ENTRY_FRAME: u64 = 0x740;
 /// Offset of the page of code that LSTAR names in single-privilege mode.
 pub const VCPU_SYSCALL_ENTRY: u64 = 0x3000;
 /// Offset of the top of the kernel stack.
