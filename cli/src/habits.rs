@@ -6,7 +6,7 @@ use crate::args::definition;
 use crate::nearest::nearest;
 
 /// Words of Docker's and Podman's, and what does the same here.
-const WORDS: [(&str, &str); 22] = [
+const WORDS: [(&str, &str); 21] = [
     ("build", "septum image build SOURCE -t NAME"),
     ("commit", "septum image build SOURCE -t NAME"),
     ("container", "septum ps"),
@@ -25,7 +25,6 @@ const WORDS: [(&str, &str); 22] = [
     ("rmi", "septum image rm IMAGE"),
     ("save", "septum image export IMAGE -o FILE"),
     ("shell", "septum exec -it PARTITION sh"),
-    ("start", "septum run -d … PROGRAM"),
     ("tag", "septum image tag IMAGE NAME"),
     ("up", "septum apply -f FILE"),
     ("volumes", "septum volume ls"),

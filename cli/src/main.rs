@@ -1,9 +1,9 @@
 //! The `septum` command.
 //!
 //! ```text
-//!   args (what was typed) ─► resolve (what it means) ─► run: supervisor of one worker ─► exit status
-//!                                                    ├► image, volume, doctor, version
-//!                                                    └► serve: becomes septum-api
+//!   place (where) ─► args (what was typed) ─► resolve (what it means) ─► run: supervisor of one worker ─► exit status
+//!                                          ├► image, volume, doctor, version
+//!                                          └► serve, and all that is at a coordinator: becomes septum-api
 //! ```
 
 mod advice;
@@ -21,6 +21,7 @@ mod linux;
 mod message;
 mod nearest;
 mod partitions;
+mod place;
 mod resolve;
 mod run;
 mod statistics;
@@ -33,6 +34,7 @@ mod volume;
 use std::process::ExitCode;
 
 use args::Command;
+use place::{Chosen, Place};
 
 fn main() -> ExitCode {
     let epoch_ns = septum_worker::now_ns();
@@ -43,9 +45,12 @@ fn main() -> ExitCode {
         return keeper::keeper(jail.unwrap_or_default(), epoch_ns);
     }
     complete::answer_shell();
-    let code = match args::parse() {
+    let mut line = std::env::args_os().collect();
+    let chosen = place::take(&mut line);
+    let code = match args::parse(&line) {
+        Ok(command) if is_elsewhere(&chosen, &command) => become_api::become_api(),
         Ok(command) => act(command, epoch_ns),
-        Err(code) => code,
+        Err(error) => message::command_line(&error),
     };
     suggest::history::keep(tell::status(code));
     code
@@ -80,4 +85,9 @@ fn act(command: Command, epoch_ns: u64) -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// Whether a command is for a coordinator. What is about this host in any case only is if somebody says so, and is told then that it cannot.
+fn is_elsewhere(chosen: &Chosen, command: &Command) -> bool {
+    chosen.place != Place::Here && (chosen.is_typed || !command.is_about_this_host())
 }

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
-use septum_worker::Stage;
 
 use crate::habits;
 pub use crate::tell::{note_status, print, tell, try_print, without_hints};
@@ -21,19 +20,6 @@ pub fn printable(text: &str) -> String {
 pub fn failure(failure: &Failure) {
     note_status(failure.code.number());
     tell(&failure.to_string());
-}
-
-/// Tells a stage, with milliseconds since the start of the process.
-pub fn stage(stage: &Stage) {
-    tell(&format!("septum: {:>9.3} ms  {}", milliseconds(stage.at_us), stage.what));
-}
-
-/// Milliseconds of microseconds, to print.
-fn milliseconds(us: u64) -> f64 {
-    // Exact for 285 years.
-    let whole = u32::try_from(us / 1000).unwrap_or(u32::MAX);
-    let rest = u32::try_from(us % 1000).unwrap_or(0);
-    f64::from(whole) + f64::from(rest) / 1000.0
 }
 
 /// Prints help and version, or tells what is wrong with a command line. Returns the exit status.
@@ -73,6 +59,10 @@ pub fn usage(error: &clap::Error) -> Failure {
     match error.kind() {
         ErrorKind::UnknownArgument => {
             let option = argument.unwrap_or_default();
+            if matches!(option.as_str(), "--host" | "--context") {
+                let failure = wrong("wrong command line".to_owned(), format!("'{option}' comes too late"));
+                return failure.hint(format!("it stands before the command: septum {option} … COMMAND"));
+            }
             did_you_mean(wrong("wrong command line".to_owned(), format!("there is no option '{option}'")))
         }
         ErrorKind::InvalidSubcommand => {
@@ -131,11 +121,6 @@ fn sentence(reason: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_told_in_milliseconds() {
-        assert!((milliseconds(1_234_567) - 1234.567).abs() < 1e-9);
-    }
 
     #[test]
     fn reasons_follow_the_value() {

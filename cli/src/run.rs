@@ -7,7 +7,7 @@ use septum_api_types::spec::PartitionSpec;
 use septum_api_types::stats::{self, EndStats};
 use septum_registry::directory;
 use septum_worker::supervisor::{Concluded, Launch};
-use septum_worker::{Ended, Order, judge, supervisor};
+use septum_worker::{Ended, Order, Stage, judge, supervisor};
 
 use crate::advice;
 use crate::args::Run;
@@ -56,7 +56,7 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
         });
         return tell_launch(supervisor::detach(order, keeping, Some(concluded)), &of_launch);
     }
-    let ended = supervisor::run(order, keeping, &mut message::stage);
+    let ended = supervisor::run(order, keeping, &mut tell_stage);
     let end = judge(&ended.end, &spec);
     if spec.verbose || spec.debug_profile {
         tell_details(&ended);
@@ -99,6 +99,19 @@ fn tell_launch(launch: Launch, spec: &PartitionSpec) -> ExitCode {
     }
 }
 
+/// Tells a stage, with milliseconds since the start of the process.
+fn tell_stage(stage: &Stage) {
+    message::tell(&format!("septum: {:>9.3} ms  {}", milliseconds(stage.at_us), stage.what));
+}
+
+/// Milliseconds of microseconds, to print.
+fn milliseconds(us: u64) -> f64 {
+    // Exact for 285 years.
+    let whole = u32::try_from(us / 1000).unwrap_or(u32::MAX);
+    let rest = u32::try_from(us % 1000).unwrap_or(0);
+    f64::from(whole) + f64::from(rest) / 1000.0
+}
+
 /// What `-v` adds at the end.
 fn tell_details(ended: &Ended) {
     for line in ended.log.lines() {
@@ -112,7 +125,7 @@ fn tell_details(ended: &Ended) {
     ];
     for (at_us, what) in stages {
         if let Some(at_us) = at_us {
-            message::stage(&septum_worker::Stage { what: what.to_owned(), at_us });
+            tell_stage(&Stage { what: what.to_owned(), at_us });
         }
     }
     let threads = &ended.stats.threads;
@@ -134,10 +147,15 @@ mod tests {
     use septum_worker::{End, StopCause};
 
     fn spec() -> PartitionSpec {
-        let line = ["septum", "run", "--timeout", "10s", "true"];
-        let mut spec = crate::args::tests_support::spec_of(&line);
+        let run = crate::args::tests_support::run(&["--timeout", "10s", "true"]).unwrap();
+        let mut spec = resolve(run).unwrap();
         spec.timeout = Some(Span { ns: 10_000_000_000 });
         spec
+    }
+
+    #[test]
+    fn times_are_told_in_milliseconds() {
+        assert!((milliseconds(1_234_567) - 1234.567).abs() < 1e-9);
     }
 
     #[test]

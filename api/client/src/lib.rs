@@ -12,14 +12,17 @@
 mod address;
 mod connect;
 mod feed;
+mod files;
 mod operations;
 mod partitions;
+mod resources;
 mod session;
 
 use std::path::Path;
 
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
@@ -31,12 +34,18 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 pub use address::Address;
 pub use feed::Feed;
+pub use files::{Archive, Pieces};
+pub use hyper::body::Bytes;
+pub use partitions::LogPart;
 pub use session::{Listener, Said, Speaker};
 
 use connect::Way;
 
 /// Bytes of the longest answer that is read as a whole.
 const LONGEST_ANSWER: usize = 64 << 20;
+
+/// What is sent.
+type Payload = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A coordinator, and who asks it.
 #[derive(Clone)]
@@ -118,32 +127,46 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<Vec<u8>>,
     ) -> Result<Response<Incoming>, Problem> {
+        let json = body.is_some().then_some((header::CONTENT_TYPE.as_str(), "application/json"));
+        let headers: Vec<_> = headers.iter().copied().chain(json).collect();
+        let body = Full::new(Bytes::from(body.unwrap_or_default()));
+        self.send_body(method, path, &headers, body.map_err(|never| match never {}).boxed_unsync()).await
+    }
+
+    /// The same with a body of any kind.
+    async fn send_body(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Payload,
+    ) -> Result<Response<Incoming>, Problem> {
         let stream = self.way.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(no_answer)?;
-        tokio::spawn(connection.with_upgrades());
+        let connection = tokio::spawn(connection.with_upgrades());
         let host = match &self.way.address {
             Address::Unix(_) => "septum".to_owned(),
             Address::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),
             Address::Tcp { host, port, .. } => format!("{host}:{port}"),
         };
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, host);
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
         if let Some(authorization) = &self.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::from(body.unwrap_or_default()))).map_err(no_answer)?;
+        let request = request.body(body).map_err(no_answer)?;
         let response = sender.send_request(request).await.map_err(no_answer)?;
         let status = response.status();
         if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
-        let bytes = whole(response).await?;
+        let bytes = whole(response).await;
+        // What was still to be sent is not wanted.
+        connection.abort();
+        let bytes = bytes?;
         Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| no_answer(format!("it says {status}"))))
     }
 

@@ -3,10 +3,13 @@
 use hyper::body::Incoming;
 use hyper::{Response, header};
 use septum_api_types::v1::{
-    CreatePartition, ExecRequest, Partition, PartitionList, Problem, ProblemCode, StopRequest,
+    CreatePartition, ExecRequest, KillRequest, LogLine, Partition, PartitionList, Problem, ProblemCode,
+    Stats, StatsList, StopRequest,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::feed::Feed;
 use crate::session::{Listener, Speaker};
 use crate::{Client, no_answer, whole};
 
@@ -21,6 +24,17 @@ pub(crate) fn encoded(text: &str) -> String {
 pub(crate) async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T, Problem> {
     let bytes = whole(response).await?;
     serde_json::from_slice(&bytes).map_err(|error| no_answer(format!("its answer is strange: {error}")))
+}
+
+/// Which part of a log is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogPart {
+    /// Go on until the partition ends.
+    pub follow: bool,
+    /// Only so many lines from the end of what is there.
+    pub tail: Option<usize>,
+    /// Only what was said since then (RFC 3339).
+    pub since: Option<String>,
 }
 
 impl Client {
@@ -42,13 +56,20 @@ impl Client {
         }
     }
 
+    /// A partition; that there is none is a problem.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn look(&self, wanted: &str) -> Result<Partition, Problem> {
+        self.ask("GET", &format!("/v1/partitions/{}", encoded(wanted)), None::<&()>).await
+    }
+
     /// A partition, if there is one.
     ///
     /// # Errors
     /// See [`Problem`].
     pub async fn partition(&self, wanted: &str) -> Result<Option<Partition>, Problem> {
-        let found = self.ask("GET", &format!("/v1/partitions/{}", encoded(wanted)), None::<&()>).await;
-        match found {
+        match self.look(wanted).await {
             Ok(partition) => Ok(Some(partition)),
             Err(problem) if problem.code == ProblemCode::NotFound => Ok(None),
             Err(problem) => Err(problem),
@@ -114,6 +135,106 @@ impl Client {
     pub async fn remove(&self, seen: &Partition) -> Result<(), Problem> {
         let path = format!("/v1/partitions/{}", encoded(&seen.id));
         self.send_seen("DELETE", &path, seen, None).await.map(|_| ())
+    }
+
+    /// An order for a partition, whatever its client has seen of it.
+    async fn order(
+        &self,
+        wanted: &str,
+        what: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<Partition, Problem> {
+        self.ask("POST", &format!("/v1/partitions/{}/{what}", encoded(wanted)), Some(body)).await
+    }
+
+    /// Starts a partition, whatever it was when somebody looked.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn start_now(&self, wanted: &str) -> Result<Partition, Problem> {
+        self.ask("POST", &format!("/v1/partitions/{}/start", encoded(wanted)), None::<&()>).await
+    }
+
+    /// Has a partition end, whatever it was when somebody looked, and waits until it has.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn stop_now(&self, wanted: &str, request: &StopRequest) -> Result<Partition, Problem> {
+        self.order(wanted, "stop", request).await
+    }
+
+    /// Sends a partition's program a signal, or ends it.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn kill(&self, wanted: &str, request: &KillRequest) -> Result<Partition, Problem> {
+        self.order(wanted, "kill", request).await
+    }
+
+    /// Holds a partition's processors.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn pause(&self, wanted: &str) -> Result<Partition, Problem> {
+        self.order(wanted, "pause", &()).await
+    }
+
+    /// Lets a partition's processors go on.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn resume(&self, wanted: &str) -> Result<Partition, Problem> {
+        self.order(wanted, "resume", &()).await
+    }
+
+    /// Waits until a partition does not run.
+    ///
+    /// # Errors
+    /// See [`Problem`]; there is none any more is one.
+    pub async fn wait(&self, wanted: &str) -> Result<Partition, Problem> {
+        self.order(wanted, "wait", &()).await
+    }
+
+    /// Removes a partition; with `force` one that runs, too.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn remove_now(&self, wanted: &str, force: bool) -> Result<(), Problem> {
+        self.send("DELETE", &format!("/v1/partitions/{}?force={force}", encoded(wanted)), None)
+            .await
+            .map(drop)
+    }
+
+    /// What a partition has said, piece by piece.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn logs(&self, wanted: &str, part: &LogPart) -> Result<Feed<LogLine>, Problem> {
+        let mut path = format!("/v1/partitions/{}/logs?follow={}", encoded(wanted), part.follow);
+        if let Some(lines) = part.tail {
+            path += &format!("&tail={lines}");
+        }
+        if let Some(since) = &part.since {
+            path += &format!("&since={}", encoded(since));
+        }
+        Ok(Feed::new(self.send("GET", &path, None).await?.into_body()))
+    }
+
+    /// A reading of what a partition uses; with `threads` of each thread, too.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn stats(&self, wanted: &str, threads: bool) -> Result<Stats, Problem> {
+        let path = format!("/v1/partitions/{}/stats?threads={threads}", encoded(wanted));
+        self.ask("GET", &path, None::<&()>).await
+    }
+
+    /// A reading of what all partitions use that run.
+    ///
+    /// # Errors
+    /// See [`Problem`].
+    pub async fn all_stats(&self) -> Result<Vec<Stats>, Problem> {
+        self.ask("GET", "/v1/stats", None::<&()>).await.map(|list: StatsList| list.items)
     }
 
     /// Starts another program in a partition, whose streams are the caller's. That it cannot be started is told there.

@@ -58,10 +58,10 @@ fn needed(method: &Method, path: &str) -> Scope {
     }
 }
 
-/// Whether a path leads into a partition, whatever the method: to programs that are started there, or to environments, which hold secrets.
+/// Whether a path leads into a partition, whatever the method: to programs that are started there, to files, or to environments, which hold secrets.
 fn is_inside(path: &str) -> bool {
     let place = path.strip_prefix("/v1/partitions/").and_then(|rest| rest.split_once('/'));
-    matches!(place, Some((_, "exec" | "attach" | "spec")))
+    matches!(place, Some((_, "exec" | "attach" | "files" | "spec")))
 }
 
 /// Lets requests through that are allowed.

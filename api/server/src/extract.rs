@@ -3,8 +3,8 @@
 use axum::body::Bytes;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use septum_api_types::v1::{Problem, ProblemCode};
 use serde::de::DeserializeOwned;
 
@@ -58,6 +58,26 @@ async fn read<T: DeserializeOwned, S: Send + Sync>(request: Request, state: &S) 
         unreadable(code, rejection.body_text())
     })?;
     Ok(parse(&bytes)?)
+}
+
+/// What archives may be called.
+const ARCHIVES: [&str; 2] = ["application/x-tar", "application/octet-stream"];
+
+/// Fails unless a body is an archive, by what its sender says of it. `what`: what cannot be done then.
+///
+/// # Errors
+/// It is something else.
+pub fn expect_archive(headers: &HeaderMap, what: &str) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if ARCHIVES.contains(&kind.split(';').next().unwrap_or_default().trim()) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        ProblemCode::UnsupportedMediaType,
+        what,
+        "its body must be application/x-tar",
+        "send an archive: application/x-tar",
+    ))
 }
 
 /// Something in JSON, with errors that name the field.

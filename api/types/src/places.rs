@@ -5,9 +5,10 @@
 //! data        /var/lib/septum      $XDG_DATA_HOME/septum, or ~/.local/share/septum      images, named volumes
 //! runtime     /run/septum          $XDG_RUNTIME_DIR/septum, or /tmp/septum-UID           running partitions
 //! state       /var/lib/septum      $XDG_STATE_HOME/septum, or ~/.local/state/septum      which commands were typed
+//! config      $XDG_CONFIG_HOME/septum, or ~/.config/septum, of any user                  contexts
 //! ```
 //!
-//! `SEPTUM_DATA_DIR` and `SEPTUM_RUNTIME_DIR` replace them, the first one that of the state as well. Relative values of any of these variables are ignored, as the
+//! `SEPTUM_DATA_DIR`, `SEPTUM_RUNTIME_DIR` and `SEPTUM_CONFIG_DIR` replace them, the first one that of the state as well. Relative values of any of these variables are ignored, as the
 //! XDG Base Directory Specification asks. Nothing is created here.
 
 use std::env;
@@ -30,6 +31,12 @@ pub fn runtime_directory(uid: u32) -> PathBuf {
 #[must_use]
 pub fn state_directory(uid: u32) -> Option<PathBuf> {
     state_of(uid, &|name| env::var_os(name))
+}
+
+/// The directory of what a user has chosen; nothing if there is no home.
+#[must_use]
+pub fn config_directory() -> Option<PathBuf> {
+    config_of(&|name| env::var_os(name))
 }
 
 /// Looks up a variable of the environment.
@@ -73,6 +80,14 @@ fn runtime_of(uid: u32, variables: Variables) -> PathBuf {
     }
 }
 
+fn config_of(variables: Variables) -> Option<PathBuf> {
+    let home = || absolute(variables, "HOME").map(|home| home.join(".config"));
+    absolute(variables, "SEPTUM_CONFIG_DIR").or_else(|| {
+        let base = absolute(variables, "XDG_CONFIG_HOME").or_else(home)?;
+        Some(base.join("septum"))
+    })
+}
+
 fn absolute(variables: Variables, name: &str) -> Option<PathBuf> {
     variables(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
@@ -99,6 +114,8 @@ mod tests {
         assert_eq!(state_of(0, &none), Some(PathBuf::from("/var/lib/septum")));
         assert_eq!(state_of(1000, &none), None);
         assert_eq!(state_of(1000, &user), Some(PathBuf::from("/home/ada/.local/state/septum")));
+        assert_eq!(config_of(&none), None);
+        assert_eq!(config_of(&user), Some("/home/ada/.config/septum".into()));
         let given = |name: &str| name.starts_with("SEPTUM_").then(|| "/x".into());
         assert_eq!(data_of(0, &given), PathBuf::from("/x"));
         assert_eq!(runtime_of(1000, &given), PathBuf::from("/x"));

@@ -3,27 +3,33 @@
 use std::process::ExitCode;
 
 use septum_api_client::Client;
-use septum_api_server::socket_path;
 use septum_api_types::duration::Span;
-use septum_api_types::places;
 use septum_api_types::v1::{CreateToken, Event, Problem};
 
 use crate::args::{Events, Token, TokenAction};
-use crate::message::{print, tell};
+use crate::contexts;
+use crate::place::Place;
+use crate::tell::{print, tell};
 
-/// Runs a conversation with the coordinator to its end.
-pub fn converse(conversation: impl AsyncFnOnce(Client) -> Result<(), Problem>) -> ExitCode {
-    talk(async |client| conversation(client).await.map(|()| 0))
+/// Runs a conversation with the coordinator of a place to its end.
+pub fn converse(place: &Place, conversation: impl AsyncFnOnce(Client) -> Result<(), Problem>) -> ExitCode {
+    talk(place, async |client| conversation(client).await.map(|()| 0))
 }
 
 /// The same for one that has statuses of its own.
-pub fn talk(conversation: impl AsyncFnOnce(Client) -> Result<u8, Problem>) -> ExitCode {
-    let runtime = places::runtime_directory(rustix::process::getuid().as_raw());
-    let client = Client::new(&socket_path(&runtime));
+pub fn talk(place: &Place, conversation: impl AsyncFnOnce(Client) -> Result<u8, Problem>) -> ExitCode {
     let engine = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result = match engine {
-        Ok(engine) => engine.block_on(conversation(client)),
-        Err(error) => Err(septum_coordinator::problems::internal("cannot talk to the coordinator", error)),
+    let result = match (contexts::client(place), engine) {
+        (Ok(client), Ok(engine)) => {
+            let result = engine.block_on(conversation(client));
+            // Whoever reads standard input may do so for ever.
+            engine.shutdown_background();
+            result
+        }
+        (Err(problem), _) => Err(problem),
+        (_, Err(error)) => {
+            Err(septum_coordinator::problems::internal("cannot talk to the coordinator", error))
+        }
     };
     match result {
         Ok(status) => ExitCode::from(status),
@@ -35,8 +41,8 @@ pub fn talk(conversation: impl AsyncFnOnce(Client) -> Result<u8, Problem>) -> Ex
 }
 
 /// `septum events`
-pub fn events(options: &Events) -> ExitCode {
-    converse(async |client| {
+pub fn events(place: &Place, options: &Events) -> ExitCode {
+    converse(place, async |client| {
         let mut events = client.events(options.after, !options.no_follow).await?;
         while let Some(event) = events.next().await? {
             let text =
@@ -63,8 +69,8 @@ fn line(event: &Event) -> String {
 }
 
 /// `septum token`
-pub fn token(options: Token) -> ExitCode {
-    converse(async |client| {
+pub fn token(place: &Place, options: Token) -> ExitCode {
+    converse(place, async |client| {
         match options.action {
             TokenAction::Create { name, scope, expires } => {
                 // A part of a second is one.

@@ -10,7 +10,8 @@ use septum_api_types::v1::{Operation, OperationState, Problem};
 
 use crate::args::OperationAction;
 use crate::ask::talk;
-use crate::message::{print, tell};
+use crate::place::Place;
+use crate::tell::{print, tell};
 
 /// The status of `septum operation wait` for what did not come to a good end.
 const NOT_DONE: u8 = 1;
@@ -18,8 +19,8 @@ const NOT_DONE: u8 = 1;
 const GLANCE: Duration = Duration::from_millis(200);
 
 /// Does what was asked for.
-pub fn operation(action: &OperationAction) -> ExitCode {
-    talk(async |client| match action {
+pub fn operation(place: &Place, action: &OperationAction) -> ExitCode {
+    talk(place, async |client| match action {
         OperationAction::Ls { json } => {
             let all = client.operations().await?;
             print(&if *json { as_json(&all) } else { table(&all) });

@@ -13,12 +13,17 @@ use septum_api_types::size::Size;
 use septum_api_types::v1::Scope;
 
 pub use self::top::{Column, Top};
+use super::Several;
 
 /// See above.
 #[derive(Debug, Subcommand)]
 pub enum ApiCommand {
     /// Serve the REST API for the partitions of this user
     Serve(Serve),
+    /// Keep the addresses and tokens of coordinators, and choose the one that commands act at
+    Context(Context),
+    /// Start partitions that a coordinator has made and that do not run
+    Start(Several),
     /// Make partitions what files say: create, change and start them
     Apply(Apply),
     /// Tell what 'septum apply' would do: status 0 if nothing, 1 if something
@@ -221,4 +226,70 @@ pub enum TokenAction {
         #[arg(value_name = "ID")]
         id: String,
     },
+}
+
+/// Keep the addresses and tokens of coordinators, and choose the one that commands act at
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  septum context create lab https://lab.example:7443 --token-file lab.token --ca lab.pem
+  septum context use lab; septum ps      partitions of that host
+  septum --context local ps              of this one; 'septum context use local' for good")]
+pub struct Context {
+    /// What to do
+    #[command(subcommand)]
+    pub action: ContextAction,
+}
+
+/// See above.
+#[derive(Debug, Subcommand)]
+pub enum ContextAction {
+    /// Keep an address by a name
+    Create {
+        /// What it is called
+        #[arg(value_name = "NAME", value_parser = context_name)]
+        name: String,
+        /// Where it is: unix:PATH, https://HOST[:PORT], or http://127.0.0.1:PORT
+        #[arg(value_name = "ADDRESS")]
+        address: String,
+        /// The file with the token that it wants, which is copied; - is standard input
+        #[arg(long, value_name = "FILE")]
+        token_file: Option<PathBuf>,
+        /// Trust whoever these certificates (PEM), which are copied, have signed, instead of those whom this host trusts
+        #[arg(long, value_name = "FILE")]
+        ca: Option<PathBuf>,
+    },
+    /// List them
+    #[command(visible_alias = "list")]
+    Ls {
+        /// Only their names
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Have commands act at this one from now on; 'local' is this host without a coordinator
+    Use {
+        /// What it is called
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Forget some, with their tokens
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// What they are called
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Print what is kept, as JSON, without the token; of the one in use if none is named
+    Inspect {
+        /// What they are called
+        #[arg(value_name = "NAME")]
+        names: Vec<String>,
+    },
+}
+
+/// It is the name of a folder.
+fn context_name(text: &str) -> Result<String, String> {
+    if text == "local" {
+        return Err("is taken: it means this host, without a coordinator".to_owned());
+    }
+    septum_api_types::v1::partition::name(text).map(|()| text.to_owned())
 }

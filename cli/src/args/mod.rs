@@ -3,11 +3,6 @@
 //! Flags become typed values here and nothing else happens: no file is looked at, no default depends on the host. Each command, or
 //! family of commands, has a file; [`values`] parses what several of them take.
 
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "septum-api reads what was typed; here it is parsed, for help and errors"
-)]
 mod api;
 mod devices;
 mod doctor;
@@ -23,11 +18,18 @@ mod values;
 mod volume;
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::api::ApiCommand;
+#[allow(
+    unused_imports,
+    reason = "for septum-api, which does them; septum parses them, for help and errors"
+)]
+pub use self::api::{
+    Apply, Column, Context, ContextAction, Diff, Events, Operation, OperationAction, Serve, Specs, Token,
+    TokenAction, Top,
+};
 pub use self::devices::{DeviceAction, Devices};
 pub use self::doctor::Doctor;
 pub use self::documents::{Completion, Man};
@@ -48,8 +50,25 @@ use crate::{message, typed};
 #[derive(Debug, Parser)]
 #[command(name = "septum", version, args_override_self = true, after_help = EXAMPLES)]
 struct Arguments {
+    /// Where partitions are meant
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     command: Command,
+}
+
+/// Taken off a command line before it comes here ([`crate::place`]): these are for help, and for the word of what is missing.
+#[derive(Debug, clap::Args)]
+#[allow(dead_code, reason = "see above")]
+struct Place {
+    /// Act at a coordinator: unix:PATH, https://HOST[:PORT] or, on this host, http://127.0.0.1:PORT. 'local' is this host without one. Without
+    /// this option SEPTUM_HOST counts; SEPTUM_TOKEN, SEPTUM_TOKEN_FILE and SEPTUM_CA go with both
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "context")]
+    host: Option<String>,
+
+    /// Act at the coordinator of a context ('septum context'); without, of SEPTUM_CONTEXT, or of the one in use
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
 }
 
 const EXAMPLES: &str = "Examples:
@@ -109,26 +128,36 @@ pub enum Command {
     Version,
 }
 
+impl Command {
+    /// Whether it has nothing to do with partitions, which may be elsewhere.
+    pub fn is_about_this_host(&self) -> bool {
+        let is_api = matches!(self, Self::Api(ApiCommand::Serve(_) | ApiCommand::Context(_)));
+        is_api
+            || matches!(
+                self,
+                Self::Devices(_) | Self::Doctor(_) | Self::Completion(_) | Self::Man(_) | Self::Version
+            )
+    }
+}
+
 /// Everything that can be typed.
 pub fn definition() -> clap::Command {
     Arguments::command()
 }
 
-/// Parses the process's command line. Help, version and errors are printed here.
-pub fn parse() -> Result<Command, ExitCode> {
-    match parse_line(std::env::args_os().collect()) {
-        Ok(command) => Ok(command),
-        Err(error) => Err(message::command_line(&error)),
-    }
-}
-
-fn parse_line(line: Vec<OsString>) -> Result<Command, clap::Error> {
+/// Parses a command line from which [`crate::place`] has taken what is its.
+pub fn parse(line: &[OsString]) -> Result<Command, clap::Error> {
     if line.get(1).is_none_or(|word| word != "run") {
-        let matches = Arguments::command().try_get_matches_from(&line)?;
+        let matches = Arguments::command().try_get_matches_from(line)?;
         note(&matches);
         return Ok(Arguments::from_arg_matches(&matches)?.command);
     }
     parse_run(&line[1..]).map(|run| Command::Run(Box::new(run)))
+}
+
+/// What `septum run` takes. What other commands take is put together only for them: that is a part of each start.
+pub fn run_options() -> clap::Command {
+    Run::augment_args(clap::Command::new("run").bin_name("septum run"))
 }
 
 /// Parses the words of `septum run`, that one included.
@@ -145,9 +174,9 @@ pub fn parse_run(line: &[OsString]) -> Result<Run, clap::Error> {
     Ok(run)
 }
 
-/// The options of `septum run`. What other commands take is put together only for them: that is a part of each start.
+/// The options of `septum run` that were typed.
 pub fn run_matches(line: &[OsString]) -> Result<clap::ArgMatches, clap::Error> {
-    Run::augment_args(clap::Command::new("run").bin_name("septum run")).try_get_matches_from(line)
+    run_options().try_get_matches_from(line)
 }
 
 /// What is kept of a command that is none of `run`, and whether its caller wants no hints.
@@ -175,23 +204,14 @@ mod tests {
 /// For tests of other modules.
 #[cfg(test)]
 pub mod tests_support {
-    use super::{Command, OsString, Run, parse_line};
-    use septum_api_types::spec::PartitionSpec;
+    use super::{Command, OsString, Run, parse};
 
     /// The options of `septum run` from a command line without its first two words.
     pub fn run(line: &[&str]) -> Result<Run, clap::Error> {
-        let line = ["septum", "run"].iter().chain(line).map(OsString::from).collect();
-        parse_line(line).map(|command| match command {
+        let line: Vec<OsString> = ["septum", "run"].iter().chain(line).map(OsString::from).collect();
+        parse(&line).map(|command| match command {
             Command::Run(run) => *run,
             other => panic!("{other:?}"),
         })
-    }
-
-    /// The spec of a whole command line.
-    pub fn spec_of(line: &[&str]) -> PartitionSpec {
-        match parse_line(line.iter().map(Into::into).collect()) {
-            Ok(Command::Run(run)) => crate::resolve::resolve(*run).unwrap(),
-            other => panic!("{other:?}"),
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! `septum image`: flags, the store, what it says.
 
 pub mod choice;
+mod shown;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use septum_api_types::places;
 use septum_api_types::size::Size;
 use septum_images::{Error, Limits, Listed, Order, Reference, Store};
 
+use self::shown::Shown;
 use crate::args::{Action, Build, Export, Image, Inspect, List, Remove, Tag};
 use crate::message;
 use crate::nearest::did_you_mean;
@@ -98,31 +100,19 @@ fn ends_with(parent: i32) -> bool {
 
 fn list(store: &Store, list: &List) -> Result<(), Failure> {
     let images = store.list().map_err(because("cannot list the images".to_owned()))?;
-    if list.json {
-        let images: Vec<serde_json::Value> = images.iter().map(as_json).collect();
-        let text = serde_json::to_string_pretty(&images).unwrap_or_default();
-        message::print(&format!("{text}\n"));
-        return Ok(());
-    }
-    let mut text = format!("{:<40} {:<14} {:>10} {:>9}\n", "NAME", "DIGEST", "SIZE", "FILES");
-    for image in &images {
-        let name = image.name.as_ref().map_or_else(|| "(none)".to_owned(), ToString::to_string);
-        let digits = image.digits.get(..12).unwrap_or_default();
-        let size = Size(image.stored.size).to_string();
-        text.push_str(&format!("{name:<40} {digits:<14} {size:>10} {:>9}\n", image.stored.entries));
-    }
-    message::print(&text);
+    let shown: Vec<Shown> = images.iter().map(as_shown).collect();
+    message::print(&shown::list(&shown, list.json));
     Ok(())
 }
 
-fn as_json(image: &Listed) -> serde_json::Value {
-    serde_json::json!({
-        "name": image.name.as_ref().map(ToString::to_string),
-        "digest": format!("sha256:{}", image.digits),
-        "size": image.stored.size,
-        "files": image.stored.entries,
-        "stored_at": image.stored_at,
-    })
+fn as_shown(image: &Listed) -> Shown {
+    Shown {
+        digest: format!("sha256:{}", image.digits),
+        files: image.stored.entries,
+        name: image.name.as_ref().map(ToString::to_string),
+        size: image.stored.size,
+        stored_at: image.stored_at,
+    }
 }
 
 fn remove(store: &Store, remove: &Remove) -> Result<(), Failure> {

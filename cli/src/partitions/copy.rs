@@ -5,15 +5,13 @@
 //!   cp here P:/a/b    packed ──► exec P tar -x
 //! ```
 //!
-//! What comes out of a partition is not trusted: nothing is written outside of the new folder, and only files, folders and links are made.
+//! What is done with archives here is in [`archive`].
 
-use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::ffi::OsStr;
+use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
@@ -21,8 +19,8 @@ use septum_api_types::bytes::ByteString;
 use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_registry::control::{self, Answer, Request};
-use tar::EntryType;
 
+use super::archive::{self, Stage, Way, failed};
 use super::{await_answer, connect, unanswered};
 use crate::args::Copy;
 use crate::message;
@@ -34,12 +32,10 @@ const MOST_WORDS: u64 = 4096;
 
 /// `septum cp`
 pub fn copy(options: &Copy) -> ExitCode {
-    let result = match (split(&options.from), split(&options.to)) {
-        (Some((partition, path)), None) => copy_out(&partition, &path, Path::new(&options.to)),
-        (None, Some((partition, path))) => copy_in(Path::new(&options.from), &partition, &path),
-        _ => Err(Failure::new(Code::Usage, "cannot copy", "just one of the two has to be PARTITION:PATH")
-            .hint("a file of the host whose name has a colon is named with a slash: ./a:b")),
-    };
+    let result = archive::way(options).and_then(|way| match way {
+        Way::Out(partition, from, to) => copy_out(&partition, &from, &to),
+        Way::In(from, partition, to) => copy_in(&from, &partition, &to),
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -47,21 +43,6 @@ pub fn copy(options: &Copy) -> ExitCode {
             ExitCode::from(failure.code.number())
         }
     }
-}
-
-/// `PARTITION:PATH`; a slash before the colon makes it a path of the host.
-fn split(word: &OsStr) -> Option<(String, PathBuf)> {
-    let bytes = word.as_bytes();
-    let colon = bytes.iter().position(|&byte| byte == b':')?;
-    let partition = std::str::from_utf8(&bytes[..colon]).ok().filter(|name| !name.is_empty())?;
-    let path =
-        if partition.contains('/') || partition.starts_with('.') { None } else { bytes.get(colon + 1..) };
-    let path = path.filter(|path| !path.is_empty())?;
-    Some((partition.to_owned(), Path::new(OsStr::from_bytes(path)).to_path_buf()))
-}
-
-fn failed(what: &str, why: impl ToString) -> Failure {
-    Failure::new(Code::Path, what, why.to_string())
 }
 
 /// A program in the partition, and this side of its streams.
@@ -133,26 +114,10 @@ fn judge_tar(what: &str, status: u8, words: String) -> Result<(), Failure> {
     }
 }
 
-/// The folder and the name of a path in the partition.
-fn folder_and_name(path: &Path) -> Option<(PathBuf, OsString)> {
-    let name = path.file_name()?.to_os_string();
-    let folder = Path::new("/").join(path.parent()?);
-    Some((folder, name))
-}
-
 fn copy_out(partition: &str, from: &Path, to: &Path) -> Result<(), Failure> {
     let what = format!("cannot copy '{}' out of partition '{partition}'", from.display());
-    let (folder, name) = folder_and_name(from)
-        .ok_or_else(|| failed(&what, "it has no name of its own").hint("name what is to be copied"))?;
-    let target = if to.is_dir() { to.join(&name) } else { to.to_path_buf() };
-    let beside = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if target.is_dir() {
-        return Err(failed(&what, format!("there is a directory '{}' already", target.display()))
-            .hint("copy to another name, or remove it first"));
-    }
-    let stage = beside.join(format!(".septum-cp-{}", std::process::id()));
-    fs::create_dir(&stage)
-        .map_err(|error| failed(&what, format!("cannot write to '{}': {error}", beside.display())))?;
+    let (folder, name) = archive::source(&what, from)?;
+    let stage = Stage::begin(&what, name.clone(), to)?;
     let member = Path::new(".").join(&name);
     let arguments = [
         "tar".as_ref(),
@@ -163,82 +128,28 @@ fn copy_out(partition: &str, from: &Path, to: &Path) -> Result<(), Failure> {
         folder.as_os_str(),
         member.as_os_str(),
     ];
-    let result = Program::start(partition, &arguments, false).and_then(|mut program| {
-        let unpacked = unpack(&mut program.output, &stage, &name);
-        // What comes after the end of the archive is padding; what comes after an error is not wanted.
-        if unpacked.is_ok() {
-            let _ = io::copy(&mut program.output, &mut io::sink());
-        }
-        let (status, words) = program.end()?;
-        let is_refused = unpacked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
-        if !is_refused {
-            judge_tar(&what, status, words)?;
-        }
-        unpacked.map_err(|error| failed(&what, error))?;
-        fs::rename(stage.join(&name), &target)
-            .map_err(|error| failed(&what, format!("'{}': {error}", target.display())))
-    });
-    let _ = fs::remove_dir_all(&stage);
-    result
-}
-
-/// Unpacks what belongs to `name` into `stage`.
-fn unpack(archive: &mut impl io::Read, stage: &Path, name: &OsStr) -> io::Result<()> {
-    let refuse = |path: &Path, why: &str| {
-        let text = message::printable(&path.to_string_lossy());
-        io::Error::new(io::ErrorKind::InvalidData, format!("the partition's archive has '{text}', {why}"))
-    };
-    let mut archive = tar::Archive::new(archive);
-    archive.set_preserve_permissions(false);
-    archive.set_overwrite(false);
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let path = entry.path()?.into_owned();
-        let mut parts = path.components().filter(|part| *part != Component::CurDir);
-        let is_below = parts.next() == Some(Component::Normal(name))
-            && parts.all(|part| matches!(part, Component::Normal(_)));
-        if !is_below {
-            return Err(refuse(&path, "which does not belong to what is copied"));
-        }
-        match entry.header().entry_type() {
-            EntryType::Regular
-            | EntryType::Continuous
-            | EntryType::Directory
-            | EntryType::Symlink
-            | EntryType::Link
-            | EntryType::GNUSparse => {}
-            _ => {
-                let text = message::printable(&path.to_string_lossy());
-                message::tell(&format!("septum: '{text}' is no file, directory or link, and is left out"));
-                continue;
-            }
-        }
-        if !entry.unpack_in(stage)? {
-            return Err(refuse(&path, "which leads out of what is copied"));
-        }
+    let mut program = Program::start(partition, &arguments, false)?;
+    let unpacked = stage.unpack(&mut program.output);
+    // What comes after the end of the archive is padding; what comes after an error is not wanted.
+    if unpacked.is_ok() {
+        let _ = io::copy(&mut program.output, &mut io::sink());
     }
-    if stage.join(name).symlink_metadata().is_err() {
-        return Err(io::Error::other("the archive is empty"));
+    let (status, words) = program.end()?;
+    let is_refused = unpacked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::InvalidData);
+    if !is_refused {
+        judge_tar(&what, status, words)?;
     }
-    Ok(())
+    unpacked.map_err(|error| failed(&what, error))?;
+    stage.finish(&what)
 }
 
 fn copy_in(from: &Path, partition: &str, to: &Path) -> Result<(), Failure> {
     let what = format!("cannot copy '{}' into partition '{partition}'", from.display());
-    let of_host = |error: io::Error| failed(&what, error);
-    let metadata = from.symlink_metadata().map_err(of_host)?;
+    from.symlink_metadata().map_err(|error| failed(&what, error))?;
     let to = Path::new("/").join(to);
     let test = ["test".as_ref(), "-d".as_ref(), to.as_os_str()];
     let is_folder = to == Path::new("/") || Program::start(partition, &test, false)?.end()?.0 == 0;
-    let own_name = from.canonicalize().map_err(of_host)?.file_name().map(OsStr::to_os_string);
-    let own_name = from.file_name().map(OsStr::to_os_string).or(own_name);
-    let (folder, name) = match (is_folder, own_name) {
-        (true, Some(name)) => (to, name),
-        (false, _) => folder_and_name(&to).ok_or_else(|| failed(&what, "the new path has no name"))?,
-        (true, None) => {
-            return Err(failed(&what, "it has no name of its own").hint("name what is to be copied"));
-        }
-    };
+    let (folder, name) = archive::destination(&what, from, to, is_folder)?;
     let arguments = [
         "tar".as_ref(),
         "-x".as_ref(),
@@ -249,82 +160,9 @@ fn copy_in(from: &Path, partition: &str, to: &Path) -> Result<(), Failure> {
         folder.as_os_str(),
     ];
     let mut program = Program::start(partition, &arguments, true)?;
-    let packed = program.input.take().map_or(Ok(()), |input| {
-        let mut archive = tar::Builder::new(input);
-        archive.follow_symlinks(false);
-        if metadata.is_dir() {
-            archive.append_dir_all(&name, from)?;
-        } else {
-            archive.append_path_with_name(from, &name)?;
-        }
-        archive.into_inner()?.flush()
-    });
+    let packed = program.input.take().map_or(Ok(()), |input| archive::pack(input, from, &name));
     let (status, words) = program.end()?;
     // One that ended early says why; that it could not be written to follows from that.
     judge_tar(&what, status, words)?;
-    packed.map_err(of_host)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn archive(paths: &[(&str, EntryType, &str)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, kind, link) in paths {
-            let mut header = tar::Header::new_gnu();
-            header.set_entry_type(*kind);
-            header.set_mode(0o755);
-            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
-            if let Some(gnu) = header.as_gnu_mut() {
-                gnu.linkname[..link.len()].copy_from_slice(link.as_bytes());
-            }
-            header.set_size(if *kind == EntryType::Regular { 2 } else { 0 });
-            header.set_cksum();
-            let data: &[u8] = if *kind == EntryType::Regular { b"x\n" } else { b"" };
-            builder.append(&header, data).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
-
-    #[test]
-    fn nothing_leaves_the_new_folder() {
-        use EntryType::{Directory, Link, Regular, Symlink};
-        let parent = std::env::temp_dir().join(format!("septum-cp-test-{}", std::process::id()));
-        let unpacked = |entries: &[(&str, EntryType, &str)]| {
-            let stage = parent.join("stage");
-            fs::create_dir_all(&stage).unwrap();
-            let result = unpack(&mut &archive(entries)[..], &stage, OsStr::new("a"));
-            let is_clean = fs::read_dir(&parent).unwrap().count() == 1;
-            fs::remove_dir_all(&parent).unwrap();
-            assert!(is_clean, "{entries:?}");
-            result
-        };
-        assert!(
-            unpacked(&[("./a", Directory, ""), ("./a/b", Regular, ""), ("a/c", Symlink, "/etc/passwd")])
-                .is_ok()
-        );
-        for entries in [
-            &[("../b", Regular, "")][..],
-            &[("/b", Regular, "")],
-            &[("a/../../b", Regular, "")],
-            &[("b", Regular, "")],
-            &[("a", Symlink, ".."), ("a/b", Regular, "")],
-            &[("a", Directory, ""), ("a/l", Symlink, "../.."), ("a/l/b", Regular, "")],
-            &[("a", Link, "../b")],
-            &[],
-        ] {
-            assert!(unpacked(entries).is_err(), "{entries:?}");
-        }
-    }
-
-    #[test]
-    fn a_partition_is_before_the_first_colon() {
-        let split =
-            |word: &str| split(OsStr::new(word)).map(|(name, path)| format!("{name} {}", path.display()));
-        assert_eq!(split("web:/etc/a:b").as_deref(), Some("web /etc/a:b"));
-        for word in ["./a:b", "/a:b", "a", ":b", "a:", "."] {
-            assert_eq!(split(word), None, "{word}");
-        }
-    }
+    packed.map_err(|error| failed(&what, error))
 }

@@ -2,17 +2,15 @@
 
 use std::process::ExitCode;
 
-use septum_registry::record::now_ms;
-use septum_registry::{Record, State};
+use septum_api_types::v1::PartitionState;
+use septum_registry::Record;
 use serde::Serialize;
 
+use super::table::{Row, table};
 use super::why::{Why, why};
 use super::{find, registry};
 use crate::args::{Format, Ps, Several};
 use crate::message;
-
-/// Columns of a command that are shown.
-const COMMAND_WIDTH: usize = 40;
 
 /// `septum ps`
 pub fn ps(options: &Ps) -> ExitCode {
@@ -27,7 +25,7 @@ pub fn ps(options: &Ps) -> ExitCode {
     let text: String = match options.format {
         _ if options.quiet => shown.iter().map(|record| format!("{}\n", record.id)).collect(),
         Format::Json => shown.iter().map(|record| json(record) + "\n").collect(),
-        Format::Table => table(&shown),
+        Format::Table => table(&shown.into_iter().map(row).collect::<Vec<_>>()),
     };
     message::print(&text);
     ExitCode::SUCCESS
@@ -71,70 +69,14 @@ fn json(record: &Record) -> String {
     serde_json::to_string(record).unwrap_or_default()
 }
 
-fn table(records: &[&Record]) -> String {
-    let mut rows = vec![["ID", "NAME", "STATUS", "CREATED", "COMMAND"].map(str::to_owned)];
-    let now = now_ms();
-    for record in records {
-        rows.push([
-            record.id.clone(),
-            record.name.clone().unwrap_or_default(),
-            status(record, now),
-            format!("{} ago", span(now.saturating_sub(record.created_ms))),
-            shortened(&record.command()),
-        ]);
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [0, 1, 2, 3].map(width);
-    let line = |row: &[String; 5]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}   "));
-        cells.collect::<String>() + &row[4] + "\n"
-    };
-    rows.iter().map(line).collect()
-}
-
-fn status(record: &Record, now: u64) -> String {
-    let ago = |ms: u64| span(now.saturating_sub(ms));
-    match &record.state {
-        State::Running => format!("up {}", ago(record.started_ms.unwrap_or(record.created_ms))),
-        State::Exited { status, at_ms, .. } => {
-            let short = why(record).and_then(|why| why.short);
-            let short = short.map(|short| format!(", {short}")).unwrap_or_default();
-            format!("exited ({status}{short}) {} ago", ago(*at_ms))
-        }
-        other => other.name().to_owned(),
-    }
-}
-
-/// `5 seconds`, `1 hour`.
-fn span(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (number, unit) = match seconds {
-        0..60 => (seconds, "second"),
-        60..3600 => (seconds / 60, "minute"),
-        3600..86_400 => (seconds / 3600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
-}
-
-fn shortened(command: &str) -> String {
-    match command.char_indices().nth(COMMAND_WIDTH) {
-        Some((end, _)) => format!("{}…", &command[..end]),
-        None => command.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_and_commands_are_short() {
-        assert_eq!(span(0), "0 seconds");
-        assert_eq!(span(61_000), "1 minute");
-        assert_eq!(span(7_200_000), "2 hours");
-        assert_eq!(span(86_400_000 * 3), "3 days");
-        assert_eq!(shortened("ls"), "ls");
-        assert_eq!(shortened(&"é".repeat(50)).chars().count(), 41);
+fn row(record: &Record) -> Row {
+    Row {
+        id: record.id.clone(),
+        name: record.name.clone(),
+        state: PartitionState::from(&record.state),
+        created_ms: record.created_ms,
+        started_ms: record.started_ms,
+        command: record.command(),
+        short: why(record).and_then(|why| why.short),
     }
 }

@@ -1,6 +1,5 @@
 //! `septum logs`: what a partition in the background has said, from the files that its supervisor keeps.
 
-use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -10,11 +9,13 @@ use septum_api_types::failure::Failure;
 use septum_registry::logs::{Entry, Reader};
 
 use super::find;
+use super::lines::Printer;
 use crate::args::{Logs, Tail};
 use crate::message;
 
 /// How often a file that is followed is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
+
 /// `septum logs`
 pub fn logs(options: &Logs) -> ExitCode {
     match show(options) {
@@ -39,23 +40,13 @@ fn show(options: &Logs) -> Result<(), Failure> {
     };
     let id = found.record.id;
     let is_live = || find(&id).is_ok_and(|found| found.record.state.is_live());
-    let mut reader = Reader::open(&directory);
-    let mut printer = Printer { options, in_line: [false; 2] };
-    // Where the lines of the end are wanted, the others are only counted.
-    let mut tail = VecDeque::new();
-    let most = options.tail.map_or(usize::MAX, |Tail(lines)| lines);
+    let mut printer = Recent { options, printer: Printer::new(options.timestamps) };
     let result = (|| -> io::Result<()> {
+        let mut reader = match options.tail {
+            None | Some(Tail(usize::MAX)) => Reader::open(&directory),
+            Some(Tail(lines)) => Reader::open_last(&directory, lines)?,
+        };
         while let Some(entry) = reader.next_entry()? {
-            if most == usize::MAX {
-                printer.print(&entry)?;
-                continue;
-            }
-            tail.push_back(entry);
-            while lines_of(&tail) > most {
-                tail.pop_front();
-            }
-        }
-        for entry in tail.drain(..) {
             printer.print(&entry)?;
         }
         io::stdout().flush()?;
@@ -82,35 +73,19 @@ fn show(options: &Logs) -> Result<(), Failure> {
     }
 }
 
-/// Ends of lines in there.
-fn lines_of(entries: &VecDeque<Entry>) -> usize {
-    entries.iter().filter(|entry| entry.is_whole).count()
-        + usize::from(entries.back().is_some_and(|last| !last.is_whole))
-}
-
-struct Printer<'a> {
+/// Prints what is recent enough.
+struct Recent<'a> {
     options: &'a Logs,
-    in_line: [bool; 2],
+    printer: Printer,
 }
 
-impl Printer<'_> {
+impl Recent<'_> {
     fn print(&mut self, entry: &Entry) -> io::Result<()> {
         if let Some(since) = self.options.since
             && humantime::parse_rfc3339(&entry.time).unwrap_or(SystemTime::UNIX_EPOCH) < since
         {
             return Ok(());
         }
-        let in_line = &mut self.in_line[usize::from(entry.is_error)];
-        let mut bytes = Vec::with_capacity(entry.text.len() + 40);
-        if self.options.timestamps && !*in_line {
-            bytes.extend_from_slice(entry.time.as_bytes());
-            bytes.push(b' ');
-        }
-        bytes.extend_from_slice(&entry.text);
-        if entry.is_whole {
-            bytes.push(b'\n');
-        }
-        *in_line = !entry.is_whole;
-        if entry.is_error { io::stderr().write_all(&bytes) } else { io::stdout().write_all(&bytes) }
+        self.printer.print(&entry.time, entry.is_error, entry.is_whole, &entry.text)
     }
 }

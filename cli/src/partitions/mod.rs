@@ -1,11 +1,15 @@
 //! Commands about partitions that run or have run: looked up in the registry, done by their supervisors.
 
+mod archive;
 pub mod attach;
 pub mod copy;
 pub mod exec;
+mod keys;
+mod lines;
 pub mod list;
 pub mod logs;
 pub mod orders;
+mod table;
 mod typing;
 pub mod why;
 

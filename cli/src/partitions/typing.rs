@@ -21,6 +21,7 @@ use septum_worker::supervisor::Signals;
 use septum_worker::terminal::{self, Raw};
 
 use super::await_answer;
+use super::keys::Detector;
 use crate::message;
 
 const SIGHUP: i32 = 1;
@@ -135,26 +136,14 @@ fn watch(raw: &Raw, signals: &Signals, socket: &UnixStream) {
 
 /// Passes on what is typed; the keys end this process.
 fn type_into(mut input: io::PipeWriter, keys: &[u8]) {
-    let mut seen = 0;
+    let mut keys = Detector::new(keys);
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = io::stdin().read(&mut buffer) {
-        let mut typed = Vec::with_capacity(length);
-        for &byte in &buffer[..length] {
-            if keys.get(seen) == Some(&byte) {
-                seen += 1;
-                if seen == keys.len() {
-                    terminal::restore();
-                    message::tell("septum: detached; the partition goes on");
-                    exit(0);
-                }
-                continue;
-            }
-            // They were meant for the program after all.
-            typed.extend_from_slice(&keys[..seen]);
-            seen = usize::from(keys.first() == Some(&byte));
-            if seen == 0 {
-                typed.push(byte);
-            }
+        let (typed, is_over) = keys.take(&buffer[..length]);
+        if is_over {
+            terminal::restore();
+            message::tell("septum: detached; the partition goes on");
+            exit(0);
         }
         if input.write_all(&typed).is_err() {
             return;

@@ -83,6 +83,7 @@ impl Coordinator {
             digest: format!("sha256:{}", image.digits),
             size_bytes: image.stored.size,
             files: image.stored.entries,
+            stored_ms: u64::try_from(image.stored_at).unwrap_or(0).saturating_mul(1000),
         });
         Ok(all.collect())
     }
@@ -192,7 +193,16 @@ impl Coordinator {
     ) -> Result<Option<String>, Problem> {
         let failed = |error: std::io::Error| problems::internal(MESSAGE, error);
         let mut command = Command::new(&self.configuration.keeper.0);
-        command.args(["image", "build", "--quiet", "--with-parent", &std::process::id().to_string()]);
+        // On this host, whatever its user has chosen.
+        command.args([
+            "--host",
+            "local",
+            "image",
+            "build",
+            "--quiet",
+            "--with-parent",
+            &std::process::id().to_string(),
+        ]);
         command.args(operation.subject.iter().map(|name| format!("--tag={name}"))).arg(&upload.path);
         command.env("SEPTUM_RUNTIME_DIR", &self.configuration.runtime);
         command.env("SEPTUM_DATA_DIR", &self.configuration.data).current_dir("/");

@@ -28,6 +28,7 @@ pub mod book;
 mod control;
 mod coordinator;
 mod create;
+pub mod files;
 mod host;
 mod images;
 mod launch;

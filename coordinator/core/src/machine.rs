@@ -360,6 +360,7 @@ impl Partition {
             priority: self.priority(),
             is_managed: self.create.is_some(),
             has_log: record.is_some_and(|it| it.log.is_some()),
+            has_terminal: record.is_some_and(|it| it.has_terminal),
         }
     }
 }

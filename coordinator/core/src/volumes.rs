@@ -40,7 +40,8 @@ impl Coordinator {
             let cause = format!("field 'name': '{}' {error}", create.name);
             return Err(Problem::new(ProblemCode::Invalid, message, cause, "give another name"));
         }
-        let description = Description { created_ms: now_ms(), labels: create.labels, is_anonymous: false };
+        let description =
+            Description { created_ms: now_ms(), labels: create.labels, is_anonymous: create.is_anonymous };
         let is_new =
             self.volumes().create(&create.name, &description).map_err(|error| problem(&message, &error))?;
         Ok((self.volume(&create.name)?, is_new))

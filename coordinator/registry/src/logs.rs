@@ -55,6 +55,39 @@ impl Reader {
         reader
     }
 
+    /// From the last so many lines of those that there are. What a line has that is not whole yet counts as one.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn open_last(directory: &Path, lines: usize) -> io::Result<Self> {
+        // One that counts, and one that begins where that began, whatever is renamed meanwhile.
+        let (mut ahead, mut reader) = loop {
+            let both = (Self::open(directory), Self::open(directory));
+            if both.0.inode() == both.1.inode() {
+                break both;
+            }
+        };
+        let (mut entries, mut whole, mut is_cut) = (0_u64, 0_usize, false);
+        while let Some(entry) = ahead.next_entry()? {
+            entries += 1;
+            whole += usize::from(entry.is_whole);
+            is_cut = !entry.is_whole;
+        }
+        let mut skipped = (whole + usize::from(is_cut)).saturating_sub(lines);
+        while entries > 0
+            && skipped > 0
+            && let Some(entry) = reader.next_entry()?
+        {
+            entries -= 1;
+            skipped -= usize::from(entry.is_whole);
+        }
+        Ok(reader)
+    }
+
+    fn inode(&self) -> Option<u64> {
+        self.current.as_ref().map(|(_, inode)| *inode)
+    }
+
     fn open_file(&self, number: u32) -> Option<(BufReader<File>, u64)> {
         let name = if number == 0 { "log".to_owned() } else { format!("log.{number}") };
         let file = File::open(self.directory.join(name)).ok()?;
@@ -106,5 +139,26 @@ impl Reader {
             // It is gone; all that there are came after it.
             None => files.into_iter().last(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_are_found_in_several_files() {
+        let folder = std::env::temp_dir().join(format!("septum-logs-test-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let line = |text: &str, kind: &str| format!("2026-11-27T00:00:00.000000000Z stdout {kind} {text}\n");
+        std::fs::write(folder.join("log.1"), line("a", "F") + &line("b", "P") + &line("c", "F")).unwrap();
+        std::fs::write(folder.join("log"), line("d", "F") + &line("e", "P")).unwrap();
+        let last = |lines| {
+            let mut reader = Reader::open_last(&folder, lines).unwrap();
+            let texts = std::iter::from_fn(|| reader.next_entry().unwrap()).map(|entry| entry.text);
+            String::from_utf8(texts.flatten().collect()).unwrap()
+        };
+        assert_eq!([0, 1, 2, 3, 4, 9].map(last), ["", "e", "de", "bcde", "abcde", "abcde"]);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

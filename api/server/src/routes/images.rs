@@ -15,15 +15,12 @@ use utoipa_axum::routes;
 use super::apart;
 use crate::Shared;
 use crate::access::Owner;
-use crate::extract::{Named, Query};
+use crate::extract::{Named, Query, expect_archive};
 use crate::problem::Refused;
 
 pub(super) fn router() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(list, build)).routes(routes!(get, remove))
 }
-
-/// What archives may be called.
-const ARCHIVES: [&str; 2] = ["application/x-tar", "application/octet-stream"];
 
 /// Lists images, by name.
 #[utoipa::path(get, path = "/v1/images", tag = "images", responses((status = 200, body = ImageList)))]
@@ -53,20 +50,15 @@ async fn build(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refused> {
-    let refused = |code, cause: String| {
-        Refused(Problem::new(code, "cannot make an image", cause, "send an archive: application/x-tar"))
+    let broken_off = |error: axum::Error| {
+        let cause = format!("it broke off: {error}");
+        Problem::new(ProblemCode::Malformed, "cannot make an image", cause, "send the archive again")
     };
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !ARCHIVES.contains(&kind.split(';').next().unwrap_or_default().trim()) {
-        return Err(refused(
-            ProblemCode::UnsupportedMediaType,
-            "its body must be application/x-tar".to_owned(),
-        ));
-    }
+    expect_archive(&headers, "cannot make an image")?;
     let mut upload = coordinator.upload().await?;
     let mut parts = body.into_data_stream();
     while let Some(part) = parts.next().await {
-        let part = part.map_err(|error| refused(ProblemCode::Malformed, format!("it broke off: {error}")))?;
+        let part = part.map_err(broken_off)?;
         upload.write(&part).await?;
     }
     let operation = coordinator.build_image(upload, query.name, owner).await?;

@@ -1,6 +1,5 @@
 //! What programs have said, as Server-Sent Events.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -9,13 +8,15 @@ use axum::response::sse;
 use axum::response::{IntoResponse as _, Response, Sse};
 use futures_util::stream;
 use septum_api_types::bytes::ByteString;
-use septum_api_types::v1::{LogLine, Problem};
+use septum_api_types::v1::{LogLine, Problem, ProblemCode};
+use septum_coordinator::problems::internal;
 use septum_registry::logs::{Entry, Reader};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::apart;
 use crate::Shared;
 use crate::extract::{Named, Query};
 use crate::problem::Refused;
@@ -26,8 +27,6 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
 
 /// How often a log that is followed is looked at.
 const GLANCE: Duration = Duration::from_millis(50);
-/// Pieces that are kept in memory for `tail`.
-const LONGEST_TAIL: usize = 10_000;
 
 /// Which part of the log is sent.
 #[derive(Deserialize, IntoParams)]
@@ -37,16 +36,30 @@ struct LogsQuery {
     /// Whether to go on until the partition ends.
     #[serde(default)]
     follow: bool,
-    /// Only so many pieces from the end.
-    #[param(maximum = 10000)]
+    /// Only so many lines from the end of what is there.
     tail: Option<usize>,
+    /// Only what was said since then (RFC 3339, such as `2026-11-25T12:00:00Z`).
+    since: Option<String>,
+}
+
+/// A time in the form that logs have it in, in which the order of texts is that of times.
+fn time(text: &str) -> Result<String, Problem> {
+    let parsed = humantime::parse_rfc3339(text).or_else(|_| humantime::parse_rfc3339_weak(text));
+    parsed.map(|time| humantime::format_rfc3339_nanos(time).to_string()).map_err(|error| {
+        Problem::new(
+            ProblemCode::Invalid,
+            "cannot show the log",
+            format!("field 'since': '{text}' is not a time: {error}"),
+            "give one such as 2026-11-25T12:00:00Z",
+        )
+    })
 }
 
 struct Feed {
     coordinator: Shared,
     id: String,
     reader: Reader,
-    tail: VecDeque<Entry>,
+    since: Option<String>,
     follows: bool,
 }
 
@@ -54,25 +67,22 @@ struct Feed {
 #[utoipa::path(get, path = "/v1/partitions/{partition}/logs", tag = "partitions",
     params(("partition" = String, Path), LogsQuery),
     responses((status = 200, content_type = "text/event-stream", body = String, description = "events whose data is a LogLine"),
-        (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+        (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 422, body = Problem)))]
 async fn logs(
     State(coordinator): State<Shared>,
     Named(wanted): Named,
     Query(query): Query<LogsQuery>,
 ) -> Result<Response, Refused> {
     let (id, directory) = coordinator.log_of(&wanted)?;
-    let mut reader = Reader::open(&directory);
-    let mut tail = VecDeque::new();
-    if let Some(most) = query.tail {
-        let most = most.min(LONGEST_TAIL);
-        while let Ok(Some(entry)) = reader.next_entry() {
-            tail.push_back(entry);
-            if tail.len() > most {
-                tail.pop_front();
-            }
+    let since = query.since.as_deref().map(time).transpose()?;
+    let reader = apart(move || match query.tail {
+        Some(lines) => {
+            Reader::open_last(&directory, lines).map_err(|error| internal("cannot read the log", error))
         }
-    }
-    let feed = Feed { coordinator, id, reader, tail, follows: query.follow };
+        None => Ok(Reader::open(&directory)),
+    });
+    let feed = Feed { coordinator, id, reader: reader.await?, since, follows: query.follow };
     let stream = stream::unfold(feed, |mut feed| async move {
         let entry = feed.next().await?;
         let line = LogLine {
@@ -90,13 +100,12 @@ async fn logs(
 impl Feed {
     async fn next(&mut self) -> Option<Entry> {
         loop {
-            if let Some(entry) = self.tail.pop_front() {
-                return Some(entry);
-            }
             // Whatever was said before it ended is there once it has.
             let was_live = self.follows && self.coordinator.is_live(&self.id);
-            if let Some(entry) = self.reader.next_entry().ok()? {
-                return Some(entry);
+            while let Some(entry) = self.reader.next_entry().ok()? {
+                if self.since.as_ref().is_none_or(|since| entry.time >= *since) {
+                    return Some(entry);
+                }
             }
             if !was_live {
                 return None;

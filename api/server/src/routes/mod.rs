@@ -2,6 +2,7 @@
 
 mod about;
 mod events;
+mod files;
 mod images;
 mod logs;
 mod metrics;
@@ -29,6 +30,7 @@ pub(crate) fn described() -> OpenApiRouter<Shared> {
         .merge(specs::router())
         .merge(logs::router())
         .merge(sessions::router())
+        .merge(files::router())
         .merge(events::router())
         .merge(stats::router())
         .merge(metrics::router())

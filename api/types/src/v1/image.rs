@@ -14,6 +14,9 @@ pub struct Image {
     pub size_bytes: u64,
     /// Files, directories and links.
     pub files: u64,
+    /// When it was stored, in ms since 1970.
+    #[serde(default)]
+    pub stored_ms: u64,
 }
 
 /// How a program of an image is started.

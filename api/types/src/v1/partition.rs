@@ -167,6 +167,9 @@ pub struct Partition {
     pub is_managed: bool,
     /// Whether what it says is kept.
     pub has_log: bool,
+    /// Whether its program has a terminal.
+    #[serde(default)]
+    pub has_terminal: bool,
 }
 
 /// A page of partitions, oldest first.

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+/// The trailer that a problem comes in, as JSON, if it is found when an answer has begun.
+pub const TRAILER: &str = "septum-problem";
+
 /// What kind of error it is. New ones may be added; the HTTP status tells of whose fault it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -35,6 +35,9 @@ pub struct CreateVolume {
     /// Whatever the user attaches to it.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// Whether nobody gave it its name: one that is removed with others when nobody has it.
+    #[serde(default)]
+    pub is_anonymous: bool,
 }
 
 /// All volumes, by name.

@@ -26,7 +26,8 @@ use self::plan::{Action, Step};
 use self::specs::Wanted;
 use crate::args::{Apply, Diff, Specs};
 use crate::ask::talk;
-use crate::message::{print, tell};
+use crate::place::Place;
+use crate::tell::{print, tell};
 
 /// The status of `septum diff` if there are differences.
 const DIFFERENT: u8 = 1;
@@ -80,12 +81,12 @@ fn read(specs: &Specs) -> Result<Vec<Wanted>, ExitCode> {
 }
 
 /// `septum diff`
-pub fn diff(options: &Diff) -> ExitCode {
+pub fn diff(place: &Place, options: &Diff) -> ExitCode {
     let wanted = match read(&options.specs) {
         Ok(wanted) => wanted,
         Err(code) => return code,
     };
-    talk(async |client| {
+    talk(place, async |client| {
         let plan = make(&client, wanted, &options.specs).await?;
         let is_same = plan.steps().all(|step| step.action == Action::Unchanged);
         print(&if options.specs.json { show::json(plan.steps()) } else { show::differences(plan.steps()) });
@@ -94,13 +95,13 @@ pub fn diff(options: &Diff) -> ExitCode {
 }
 
 /// `septum apply`
-pub fn apply(options: &Apply) -> ExitCode {
+pub fn apply(place: &Place, options: &Apply) -> ExitCode {
     let wanted = match read(&options.specs) {
         Ok(wanted) => wanted,
         Err(code) => return code,
     };
     let specs = &options.specs;
-    talk(async |client| {
+    talk(place, async |client| {
         let plan = make(&client, wanted, specs).await?;
         if options.dry_run {
             print(&if specs.json { show::json(plan.steps()) } else { show::plan(plan.steps()) });

@@ -190,6 +190,7 @@ mod tests {
             priority: Default::default(),
             is_managed: spec.is_some(),
             has_log: true,
+            has_terminal: false,
         };
         Present { partition, spec }
     }

@@ -1,7 +1,9 @@
 //! `septum volume`: flags, what is kept, what it says.
 
+mod shown;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, IsTerminal as _};
+use std::io::IsTerminal as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,12 +14,13 @@ use septum_api_types::failure::Failure;
 use septum_api_types::places;
 use septum_api_types::size::Size;
 use septum_api_types::spec::PartitionSpec;
+use septum_registry::Registry;
 use septum_registry::record::now_ms;
 use septum_registry::volumes::{Description, Held, Listed, Volumes, VolumesError};
-use septum_registry::{Registry, directory};
 
+use self::shown::{Shown, is_agreed, random_name};
 use crate::args::{
-    CreateVolume, Format, InspectVolumes, ListVolumes, PruneVolumes, RemoveVolumes, Volume, VolumeAction,
+    CreateVolume, InspectVolumes, ListVolumes, PruneVolumes, RemoveVolumes, Volume, VolumeAction,
     VolumeFilter,
 };
 use crate::message;
@@ -105,55 +108,15 @@ fn create(create: CreateVolume) -> Result<(), Failure> {
     Ok(())
 }
 
-/// 64 hexadecimal digits, as Docker's are.
-fn random_name() -> std::io::Result<String> {
-    let parts: std::io::Result<Vec<String>> = (0..6).map(|_| directory::new_id()).collect();
-    let mut name = parts?.concat();
-    name.truncate(64);
-    Ok(name)
-}
-
-fn is_wanted(volume: &Listed, filters: &[VolumeFilter]) -> bool {
-    filters.iter().all(|filter| match filter {
-        VolumeFilter::Name(part) => volume.name.contains(part),
-        VolumeFilter::Label(key, value) => {
-            let found = volume.description.labels.get(key);
-            found.is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
-        }
-        VolumeFilter::Dangling(is_unused) => volume.is_used != *is_unused,
-    })
-}
-
 fn listed(filters: &[VolumeFilter]) -> Result<Vec<Listed>, Failure> {
     let all = volumes().list().map_err(|error| failure("cannot list the volumes".to_owned(), &error))?;
-    Ok(all.into_iter().filter(|volume| is_wanted(volume, filters)).collect())
+    Ok(all.into_iter().filter(|volume| as_shown(volume).is_wanted(filters)).collect())
 }
 
 fn list(list: &ListVolumes) -> Result<(), Failure> {
-    let volumes = listed(&list.filter)?;
-    let text = if list.quiet {
-        volumes.iter().map(|volume| format!("{}\n", volume.name)).collect()
-    } else if list.json {
-        let volumes: Vec<serde_json::Value> = volumes.iter().map(as_json).collect();
-        format!("{}\n", serde_json::to_string_pretty(&volumes).unwrap_or_default())
-    } else if list.format == Format::Json {
-        volumes.iter().map(|volume| format!("{}\n", as_json(volume))).collect()
-    } else {
-        table(&volumes)
-    };
-    message::print(&text);
+    let volumes: Vec<Shown> = listed(&list.filter)?.iter().map(as_shown).collect();
+    message::print(&shown::list(list, &volumes));
     Ok(())
-}
-
-fn table(volumes: &[Listed]) -> String {
-    let width = volumes.iter().map(|volume| volume.name.len()).max().unwrap_or(0).max("VOLUME NAME".len());
-    let mut text = format!("{:<width$}   USED BY\n", "VOLUME NAME");
-    for volume in volumes {
-        let line = format!("{:<width$}   {}", volume.name, used_by(volume).join(", "));
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
 }
 
 /// Those that have a volume, or that somebody has.
@@ -165,15 +128,15 @@ fn used_by(volume: &Listed) -> Vec<String> {
     if users.is_empty() { vec!["(unknown)".to_owned()] } else { users }
 }
 
-fn as_json(volume: &Listed) -> serde_json::Value {
-    serde_json::json!({
-        "name": volume.name,
-        "mountpoint": volume.data.to_string_lossy(),
-        "created_ms": volume.description.created_ms,
-        "labels": volume.description.labels,
-        "anonymous": volume.description.is_anonymous,
-        "used_by": used_by(volume),
-    })
+fn as_shown(volume: &Listed) -> Shown {
+    Shown {
+        anonymous: volume.description.is_anonymous,
+        created_ms: volume.description.created_ms,
+        labels: volume.description.labels.clone(),
+        mountpoint: volume.data.to_string_lossy().into_owned(),
+        name: volume.name.clone(),
+        used_by: used_by(volume),
+    }
 }
 
 /// Does something with each, tells what fails, and goes on.
@@ -192,12 +155,12 @@ fn inspect(inspect: &InspectVolumes) -> ExitCode {
     let mut found = Vec::new();
     let status = each(&inspect.volumes, |name| {
         let volume = volumes().find(name);
-        found.push(as_json(
+        found.push(as_shown(
             &volume.map_err(|error| failure(format!("cannot inspect volume '{name}'"), &error))?,
         ));
         Ok(())
     });
-    message::print(&format!("{}\n", serde_json::to_string_pretty(&found).unwrap_or_default()));
+    message::print(&shown::json(&found));
     status
 }
 
@@ -224,10 +187,14 @@ fn remove(remove: &RemoveVolumes) -> ExitCode {
 fn prune(prune: &PruneVolumes) -> Result<(), Failure> {
     let unused = |volume: &Listed| !volume.is_used && (prune.all || volume.description.is_anonymous);
     let unused: Vec<Listed> = listed(&prune.filter)?.into_iter().filter(unused).collect();
-    if !prune.force
-        && !is_agreed(if prune.all { "all volumes" } else { "all volumes without a name of their own" })?
-    {
-        return Ok(());
+    if !prune.force {
+        if !std::io::stdin().is_terminal() {
+            let why = "nobody is there to be asked";
+            return Err(Failure::new(Code::Usage, "cannot remove volumes", why).hint("say --force"));
+        }
+        if !is_agreed(prune.all) {
+            return Ok(());
+        }
     }
     let (mut bytes, mut text) = (0, String::new());
     for volume in unused {
@@ -248,20 +215,6 @@ fn prune(prune: &PruneVolumes) -> Result<(), Failure> {
     let gap = if text.is_empty() { "" } else { "\n" };
     message::print(&format!("{head}{text}{gap}Total reclaimed space: {}\n", Size(bytes)));
     Ok(())
-}
-
-/// Asks a person.
-fn is_agreed(which: &str) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        let why = "nobody is there to be asked";
-        return Err(Failure::new(Code::Usage, "cannot remove volumes", why).hint("say --force"));
-    }
-    message::print(&format!(
-        "This removes {which} that no partition has, with all that is in them. Continue? [y/N] "
-    ));
-    let mut answer = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut answer);
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// What the files of a folder take on the disk, in bytes, as far as they can be seen.
