@@ -36,8 +36,12 @@ pub fn of_end(end: &EndStats, spec: &PartitionSpec, refused: &[String]) -> Optio
 fn better(code: Code, problem: &str, spec: &PartitionSpec) -> Option<String> {
     match code {
         Code::OutOfMemory | Code::Memory => {
-            let more = Size(more_memory(spec.memory_bytes));
-            Some(format!("give it more: {}", typed::again("--memory", &[more.to_string()])))
+            let least = problem.split_once("the least is ").map(|(_, least)| least.to_owned());
+            // What the host does not have is not to be had by asking for more.
+            let is_used_up = code == Code::OutOfMemory || problem.starts_with("septum: cannot start ");
+            let more =
+                least.or_else(|| is_used_up.then(|| Size(more_memory(spec.memory_bytes)).to_string()))?;
+            Some(format!("give it more: {}", typed::again("--memory", &[more])))
         }
         Code::Timeout => {
             let more = more_time(spec.timeout?);

@@ -141,6 +141,19 @@ mod ends {
     }
 
     #[test]
+    fn by_memory_that_is_too_little_or_not_to_be_had() {
+        needs_partitions!();
+        let host = Host::new();
+        let output = host.septum(&["run", "--memory", "1M", "--", "true"]).run();
+        expect_hint(&output, exit::MEMORY, "the least is 16M", "septum run --memory 16M -- true");
+        let output = host.septum(&["run", "--memory", "100T", "--", "true"]).run();
+        expect_hint(&output, exit::MEMORY, "100T of memory", "'septum doctor' tells how much the host has");
+        let output = host.septum(&["run", "--memory", "100G", "--hugepages", "--", "true"]).run();
+        output.expect_code(exit::MEMORY).expect_stderr("hint: ");
+        assert!(!output.stderr_text().contains("give it more"), "{}", output.stderr_text());
+    }
+
+    #[test]
     fn by_time() {
         needs_partitions!();
         let host = Host::new();

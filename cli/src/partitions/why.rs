@@ -31,7 +31,7 @@ pub fn why(record: &Record) -> Option<Why> {
             let why = message::printable(problem.strip_prefix("septum: ").unwrap_or(problem));
             let code = Code::of_number(*status);
             let next = match code {
-                Some(Code::OutOfMemory | Code::Memory) => {
+                Some(Code::OutOfMemory) => {
                     let more = Size(advice::more_memory(record.memory_bytes));
                     anew(record, &format!("--memory {more}"))
                 }
