@@ -37,7 +37,16 @@ pub fn is_often(pid: u32, back: u64) -> bool {
     count == OFTEN
 }
 
-/// One that was written over.
+/// What there is around an invalid instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// A jump in the place of a site, of which this was the second instruction.
+    Jump(Site),
+    /// The site itself: the jump was there a moment ago.
+    Original,
+}
+
+/// One that is, or was, written over.
 #[derive(Clone)]
 struct CallSite {
     trampoline: Arc<Trampoline>,
@@ -82,7 +91,9 @@ impl AddressSpace {
         drop(frame);
         let Some(site) = Site::find(before, from, number) else { return };
         let start = call - site.before_call();
-        let Some(trampoline) = Trampoline::new(site, back).map(Arc::new) else { return };
+        let before = self.call_sites.by_start.get(&start).filter(|before| before.trampoline.site() == site);
+        let made = before.map(|before| Arc::clone(&before.trampoline));
+        let Some(trampoline) = made.or_else(|| Trampoline::new(site, back).map(Arc::new)) else { return };
         let mut original = [0; 8];
         let jump = trampoline.jump();
         if self.rewrite(start, &jump[..site.len()], &mut original[..site.len()]) {
@@ -90,28 +101,41 @@ impl AddressSpace {
         }
     }
 
-    /// The site of which `rip` is the second instruction, if its jump is there.
+    /// What makes an instruction at `rip` invalid that the program did not write, or did.
     #[must_use]
-    pub fn site_around(&self, rip: u64) -> Option<Site> {
+    pub fn around(&self, rip: u64) -> Option<Around> {
         let (start, site) = self.call_sites.by_start.range(..rip).next_back()?;
         let kind = site.trampoline.site();
         let second = start + if kind.before_call() > 0 { kind.before_call() } else { Site::CALL };
-        (rip == second && self.has_jump(*start, site)).then_some(kind)
+        if rip != second {
+            return None;
+        }
+        // Contents that the program has given up come back from the file as they were.
+        let Some(bytes) = self.bytes_at(*start, site.len()) else { return Some(Around::Original) };
+        if bytes[..site.len()] == site.trampoline.jump()[..site.len()] {
+            return Some(Around::Jump(kind));
+        }
+        (bytes[..site.len()] == site.original[..site.len()]).then_some(Around::Original)
     }
 
     /// Puts back what was there, of all sites that begin within the range or reach into it.
     pub fn restore_calls(&mut self, start: u64, end: u64) {
         for at in self.call_sites.starts_within(start.saturating_sub(7), end) {
-            let Some(site) = self.call_sites.by_start.remove(&at) else { continue };
+            // It stays known: a thread may have come upon the jump a moment ago.
+            let Some(site) = self.call_sites.by_start.get(&at).cloned() else { continue };
             if self.has_jump(at, &site) {
                 self.rewrite(at, &site.original[..site.len()], &mut [0; 8][..site.len()]);
             }
         }
     }
 
-    /// Puts everything back, if one of them begins at `rip`: whether one did.
+    /// Puts everything back, if one of them begins at `rip`: whether one does, or did a moment ago.
     pub fn keep_calls_if_at(&mut self, rip: u64) -> bool {
-        let is_there = self.call_sites.by_start.contains_key(&rip);
+        let is_there = self.call_sites.by_start.get(&rip).is_some_and(|site| {
+            let original = &site.original[..site.len()];
+            self.has_jump(rip, site)
+                || self.bytes_at(rip, site.len()).is_none_or(|bytes| bytes[..site.len()] == *original)
+        });
         if is_there {
             self.keep_calls();
         }
@@ -135,14 +159,15 @@ impl AddressSpace {
         self.table.query(UserAddr::new(address)?).map(|(frame, _)| frame)
     }
 
-    /// Whether it is as it was written: contents that the program gave up come back from the file.
-    fn has_jump(&self, start: u64, site: &CallSite) -> bool {
+    fn bytes_at(&self, start: u64, len: usize) -> Option<[u8; 8]> {
         let mut bytes = [0; 8];
-        let bytes = &mut bytes[..site.len()];
-        if let Some(frame) = self.page_of(start) {
-            frame.read((start % PAGE) as usize, bytes);
-        }
-        bytes == &site.trampoline.jump()[..site.len()]
+        self.page_of(start)?.read((start % PAGE) as usize, &mut bytes[..len]);
+        Some(bytes)
+    }
+
+    fn has_jump(&self, start: u64, site: &CallSite) -> bool {
+        let jump = site.trampoline.jump();
+        self.bytes_at(start, site.len()).is_some_and(|bytes| bytes[..site.len()] == jump[..site.len()])
     }
 
     /// Puts a copy of the page in its place with these bytes at `start`, and tells what they replace. False if there is no memory for that; then

@@ -4,9 +4,10 @@ use super::signal::{self, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit
 use super::task::Task;
 use super::{End, FIRST_PID, Process, ending, load, vcpus};
 use crate::memory::area::Label;
+use crate::memory::buffer;
+use crate::memory::call_sites::{self, Around};
 use crate::memory::fault::{self, Access, Fault};
 use crate::memory::lost;
-use crate::memory::{buffer, call_sites};
 use crate::syscall;
 use crate::syscall::futex::robust;
 use alloc::sync::Arc;
@@ -278,7 +279,7 @@ impl Thread {
 
     /// An invalid instruction, where there was another one before a jump was written over it: does what that one would have done.
     fn do_replaced(&self, rip: u64) -> Option<Restart> {
-        let site = self.process.space.lock().site_around(rip)?;
+        let Around::Jump(site) = self.process.space.lock().around(rip)? else { return Some(Restart::No) };
         let mut program = self.program.borrow_mut();
         let registers = program.registers();
         if site.before_call() == 0 {
