@@ -527,3 +527,100 @@ fn volumes_and_images_are_those_of_the_host() {
     assert_eq!(away.ask(&["image", "rm", "made"]), "made");
     away.septum(&["image", "rm", "made"]).run().expect_code(exit::USAGE);
 }
+
+#[test]
+fn by_tls_a_coordinator_is_who_it_says() {
+    needs_partitions!();
+    if is_nested() {
+        return;
+    }
+    let host = Host::new();
+    // One that the other has signed.
+    let [certificate, signed, key] = ["certificate", "signed", "signed-key"]
+        .map(|name| lane::data(&format!("tls/{name}.pem")).to_str().unwrap().to_owned());
+    let certificate = certificate.as_str();
+    let options = ["--listen", "127.0.0.1:0", "--tls-cert", &signed, "--tls-key", &key];
+    let serving = Serving::start_with(&host, &options);
+    idle(&host, "p");
+    let token = host.ask(&["token", "create", "t", "--scope", "write"]);
+    let port = serving.tcp_address().port();
+    let away = Host::new();
+    let config = away.place.join("config");
+    let septum = |words: &[&str]| away.septum(words).environment("SEPTUM_CONFIG_DIR", &config);
+    let file = away.place.file("token", &token);
+    let create = |name: &str, address: &str, more: &[&str]| {
+        let words = ["context", "create", name, address, "--token-file", file.to_str().unwrap()];
+        septum(&[&words[..], more].concat()).run().expect_code(0);
+    };
+    create("good", &format!("https://localhost:{port}"), &["--ca", certificate]);
+    septum(&["context", "use", "good"]).run().expect_code(0);
+    septum(&["exec", "-i", "p", "sh", "-c", "cat; exit 4"])
+        .stdin(Input::Bytes(vec![b'x'; 1_000_000]))
+        .run()
+        .expect_code(4)
+        .expect_stdout(&"x".repeat(1_000_000));
+    away.place.file("here/file", vec![9; 2_000_000]);
+    septum(&["cp", "here", "p:/tmp"]).run().expect_code(0);
+    septum(&["cp", "p:/tmp/here", "back"]).run().expect_code(0);
+    assert_eq!(std::fs::read(away.place.join("back/file")).unwrap(), vec![9; 2_000_000]);
+    // Nobody whom this host trusts has signed it; it is not the one that is meant; it does not speak TLS; no TLS is spoken to it.
+    create("unknown", &format!("https://localhost:{port}"), &[]);
+    create("other", &format!("https://127.0.0.2:{port}"), &["--ca", certificate]);
+    create("plain", &format!("http://localhost:{port}"), &[]);
+    for name in ["unknown", "other", "plain"] {
+        let output = septum(&["--context", name, "ps"]).run();
+        assert!(output.code() >= exit::USAGE, "{name}: {output:?}");
+        output.expect_stderr("hint: ");
+    }
+}
+
+#[test]
+fn a_token_that_is_revoked_ends_what_is_open() {
+    needs_partitions!();
+    if is_nested() {
+        return;
+    }
+    let host = Host::new();
+    let serving = Serving::start_with(&host, &["--listen", "127.0.0.1:0", "--plain-tcp"]);
+    idle(&host, "p");
+    host.ask(&["run", "-d", "--memory", "64M", "--name", "q", "--", "sh", "-c", "echo ready; sleep 100000"]);
+    host.wait_for_log("q", "ready");
+    let away = Away { host: Host::new(), address: format!("http://{}", serving.tcp_address()) };
+    let token = |more: &[&str]| {
+        let made = host.septum(&[&["token", "create", "t", "--scope", "write"], more].concat()).run();
+        let id = made.stderr_text().split_whitespace().nth(2).unwrap().to_owned();
+        (id, made.stdout_text().trim().to_owned())
+    };
+    let (_, other) = token(&[]);
+    let stays = away.septum(&["exec", "p", "sh", "-c", "echo ready; sleep 1234567"]);
+    let stays = stays.environment("SEPTUM_TOKEN", &other).spawn();
+    stays.wait_for_stdout("ready");
+    for expires in [false, true] {
+        let (id, secret) = if expires { token(&["--expires", "3s"]) } else { token(&[]) };
+        let with = |words: &[&str]| away.septum(words).environment("SEPTUM_TOKEN", &secret);
+        let typed =
+            with(&["exec", "-i", "p", "sh", "-c", "echo ready; sleep 7654321"]).stdin(Input::Held).spawn();
+        // One that is sent more than it reads.
+        let full = with(&["exec", "p", "sh", "-c", "echo ready; yes 7654321"]);
+        let full = full.spawn();
+        full.wait_for_stdout("ready");
+        rustix::process::kill_process(full.pid(), Signal::STOP).unwrap();
+        let followed = with(&["logs", "-f", "q"]).spawn();
+        for running in [&typed, &followed] {
+            running.wait_for_stdout("ready\n");
+        }
+        if !expires {
+            host.ask(&["token", "revoke", &id]);
+        }
+        typed.wait().expect_code(exit::HOST).expect_stderr("the token was revoked, or has expired");
+        followed.wait().expect_code(exit::HOST);
+        let end = Instant::now() + Duration::from_secs(60);
+        while host.ask(&["exec", "p", "ps", "-ef"]).contains("7654321") {
+            assert!(Instant::now() < end, "it goes on");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        with(&["ps"]).run().expect_code(exit::HOST);
+    }
+    assert!(host.ask(&["exec", "p", "ps", "-ef"]).contains("1234567"), "another token's session goes on");
+    drop(stays);
+}

@@ -102,10 +102,10 @@ impl Way {
                     .map_err(|error| unusable(&self.address, error, "give a name or an address"))?;
                 match tls.connect(name, stream).await {
                     Ok(stream) => Ok(Box::new(stream)),
-                    Err(error) => Err(self.not_there(
-                        error,
-                        "see whether it serves with --tls-cert, and whose certificate that is (--ca names whom to trust)",
-                    )),
+                    Err(error) => {
+                        let next = advice(&error);
+                        Err(self.not_there(error, next))
+                    }
                 }
             }
         }
@@ -139,6 +139,16 @@ impl Way {
             )),
             None => Err(self.not_there("that name has no address", advice)),
         }
+    }
+}
+
+/// What to do about a handshake that failed.
+fn advice(error: &io::Error) -> &'static str {
+    // The library has no name for it.
+    if error.to_string().contains("CaUsedAsEndEntity") {
+        "its certificate is one of an authority, as openssl makes those that sign themselves: make it with -addext basicConstraints=critical,CA:FALSE"
+    } else {
+        "see whether it serves with --tls-cert, and whose certificate that is (--ca names whom to trust)"
     }
 }
 

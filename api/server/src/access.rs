@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::Method;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use septum_api_types::v1::{Problem, ProblemCode, Scope};
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use septum_api_types::v1::{Problem, ProblemCode, Scope, Token};
+use septum_coordinator::Coordinator;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::origin;
@@ -27,6 +31,30 @@ pub enum Caller {
 pub struct Place {
     /// Kept, never looked at.
     pub _permit: Option<Arc<OwnedSemaphorePermit>>,
+}
+
+/// Whose token a request has, if it needs one: what goes on after the answer has begun ends with that.
+#[derive(Clone, Debug, Default)]
+pub struct Bearer(pub Option<Token>);
+
+impl Bearer {
+    /// Waits until the request would not be allowed any more.
+    pub async fn until_worthless(&self, coordinator: &Coordinator) {
+        match &self.0 {
+            Some(token) => coordinator.until_worthless(token).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What is told then.
+    pub fn worthless() -> Problem {
+        Problem::new(
+            ProblemCode::Unauthorized,
+            "the connection ends",
+            "the token was revoked, or has expired",
+            "make one on the host (septum token create), and come again",
+        )
+    }
 }
 
 /// Who has a share of the host by what a request makes.
@@ -99,8 +127,30 @@ pub async fn guard(
         ))
         .into_response();
     }
-    request.extensions_mut().insert(Owner(token.name));
-    next.run(request).await
+    request.extensions_mut().insert(Owner(token.name.clone()));
+    let bearer = Bearer(Some(token));
+    request.extensions_mut().insert(bearer.clone());
+    let response = next.run(request).await;
+    // What is short is over before anybody could revoke anything.
+    if response.body().size_hint().exact().is_some() {
+        return response;
+    }
+    response.map(|body| ending(body, bearer, coordinator))
+}
+
+/// A body that breaks off when its reader may not read it any more.
+fn ending(body: Body, bearer: Bearer, coordinator: crate::Shared) -> Body {
+    let end = Box::pin(async move { bearer.until_worthless(&coordinator).await });
+    let frames = stream::unfold(Some((body, end)), |state| async {
+        let (mut body, mut end) = state?;
+        let frame = tokio::select! {
+            biased;
+            () = &mut end => return Some((Err(axum::Error::new(Bearer::worthless())), None)),
+            frame = body.frame() => frame?,
+        };
+        Some((frame, Some((body, end))))
+    });
+    Body::new(StreamBody::new(Box::pin(frames)))
 }
 
 fn not_own() -> Refused {

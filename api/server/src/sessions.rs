@@ -26,6 +26,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
+use crate::access::Bearer;
+
 /// Bytes that are read from a pipe at once.
 const PIECE: usize = 32 << 10;
 /// How long a client has to say what is to be run, and to close when all is said.
@@ -80,8 +82,8 @@ pub async fn refuse(socket: WebSocket, problem: Problem) {
     part(&sender, &mut stream, close_code::POLICY).await;
 }
 
-/// Moves what there is to move until the program has ended or the client is gone.
-pub async fn serve(socket: WebSocket, session: Session) {
+/// Moves what there is to move until the program has ended, the client is gone, or may not be here any more.
+pub async fn serve(socket: WebSocket, session: Session, until_worthless: impl Future<Output = ()>) {
     let Session { input, outputs: [output, errors], mut end, mut control } = session;
     let (sink, mut stream) = socket.split();
     let sender = Sender(Mutex::new(sink));
@@ -100,6 +102,15 @@ pub async fn serve(socket: WebSocket, session: Session) {
         problem = hear(&mut stream, &queue, &mut control) => {
             let Some(problem) = problem else { return };
             if sender.say(&FromProgram::Refused(problem)).await.is_err() {
+                return;
+            }
+            close_code::POLICY
+        }
+        () = until_worthless => {
+            let word = FromProgram::Refused(Bearer::worthless());
+            let told = sender.say(&word);
+            // One that does not read is not waited for.
+            if !matches!(tokio::time::timeout(PATIENCE, told).await, Ok(Ok(()))) {
                 return;
             }
             close_code::POLICY

@@ -56,6 +56,8 @@ pub struct Coordinator {
     events: broadcast::Sender<Event>,
     /// Counts changes.
     changes: watch::Sender<u64>,
+    /// Counts tokens that were revoked.
+    pub(crate) revocations: watch::Sender<u64>,
     started_ms: u64,
     pub(crate) stats: crate::stats::Latest,
     pub(crate) operations: Operations,
@@ -133,6 +135,7 @@ impl Coordinator {
             inner: Mutex::new(inner),
             events: broadcast::channel(BACKLOG).0,
             changes: watch::channel(0).0,
+            revocations: watch::channel(0).0,
             started_ms: now_ms(),
             stats: crate::stats::Latest::default(),
             operations,

@@ -67,13 +67,31 @@ impl Coordinator {
         let message = format!("cannot revoke token '{id}'");
         let is_gone = self.lock().store.remove_token(id);
         match is_gone.map_err(|error| problems::not_kept(&message, &error))? {
-            true => Ok(()),
+            true => {
+                self.revocations.send_modify(|count| *count += 1);
+                Ok(())
+            }
             false => Err(Problem::new(
                 ProblemCode::NotFound,
                 message,
                 "there is no such token",
                 "GET /v1/tokens lists all",
             )),
+        }
+    }
+
+    /// Waits until a token counts no more: it was revoked, or its time is up.
+    pub async fn until_worthless(&self, token: &Token) {
+        let mut revocations = self.revocations.subscribe();
+        loop {
+            let is_there = self.tokens().is_ok_and(|all| all.iter().any(|it| it.id == token.id));
+            let left_ms = token.expires_ms.map(|at_ms| at_ms.saturating_sub(now_ms()));
+            if !is_there || left_ms == Some(0) {
+                return;
+            }
+            // A clock that was set is noticed within the hour.
+            let left = Duration::from_millis(left_ms.unwrap_or(u64::MAX)).min(Duration::from_secs(3600));
+            let _ = tokio::time::timeout(left, revocations.changed()).await;
         }
     }
 

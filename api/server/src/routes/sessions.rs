@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Shared;
-use crate::access::Place;
+use crate::access::{Bearer, Place};
 use crate::extract::{Body, Named, parse};
 use crate::problem::Refused;
 use crate::sessions::{first_message, refuse, serve};
@@ -24,13 +24,14 @@ pub(super) fn router() -> OpenApiRouter<Shared> {
 const READ_BUFFER: usize = 16 << 10;
 
 /// A client that wants to speak as a WebSocket, and what it has of the server while it does.
-struct Upgrade(WebSocketUpgrade, Place);
+struct Upgrade(WebSocketUpgrade, Place, Bearer);
 
 impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         let place = parts.extensions.get::<Place>().cloned().unwrap_or_default();
+        let bearer = parts.extensions.get::<Bearer>().cloned().unwrap_or_default();
         let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await.map_err(|rejection| {
             Refused(Problem::new(
                 ProblemCode::Malformed,
@@ -44,7 +45,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
             .write_buffer_size(0)
             .max_message_size(LONGEST_MESSAGE)
             .max_frame_size(LONGEST_MESSAGE);
-        Ok(Self(upgrade, place))
+        Ok(Self(upgrade, place, bearer))
     }
 }
 
@@ -57,7 +58,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Upgrade {
 async fn exec(
     State(coordinator): State<Shared>,
     Named(wanted): Named,
-    Upgrade(upgrade, place): Upgrade,
+    Upgrade(upgrade, place, bearer): Upgrade,
 ) -> Result<Response, Refused> {
     let live = coordinator.live(&wanted, "start another program in")?;
     Ok(upgrade.on_upgrade(async move |mut socket| {
@@ -68,7 +69,7 @@ async fn exec(
             Err(problem) => Err(problem),
         };
         match session {
-            Ok(session) => serve(socket, session).await,
+            Ok(session) => serve(socket, session, bearer.until_worthless(&coordinator)).await,
             Err(problem) => refuse(socket, problem).await,
         }
     }))
@@ -96,11 +97,11 @@ async fn exec_detached(
 async fn attach(
     State(coordinator): State<Shared>,
     Named(wanted): Named,
-    Upgrade(upgrade, place): Upgrade,
+    Upgrade(upgrade, place, bearer): Upgrade,
 ) -> Result<Response, Refused> {
     let session = coordinator.live(&wanted, "attach to")?.attach().await?;
     Ok(upgrade.on_upgrade(async move |socket| {
         let _place = place;
-        serve(socket, session).await;
+        serve(socket, session, bearer.until_worthless(&coordinator)).await;
     }))
 }
