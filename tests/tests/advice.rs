@@ -57,6 +57,26 @@ mod names {
     }
 
     #[test]
+    fn of_contexts() {
+        let host = Host::new();
+        let septum = |line: &[&str]| {
+            let config = host.place.join("config");
+            host.septum(line)
+                .environment("XDG_CONFIG_HOME", &config)
+                .environment("HOME", host.place.path())
+                .run()
+        };
+        septum(&["context", "create", "office", "unix:/nowhere/socket"]).expect_code(0);
+        for line in
+            [&["context", "use", "ofice"][..], &["context", "rm", "offcie"], &["--context", "offic", "ps"]]
+        {
+            let output = septum(line);
+            assert_ne!(output.code(), 0);
+            output.expect_stderr("there is no such context").expect_stderr("hint: did you mean 'office'?");
+        }
+    }
+
+    #[test]
     fn of_volumes_and_images() {
         let host = Host::new();
         host.ask(&["volume", "create", "models"]);

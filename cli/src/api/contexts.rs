@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::ContextAction;
 use crate::message;
+use crate::nearest::did_you_mean;
 use crate::place::{self, CURRENT, LOCAL, Place};
 
 /// Bytes of the longest file that is read.
@@ -119,10 +120,10 @@ fn of_context(name: &OsStr) -> Result<Client, Problem> {
     let what = format!("cannot use context '{}'", name.display());
     let problem = |why: String, next: &str| Problem::new(ProblemCode::Invalid, what.clone(), why, next);
     let missing = || {
-        problem(
-            "there is no such context".to_owned(),
-            "'septum context ls' lists those that there are; --context local is this host",
-        )
+        let known = place::contexts().map(|folder| names(&folder)).unwrap_or_default();
+        let usual = "'septum context ls' lists those that there are; --context local is this host";
+        let next = did_you_mean(&name.to_string_lossy(), known, usual);
+        problem("there is no such context".to_owned(), &next)
     };
     let folder = place::contexts().ok_or_else(missing)?;
     let name = name.to_str().filter(|name| v1::partition::name(name).is_ok()).ok_or_else(missing)?;
@@ -305,8 +306,8 @@ fn known<'a>(folder: &Path, name: &'a str, what: &str) -> Result<&'a str, Failur
     if name == LOCAL || names(folder).iter().any(|known| known == name) {
         return Ok(name);
     }
-    Err(wrong(format!("cannot {what} context '{name}'"), "there is no such context")
-        .hint("'septum context ls' lists those that there are"))
+    let hint = did_you_mean(name, names(folder), "'septum context ls' lists those that there are");
+    Err(wrong(format!("cannot {what} context '{name}'"), "there is no such context").hint(hint))
 }
 
 fn choose(folder: &Path, name: &str) -> Result<(), Failure> {
