@@ -99,7 +99,7 @@ fn trailers(problem: &Problem) -> Option<HeaderMap> {
 /// Unpacks a tar into a directory of a partition that runs, by the partition's own tar. One that breaks off leaves what came before.
 #[utoipa::path(put, path = "/v1/partitions/{partition}/files", tag = "sessions",
     params(("partition" = String, Path), FilesQuery),
-    request_body(content = Vec<u8>, content_type = "application/x-tar", description = "application/octet-stream is as good"),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "application/x-tar is as good"),
     responses((status = 204), (status = 400, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 415, body = Problem), (status = 422, body = Problem)))]
 async fn put(
