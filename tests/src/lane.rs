@@ -49,6 +49,16 @@ impl Lane {
     }
 }
 
+/// Whether this is the nested lane, and said to be why a test is skipped: `reason`.
+#[must_use]
+pub fn skips_in_nested(reason: &str) -> bool {
+    let is_nested = Lane::current() == Lane::Nested;
+    if is_nested {
+        skip(reason);
+    }
+    is_nested
+}
+
 /// Why partitions cannot run here, if they cannot.
 ///
 /// # Errors

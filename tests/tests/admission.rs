@@ -2,18 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use septum_tests::lane::{self, Lane};
+use septum_tests::lane;
 use septum_tests::{Answer, Host, Serving, needs_partitions};
 
 /// How long something may be waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn is_nested() -> bool {
-    let is_nested = Lane::current() == Lane::Nested;
-    if is_nested {
-        lane::skip("the coordinator is the same on both lanes");
-    }
-    is_nested
+    lane::skips_in_nested("the coordinator is the same on both lanes")
 }
 
 fn request(name: &str, memory: &str, priority: &str, script: &str) -> String {

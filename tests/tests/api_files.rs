@@ -5,16 +5,12 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use septum_tests::lane::{self, Lane};
+use septum_tests::lane;
 use septum_tests::{Host, Invocation, Serving, needs_partitions};
 
 /// True, and said, where a test would only be slower.
 fn is_nested() -> bool {
-    let is_nested = Lane::current() == Lane::Nested;
-    if is_nested {
-        lane::skip("the coordinator is the same on both lanes; the first test runs on both");
-    }
-    is_nested
+    lane::skips_in_nested("the coordinator is the same on both lanes; the first test runs on both")
 }
 
 fn idle(host: &Host) {

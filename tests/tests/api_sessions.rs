@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use septum_tests::lane::{self, Lane};
+use septum_tests::lane;
 use septum_tests::websocket::{Heard, Message, WebSocket};
 use septum_tests::{Host, Serving, needs_partitions};
 
@@ -13,11 +13,7 @@ const WINDOW: usize = 256 << 10;
 
 /// True, and said, where a test would only be slower.
 fn is_nested() -> bool {
-    let is_nested = Lane::current() == Lane::Nested;
-    if is_nested {
-        lane::skip("the coordinator is the same on both lanes; the first test runs on both");
-    }
-    is_nested
+    lane::skips_in_nested("the coordinator is the same on both lanes; the first test runs on both")
 }
 
 /// A partition whose first program does nothing.

@@ -2,16 +2,12 @@
 
 use std::time::Duration;
 
-use septum_tests::lane::{self, Lane};
+use septum_tests::lane;
 use septum_tests::{Host, Input, Serving, exit, needs_partitions};
 use serde_json::Value;
 
 fn is_nested() -> bool {
-    let is_nested = Lane::current() == Lane::Nested;
-    if is_nested {
-        lane::skip("the coordinator is the same on both lanes; the first test runs on both");
-    }
-    is_nested
+    lane::skips_in_nested("the coordinator is the same on both lanes; the first test runs on both")
 }
 
 /// A service, in TOML.

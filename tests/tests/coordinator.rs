@@ -4,16 +4,12 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use septum_tests::lane::{self, Lane};
+use septum_tests::lane;
 use septum_tests::{Host, Serving, needs_partitions};
 
 /// True, and said, where a test would only be slower.
 fn is_nested() -> bool {
-    let is_nested = Lane::current() == Lane::Nested;
-    if is_nested {
-        lane::skip("the coordinator is the same on both lanes; the first test runs on both");
-    }
-    is_nested
+    lane::skips_in_nested("the coordinator is the same on both lanes; the first test runs on both")
 }
 
 fn request(name: &str, script: &str) -> String {

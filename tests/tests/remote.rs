@@ -4,16 +4,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use septum_tests::lane::{self, Lane};
+use septum_tests::lane;
 use septum_tests::{Host, Input, Invocation, Serving, Sink, exit, needs_partitions};
 
 /// True, and said, where a test would only be slower.
 fn is_nested() -> bool {
-    let is_nested = Lane::current() == Lane::Nested;
-    if is_nested {
-        lane::skip("the coordinator is the same on both lanes; the first test runs on both");
-    }
-    is_nested
+    lane::skips_in_nested("the coordinator is the same on both lanes; the first test runs on both")
 }
 
 /// Another machine, as far as this can be: nothing of the coordinator's folders is known there, only its socket.

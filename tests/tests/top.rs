@@ -1,15 +1,11 @@
 //! `septum top`: the screen under tmux and in bare terminals (`terminals/top.py`), and tables for pipes.
 
-use septum_tests::lane::{self, Lane};
+use septum_tests::lane;
 use septum_tests::{Host, exit, needs_partitions, terminals};
 
 /// What concerns the screen alone takes long in the emulated host.
 fn is_nested() -> bool {
-    let is_nested = Lane::current() == Lane::Nested;
-    if is_nested {
-        lane::skip("a screen is the same on both lanes; tables run on both");
-    }
-    is_nested
+    lane::skips_in_nested("a screen is the same on both lanes; tables run on both")
 }
 
 macro_rules! cases {

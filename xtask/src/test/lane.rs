@@ -47,22 +47,9 @@ const COMPUTING_TOOLS: &[&str] = &["compression::", "numbers::", "sums::", "text
 /// What the second mode has no ways of its own for.
 const THE_SAME_IN_RING0: &str = "::in_a_volume";
 
-/// Executables that the nested lane leaves out where the direct one can run them: names, messages, documents, what is told of partitions and what the
-/// API has besides starting them are made by processes of the host, and its kernel has no part in them. `coordinator` stays.
-const DIRECT_ALONE: &[&str] = &[
-    "advice",
-    "api_files",
-    "api_sessions",
-    "apply",
-    "documents",
-    "names",
-    "package",
-    "page",
-    "remote",
-    "schemathesis",
-    "stats",
-    "top",
-];
+/// Executables that the nested lane leaves out where the direct one can run them: names, messages, documents and packages are made by processes of the
+/// host, and its kernel has no part in them.
+const DIRECT_ALONE: &[&str] = &["advice", "documents", "names", "package"];
 
 /// The executables that get an emulated host of their own.
 const LARGE: &[&str] = &["calls", "conformance", "disks", "lifecycle", "memory", "stacks", "tools"];

@@ -13,7 +13,7 @@ use septum_api_types::tmpfs::Tmpfs;
 use septum_api_types::v1::{CreatePartition, NetworkRequest, Partition, PartitionState, Problem};
 use septum_api_types::volume::Volume;
 
-use super::words::{text, wrong};
+use super::words::{text, variables, wrong};
 use crate::args::{self, Run};
 use crate::{env_file, message};
 
@@ -208,20 +208,6 @@ fn of_ram(ram: &Tmpfs) -> Result<String, Problem> {
             "use a path without ':' and in UTF-8",
         )),
     }
-}
-
-/// Variables with their values; a key alone has the caller's.
-fn variables(given: &[OsString]) -> Result<Vec<String>, Problem> {
-    let mut variables = Vec::new();
-    for variable in given {
-        let variable = text(variable)?;
-        if variable.contains('=') {
-            variables.push(variable);
-        } else if let Some(value) = std::env::var_os(&variable) {
-            variables.push(format!("{variable}={}", text(&value)?));
-        }
-    }
-    Ok(variables)
 }
 
 /// Has the first word be an image, if the coordinator has one of that name.

@@ -20,7 +20,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::keys::Detector;
-use super::words::{text, wrong};
+use super::words::{text, variables, wrong};
 use crate::args::{Attach, Exec};
 use crate::message;
 
@@ -78,19 +78,12 @@ fn size() -> TerminalSize {
 
 /// What is given, and with a terminal what kind of one it is.
 fn environment(given: &[OsString], has_terminal: bool) -> Result<Vec<String>, Problem> {
-    let mut variables = Vec::new();
+    let mut environment = Vec::new();
     if has_terminal && let Some(term) = std::env::var_os("TERM") {
-        variables.push(format!("TERM={}", text(&term)?));
+        environment.push(format!("TERM={}", text(&term)?));
     }
-    for variable in given {
-        let variable = text(variable)?;
-        if variable.contains('=') {
-            variables.push(variable);
-        } else if let Some(value) = std::env::var_os(&variable) {
-            variables.push(format!("{variable}={}", text(&value)?));
-        }
-    }
-    Ok(variables)
+    environment.extend(variables(given)?);
+    Ok(environment)
 }
 
 /// Moves what there is to move until the program's end, and returns its status. `raw`: this process's terminal, as the program's. `keys`: what is

@@ -1,6 +1,6 @@
 //! Words that become the API's, and the API's that become words.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 
 use septum_api_types::v1::{Problem, ProblemCode};
 
@@ -9,6 +9,20 @@ pub fn text(word: &OsStr) -> Result<String, Problem> {
     word.to_str().map(str::to_owned).ok_or_else(|| {
         wrong("cannot ask a coordinator", format!("'{}' is no UTF-8", word.display()), "name it in UTF-8")
     })
+}
+
+/// Variables with their values; a key alone has the caller's.
+pub fn variables(given: &[OsString]) -> Result<Vec<String>, Problem> {
+    let mut variables = Vec::new();
+    for variable in given {
+        let variable = text(variable)?;
+        if variable.contains('=') {
+            variables.push(variable);
+        } else if let Some(value) = std::env::var_os(&variable) {
+            variables.push(format!("{variable}={}", text(&value)?));
+        }
+    }
+    Ok(variables)
 }
 
 /// Something that the command line asks for, and that cannot be.
