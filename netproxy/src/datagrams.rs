@@ -3,8 +3,12 @@
 //! ```text
 //!                        ┌─► nameserver                       answered by `names`
 //! guest's socket ── stream ─► socket of the host for a peer   connected, so that only the peer's messages come back, and its refusals
-//!                        └─► published port's packets         to those who have sent something to it (broker::relay)
+//!                        ├─► published port's packets         to those who have sent something to it (broker::relay)
+//!                        └─► another partition                 a Unix socket of packets, each a message behind one byte
 //! ```
+//!
+//! Who sends to an exposed port comes as a connection, and is a peer of the socket that has the port; if none has, it is closed with what it
+//! said unread, and that is what a refusal looks like to the other side. A peer that has only ended is asked for anew by the next message.
 //!
 //! Messages are lost where a network would lose them: for want of room, at the guest or on the host.
 
@@ -21,6 +25,7 @@ use septum_abi::net::{self, LABEL, LONGEST_MESSAGE, Label};
 use septum_devices::virtio::vsock::{News, StreamId, ToGuest};
 
 use crate::ports::Listener;
+use crate::requests::State;
 
 /// Peers of all sockets of the guest, and of one.
 const MOST_PEERS: usize = 1024;
@@ -31,6 +36,8 @@ const IDLE: Duration = Duration::from_secs(120);
 const MOST_WAITING: usize = 64;
 /// Messages of the proxy itself that wait for the guest.
 const MOST_REPLIES: usize = 256;
+/// Before a message between partitions: an empty packet would look like the end.
+const FRAME: u8 = 0;
 /// Senders to published ports who can be answered.
 const MOST_SENDERS: usize = 1024;
 
@@ -46,12 +53,16 @@ struct Peer {
     place: SocketAddr,
     socket: ToPeer,
     used: Instant,
+    /// It has come to an exposed port.
+    is_caller: bool,
 }
 
 enum ToPeer {
     /// The broker was asked for it.
     Asked(Vec<Vec<u8>>),
     Open(OwnedFd),
+    /// Another partition's.
+    Framed(OwnedFd),
 }
 
 /// A socket of the guest.
@@ -170,13 +181,10 @@ impl Datagrams {
     /// Somebody has sent something to a published port.
     pub fn published_ready(&mut self, index: usize, news: &mut Vec<News>) {
         let Some(listener) = self.published.get(index) else { return };
-        let (_, port) = (index, listener.guest_port);
-        // The socket that was made last has it.
-        let socket =
-            self.sockets.iter_mut().filter(|(_, socket)| socket.port == port).max_by_key(|(id, _)| **id);
-        if let Some((stream, socket)) = socket {
+        let Some(stream) = self.socket_at(listener.guest_port) else { return };
+        if let Some(socket) = self.sockets.get_mut(&stream) {
             socket.set_ready(Ready::Published(index));
-            news.push(News::Readable(*stream));
+            news.push(News::Readable(stream));
         }
     }
 
@@ -208,6 +216,10 @@ impl Datagrams {
             return Ok(Sent::Done);
         }
         let Some(number) = socket.peers.get(&place).copied() else {
+            if place.ip() == net::NEIGHBOUR {
+                // Whoever had come from there is gone.
+                return Ok(Sent::Done);
+            }
             return Ok(Sent::Wanted(self.add_peer(stream, place, message), place));
         };
         let Some(peer) = self.peers.get_mut(&number) else { return Ok(Sent::Done) };
@@ -226,6 +238,15 @@ impl Datagrams {
                     Ok(Sent::HasReply)
                 }
             },
+            ToPeer::Framed(socket) => match send_framed(socket, message) {
+                Ok(()) => Ok(Sent::Done),
+                // It has ended, and another may be there now; whoever called us is not to be called.
+                Err(_) if peer.is_caller => Ok(Sent::Done),
+                Err(_) => {
+                    self.remove(vec![number]);
+                    Ok(Sent::Wanted(self.add_peer(stream, place, message), place))
+                }
+            },
         }
     }
 
@@ -240,11 +261,36 @@ impl Datagrams {
         self.make_room(stream);
         let number = self.number();
         let socket = ToPeer::Asked(vec![message.to_vec()]);
-        self.peers.insert(number, Peer { stream, place, socket, used: Instant::now() });
-        if let Some(socket) = self.sockets.get_mut(&stream) {
-            socket.peers.insert(place, number);
-        }
+        self.insert(number, Peer { stream, place, socket, used: Instant::now(), is_caller: false });
         number
+    }
+
+    fn insert(&mut self, number: u32, peer: Peer) {
+        if let Some(socket) = self.sockets.get_mut(&peer.stream) {
+            socket.peers.insert(peer.place, number);
+        }
+        self.peers.insert(number, peer);
+    }
+
+    /// Another partition has connected to an exposed port, and is called so. If no socket has the port, it is let go.
+    pub fn called(&mut self, epoll: BorrowedFd<'_>, port: u16, place: SocketAddr, socket: OwnedFd) {
+        let Some(stream) = self.socket_at(port) else { return };
+        // Its number may have come round.
+        let earlier = self.sockets.get(&stream).and_then(|socket| socket.peers.get(&place).copied());
+        self.remove(earlier.into_iter().collect());
+        self.make_room(stream);
+        let number = self.number();
+        let event = EventData::new_u64(self.tag | u64::from(number));
+        if epoll::add(epoll, &socket, event, EventFlags::IN | EventFlags::ET).is_ok() {
+            let socket = ToPeer::Framed(socket);
+            self.insert(number, Peer { stream, place, socket, used: Instant::now(), is_caller: true });
+        }
+    }
+
+    /// The socket that has a port: that which was made last.
+    fn socket_at(&self, port: u16) -> Option<StreamId> {
+        let has_port = |(_, socket): &(&StreamId, &Socket)| socket.port == port;
+        self.sockets.iter().filter(has_port).map(|(stream, _)| *stream).max()
     }
 
     /// The broker has made the socket for a peer, or has not.
@@ -252,7 +298,7 @@ impl Datagrams {
         &mut self,
         epoll: BorrowedFd<'_>,
         number: u32,
-        socket: Result<OwnedFd, Errno>,
+        socket: Result<(OwnedFd, State), Errno>,
         news: &mut Vec<News>,
     ) {
         // It may have given its place to another meanwhile.
@@ -261,13 +307,19 @@ impl Datagrams {
         let flags = EventFlags::IN | EventFlags::ET;
         let event = EventData::new_u64(self.tag | u64::from(number));
         let sent = socket
-            .and_then(|socket| epoll::add(epoll, &socket, event, flags).map(|()| socket))
-            .and_then(|socket| {
+            .and_then(|(socket, state)| epoll::add(epoll, &socket, event, flags).map(|()| (socket, state)))
+            .and_then(|(socket, state)| {
                 let waiting = match &mut peer.socket {
                     ToPeer::Asked(waiting) => std::mem::take(waiting),
-                    ToPeer::Open(_) => Vec::new(),
+                    ToPeer::Open(_) | ToPeer::Framed(_) => Vec::new(),
                 };
-                let sent = waiting.iter().try_for_each(|message| send_to(&socket, message));
+                let mut waiting = waiting.iter();
+                if state == State::Calling {
+                    waiting.try_for_each(|message| send_framed(&socket, message))?;
+                    peer.socket = ToPeer::Framed(socket);
+                    return Ok(());
+                }
+                let sent = waiting.try_for_each(|message| send_to(&socket, message));
                 peer.socket = ToPeer::Open(socket);
                 sent
             });
@@ -348,6 +400,7 @@ impl Datagrams {
         }
         while let Some(ready) = socket.ready.pop_front() {
             let (head, room) = self.buffer.split_at_mut(LABEL);
+            let mut is_over = None;
             let received = match ready {
                 Ready::Peer(number) => match self.peers.get_mut(&number) {
                     Some(Peer { socket: ToPeer::Open(socket), place, used, .. }) => {
@@ -355,6 +408,12 @@ impl Datagrams {
                         recv(socket, &mut *room, RecvFlags::DONTWAIT)
                             .map(|(len, _)| (Label { place: *place, errno: 0 }, len))
                             .or_else(|error| refusal(error, *place))
+                    }
+                    Some(Peer { socket: ToPeer::Framed(socket), place, used, .. }) => {
+                        *used = Instant::now();
+                        receive_framed(socket, head, room, *place).inspect_err(|error| {
+                            is_over = (*error != Errno::AGAIN).then_some((number, *place, *error));
+                        })
                     }
                     _ => Err(Errno::AGAIN),
                 },
@@ -371,6 +430,13 @@ impl Datagrams {
                 }
                 Err(_) => drop(socket.is_ready.remove(&ready)),
             }
+            if let Some((number, place, why)) = is_over {
+                socket.peers.remove(&place);
+                self.peers.remove(&number);
+                if why == Errno::CONNREFUSED {
+                    return put(to, Label { place, errno: number_of(why) }, &[]);
+                }
+            }
         }
         Err(io::ErrorKind::WouldBlock.into())
     }
@@ -381,6 +447,35 @@ fn refusal(error: Errno, place: SocketAddr) -> Result<(Label, usize), Errno> {
     match error {
         Errno::AGAIN | Errno::INTR => Err(Errno::AGAIN),
         error => Ok((Label { place, errno: number_of(error) }, 0)),
+    }
+}
+
+/// A message of another partition. CONNREFUSED if it is over and has not taken what was sent, PIPE if it is over.
+fn receive_framed(
+    socket: &OwnedFd,
+    head: &mut [u8],
+    room: &mut [u8],
+    place: SocketAddr,
+) -> Result<(Label, usize), Errno> {
+    let frame = head.last_mut().map(std::slice::from_mut).unwrap_or_default();
+    let mut pieces = [IoSliceMut::new(frame), IoSliceMut::new(room)];
+    match readv(socket, &mut pieces) {
+        Ok(0) => Err(Errno::PIPE),
+        Ok(len) => Ok((Label { place, errno: 0 }, len - 1)),
+        Err(Errno::AGAIN | Errno::INTR) => Err(Errno::AGAIN),
+        Err(_) => Err(Errno::CONNREFUSED),
+    }
+}
+
+/// Sends a message to another partition, or loses it.
+///
+/// # Errors
+/// CONNREFUSED: nobody is there.
+fn send_framed(socket: &OwnedFd, message: &[u8]) -> Result<(), Errno> {
+    let packet = [&[FRAME][..], message].concat();
+    match send(socket, &packet, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS | Errno::MSGSIZE) => Ok(()),
+        Err(_) => Err(Errno::CONNREFUSED),
     }
 }
 

@@ -11,7 +11,7 @@
 //! * [`proxy`]: connections of the guest, and what happens to their descriptors; no thread of its own, no waiting;
 //! * `datagrams`: messages of UDP sockets, each of which is one connection of the guest;
 //! * [`names`]: the guest's nameserver;
-//! * [`neighbours`]: other partitions on the host;
+//! * [`neighbours`]: other partitions on the host; `resets`: how connections to them are broken off;
 //! * `vsock`: how programs of the host reach ports of AF_VSOCK;
 //! * [`broker`]: the only part that makes sockets, and knows the policy;
 //! * `requests`, `asking`: what it is asked for, and how;
@@ -32,6 +32,7 @@ pub mod policy;
 pub mod ports;
 pub mod proxy;
 mod requests;
+mod resets;
 mod vsock;
 
 pub use broker::Broker;

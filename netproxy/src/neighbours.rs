@@ -15,7 +15,7 @@
 //! through no third process.
 //!
 //! ```text
-//! Call      +0 number u32   +4 port u32   +8 name, 1 to 253 bytes; none for a port of the host (AF_VSOCK)
+//! Call      +0 number u32   +4 port u32   +8 protocol u8: 0 bytes, 1 messages   +9 name, 1 to 253 bytes; none for a port of the host (AF_VSOCK)
 //! Answer    +0 number u32   +4 why not u8; 0: a connected socket is with it
 //! ```
 
@@ -32,12 +32,12 @@ use rustix::net::{
     SendFlags, recv, recvmsg, send, sendmsg,
 };
 use septum_abi::net;
-use septum_api_types::network::Network;
+use septum_api_types::network::{Network, Protocol};
 
 /// What the other partition's proxy says when its guest has accepted; its bytes follow.
 pub(crate) const ACCEPTED: u8 = 1;
 /// Bytes before a name.
-const HEAD: usize = 8;
+const HEAD: usize = 9;
 /// Longest name.
 const LONGEST_NAME: usize = 253;
 
@@ -48,6 +48,8 @@ pub struct Call {
     pub number: u32,
     /// Port of the partition.
     pub port: u32,
+    /// What goes through it.
+    pub protocol: Protocol,
     /// Its name; of the host none.
     pub name: Option<String>,
 }
@@ -87,16 +89,19 @@ impl Refusal {
     }
 
     /// What to tell a person.
-    pub(crate) fn advice(self, name: &str, port: u16) -> String {
+    pub(crate) fn advice(self, name: &str, port: u16, protocol: Protocol) -> String {
+        let suffix = protocol.suffix();
         match self {
-            Self::Rule => format!("--allow-net {name}:{port} would allow it"),
+            Self::Rule => format!("--allow-net {name}:{port}{suffix} would allow it"),
             Self::NoPartition => {
                 format!(
-                    "there is no partition '{name}'; 'septum run --name {name} --expose {port}' would be one"
+                    "there is no partition '{name}'; 'septum run --name {name} --expose {port}{suffix}' would be one"
                 )
             }
             Self::NotExposed => {
-                format!("partition '{name}' does not expose that port; --expose {port} there would allow it")
+                format!(
+                    "partition '{name}' does not expose that port; --expose {port}{suffix} there would allow it"
+                )
             }
             Self::NotRunning => format!("partition '{name}' does not run at the moment"),
             Self::Crowded => format!("too many connections wait to be accepted by partition '{name}'"),
@@ -117,16 +122,22 @@ pub fn next_call(from: BorrowedFd<'_>) -> Result<Option<Call>, Errno> {
         Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let (number, port, name) = parse(bytes.get(..len).unwrap_or_default()).ok_or(Errno::PROTO)?;
-    Ok(Some(Call { number, port, name }))
+    parse(bytes.get(..len).unwrap_or_default()).ok_or(Errno::PROTO).map(Some)
 }
 
-fn parse(message: &[u8]) -> Option<(u32, u32, Option<String>)> {
+fn parse(message: &[u8]) -> Option<Call> {
     let (number, rest) = message.split_first_chunk::<4>()?;
-    let (port, name) = rest.split_first_chunk::<4>()?;
+    let (port, rest) = rest.split_first_chunk::<4>()?;
+    let (protocol, name) = rest.split_first()?;
+    let protocol = match protocol {
+        0 => Protocol::Tcp,
+        1 => Protocol::Udp,
+        _ => return None,
+    };
     let name = std::str::from_utf8(name).ok()?.to_owned();
     let name = (!name.is_empty()).then_some(name);
-    Some((u32::from_le_bytes(*number), u32::from_le_bytes(*port), name))
+    let (number, port) = (u32::from_le_bytes(*number), u32::from_le_bytes(*port));
+    Some(Call { number, port, protocol, name })
 }
 
 /// Answers a call; false if the broker takes no answer now. One that is gone is not told.
@@ -207,9 +218,10 @@ impl Neighbours {
     }
 
     /// Has the supervisor connect to a port; now, or when it takes calls again. [`next_answer`](Self::next_answer) tells how it went.
-    pub fn call(&mut self, number: u32, name: &str, port: u32) {
+    pub fn call(&mut self, number: u32, name: &str, port: u32, protocol: Protocol) {
         let mut message = number.to_le_bytes().to_vec();
         message.extend_from_slice(&port.to_le_bytes());
+        message.push(u8::from(protocol == Protocol::Udp));
         message.extend_from_slice(name.as_bytes());
         self.waiting.push_back((number, message));
         self.send();
@@ -276,7 +288,8 @@ mod tests {
         let (ours, theirs) = pair();
         let mut caller = neighbours(1, Some(ours));
         for number in 0..2000 {
-            caller.call(number, "p0", 80);
+            let protocol = if number % 2 == 0 { Protocol::Tcp } else { Protocol::Udp };
+            caller.call(number, "p0", 80, protocol);
         }
         for number in 0..2000 {
             let call = loop {
@@ -286,6 +299,7 @@ mod tests {
                 }
             };
             assert_eq!((call.number, call.port, call.name.as_deref()), (number, 80, Some("p0")));
+            assert_eq!(call.protocol == Protocol::Udp, number % 2 == 1);
         }
         assert!(next_call(theirs.as_fd()).unwrap().is_none());
         for why in Refusal::ALL {
@@ -303,7 +317,9 @@ mod tests {
 
     #[test]
     fn what_is_no_call_is_an_error() {
-        for message in [&b""[..], b"\0", b"\0\0\0\0\0", b"\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\0\xff"] {
+        for message in
+            [&b""[..], b"\0", &[0; 5], &[0; 8], b"\0\0\0\0\0\0\0\0\x02x", b"\0\0\0\0\0\0\0\0\0\xff"]
+        {
             let (ours, theirs) = pair();
             rustix::net::send(&ours, message, SendFlags::empty()).unwrap();
             assert!(next_call(theirs.as_fd()).is_err(), "{message:?}");

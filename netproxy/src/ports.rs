@@ -4,7 +4,7 @@
 //!              worker                             broker
 //! TCP          the listening socket
 //! UDP          one end of a pair ◄── messages ──► the other end, and the bound socket
-//! other doors  the listening socket
+//! other doors  the listening socket, of connections that carry bytes (TCP) or messages (UDP)
 //!              one end of a pair ◄── requests ──► the other end
 //! ```
 //!
@@ -33,6 +33,13 @@ pub struct Listener {
     pub(crate) protocol: Protocol,
     /// Who comes to it.
     pub(crate) door: Door,
+}
+
+impl Listener {
+    /// Whether it has messages itself: those of exposed ports come by connections, of which each has one sender.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.protocol == Protocol::Udp && self.door == Door::Published
+    }
 }
 
 /// What kind of connections a listener has.
@@ -121,8 +128,8 @@ impl Ports {
     }
 
     /// Adds a port that other partitions connect to, which listens already.
-    pub fn expose(&mut self, socket: OwnedFd, guest_port: u16) {
-        self.listeners.push(Listener { socket, guest_port, protocol: Protocol::Tcp, door: Door::Exposed });
+    pub fn expose(&mut self, socket: OwnedFd, guest_port: u16, protocol: Protocol) {
+        self.listeners.push(Listener { socket, guest_port, protocol, door: Door::Exposed });
     }
 
     /// Adds the socket at which the host's programs reach ports of AF_VSOCK, which listens already.
@@ -140,7 +147,7 @@ impl Ports {
         let mut published = Vec::new();
         let mut listeners = self.listeners;
         for listener in &mut listeners {
-            if listener.protocol == Protocol::Udp {
+            if listener.has_messages() {
                 let (inside, outside) = pair()?;
                 published.push((std::mem::replace(&mut listener.socket, inside), outside));
             }

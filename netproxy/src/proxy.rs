@@ -47,7 +47,7 @@ use crate::names::{Asker, Carrier, Questions, Verdict};
 use crate::neighbours::ACCEPTED;
 use crate::ports::{Door, Inside, Listener};
 use crate::requests::{Answer as FromBroker, Kind as About, Request as ToBroker, State};
-use crate::vsock;
+use crate::{resets, vsock};
 
 /// Events that are taken at once.
 const MOST_EVENTS: usize = 256;
@@ -94,6 +94,8 @@ struct Stream {
     file: File,
     phase: Phase,
     peer: SocketAddr,
+    /// Of another partition: whether it has been reset there.
+    neighbour: Option<bool>,
     _counted: Counted,
 }
 
@@ -153,8 +155,8 @@ impl Proxy {
     /// No more file descriptors.
     pub fn new(inside: Inside) -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        let is_tcp = |listener: &Listener| listener.protocol == Protocol::Tcp;
-        let (listeners, published): (Vec<_>, Vec<_>) = inside.listeners.into_iter().partition(is_tcp);
+        let (published, listeners): (Vec<_>, Vec<_>) =
+            inside.listeners.into_iter().partition(Listener::has_messages);
         for (listener, name) in listeners.iter().zip(tag::LISTENER..) {
             epoll::add(&epoll, &listener.socket, EventData::new_u64(name), EventFlags::IN)?;
         }
@@ -281,7 +283,13 @@ impl Proxy {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, &socket, EventData::new_u64(tag::STREAM | u64::from(stream)), flags)?;
         let _counted = self.connections.open();
-        self.streams.insert(stream, Stream { file: File::from(socket), phase, peer, _counted });
+        let is_neighbour = match &phase {
+            Phase::Calling => true,
+            Phase::Offered(word) => *word == [ACCEPTED],
+            Phase::Connecting | Phase::Greeting | Phase::Connected => false,
+        };
+        let neighbour = is_neighbour.then_some(false);
+        self.streams.insert(stream, Stream { file: File::from(socket), phase, peer, neighbour, _counted });
         Ok(())
     }
 
@@ -358,9 +366,10 @@ impl Proxy {
             match kind {
                 About::Connect | About::Dial => self.found(number, kind, answer, socket, news),
                 About::Exchange => {
-                    let socket = match answer {
-                        FromBroker::Refused(error) => Err(error),
-                        _ => socket.ok_or(Errno::CONNREFUSED),
+                    let socket = match (answer, socket) {
+                        (FromBroker::Refused(error), _) => Err(error),
+                        (FromBroker::Socket(state), Some(socket)) => Ok((socket, state)),
+                        _ => Err(Errno::CONNREFUSED),
                     };
                     self.datagrams.found(self.epoll.as_fd(), number, socket, news);
                     self.need_tidying();
@@ -435,7 +444,7 @@ impl Proxy {
     /// Somebody connects to a published or exposed port.
     fn accept(&mut self, listener: usize, news: &mut Vec<News>) {
         for _ in 0..MOST_ACCEPTED {
-            let Some(Listener { socket, guest_port, door, .. }) = self.listeners.get(listener) else {
+            let Some(Listener { socket, guest_port, door, protocol }) = self.listeners.get(listener) else {
                 return;
             };
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -446,7 +455,8 @@ impl Proxy {
                 Err(Errno::AGAIN) => return,
                 Err(_) => return self.rest(listener),
             };
-            let (own, door) = (SocketAddr::new(IpAddr::V4(net::GUEST), *guest_port), *door);
+            let (own, door, protocol) =
+                (SocketAddr::new(IpAddr::V4(net::GUEST), *guest_port), *door, *protocol);
             if door == Door::Vsock {
                 if let Ok(stream) = self.add(socket, Phase::Greeting, NOBODY) {
                     // Whoever says nothing for long is let go.
@@ -461,10 +471,13 @@ impl Proxy {
                 }
                 // As many as there are: programs tell their clients apart by their ports.
                 self.next_caller = self.next_caller.wrapping_add(1).max(1024);
-                (
-                    SocketAddr::new(IpAddr::V4(net::NEIGHBOUR), self.next_caller),
-                    Phase::Offered(vec![ACCEPTED]),
-                )
+                let caller = SocketAddr::new(IpAddr::V4(net::NEIGHBOUR), self.next_caller);
+                if protocol == Protocol::Udp {
+                    self.datagrams.called(self.epoll.as_fd(), own.port(), caller, socket);
+                    self.need_tidying();
+                    continue;
+                }
+                (caller, Phase::Offered(vec![ACCEPTED]))
             } else {
                 let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else { continue };
                 (peer, Phase::Connected)
@@ -673,7 +686,13 @@ impl HostSide for Proxy {
         if let Some(carrier) = self.carriers.get_mut(&stream) {
             return carrier.give(to);
         }
-        to.read_from(&mut self.stream(stream)?.file)
+        let stream = self.stream(stream)?;
+        if let Some(was_reset) = &mut stream.neighbour {
+            *was_reset |= resets::is_told(&stream.file);
+        }
+        let len = to.read_from(&mut stream.file)?;
+        let is_over = len == 0 && stream.neighbour == Some(true);
+        if is_over { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(len) }
     }
 
     fn finish(&mut self, stream: StreamId) {
@@ -711,7 +730,9 @@ impl HostSide for Proxy {
             self.names.forget(stream);
             return;
         };
-        if is_reset {
+        if is_reset && stream.neighbour.is_some() {
+            resets::tell(&stream.file);
+        } else if is_reset {
             // It is closed all the same, only less rudely.
             let _ = sockopt::set_socket_linger(&stream.file, Some(Duration::ZERO));
         }

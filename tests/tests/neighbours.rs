@@ -173,3 +173,96 @@ fn what_is_exposed_needs_a_name_that_can_be_looked_up() {
     let run = Septum::run("true").option("--name", name("port")).option("--expose", port.to_string());
     run.output().expect_code(0);
 }
+
+#[test]
+fn messages_go_both_ways_and_know_their_senders() {
+    needs_partitions!();
+    let web = name("udp");
+    let script = "import socket\n\
+                  s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('0.0.0.0', 5353)); print('listens', flush=True)\n\
+                  ended = 0\n\
+                  while ended < 2:\n\
+                  \x20   data, peer = s.recvfrom(65536)\n\
+                  \x20   ended += data == b'end'\n\
+                  \x20   s.sendto(peer[0].encode() + b' ' + data, peer)\n";
+    let serving = python(script)
+        .option("--name", &web)
+        .option("--expose", "5353/udp")
+        .option("--expose", "5354/udp")
+        .flag("-v")
+        .spawn();
+    serving.wait_for_stdout("listens");
+    let script = format!(
+        "import socket\n\
+         def to(name, port):\n\
+         \x20   s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(60); s.connect((name, port)); return s\n\
+         one, two = to('{web}', 5353), to('{web}.septum.internal', 5353)\n\
+         for data in [b'', b'x', bytes(range(256)) * 128, bytes(65000)]:\n\
+         \x20   one.send(data); two.send(data + b'2')\n\
+         \x20   print(one.recv(65536) == b'198.18.0.4 ' + data, two.recv(65536) == b'198.18.0.4 ' + data + b'2')\n\
+         s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(60)\n\
+         s.sendto(b'who', ('{web}', 5353)); print(s.recvfrom(99))\n\
+         for n in range(2000):\n\
+         \x20   one.send(str(n).encode())\n\
+         \x20   if one.recv(99).split()[1] != str(n).encode(): print(n)\n\
+         # Nobody has the one port, the other is not exposed, and the last not allowed.\n\
+         for port in [5354, 5355, 9]:\n\
+         \x20   s = to('{web}', port); s.send(b'hello')\n\
+         \x20   try: print(s.recv(99))\n\
+         \x20   except ConnectionRefusedError: print('refused')\n\
+         for s in (one, two): s.send(b'end'); print(s.recv(99))\n\
+         # It has ended: the next message finds nobody.\n\
+         import time\n\
+         for _ in range(3000):\n\
+         \x20   try: one.send(b'again'); one.settimeout(0.02); one.recv(99)\n\
+         \x20   except TimeoutError: pass\n\
+         \x20   except ConnectionRefusedError: print('gone'); break\n"
+    );
+    let client = python(&script).flag("-v").option("--allow-net", format!("{web}:5353/udp"));
+    let client = client.option("--allow-net", format!("{web}:5354/udp"));
+    let output = client.option("--allow-net", format!("{web}:5355/udp")).output();
+    output.expect_code(0).expect_stdout(&format!(
+        "{}(b'198.18.0.4 who', ('198.18.1.1', 5353))\nrefused\nrefused\nrefused\n{}gone\n",
+        "True True\n".repeat(4),
+        "b'198.18.0.4 end'\n".repeat(2)
+    ));
+    for line in [
+        format!(
+            "message to {web}:5355/udp refused; partition '{web}' does not expose that port; --expose 5355/udp"
+        ),
+        format!("{web}:9/udp refused; --allow-net {web}:9/udp would allow it"),
+    ] {
+        output.expect_stderr(&line);
+    }
+    serving.wait().expect_code(0);
+}
+
+#[test]
+fn a_connection_that_is_broken_off_is_so_for_both() {
+    needs_partitions!();
+    let web = name("reset");
+    let script = "import socket, struct\n\
+                  s = socket.create_server(('0.0.0.0', 8000)); print('listens', flush=True)\n\
+                  rude = lambda c: (c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)), c.close())\n\
+                  c, _ = s.accept(); c.sendall(b'words'); rude(c)\n\
+                  c, _ = s.accept(); c.sendall(b'words'); c.close()\n\
+                  c, _ = s.accept(); print(c.recv(9))\n\
+                  try: print(c.recv(9))\n\
+                  except ConnectionResetError: print('reset')\n\
+                  input()\n";
+    let mut serving = server(&web, script);
+    let script = format!(
+        "{REACH}import struct\n\
+         for _ in range(2):\n\
+         \x20   s = reach('{web}'); print(s.recv(9))\n\
+         \x20   try: print(s.recv(9))\n\
+         \x20   except ConnectionResetError: print('reset')\n\
+         s = reach('{web}'); s.sendall(b'words')\n\
+         s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0)); s.close()\n"
+    );
+    let client = python(&script).option("--allow-net", &web).output();
+    client.expect_code(0).expect_stdout("b'words'\nreset\nb'words'\nb''\n");
+    serving.wait_for_stdout("reset");
+    serving.write(b"\n");
+    serving.wait().expect_code(0).expect_stdout("listens\nb'words'\nreset\n");
+}

@@ -127,6 +127,8 @@ const STACK_PACKAGES: &[Package] = &[
     program("make", "make"),
     program("redis-server", "redis-server"),
     program("redis-tools", "redis-cli"),
+    Package { name: "postgresql", proof: Proof::AnyFile(&["/usr/lib/postgresql/15/bin/postgres"]) },
+    Package { name: "python3-psycopg2", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/psycopg2"]) },
     Package { name: "python3-requests", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/requests"]) },
     Package { name: "python3-httpx", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/httpx"]) },
     Package { name: "python3-grpcio", proof: Proof::AnyFile(&["/usr/lib/python3/dist-packages/grpc"]) },

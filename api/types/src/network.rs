@@ -3,7 +3,7 @@
 //! ```text
 //! rule      WHOM[:PORT][/tcp|/udp], WHOM: any | NAME | *.DOMAIN | ADDRESS[/BITS] | [ADDRESS[/BITS]]
 //! publish   [[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp|/udp]
-//! expose    PORT[/tcp]
+//! expose    PORT[/tcp|/udp]
 //! ```
 //!
 //! A rule whose name has no dot, or stands before `.septum.internal`, is about a partition of the same user on the same host.
@@ -369,29 +369,30 @@ impl FromStr for Publish {
 /// A port of the partition that others of the same user may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expose {
-    /// The partition's port, of TCP.
+    /// The partition's port.
     pub port: u16,
+    /// Of which protocol.
+    #[serde(default)]
+    pub protocol: Protocol,
+}
+
+impl fmt::Display for Expose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.port, self.protocol.suffix())
+    }
 }
 
 /// A text is no exposed port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum ExposeError {
-    /// It is no port.
-    #[error("is not a port of the partition; expected 1 to 65535, which '/tcp' may follow")]
-    Port,
-    /// It is of UDP.
-    #[error("is a port of UDP; partitions reach each other by TCP alone")]
-    Udp,
-}
+#[error("is not a port of the partition; expected 1 to 65535, which '/tcp' or '/udp' may follow")]
+pub struct ExposeError;
 
 impl FromStr for Expose {
     type Err = ExposeError;
 
     fn from_str(text: &str) -> Result<Self, ExposeError> {
-        match Protocol::split(text) {
-            (_, Protocol::Udp) => Err(ExposeError::Udp),
-            (text, Protocol::Tcp) => Ok(Self { port: port(text).map_err(|_| ExposeError::Port)? }),
-        }
+        let (text, protocol) = Protocol::split(text);
+        Ok(Self { port: port(text).map_err(|_| ExposeError)?, protocol })
     }
 }
 
@@ -543,11 +544,13 @@ mod tests {
 
     #[test]
     fn exposed_ports() {
-        assert_eq!("8000".parse(), Ok(Expose { port: 8000 }));
-        assert_eq!("8000/tcp".parse(), Ok(Expose { port: 8000 }));
-        assert_eq!("53/udp".parse::<Expose>(), Err(ExposeError::Udp));
+        let tcp = Expose { port: 8000, protocol: Protocol::Tcp };
+        assert_eq!(("8000".parse(), "8000/tcp".parse()), (Ok(tcp), Ok(tcp)));
+        let udp = Expose { port: 53, protocol: Protocol::Udp };
+        assert_eq!("53/udp".parse(), Ok(udp));
+        assert_eq!((tcp.to_string(), udp.to_string()), ("8000".to_owned(), "53/udp".to_owned()));
         for text in ["", "0", "65536", "80:80", "x"] {
-            assert_eq!(text.parse::<Expose>(), Err(ExposeError::Port), "{text}");
+            assert_eq!(text.parse::<Expose>(), Err(ExposeError), "{text}");
         }
     }
 }

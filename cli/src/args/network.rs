@@ -18,8 +18,9 @@ pub struct NetworkOptions {
     #[arg(short = 'p', long, value_name = "[[IP:]HOSTPORT:]PORT[/udp]")]
     pub publish: Vec<Publish>,
 
-    /// Let other partitions of the same user reach a port of this one, as NAME.septum.internal, if their --allow-net names it
-    #[arg(long, value_name = "PORT")]
+    /// Let other partitions of the same user reach a port of this one, as NAME.septum.internal, if their --allow-net names it; of TCP,
+    /// or with '/udp' of UDP
+    #[arg(long, value_name = "PORT[/udp]")]
     pub expose: Vec<Expose>,
 
     /// Lead AF_VSOCK to Unix sockets of the host: whoever connects to PATH and writes 'CONNECT PORT' reaches a port of the partition,

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
+use septum_api_types::network::Protocol;
 use thiserror::Error;
 
 use crate::directory::{Registry, open_folder, through};
@@ -39,34 +40,52 @@ pub enum DoorError {
     Host(Errno),
 }
 
-fn file(port: u16) -> String {
-    format!("port-{port}")
+fn file(port: u16, protocol: Protocol) -> String {
+    match protocol {
+        Protocol::Tcp => format!("port-{port}"),
+        Protocol::Udp => format!("port-{port}-udp"),
+    }
+}
+
+/// What carries it: bytes, or messages.
+#[must_use]
+pub fn socket_type(protocol: Protocol) -> SocketType {
+    match protocol {
+        Protocol::Tcp => SocketType::STREAM,
+        Protocol::Udp => SocketType::SEQPACKET,
+    }
 }
 
 /// Listens for connections to a port of the partition whose folder this is, without blocking. What an earlier start has left is replaced.
 ///
 /// # Errors
 /// The disk is full, for instance.
-pub fn open_door(folder: &Path, port: u16) -> io::Result<OwnedFd> {
+pub fn open_door(folder: &Path, port: u16, protocol: Protocol) -> io::Result<OwnedFd> {
     let handle = open_folder(folder)?;
-    let path = through(&handle, &file(port));
+    let path = through(&handle, &file(port, protocol));
     match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket = socket_with(AddressFamily::UNIX, socket_type(protocol), flags, None)?;
     bind(&socket, &SocketAddrUnix::new(&path)?)?;
     listen(&socket, BACKLOG)?;
     Ok(socket)
 }
 
 impl Registry {
-    /// Connects a stream socket of Unix, which should not block, to a port of the partition with this name.
+    /// Connects a socket of Unix, of the protocol's [type](socket_type), to a port of the partition with this name, without blocking.
     ///
     /// # Errors
     /// See [`DoorError`].
-    pub fn knock(&self, socket: BorrowedFd<'_>, name: &str, port: u16) -> Result<(), DoorError> {
+    pub fn knock(
+        &self,
+        socket: BorrowedFd<'_>,
+        name: &str,
+        port: u16,
+        protocol: Protocol,
+    ) -> Result<(), DoorError> {
         // A name is one part of a path, and so is the identifier behind it.
         let is_part = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('/');
         let link = fs::read_link(
@@ -75,7 +94,8 @@ impl Registry {
         let id = link.ok().and_then(|link| link.into_os_string().into_string().ok()).filter(|id| is_part(id));
         let folder = self.partitions().join(id.ok_or(DoorError::NoPartition)?);
         let handle = open_folder(&folder).map_err(|_| DoorError::NoPartition)?;
-        let address = SocketAddrUnix::new(through(&handle, &file(port))).map_err(DoorError::Host)?;
+        let address =
+            SocketAddrUnix::new(through(&handle, &file(port, protocol))).map_err(DoorError::Host)?;
         rustix::fs::fcntl_getfl(socket)
             .and_then(|flags| rustix::fs::fcntl_setfl(socket, flags | OFlags::NONBLOCK))
             .map_err(DoorError::Host)?;
@@ -95,9 +115,13 @@ mod tests {
     use std::os::fd::AsFd as _;
 
     fn knock(registry: &Registry, name: &str, port: u16) -> Result<(), DoorError> {
-        let socket =
-            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        registry.knock(socket.as_fd(), name, port)
+        knock_by(registry, name, port, Protocol::Tcp)
+    }
+
+    fn knock_by(registry: &Registry, name: &str, port: u16, protocol: Protocol) -> Result<(), DoorError> {
+        let kind = socket_type(protocol);
+        let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap();
+        registry.knock(socket.as_fd(), name, port, protocol)
     }
 
     #[test]
@@ -106,12 +130,16 @@ mod tests {
         assert_eq!(knock(&registry, "web", 80), Err(DoorError::NoPartition));
         let (entry, _control) = registry.register(&record("0123456789ab", Some("web"))).unwrap();
         assert_eq!(knock(&registry, "web", 80), Err(DoorError::NotExposed));
-        let door = open_door(entry.folder(), 80).unwrap();
+        let door = open_door(entry.folder(), 80, Protocol::Tcp).unwrap();
         assert_eq!(knock(&registry, "web", 80), Ok(()));
+        assert_eq!(knock_by(&registry, "web", 80, Protocol::Udp), Err(DoorError::NotExposed));
+        let messages = open_door(entry.folder(), 80, Protocol::Udp).unwrap();
+        assert_eq!(knock_by(&registry, "web", 80, Protocol::Udp), Ok(()));
+        drop(messages);
         assert_eq!(knock(&registry, "web", 81), Err(DoorError::NotExposed));
         drop(door);
         assert_eq!(knock(&registry, "web", 80), Err(DoorError::NotRunning));
-        let _again = open_door(entry.folder(), 80).unwrap();
+        let _again = open_door(entry.folder(), 80, Protocol::Tcp).unwrap();
         assert_eq!(knock(&registry, "web", 80), Ok(()));
         entry.remove();
         assert_eq!(knock(&registry, "web", 80), Err(DoorError::NoPartition));
@@ -124,7 +152,7 @@ mod tests {
     fn a_name_is_no_path() {
         let (_directory, registry) = registry();
         let (entry, _control) = registry.register(&record("0123456789ab", None)).unwrap();
-        let _door = open_door(entry.folder(), 80).unwrap();
+        let _door = open_door(entry.folder(), 80, Protocol::Tcp).unwrap();
         for name in ["", ".", "..", "../partitions/0123456789ab", "/", "a/b"] {
             assert_eq!(knock(&registry, name, 80), Err(DoorError::NoPartition), "{name}");
         }

@@ -5,7 +5,7 @@
 //!     ID/                      locked (flock) by the supervisor for as long as it lives
 //!       record.json            what it is and how it goes: a Record, replaced as a whole
 //!       control                socket of the supervisor: control::Request, control::Answer
-//!       port-N                 socket of the worker: an exposed port
+//!       port-N[-udp]           socket of the worker: an exposed port
 //!     .new-ID/                 one that is being made
 //!   RUNTIME/ending             whose bytes are locked while virtual machines of ended workers are taken apart
 //!   RUNTIME/names/NAME         a symbolic link to ID: a name is taken by making it

@@ -64,19 +64,15 @@ impl Maker {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub fn exchange(&self, to: SocketAddr) -> Result<OwnedFd, Errno> {
+    pub fn exchange(&self, to: SocketAddr) -> Result<Connecting, Errno> {
         let to = match self.way(Protocol::Udp, to)? {
             Way::Direct(to) => to,
             Way::Host(port) => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port),
-            Way::Neighbour(name, port) => {
-                let advice = "partitions reach each other by TCP alone";
-                self.tell(format_args!("network: message to {name}:{port}/udp refused; {advice}"));
-                return Err(Errno::CONNREFUSED);
-            }
+            Way::Neighbour(name, port) => return Ok(Connecting::Neighbour(name, port)),
         };
         let socket = socket_with(family(to.ip()), SocketType::DGRAM, flags(), None)?;
         connect(&socket, &to)?;
-        Ok(socket)
+        Ok(Connecting::Socket(socket, State::Connected))
     }
 
     /// What the guest calls `to`.
@@ -85,10 +81,7 @@ impl Maker {
         match self.policy.decide(protocol, to, &self.bindings.names(to.ip()), neighbour, is_own) {
             Ok(way) => Ok(way),
             Err(refusal) => {
-                let what = match protocol {
-                    Protocol::Tcp => "connection",
-                    Protocol::Udp => "message",
-                };
+                let what = what(protocol);
                 self.tell(format_args!("network: {what} to {} refused; {}", refusal.to, refusal.advice));
                 Err(Errno::CONNREFUSED)
             }
@@ -121,9 +114,10 @@ impl Maker {
     }
 
     /// A connection to another partition was refused.
-    pub fn tell_of_neighbour(&self, name: &str, port: u16, why: Refusal) {
-        let advice = why.advice(name, port);
-        self.tell(format_args!("network: connection to {name}:{port} refused; {advice}"));
+    pub fn tell_of_neighbour(&self, name: &str, port: u16, protocol: Protocol, why: Refusal) {
+        let (what, advice) = (what(protocol), why.advice(name, port, protocol));
+        let suffix = protocol.suffix();
+        self.tell(format_args!("network: {what} to {name}:{port}{suffix} refused; {advice}"));
     }
 
     /// Whether the supervisor may be asked for a port of the host; if not, a person is told.
@@ -141,7 +135,7 @@ impl Maker {
 
     /// A connection to a port of the host was refused.
     pub fn tell_of_vsock(&self, port: u32, why: Refusal) {
-        let advice = why.advice("", 0);
+        let advice = why.advice("", 0, Protocol::Tcp);
         self.tell(format_args!("vsock: connection to port {port} of the host refused; {advice}"));
     }
 
@@ -155,6 +149,14 @@ impl Maker {
         // A string takes everything.
         let _ = line.write_fmt(what);
         (self.log)(&line);
+    }
+}
+
+/// What a refusal is of.
+fn what(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "connection",
+        Protocol::Udp => "message",
     }
 }
 

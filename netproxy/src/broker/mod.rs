@@ -32,7 +32,7 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
-use septum_api_types::network::Network;
+use septum_api_types::network::{Network, Protocol};
 
 pub(crate) use self::maker::Maker;
 
@@ -71,7 +71,7 @@ pub struct Malformed;
 
 /// What the supervisor was asked to connect.
 enum Called {
-    Neighbour { number: u32, name: std::sync::Arc<str>, port: u16 },
+    Neighbour { number: u32, name: std::sync::Arc<str>, port: u16, protocol: Protocol },
     Host { number: u32, port: u32 },
 }
 
@@ -228,20 +228,26 @@ impl Broker {
                 self.resolver.look_up(&self.maker, self.epoll.as_fd(), number, &name, family);
                 return;
             }
-            Request::Exchange(to) => self.maker.exchange(to).map(|socket| (socket, State::Connected)),
+            Request::Exchange(to) => return self.made(number, Protocol::Udp, self.maker.exchange(to)),
+            Request::Connect(to) => return self.made(number, Protocol::Tcp, self.maker.connect(to)),
             Request::Dial(port) => match self.maker.dial(port) {
                 Ok(()) => return self.call(Called::Host { number, port }),
                 Err(error) => Err(error),
             },
-            Request::Connect(to) => match self.maker.connect(to) {
-                Ok(Connecting::Socket(socket, state)) => Ok((socket, state)),
-                Ok(Connecting::Neighbour(name, port)) => {
-                    return self.call(Called::Neighbour { number, name, port });
-                }
-                Err(error) => Err(error),
-            },
         };
         self.answer(kind, number, result);
+    }
+
+    /// Passes on what the maker has, or has the supervisor connect.
+    fn made(&mut self, number: u32, protocol: Protocol, made: Result<Connecting, Errno>) {
+        let result = match made {
+            Ok(Connecting::Socket(socket, state)) => Ok((socket, state)),
+            Ok(Connecting::Neighbour(name, port)) => {
+                return self.call(Called::Neighbour { number, name, port, protocol });
+            }
+            Err(error) => Err(error),
+        };
+        self.answer(kind_of(protocol), number, result);
     }
 
     fn answer(&mut self, kind: Kind, number: u32, result: Result<(OwnedFd, State), Errno>) {
@@ -280,19 +286,20 @@ impl Broker {
         while self.calls.contains_key(&self.next_call) {
             self.next_call = self.next_call.wrapping_add(1);
         }
-        let (number, name, port) = match &called {
-            Called::Neighbour { name, port, .. } => (self.next_call, &**name, u32::from(*port)),
-            Called::Host { port, .. } => (self.next_call, "", *port),
+        let number = self.next_call;
+        let (name, port, protocol) = match &called {
+            Called::Neighbour { name, port, protocol, .. } => (&**name, u32::from(*port), *protocol),
+            Called::Host { port, .. } => ("", *port, Protocol::Tcp),
         };
-        self.maker.neighbours.call(number, name, port);
+        self.maker.neighbours.call(number, name, port, protocol);
         self.calls.insert(number, called);
     }
 
     fn refuse(&mut self, called: &Called, why: Refusal) {
         match called {
-            Called::Neighbour { number, name, port } => {
-                self.maker.tell_of_neighbour(name, *port, why);
-                self.answer(Kind::Connect, *number, Err(Errno::CONNREFUSED));
+            Called::Neighbour { number, name, port, protocol } => {
+                self.maker.tell_of_neighbour(name, *port, *protocol, why);
+                self.answer(kind_of(*protocol), *number, Err(Errno::CONNREFUSED));
             }
             Called::Host { number, port } => {
                 self.maker.tell_of_vsock(*port, why);
@@ -307,8 +314,8 @@ impl Broker {
             let Some(called) = self.calls.remove(&number) else { continue };
             match (how, &called) {
                 (Err(why), called) => self.refuse(called, why),
-                (Ok(socket), Called::Neighbour { number, .. }) => {
-                    self.answer(Kind::Connect, *number, Ok((socket, State::Calling)));
+                (Ok(socket), Called::Neighbour { number, protocol, .. }) => {
+                    self.answer(kind_of(*protocol), *number, Ok((socket, State::Calling)));
                 }
                 (Ok(socket), Called::Host { number, .. }) => {
                     self.answer(Kind::Dial, *number, Ok((socket, State::Connected)));
@@ -336,6 +343,14 @@ impl Broker {
             // It is known to it, and changing what it is watched for takes no memory.
             let _ = epoll::modify(&self.epoll, &self.worker, EventData::new_u64(tag::WORKER), wanted);
         }
+    }
+}
+
+/// What asks for a way by this protocol.
+fn kind_of(protocol: Protocol) -> Kind {
+    match protocol {
+        Protocol::Tcp => Kind::Connect,
+        Protocol::Udp => Kind::Exchange,
     }
 }
 

@@ -39,16 +39,17 @@ pub(crate) fn prepare(spec: &PartitionSpec, folder: Option<&Path>) -> Result<Opt
         return Ok(None);
     }
     let mut ports = published(spec)?;
-    for Expose { port } in &spec.network.expose {
-        let what = || format!("cannot expose port {port} to other partitions");
+    for expose in &spec.network.expose {
+        let Expose { port, protocol } = *expose;
+        let what = || format!("cannot expose port {expose} to other partitions");
         let folder = folder.ok_or_else(|| {
             let why = "the partition is not in the registry, where others would look for it";
             Failure::new(Code::Path, what(), why)
                 .hint("SEPTUM_RUNTIME_DIR can name another directory, which must be yours alone")
         })?;
-        let socket = open_door(folder, *port)
+        let socket = open_door(folder, port, protocol)
             .map_err(|error| Failure::new(Code::Path, what(), without_number(&error)))?;
-        ports.expose(socket, *port);
+        ports.expose(socket, port, protocol);
     }
     if let Some(path) = &spec.network.vsock {
         let path = path.as_path();

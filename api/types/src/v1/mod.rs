@@ -23,8 +23,8 @@ pub use event::{Event, EventKind, LogLine};
 pub use image::{Image, ImageConfig, ImageDetails, ImageList};
 pub use operation::{Operation, OperationKind, OperationList, OperationState};
 pub use partition::{
-    APPLIED, CreatePartition, Desired, KillRequest, NetworkRequest, Partition, PartitionList, PartitionState,
-    Priority, StopRequest, Waiting,
+    APPLIED, CreatePartition, Desired, ExposedPort, KillRequest, NetworkRequest, Partition, PartitionList,
+    PartitionState, Priority, StopRequest, Waiting,
 };
 pub use problem::{Problem, ProblemCode};
 pub use session::{ExecRequest, FromProgram, TerminalSize, ToProgram};

@@ -307,15 +307,35 @@ pub struct NetworkRequest {
     /// `[[IP:]HOSTPORT:]PORT[/udp]` of the host that lead into it, each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<String>,
-    /// Ports that other partitions may reach.
+    /// Ports that other partitions may reach: of TCP a number, of either protocol `PORT[/udp]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub expose: Vec<u16>,
+    pub expose: Vec<ExposedPort>,
     /// `NAME:ADDRESS` each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
     /// `ADDRESS[:PORT]` of nameservers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<String>,
+}
+
+/// A port that other partitions may reach.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum ExposedPort {
+    /// One of TCP.
+    Tcp(u16),
+    /// `PORT[/udp]`.
+    Text(String),
+}
+
+impl std::fmt::Display for ExposedPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(port) => port.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 impl NetworkRequest {

@@ -10,7 +10,9 @@ use clap::{ArgMatches, Command};
 use septum_api_client::Client;
 use septum_api_types::mount::Mount;
 use septum_api_types::tmpfs::Tmpfs;
-use septum_api_types::v1::{CreatePartition, NetworkRequest, Partition, PartitionState, Problem};
+use septum_api_types::v1::{
+    CreatePartition, ExposedPort, NetworkRequest, Partition, PartitionState, Problem,
+};
 use septum_api_types::volume::Volume;
 
 use super::words::{text, variables, wrong};
@@ -112,7 +114,7 @@ fn order(run: Run, line: &[OsString]) -> Result<(CreatePartition, bool), Problem
         network: NetworkRequest {
             allow: typed.all("allow_net")?,
             publish: typed.all("publish")?,
-            expose: run.network.expose.iter().map(|expose| expose.port).collect(),
+            expose: run.network.expose.iter().map(|it| ExposedPort::Text(it.to_string())).collect(),
             hosts: typed.all("add_host")?,
             dns: typed.all("dns")?,
         },

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, socketpair};
-use septum_api_types::network::{Network, Protocol};
+use septum_api_types::network::Network;
 use septum_netproxy::neighbours::{Call, Refusal, answer, next_call};
 use septum_netproxy::policy::Policy;
+use septum_registry::doors::socket_type;
 use septum_registry::{DoorError, Registry};
 
 /// Calls that are served before anybody else is.
@@ -61,7 +62,7 @@ impl Switchboard {
             }
             match next_call(self.socket.as_fd()) {
                 Ok(Some(call)) => {
-                    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags(), None);
+                    let socket = socket_with(AddressFamily::UNIX, socket_type(call.protocol), flags(), None);
                     let how = socket
                         .map_err(|_| Refusal::Host)
                         .and_then(|socket| self.connect(&call, &socket).map(|()| socket));
@@ -77,10 +78,10 @@ impl Switchboard {
     fn connect(&self, call: &Call, socket: &OwnedFd) -> Result<(), Refusal> {
         let Some(name) = &call.name else { return self.connect_to_host(call, socket) };
         let port = u16::try_from(call.port).map_err(|_| Refusal::Rule)?;
-        if !self.policy.allows_partition(name, Protocol::Tcp, port) {
+        if !self.policy.allows_partition(name, call.protocol, port) {
             return Err(Refusal::Rule);
         }
-        self.registry.knock(socket.as_fd(), name, port).map_err(|error| match error {
+        self.registry.knock(socket.as_fd(), name, port, call.protocol).map_err(|error| match error {
             DoorError::NoPartition => Refusal::NoPartition,
             DoorError::NotExposed => Refusal::NotExposed,
             DoorError::NotRunning => Refusal::NotRunning,
