@@ -14,6 +14,7 @@ use septum_api_types::signal::Signal;
 use septum_api_types::size::Size;
 use septum_api_types::spec::{DEFAULT_NAME, PartitionSpec};
 use septum_api_types::tmpfs::Tmpfs;
+use septum_api_types::volume::Volume;
 use septum_worker::keeping::{Detached, Keeping, LogLimits};
 use septum_worker::terminal;
 
@@ -41,11 +42,12 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         given.extend(env_file::read(file)?);
     }
     given.append(&mut run.env);
-    let mut stop_signal = run.stop_signal;
+    let (mut stop_signal, mut of_image) = (run.stop_signal, Vec::new());
     let (words, environment, image) = match chosen {
         None => (with_entry_point(&mut run), environment(&given, std::env::vars_os(), &[], &PASSED_ON), None),
-        Some(Chosen { source, words, environment: of_image, stop_signal: of_choice }) => {
-            let environment = environment(&given, std::env::vars_os(), &of_image, &PASSED_ON[..3]);
+        Some(Chosen { source, words, environment: variables, volumes, stop_signal: of_choice }) => {
+            of_image = volumes;
+            let environment = environment(&given, std::env::vars_os(), &variables, &PASSED_ON[..3]);
             stop_signal = stop_signal.or(of_choice);
             (words, environment, Some(source))
         }
@@ -57,6 +59,7 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
             Mount::Tmpfs(ram) => tmpfs.push(ram),
         }
     }
+    add_volumes(&of_image, &mut volumes, &tmpfs)?;
     tmpfs.extend(around.shm_size.map(|Size(bytes)| shared_memory(bytes)));
     let mut program = words.into_iter();
     let name = run.name.unwrap_or_else(|| DEFAULT_NAME.to_owned());
@@ -98,6 +101,21 @@ pub fn resolve(mut run: Run) -> Result<PartitionSpec, Failure> {
         debug_panic: run.debug_panic,
         debug_profile: run.debug_profile,
     })
+}
+
+/// Directories that an image declares to be volumes, where the command line puts nothing else.
+fn add_volumes(declared: &[String], volumes: &mut Vec<Volume>, tmpfs: &[Tmpfs]) -> Result<(), Failure> {
+    for path in declared {
+        let volume = Volume::anonymous(path.as_bytes()).map_err(|error| {
+            let what = format!("cannot use the volume '{path}' that the image declares");
+            Failure::new(Code::Usage, what, error.to_string())
+        })?;
+        let is_taken = volumes.iter().map(|other| &other.guest).chain(tmpfs.iter().map(|other| &other.guest));
+        if !is_taken.into_iter().any(|guest| *guest == volume.guest) {
+            volumes.push(volume);
+        }
+    }
+    Ok(())
 }
 
 /// How the partition is kept. Its name has gone into the spec; `id` is for one in the background.

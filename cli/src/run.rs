@@ -28,11 +28,11 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
     let id = if arguments.detach { directory::new_id().unwrap_or_default() } else { String::new() };
     let keeping = keeping(&arguments, id);
     let resolved = resolve(arguments).and_then(|mut spec| {
-        let held = volume::hold(&mut spec)?;
-        Ok((spec, held))
+        let kept = volume::hold(&mut spec)?;
+        Ok((spec, kept))
     });
     // The volumes stay as long as this process and the supervisor, its copy, do.
-    let (spec, _held) = match resolved {
+    let (spec, volumes) = match resolved {
         Ok(resolved) => resolved,
         Err(failure) => {
             message::failure(&failure);
@@ -48,15 +48,20 @@ pub fn run(mut arguments: Run, epoch_ns: u64) -> ExitCode {
     if is_detached {
         let log = keeping.detached.as_ref().map(|detached| detached.log_directory.clone());
         let of_launch = spec.clone();
+        let removes_itself = keeping.detached.as_ref().is_some_and(|detached| detached.removes_itself);
         let concluded: Concluded = Box::new(move |ended| {
             log.iter().for_each(|log| advice::keep_refusals(log, &ended));
             let end = judge(&ended.end, &spec);
             // Nobody is there to be told what failed; the file is not whole then.
             let _ = statistics.map(|file| write(file, ended, spec.name, end));
+            if removes_itself {
+                volumes.end();
+            }
         });
         return tell_launch(supervisor::detach(order, keeping, Some(concluded)), &of_launch);
     }
     let ended = supervisor::run(order, keeping, &mut tell_stage);
+    volumes.end();
     let end = judge(&ended.end, &spec);
     if spec.verbose || spec.debug_profile {
         tell_details(&ended);

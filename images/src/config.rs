@@ -35,6 +35,7 @@ pub(crate) struct Changes {
     pub(crate) user: Option<String>,
     pub(crate) working_directory: Option<String>,
     pub(crate) stop_signal: Option<String>,
+    pub(crate) volumes: Vec<String>,
     pub(crate) labels: Vec<(String, String)>,
 }
 
@@ -64,6 +65,13 @@ impl Changes {
         }
         if let Some(signal) = self.stop_signal {
             config.set_stop_signal(Some(signal));
+        }
+        if !self.volumes.is_empty() {
+            let mut volumes = config.volumes().clone().unwrap_or_default();
+            volumes.extend(self.volumes);
+            volumes.sort();
+            volumes.dedup();
+            config.set_volumes(Some(volumes));
         }
         if !self.labels.is_empty() {
             let mut labels: HashMap<String, String> = config.labels().clone().unwrap_or_default();

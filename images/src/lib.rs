@@ -13,6 +13,7 @@
 //!   contents are written, each to a file of our own.
 //! * [`building`]: where a build keeps them, and what becomes of that if the build dies.
 //! * [`store`]: what is kept: files by digest, configurations by digest, names. Everything appears by being renamed.
+//! * `filling`: a directory of an image, copied to the host: what a volume begins with.
 //! * [`open`](open()): an image is looked at whole before it is used: a bit that has changed is an error, and says where.
 //!
 //! Neighbours: `septum-erofs` reads what `mkfs.erofs` wrote, here as in the guest kernel; the worker maps it.
@@ -23,6 +24,7 @@ mod config;
 mod erofs_file;
 mod error;
 mod export;
+mod filling;
 #[cfg(test)]
 mod flips_tests;
 mod fs_verity;
@@ -38,6 +40,7 @@ mod verity;
 
 pub use config::{Config, Stored};
 pub use error::Error;
+pub use filling::{Directory, directory};
 pub use limits::Limits;
 pub use open::open;
 pub use reference::Reference;

@@ -89,7 +89,7 @@ impl Mount {
             },
         };
         let (mut source, mut target, mut read_only) = (None, None, false);
-        let (mut bytes, mut mode) = (None, None);
+        let (mut bytes, mut mode, mut no_copy) = (None, None, false);
         for (key, value) in &pairs {
             let wrong = || {
                 MountError::Value(
@@ -103,8 +103,8 @@ impl Mount {
                 }
                 ("target" | "destination" | "dst", _) => target = Some(value.ok_or_else(wrong)?),
                 ("readonly" | "ro", _) => read_only = flag(*value).ok_or_else(wrong)?,
-                // Nothing is copied into a volume, and all sides see the same files.
-                ("volume-nocopy", Kind::Volume) => drop(flag(*value).ok_or_else(wrong)?),
+                ("volume-nocopy", Kind::Volume) => no_copy = flag(*value).ok_or_else(wrong)?,
+                // All sides see the same files.
                 ("consistency", _) => {}
                 ("bind-propagation", Kind::Bind) => match value {
                     Some(b"private" | b"rprivate") => {}
@@ -126,12 +126,16 @@ impl Mount {
             let permissions = mode.unwrap_or(ram.permissions);
             return Ok(Self::Tmpfs(Tmpfs { bytes, permissions, read_only, ..ram }));
         }
+        if kind == Kind::Volume && source.is_none() {
+            return Ok(Self::Volume(Volume { read_only, no_copy, ..Volume::anonymous(target)? }));
+        }
         let source = source.ok_or(MountError::Missing("source"))?;
         if target.first() != Some(&b'/') {
             return Err(VolumeError::GuestNotAbsolute("target=/data").into());
         }
         let name = if kind == Kind::Volume { Some(volume::name(source)?) } else { None };
-        Ok(Self::Volume(Volume { name, host: source.into(), guest: clean(target)?.into(), read_only }))
+        let (host, guest) = (source.into(), clean(target)?.into());
+        Ok(Self::Volume(Volume { name, host, guest, read_only, no_copy, is_anonymous: false }))
     }
 }
 
@@ -204,7 +208,8 @@ mod tests {
     #[test]
     fn what_people_type() {
         let bind = volume("type=bind,source=data,target=/data,readonly");
-        assert_eq!(bind, Volume { name: None, host: "data".into(), guest: "/data".into(), read_only: true });
+        let (host, guest) = ("data".into(), "/data".into());
+        assert_eq!(bind, Volume { host, guest, read_only: true, ..Volume::default() });
         for text in [
             "type=bind,src=./a,dst=/b,ro",
             "TYPE=bind,src=./a,destination=/b/.,ro=1",
@@ -212,9 +217,12 @@ mod tests {
         ] {
             assert_eq!(volume(text), Volume::parse(b"./a:/b:ro").unwrap(), "{text}");
         }
-        for text in ["source=cache,target=/c", "type=volume,src=cache,dst=/c,readonly=false,volume-nocopy"] {
+        for text in ["source=cache,target=/c", "type=volume,src=cache,dst=/c,readonly=false,volume-nocopy=0"]
+        {
             assert_eq!(volume(text), Volume::parse(b"cache:/c").unwrap(), "{text}");
         }
+        assert!(volume("src=cache,dst=/c,volume-nocopy").no_copy);
+        assert_eq!(volume("target=/c"), Volume::parse(b"/c").unwrap());
         assert_eq!(volume("type=bind,\"src=./a,\"\"b\",dst=/b"), Volume::parse(b"./a,\"b:/b").unwrap());
         let ram = Mount::parse(b"type=tmpfs,target=/run,tmpfs-size=64m,tmpfs-mode=700").unwrap();
         assert_eq!(ram, Mount::Tmpfs(Tmpfs::parse(b"/run:size=64m,mode=700").unwrap()));

@@ -1,8 +1,9 @@
-//! Files of the host inside a partition, as people type it: `SOURCE:GUEST[:ro]`.
+//! Files of the host inside a partition, as people type it: `SOURCE:GUEST[:ro]`, or `GUEST` alone.
 //!
 //! The last part that starts with `/` is the place in the partition, so that the host's directory may have a colon
 //! in its name: `./a:b:/data:ro` is the directory `./a:b` at `/data`, read-only. A source without a slash is the name of a volume that
-//! Septum keeps, as in Docker; with one, and `.` and `..`, it is a path.
+//! Septum keeps, as in Docker; with one, and `.` and `..`, it is a path. An absolute path alone is a place in the partition that gets a new
+//! volume without a name of its own, which goes with the partition.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ use crate::bytes::ByteString;
 const LONGEST_NAME: usize = 200;
 
 /// One volume.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Its name, if Septum keeps it.
     pub name: Option<String>,
@@ -26,13 +27,19 @@ pub struct Volume {
     pub guest: ByteString,
     /// Whether writing is refused.
     pub read_only: bool,
+    /// Whether it is a new one that nobody has given a name; it gets one of its own when it is made.
+    #[serde(default)]
+    pub is_anonymous: bool,
+    /// Whether it stays empty, whatever an image has in its place.
+    #[serde(default)]
+    pub no_copy: bool,
 }
 
 /// Why a text is not a [`Volume`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum VolumeError {
-    /// There is no colon.
-    #[error("has no ':'; expected HOST:GUEST or HOST:GUEST:ro")]
+    /// There is no colon, and no absolute path either.
+    #[error("has no ':' and is no absolute path; expected HOST:GUEST, HOST:GUEST:ro or GUEST")]
     NoColon,
     /// Nothing before the colon.
     #[error("names no directory of the host; expected HOST:GUEST or HOST:GUEST:ro")]
@@ -55,7 +62,7 @@ pub enum VolumeError {
 }
 
 impl Volume {
-    /// Parses `HOST:GUEST[:ro|:rw]`.
+    /// Parses `HOST:GUEST[:ro|:rw]` or `GUEST`.
     ///
     /// # Errors
     /// What is wrong with the text, without the text itself.
@@ -65,6 +72,9 @@ impl Volume {
             [rest @ .., b':', b'r', b'w'] => (rest, false),
             _ => (text, false),
         };
+        if text.first() == Some(&b'/') && !text.contains(&b':') && !read_only {
+            return Self::anonymous(text);
+        }
         let colon = text.iter().rposition(|&byte| byte == b':').ok_or(VolumeError::NoColon)?;
         let (host, guest) = (&text[..colon], &text[colon + 1..]);
         if host.is_empty() {
@@ -76,7 +86,18 @@ impl Volume {
         let guest = clean(guest)?;
         let name =
             if host.contains(&b'/') || matches!(host, b"." | b"..") { None } else { Some(name(host)?) };
-        Ok(Self { name, host: host.into(), guest: guest.into(), read_only })
+        Ok(Self { name, host: host.into(), guest: guest.into(), read_only, ..Self::default() })
+    }
+
+    /// A new one without a name, at this place in the partition.
+    ///
+    /// # Errors
+    /// It is not possible there.
+    pub fn anonymous(guest: &[u8]) -> Result<Self, VolumeError> {
+        if guest.first() != Some(&b'/') {
+            return Err(VolumeError::GuestNotAbsolute("/data"));
+        }
+        Ok(Self { guest: clean(guest)?.into(), is_anonymous: true, ..Self::default() })
     }
 }
 
@@ -112,6 +133,7 @@ impl fmt::Display for Volume {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = if self.read_only { ":ro" } else { "" };
         match &self.name {
+            _ if self.is_anonymous => write!(out, "{}", self.guest),
             Some(name) => write!(out, "{name}:{}{suffix}", self.guest),
             None => write!(out, "{}:{}{suffix}", self.host, self.guest),
         }
@@ -132,7 +154,8 @@ mod tests {
             ("..:/up", ("..", "/up", false)),
         ];
         for (text, (host, guest, read_only)) in cases {
-            let volume = Volume { name: None, host: host.into(), guest: guest.into(), read_only };
+            let (host, guest) = (host.into(), guest.into());
+            let volume = Volume { host, guest, read_only, ..Volume::default() };
             assert_eq!(Volume::parse(text.as_bytes()), Ok(volume), "{text}");
         }
     }
@@ -157,9 +180,18 @@ mod tests {
     }
 
     #[test]
+    fn a_place_alone_gets_a_volume_of_its_own() {
+        let volume = Volume::parse(b"/srv//data/.").unwrap();
+        assert_eq!((volume.is_anonymous, &*volume.name.clone().unwrap_or_default()), (true, ""));
+        assert_eq!(volume.to_string(), "/srv/data");
+        assert_eq!(Volume::parse(b"/"), Err(VolumeError::GuestIsRoot));
+        assert_eq!(Volume::parse(b"/a/../b"), Err(VolumeError::GuestGoesUp));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let cases = [
-            ("/data", VolumeError::NoColon),
+            ("data", VolumeError::NoColon),
             ("", VolumeError::NoColon),
             ("/data:ro", VolumeError::NoColon),
             (":/data", VolumeError::NoHost),

@@ -70,6 +70,10 @@ pub struct Rm {
     #[arg(short, long)]
     pub force: bool,
 
+    /// Remove those of their volumes that nobody has given a name
+    #[arg(short, long)]
+    pub volumes: bool,
+
     #[command(flatten)]
     pub partitions: Several,
 }

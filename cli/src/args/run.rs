@@ -65,8 +65,9 @@ pub struct Run {
     pub workdir: Option<OsString>,
 
     /// Share a directory or a file of the host, writable unless ':ro' is added; a name without a slash is a volume that Septum
-    /// keeps, made if it is not there ('septum volume')
-    #[arg(long, value_name = "HOST|NAME:GUEST[:ro]", value_parser = OsStringValueParser::new().try_map(volume))]
+    /// keeps, made if it is not there ('septum volume'); a place in the partition alone gets a new one, which goes with the partition.
+    /// A volume that is empty begins with what the image has in its place
+    #[arg(long, value_name = "[HOST|NAME:]GUEST[:ro]", value_parser = OsStringValueParser::new().try_map(volume))]
     pub volume: Vec<Volume>,
 
     /// The same, and --tmpfs, in other words: type=bind|volume|tmpfs,source=HOST|NAME,target=GUEST[,readonly]

@@ -21,6 +21,8 @@ pub struct Chosen {
     pub words: Vec<OsString>,
     /// `KEY=VALUE` each.
     pub environment: Vec<String>,
+    /// Directories that are to be volumes.
+    pub volumes: Vec<String>,
     /// What asks the program to end, if the image says so.
     pub stop_signal: Option<Signal>,
 }
@@ -64,7 +66,8 @@ pub fn choose(run: &mut Run) -> Result<Option<Chosen>, Failure> {
     // What was typed takes its place, whatever it is.
     let stop_signal = if run.stop_signal.is_some() { None } else { stop_signal? };
     let environment = config.env().clone().unwrap_or_default();
-    Ok(Some(Chosen { source, words, environment, stop_signal }))
+    let volumes = config.volumes().clone().unwrap_or_default();
+    Ok(Some(Chosen { source, words, environment, volumes, stop_signal }))
 }
 
 /// As Docker does: an entry point that is given takes the place of the image's, and of its command.

@@ -11,6 +11,7 @@ use septum_registry::control::{Answer, Request};
 use super::{ask, find, registry};
 use crate::args::{Kill, Rm, Several, Stop};
 use crate::message;
+use crate::volume::remove_nameless;
 
 /// Does something for each; what fails is told, and the first failure is the exit status.
 fn for_each(which: &Several, act: impl Fn(&str) -> Result<String, Failure>) -> ExitCode {
@@ -104,6 +105,9 @@ pub fn rm(options: &Rm) -> ExitCode {
         }
         for _ in 0..100 {
             if found.remove(&registry()) {
+                if options.volumes {
+                    remove_nameless(&found.record.volumes);
+                }
                 return Ok(wanted.to_owned());
             }
             // Its supervisor is about to go.

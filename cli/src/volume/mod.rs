@@ -1,5 +1,6 @@
 //! `septum volume`: flags, what is kept, what it says.
 
+mod holding;
 mod shown;
 
 use std::collections::BTreeMap;
@@ -13,11 +14,11 @@ use septum_api_types::exit::Code;
 use septum_api_types::failure::Failure;
 use septum_api_types::places;
 use septum_api_types::size::Size;
-use septum_api_types::spec::PartitionSpec;
 use septum_registry::Registry;
 use septum_registry::record::now_ms;
-use septum_registry::volumes::{Description, Held, Listed, Volumes, VolumesError};
+use septum_registry::volumes::{Description, Listed, Volumes, VolumesError};
 
+pub use self::holding::hold;
 use self::shown::{Shown, is_agreed, random_name};
 use crate::args::{
     CreateVolume, InspectVolumes, ListVolumes, PruneVolumes, RemoveVolumes, Volume, VolumeAction,
@@ -54,20 +55,6 @@ pub fn volume(volume: Volume) -> ExitCode {
     }
 }
 
-/// Finds the volumes with names that a partition is to have, makes those that are not there, and keeps them for it.
-pub fn hold(spec: &mut PartitionSpec) -> Result<Vec<Held>, Failure> {
-    let volumes = volumes();
-    let mut held = Vec::new();
-    for volume in &mut spec.volumes {
-        let Some(name) = &volume.name else { continue };
-        let kept =
-            volumes.hold(name).map_err(|error| failure(format!("cannot use volume '{volume}'"), &error))?;
-        volume.host = kept.data.as_path().into();
-        held.push(kept);
-    }
-    Ok(held)
-}
-
 fn failure(what: String, error: &VolumesError) -> Failure {
     let hint = match error {
         VolumesError::File(_, error) if error.kind() == std::io::ErrorKind::StorageFull => {
@@ -80,6 +67,13 @@ fn failure(what: String, error: &VolumesError) -> Failure {
         VolumesError::InUse => "'septum ps' lists partitions; 'septum rm -f' ends one",
     };
     Failure::new(Code::Path, what, error.to_string()).hint(hint)
+}
+
+/// Removes those of these volumes that nobody has given a name. Whoever has one keeps it.
+pub fn remove_nameless(names: &[String]) {
+    let volumes = volumes();
+    let nameless = |name: &&String| volumes.find(name).is_ok_and(|volume| volume.description.is_anonymous);
+    names.iter().filter(nameless).for_each(|name| drop(volumes.remove(name)));
 }
 
 /// The partitions that have a volume, by their names, as far as they are known.

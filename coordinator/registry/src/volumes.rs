@@ -5,6 +5,7 @@
 //!     NAME/                locked (flock): shared by each partition that has it, exclusively while it is removed
 //!       volume.json        when it was made, and its labels
 //!       data/              what partitions see
+//!       .fill-ID/          what that is to begin with, while it is copied; then it takes the place of the empty one
 //!     .new-ID/             one that is being made, locked by who makes it
 //!     .gone-ID/            one that is being removed, likewise
 //! ```
@@ -33,6 +34,7 @@ const DESCRIPTION: &str = "volume.json";
 const DATA: &str = "data";
 const NEW: &str = ".new-";
 const GONE: &str = ".gone-";
+const FILL: &str = ".fill-";
 /// Bytes of the longest description that is read.
 const DESCRIPTION_LIMIT: u64 = 1 << 20;
 /// How long is waited for somebody who is about to remove a volume.
@@ -84,7 +86,9 @@ pub struct Held {
     /// Where what partitions see is on the host.
     pub data: PathBuf,
     /// Locked.
-    _handle: OwnedFd,
+    handle: OwnedFd,
+    /// Its folder.
+    place: PathBuf,
 }
 
 /// All volumes of one user.
@@ -126,7 +130,7 @@ impl Volumes {
         loop {
             let id = new_id().map_err(failed(&place))?;
             let fresh = self.base.join(format!("{NEW}{id}"));
-            let made = Self::fill(&fresh, &place, description);
+            let made = Self::furnish(&fresh, &place, description);
             if !matches!(made, Ok(true)) {
                 let _ = fs::remove_dir_all(&fresh);
             }
@@ -138,7 +142,7 @@ impl Volumes {
         }
     }
 
-    fn fill(fresh: &Path, place: &Path, description: &Description) -> io::Result<bool> {
+    fn furnish(fresh: &Path, place: &Path, description: &Description) -> io::Result<bool> {
         DirBuilder::new().mode(0o700).create(fresh)?;
         let handle = open_folder(fresh)?;
         flock(&handle, FlockOperation::NonBlockingLockExclusive)?;
@@ -168,10 +172,12 @@ impl Volumes {
             match open_folder(&place) {
                 Ok(handle) => match flock(&handle, FlockOperation::NonBlockingLockShared) {
                     Ok(()) if is_at(&handle, &place) => {
-                        return Ok(Held { data: place.join(DATA), _handle: handle });
+                        return Ok(Held { data: place.join(DATA), handle, place });
                     }
                     // Somebody removes it, or has.
-                    Ok(()) | Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => {
+                    Ok(()) | Err(Errno::WOULDBLOCK)
+                        if start.elapsed() < PATIENCE || is_being_filled(&place) =>
+                    {
                         std::thread::sleep(Duration::from_millis(1));
                     }
                     Ok(()) | Err(Errno::WOULDBLOCK) => return Err(VolumesError::InUse),
@@ -184,6 +190,45 @@ impl Volumes {
                 Err(error) => return Err(failed(&place)(error)),
             }
         }
+    }
+
+    /// Copies something into a volume that is empty, and that nobody else has; until all of it is there, none of it is. `copy` gets an empty
+    /// directory, whose owner and permissions become the volume's.
+    ///
+    /// # Errors
+    /// The host does not let us; then the volume is as empty as it was.
+    pub fn fill(&self, held: &Held, copy: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), VolumesError> {
+        let failed = failed(&held.place);
+        let is_empty = || fs::read_dir(&held.data).is_ok_and(|mut entries| entries.next().is_none());
+        if !is_empty() || flock(&held.handle, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // What was a lock is none while it is exchanged: it may have been lost, and is taken back in any case.
+            return flock(&held.handle, FlockOperation::LockShared).map_err(|error| failed(error.into()));
+        }
+        let fresh = held.place.join(format!("{FILL}{}", new_id().map_err(&failed)?));
+        let made = || -> io::Result<()> {
+            for left in leftovers(&held.place) {
+                remove_all(&left)?;
+            }
+            DirBuilder::new().mode(0o700).create(&fresh)?;
+            copy(&fresh)?;
+            // It takes the place of an empty directory, or nothing happens.
+            fs::rename(&fresh, &held.data)
+        };
+        let made = if is_empty() { made() } else { Ok(()) };
+        if made.is_err() {
+            let _ = remove_all(&fresh);
+        }
+        let locked = flock(&held.handle, FlockOperation::LockShared).map_err(io::Error::from);
+        made.and(locked).map_err(failed)
+    }
+
+    /// Removes a volume that the caller has, unless somebody else has it, too.
+    ///
+    /// # Errors
+    /// See [`remove`](Self::remove).
+    pub fn give_up(&self, held: Held) -> Result<(), VolumesError> {
+        flock(&held.handle, FlockOperation::NonBlockingLockExclusive).map_err(|_| VolumesError::InUse)?;
+        self.remove_locked(&held.handle, &held.place)
     }
 
     /// All volumes, by name.
@@ -238,12 +283,17 @@ impl Volumes {
         if !is_free(&handle) {
             return Err(VolumesError::InUse);
         }
-        if !is_at(&handle, &place) {
-            return Err(missing());
+        self.remove_locked(&handle, &place)
+    }
+
+    fn remove_locked(&self, handle: &OwnedFd, place: &Path) -> Result<(), VolumesError> {
+        if !is_at(handle, place) {
+            let name = place.file_name().unwrap_or_default().to_string_lossy();
+            return Err(VolumesError::Missing(name.into_owned()));
         }
-        let id = new_id().map_err(failed(&place))?;
+        let id = new_id().map_err(failed(place))?;
         let gone = self.base.join(format!("{GONE}{id}"));
-        fs::rename(&place, &gone).map_err(failed(&place))?;
+        fs::rename(place, &gone).map_err(failed(place))?;
         self.sweep();
         remove_all(&gone).map_err(failed(&gone))
     }
@@ -261,6 +311,18 @@ impl Volumes {
             }
         }
     }
+}
+
+/// What those have left who began to fill a volume.
+fn leftovers(place: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    let is_one = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with(FILL));
+    entries.filter(is_one).map(|entry| entry.path()).collect()
+}
+
+/// Whether somebody who has the lock fills the volume, which may take long.
+fn is_being_filled(place: &Path) -> bool {
+    !leftovers(place).is_empty()
 }
 
 fn describe(place: &Path) -> Option<Description> {

@@ -30,6 +30,32 @@ fn they_are_made_once_held_and_removed() {
 }
 
 #[test]
+fn one_that_is_empty_is_filled_once_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let volumes = Volumes::new(folder.path());
+    let held = volumes.hold("one").unwrap();
+    let none = volumes.fill(&held, |into| {
+        fs::write(into.join("half"), "half").unwrap();
+        Err(ErrorKind::StorageFull.into())
+    });
+    assert!(none.is_err() && fs::read_dir(&held.data).unwrap().count() == 0);
+    // What somebody who was killed has left.
+    fs::create_dir(held.place.join(format!("{FILL}1"))).unwrap();
+    volumes.fill(&held, |into| fs::write(into.join("file"), "first")).unwrap();
+    volumes.fill(&held, |_| panic!("there is something in it")).unwrap();
+    assert_eq!(fs::read(held.data.join("file")).unwrap(), b"first");
+    assert!(leftovers(&held.place).is_empty() && volumes.find("one").unwrap().is_used);
+
+    // Whoever has it keeps others from filling it.
+    let two = [volumes.hold("two").unwrap(), volumes.hold("two").unwrap()];
+    volumes.fill(&two[0], |_| panic!("somebody else has it")).unwrap();
+    let [one, other] = two;
+    assert!(matches!(volumes.give_up(one), Err(VolumesError::InUse)));
+    volumes.give_up(other).unwrap();
+    assert!(matches!(volumes.find("two"), Err(VolumesError::Missing(_))));
+}
+
+#[test]
 fn names_lead_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let volumes = Volumes::new(folder.path());

@@ -7,6 +7,7 @@
 //! user = "app"
 //! workdir = "/app"
 //! stop_signal = "INT"              # what `septum stop` sends; else TERM
+//! volumes = ["/var/lib/app"]       # each partition gets a volume of its own there, unless another is said
 //!
 //! [[copy]]
 //! from = "app"                    # a path beside the recipe
@@ -52,6 +53,8 @@ struct Recipe {
     user: Option<String>,
     workdir: Option<String>,
     stop_signal: Option<String>,
+    #[serde(default)]
+    volumes: Vec<String>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
@@ -108,6 +111,7 @@ pub(super) fn load(path: &Path, store: &Store, unpacking: &mut Unpacking<'_>) ->
         user: recipe.user,
         working_directory: recipe.workdir,
         stop_signal: recipe.stop_signal,
+        volumes: recipe.volumes,
         labels: recipe.labels.into_iter().collect(),
     };
     changes.apply(&mut config);

@@ -7,3 +7,4 @@ mod hostile;
 mod real;
 mod sources;
 mod store;
+mod volumes;

@@ -82,6 +82,14 @@ pub async fn wait(client: &Client, which: &Several) -> Result<u8, Problem> {
 
 /// `septum rm`
 pub async fn rm(client: &Client, options: &Rm) -> Result<u8, Problem> {
+    if options.volumes {
+        let why = "option '--volumes' is not in the API";
+        return Err(wrong(
+            "cannot do this at a coordinator",
+            why,
+            "'septum volume prune' removes what nobody has",
+        ));
+    }
     for_each(&options.partitions, async |wanted| {
         client.remove_now(wanted, options.force).await.map(|()| wanted.to_owned())
     })

@@ -179,16 +179,13 @@ fn absolute(path: String) -> Result<String, Problem> {
 
 fn of_volume(volume: &Volume) -> Result<String, Problem> {
     let text = text(OsStr::new(&volume.to_string()))?;
-    if volume.name.is_some() {
-        return Ok(text);
-    }
-    let text = absolute(text)?;
+    let text = if volume.name.is_some() { text } else { absolute(text)? };
     match Volume::parse(text.as_bytes()) {
         Ok(same) if same == *volume => Ok(text),
         _ => Err(wrong(
             WHAT,
             format!("'{text}' cannot be said in one word"),
-            "use paths without ':' and in UTF-8",
+            "use paths without ':' and in UTF-8, and no volume-nocopy",
         )),
     }
 }
