@@ -14,7 +14,7 @@ static void handler(int signal, siginfo_t *info, void *context) {
 
 int main(int argc, char **argv) {
     const char *way = argc > 1 ? argv[1] : "sleep";
-    static const int handled[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGTERM, 40};
+    static const int handled[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGTERM, SIGCONT, 34, 40, 64};
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_RESTART};
     for (size_t i = 0; i < sizeof handled / sizeof *handled; i++)
         sigaction(handled[i], &action, NULL);

@@ -403,6 +403,16 @@ impl Running {
         }
     }
 
+    /// What standard output holds so far.
+    ///
+    /// # Panics
+    ///
+    /// When it is not captured.
+    pub fn stdout_so_far(&self) -> String {
+        let stream = self.stdout.as_ref().expect("standard output is captured");
+        String::from_utf8_lossy(&stream.bytes()).into_owned()
+    }
+
     /// Waits until the process has written `text` to its standard error.
     ///
     /// # Panics

@@ -1,9 +1,9 @@
 //! Signals of the host to programs in partitions: of `septum run`'s caller, of `septum stop` and `septum kill`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use septum_tests::{Host, Input, Link, Place, Running, Septum, exit, family, needs_partitions};
+use septum_tests::{Host, Input, Invocation, Link, Place, Running, Septum, exit, family, needs_partitions};
 
 const HANDLED: [Signal; 7] =
     [Signal::HUP, Signal::INT, Signal::QUIT, Signal::USR1, Signal::USR2, Signal::ALARM, Signal::WINCH];
@@ -89,6 +89,80 @@ fn a_hundred_signals_at_once_are_a_few_or_more() {
         running.signal(Signal::TERM);
         assert_eq!(running.wait().code(), 7);
     }
+}
+
+#[test]
+fn signals_of_a_real_time_number_are_all_delivered() {
+    needs_partitions!();
+    let place = Place::new();
+    for way in ["sleep", "work"] {
+        let running = listening(&place, way, &[]);
+        let script =
+            format!("for n in 34 64 40; do for i in $(seq 100); do kill -$n {}; done; done", pid(&running));
+        Invocation::new("/bin/bash").arguments(["-c", &script]).run().expect_code(0);
+        // The lower numbers come first, where several wait; each comes as often as it was sent.
+        let all =
+            |text: &str| [34, 40, 64].map(|number| text.matches(&format!("got {number} from 0\n")).count());
+        let end = Instant::now() + Duration::from_secs(60);
+        while all(&running.stdout_so_far()) != [100; 3] {
+            assert!(Instant::now() < end, "{:?}", all(&running.stdout_so_far()));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        running.signal(Signal::TERM);
+        assert_eq!(running.wait().code(), 7);
+    }
+    let host = host_with_listener();
+    let id = start(&host, &[], &["./outside_signals", "work"]);
+    for name in ["RTMIN", "RTMAX", "SIGRTMIN+6"] {
+        host.ask(&["kill", "-s", name, &id]);
+    }
+    for number in [34, 40, 64] {
+        host.wait_for_log(&id, &format!("got {number} from 0"));
+    }
+    host.ask(&["stop", &id]);
+}
+
+fn pid(running: &Running) -> i32 {
+    running.pid().as_raw_nonzero().get()
+}
+
+/// How a process is, as the host's kernel says: `T` is stopped.
+fn state(pid: i32) -> char {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    status.rsplit(')').next().and_then(|rest| rest.trim().chars().next()).unwrap_or('?')
+}
+
+#[test]
+fn a_partition_is_stopped_and_continued_as_a_job_is() {
+    needs_partitions!();
+    let place = Place::new();
+    let script = "trap 'echo goes on' CONT; n=0; while :; do n=$((n+1)); echo $n > count; sleep 0.02; done";
+    let volume = format!("{}:/work", place.path().display());
+    let running = place.septum_tool("dash").option("--volume", volume).option("--workdir", "/work");
+    let running = running.arguments(["-c", script]).spawn();
+    let count =
+        || std::fs::read_to_string(place.join("count")).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let supervisor = pid(&running);
+    let wait_until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(60);
+        while !is_so() {
+            assert!(Instant::now() < end, "{what}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    wait_until("it counts", &|| count() > Some(3));
+    for _ in 0..3 {
+        running.signal(Signal::TSTP);
+        wait_until("the command is stopped", &|| state(supervisor) == 'T');
+        let before = count();
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(count(), before, "the program is stopped, too");
+        running.signal(Signal::CONT);
+        wait_until("it goes on", &|| count() > before);
+    }
+    wait_until("the program hears of it", &|| running.stdout_so_far().contains("goes on\n"));
+    running.signal(Signal::TERM);
+    running.wait().expect_code(143);
 }
 
 #[test]

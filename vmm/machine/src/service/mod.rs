@@ -68,10 +68,16 @@ pub fn encode_program(
     bytes
 }
 
+/// The first signal of which each one counts.
+const FIRST_REAL_TIME: u32 = 32;
+/// How many of those wait at most.
+const MOST_SIGNALS: usize = 4096;
+
 /// Something that the guest kernel is to do.
 #[derive(Debug)]
 pub enum Wish {
-    /// Send this signal to a session's program, or the first program. The same one twice while it waits is one, as on Linux.
+    /// Send this signal to a session's program, or the first program. The same one twice while it waits is one, unless its number is a
+    /// real-time one, as on Linux.
     Signal(u32, u32),
     /// Start a program.
     Begin(NewSession),
@@ -173,7 +179,10 @@ impl Service {
             Wish::HangUp(session) => Event { kind: event::HANG_UP, session, ..none },
         };
         let mut state = self.lock();
-        if !state.events.contains(&event) {
+        // A guest that takes none is not given more than it could keep.
+        let is_queued = (event.kind, event.detail >= FIRST_REAL_TIME) == (event::SIGNAL, true)
+            && state.events.len() < MOST_SIGNALS;
+        if is_queued || !state.events.contains(&event) {
             state.events.push_back(event);
         }
         let is_first = !std::mem::replace(&mut state.is_wanted, true);

@@ -189,8 +189,12 @@ impl Supervision {
     fn new(order: Order, keeping: Keeping, streams: Option<Streams>) -> Result<Self, Failure> {
         // Held before the worker exists, so that it is born ignoring what the terminal sends to both.
         let has_terminal = order.spec.terminal.is_some() && keeping.detached.is_none();
-        let signals = Signals::hold(keeping.passes_signals, has_terminal)
-            .map_err(|error| cannot_start(reason(error)))?;
+        let wanted = signals::Wanted {
+            passed_on: keeping.passes_signals,
+            of_jobs: keeping.passes_signals && keeping.detached.is_none(),
+            of_terminal: has_terminal,
+        };
+        let signals = Signals::hold(wanted).map_err(|error| cannot_start(reason(error)))?;
         let desk = Desk::open(record_of(&order, &keeping), None);
         Ok(Self {
             order,
@@ -606,6 +610,9 @@ impl Supervision {
         if self.keeping.detached.is_some() {
             return self.ask_to_end(Some(STOP_TIME));
         }
+        if signal == libc::SIGTSTP {
+            return self.stand_still();
+        }
         if self.keeping.passes_signals {
             // Programs that are never to end are told other things with SIGHUP.
             self.is_told_to_end |= signals::is_ending(signal) && signal != libc::SIGHUP;
@@ -617,6 +624,16 @@ impl Supervision {
         self.stop(StopCause::Signal(signal));
         if asked_before || signal == libc::SIGQUIT {
             self.kill();
+        }
+    }
+
+    /// As a job of a shell that is stopped: until this process is continued.
+    fn stand_still(&mut self) {
+        let was_paused = self.current.as_ref().is_some_and(|current| current.is_paused);
+        let _ = self.set_paused(true);
+        let _ = kill_process(getpid(), rustix::process::Signal::STOP);
+        if !was_paused {
+            let _ = self.set_paused(false);
         }
     }
 

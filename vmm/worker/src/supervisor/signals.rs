@@ -7,6 +7,9 @@
 //!
 //! A signal that the caller had ignored stays ignored, as `nohup` and shells that start something in the background
 //! rely on. SIGTERM is held in any case.
+//!
+//! SIGTSTP stops a partition in the foreground as it stops a job: all of it stands still, until SIGCONT. The program is told when it goes on, and not that
+//! it stops: it cannot be waited for, as programs that handle SIGTSTP need not stop.
 #![allow(unsafe_code, reason = "signal masks and signal descriptors have no safe wrapper")]
 
 use std::mem::MaybeUninit;
@@ -18,6 +21,19 @@ use rustix::io::Errno;
 const ENDING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 /// Further ones that its program may want.
 const OTHERS: [i32; 4] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM, libc::SIGWINCH];
+/// What a shell does with its jobs, and so with a partition in the foreground.
+const OF_JOBS: [i32; 2] = [libc::SIGTSTP, libc::SIGCONT];
+
+/// Whose signals are held, besides those that end a partition.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wanted {
+    /// Those that the program is to get.
+    pub passed_on: bool,
+    /// Those of a shell to its jobs, and of a real-time number: of a partition in the foreground whose program gets signals.
+    pub of_jobs: bool,
+    /// Those about the caller's terminal.
+    pub of_terminal: bool,
+}
 
 /// Whether a program that does not handle the signal ends, and whoever sends it wants that.
 pub(super) fn is_ending(signal: i32) -> bool {
@@ -32,16 +48,17 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Holds a partition's signals for the rest of this process's life; those that end nothing only if they are `passed_on`.
-    /// `has_terminal`: those about the caller's terminal, too.
-    pub(super) fn hold(passed_on: bool, has_terminal: bool) -> Result<Self, Errno> {
-        let others = if passed_on { &OTHERS[..] } else { &[] };
-        let of_terminal = if has_terminal { &[libc::SIGTSTP, libc::SIGWINCH][..] } else { &[] };
-        let held: Vec<i32> = [&ENDING[..], others, of_terminal]
-            .concat()
-            .into_iter()
-            .filter(|&signal| signal == libc::SIGTERM || !is_ignored(signal))
-            .collect();
+    /// Holds a partition's signals for the rest of this process's life; those that end nothing only if they are wanted.
+    pub(super) fn hold(wanted: Wanted) -> Result<Self, Errno> {
+        let others = if wanted.passed_on { &OTHERS[..] } else { &[] };
+        let of_jobs = if wanted.of_jobs { &OF_JOBS[..] } else { &[] };
+        let of_terminal = if wanted.of_terminal { &[libc::SIGTSTP, libc::SIGWINCH][..] } else { &[] };
+        let real_time = wanted.of_jobs.then(|| libc::SIGRTMIN()..=libc::SIGRTMAX());
+        let mut held = [&ENDING[..], others, of_jobs, of_terminal].concat();
+        held.extend(real_time.into_iter().flatten());
+        held.sort_unstable();
+        held.dedup();
+        held.retain(|&signal| signal == libc::SIGTERM || !is_ignored(signal));
         Self::catch(held)
     }
 
