@@ -188,6 +188,7 @@ mod memory {
         machine_code: "machine_code" Static [];
         call_sites: "call_sites" Static [];
         call_sites_that_change: "call_site_storm" Static [];
+        call_sites_and_a_wild_gs: "wild_gs" Static [];
         call_sites_of_a_dynamic_program: "call_sites" Dynamic [];
         thread_local: "thread_local" Dynamic [];
         thread_local_static: "thread_local" Static [];

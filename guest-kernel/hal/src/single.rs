@@ -29,9 +29,11 @@
 //!
 //! **Registers.** The vCPU's variables are found by RSP (see [`crate::local`]), and in the system-call entry, where RSP is the
 //! program's, by RIP: each vCPU has its own copy of that code, in its area. A trampoline finds them by GS, whose base names the area
-//! as long as the program has set none; one that does has no trampolines.
+//! as long as the program has set none. One that does has no trampolines; if it did so behind the kernel's back, the way in notices,
+//! and is by `syscall`.
 
 use crate::local::{self, Local};
+use crate::trampoline::{BASE, DATA_TO_CALL};
 use crate::trap::{label, pop_registers, push_registers};
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
@@ -81,6 +83,9 @@ const ALTERNATE: u64 = VCPU_FRAME_END - VCPU_ALTERNATE_FRAME_END;
 const TF: u32 = 1 << 8;
 const DF: u32 = 1 << 10;
 const AC: u32 = 1 << 18;
+/// Flags that comparing changes: those of LAHF, and the overflow.
+const COMPARED_LOW: u32 = 0xd5;
+const OF: u32 = 1 << 11;
 
 const _: () = assert!(VCPU_FRAME_END & 0xff == 0 && ALTERNATE == 0x100, "the places differ in one byte");
 const _: () = assert!(VCPU_ENTRY_FRAME == VCPU_FRAME_END, "the entry frame follows the pushed one");
@@ -192,8 +197,13 @@ global_asm!(
     "add rsp, 16",
     "iretq",
     "3: cmp qword ptr [rsp + 16], offset septum_word_change",
-    "jne septum_single_bug",
+    "jne 4f",
     "mov qword ptr [rsp + 16], offset septum_word_failed",
+    "add rsp, 16",
+    "iretq",
+    "4: cmp qword ptr [rsp + 16], offset septum_single_jumped_look",
+    "jne septum_single_bug",
+    "mov qword ptr [rsp + 16], offset septum_single_jumped_astray",
     "add rsp, 16",
     "iretq",
 
@@ -324,10 +334,25 @@ global_asm!(
     "mov rsp, [rsp + {kernel_stack}]",
     "septum_single_leave",
 
-    // From a trampoline, RCX = its data. The flags are the program's.
+    // From a trampoline, RCX = its data. The flags are the program's: the six that comparing changes go to CX, and the data's offset
+    // above them. GS names an area if that says the same of itself.
     ".balign 64",
     ".global septum_single_jumped",
     "septum_single_jumped:",
+    "mov r11, rax",
+    "lahf",
+    "seto al",
+    "movzx ecx, cx",
+    "shl ecx, 16",
+    "mov cx, ax",
+    "rdgsbase rax",
+    "test rax, rax",
+    "jns septum_single_jumped_astray",
+    "septum_single_jumped_look:",
+    "sub rax, [rax + {area_context_end}]",
+    "cmp rax, {minus_context_end}",
+    "jne septum_single_jumped_astray",
+    "mov rax, r11",
     "rdgsbase r11",
     "mov [r11 + {area_user_stack}], rsp",
     "mov rsp, [r11 + {area_kernel_stack}]",
@@ -336,8 +361,18 @@ global_asm!(
     "lea rsp, [r11 + {area_frame}]",
     "septum_single_save",
     "mov rax, [rsp + {user_stack}]",
-    "mov rdx, [rsp + {registers} + 0x98]",
+    "mov edx, [rsp + {registers} + 0x98]",
+    "and edx, {no_comparison}",
+    "movzx esi, ch",
+    "and esi, {compared_low}",
+    "or edx, esi",
+    "movzx esi, cl",
+    "shl esi, 11",
+    "or edx, esi",
+    "shr ecx, 16",
+    "add rcx, {trampolines}",
     "mov rsi, [rcx]",
+    "mov [rsp + {registers} + 0x98], rdx",
     "mov [rsp + {registers} + 0x30], rdx",
     "mov [rsp + {registers} + 0x58], rsi",
     "mov qword ptr [rsp + {registers} + 0x78], {system_call}",
@@ -353,6 +388,15 @@ global_asm!(
     "popfq",
     "1:",
     "septum_single_leave",
+    // The program has put another base into GS: all is as it was, and the trampoline's `syscall` finds the vCPU by LSTAR.
+    "septum_single_jumped_astray:",
+    "mov eax, ecx",
+    "shr ecx, 16",
+    "lea rcx, [rcx + {trampoline_calls}]",
+    "add al, 0x7f",
+    "sahf",
+    "mov rax, r11",
+    "jmp rcx",
 
     // RDI = the program's Registers, whose RCX is RIP and whose flags have no TF. Returns when it traps.
     ".balign 64",
@@ -431,6 +475,12 @@ global_asm!(
     area_flags = const REGISTERS + 0x98,
     area_frame = const FRAME,
     unwanted_flags = const TF | DF | AC,
+    area_context_end = const VCPU_LOCAL + offset_of!(Local, context_end) as u64,
+    minus_context_end = const -(VCPU_CONTEXT_END as i64),
+    no_comparison = const !(COMPARED_LOW | OF).cast_signed(),
+    compared_low = const COMPARED_LOW,
+    trampolines = const BASE.cast_signed(),
+    trampoline_calls = const (BASE + DATA_TO_CALL).cast_signed(),
     no_trap_flag = const !(TF as i32),
     template_user_stack = const VCPU_SYSCALL_ENTRY - USER_STACK,
     template_frame = const VCPU_SYSCALL_ENTRY as i64 - FRAME,

@@ -25,7 +25,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::linux::SYSCALL_LIMIT;
 
 /// Where the pages are: the third byte is no instruction.
-const BASE: u64 = septum_abi::layout::KERNEL_MAP + 0xe_0000;
+pub(crate) const BASE: u64 = septum_abi::layout::KERNEL_MAP + 0xe_0000;
 /// Offsets of pointers in each line: bytes that are no instructions.
 const POINTERS: [u64; 6] = [0x06, 0x0e, 0x16, 0x1e, 0x27, 0x2f];
 const LINE: u64 = 0x100;
@@ -33,7 +33,10 @@ const LINE: u64 = 0x100;
 const CODE: u64 = 0x38;
 const CODE_SIZE: u64 = 32;
 /// Offset of its data in a trampoline: where it returns to (8 bytes), number or immediate (4), kind (1).
-const DATA: u64 = 18;
+const DATA: u64 = 17;
+/// From its data to a `syscall` of its own, its last two bytes, which is made where GS does not name the vCPU.
+pub(crate) const DATA_TO_CALL: u64 = 13;
+const _: () = assert!(DATA + DATA_TO_CALL + 2 == CODE_SIZE && BASE % 0x1_0000 == 0 && PAGES <= 16);
 const PAGES: usize = 16;
 /// Trampolines in a page.
 const IN_PAGE: usize = POINTERS.len() * (4096 / LINE as usize);
@@ -217,6 +220,7 @@ impl Trampoline {
         bytes[data..data + 8].copy_from_slice(&back.to_le_bytes());
         bytes[data + 8..data + 12].copy_from_slice(&value.to_le_bytes());
         bytes[data + 12] = kind;
+        bytes[data + DATA_TO_CALL as usize..].copy_from_slice(&[0x0f, 0x05]);
         (bytes, offset)
     }
 }
@@ -227,18 +231,41 @@ impl Drop for Trampoline {
     }
 }
 
-/// Which site the system call came from that these registers are of; `None` if the instruction made it.
+/// How a system call came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By `syscall` in the program's code.
+    Instruction,
+    /// By the jump at a site.
+    Jump(Site),
+    /// By a jump, and by the trampoline's own `syscall`: the program has set a base of GS. The registers say now that it was a jump.
+    Astray(Site),
+}
+
+/// The way of the system call that these registers are of.
 #[must_use]
-pub fn taken(registers: &Registers) -> Option<Site> {
-    let data = registers.error_code.checked_sub(BASE).filter(|_| registers.error_code != 0)?;
+pub fn taken(registers: &mut Registers) -> Way {
+    if registers.error_code != 0 {
+        return site_of(registers.error_code).map_or(Way::Instruction, |(site, _)| Way::Jump(site));
+    }
+    let data = registers.rip.wrapping_sub(CODE_SIZE - DATA);
+    let Some((site, back)) = site_of(data).filter(|_| registers.rip >= BASE) else { return Way::Instruction };
+    (registers.rip, registers.rcx, registers.error_code) = (back, back, data);
+    Way::Astray(site)
+}
+
+/// The site whose trampoline has its data there, and where it returns to.
+fn site_of(data: u64) -> Option<(Site, u64)> {
+    let data = data.checked_sub(BASE)?;
     let memory = MEMORY.get((data / 4096) as usize)?.load(Ordering::Relaxed);
     if memory == 0 || data % LINE < CODE + DATA || (data % LINE - CODE) % CODE_SIZE != DATA {
         return None;
     }
-    let mut bytes = [0; 5];
+    let (mut back, mut bytes) = ([0; 8], [0; 5]);
+    arch::read(memory + data % 4096, &mut back);
     arch::read(memory + data % 4096 + 8, &mut bytes);
     let [a, b, c, d, kind] = bytes;
-    Site::of_parts(u32::from_le_bytes([a, b, c, d]), kind)
+    Some((Site::of_parts(u32::from_le_bytes([a, b, c, d]), kind)?, u64::from_le_bytes(back)))
 }
 
 /// Whether they are of use.
@@ -385,12 +412,23 @@ mod tests {
         let trampoline = Trampoline::new(site, 0x1234_5678_9abc).unwrap();
         let (code, offset) = trampoline.code(0x1234_5678_9abc);
         assert_eq!(code[..3], [0x48, 0x8d, 0x0d]);
-        assert_eq!(u64::from_le_bytes(code[18..26].try_into().unwrap()), 0x1234_5678_9abc);
+        assert_eq!(u64::from_le_bytes(code[17..25].try_into().unwrap()), 0x1234_5678_9abc);
+        assert_eq!(code[30..], [0x0f, 0x05]);
         let data = trampoline.line() + offset + DATA;
-        let registers = Registers { error_code: data, ..Registers::default() };
-        assert_eq!(taken(&registers), Some(site));
-        for wrong in [0, 1, BASE, data + 1, data - DATA, BASE + 16 * 4096 + CODE + DATA, u64::MAX] {
-            assert_eq!(taken(&Registers { error_code: wrong, ..Registers::default() }), None, "{wrong:#x}");
+        let mut registers = Registers { error_code: data, ..Registers::default() };
+        assert_eq!(taken(&mut registers), Way::Jump(site));
+        for wrong in [1, BASE, data + 1, data - DATA, BASE + 16 * 4096 + CODE + DATA, u64::MAX] {
+            let mut registers = Registers { error_code: wrong, ..Registers::default() };
+            assert_eq!(taken(&mut registers), Way::Instruction, "{wrong:#x}");
+        }
+        let mut registers = Registers { rip: trampoline.line() + offset + CODE_SIZE, ..Registers::default() };
+        assert_eq!(taken(&mut registers), Way::Astray(site));
+        assert_eq!(
+            (registers.rip, registers.rcx, registers.error_code),
+            (0x1234_5678_9abc, 0x1234_5678_9abc, data)
+        );
+        for rip in [0, 2, 0x40_1000, trampoline.line() + offset, data, BASE - 1, u64::MAX] {
+            assert_eq!(taken(&mut Registers { rip, ..Registers::default() }), Way::Instruction, "{rip:#x}");
         }
     }
 }

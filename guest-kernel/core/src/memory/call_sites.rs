@@ -14,6 +14,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use septum_abi::layout::PAGE_SIZE;
+use septum_abi::linux::Errno;
 use septum_guest_hal::address::UserAddr;
 use septum_guest_hal::frame::Frame;
 use septum_guest_hal::paging::{Flush, Rights};
@@ -96,7 +97,7 @@ impl AddressSpace {
         let Some(trampoline) = made.or_else(|| Trampoline::new(site, back).map(Arc::new)) else { return };
         let mut original = [0; 8];
         let jump = trampoline.jump();
-        if self.rewrite(start, &jump[..site.len()], &mut original[..site.len()]) {
+        if self.rewrite(start, &jump[..site.len()], &mut original[..site.len()]).is_ok() {
             self.call_sites.by_start.insert(start, CallSite { trampoline, original });
         }
     }
@@ -118,34 +119,36 @@ impl AddressSpace {
         (bytes[..site.len()] == site.original[..site.len()]).then_some(Around::Original)
     }
 
-    /// Puts back what was there, of all sites that begin within the range or reach into it.
-    pub fn restore_calls(&mut self, start: u64, end: u64) {
+    /// Puts back what was there, of all sites that begin within the range or reach into it. ENOMEM if that takes a copy of a page, which
+    /// only one takes that another process has too (after `fork`), and there is no memory for it: then some may be left.
+    pub fn restore_calls(&mut self, start: u64, end: u64) -> Result<(), Errno> {
         for at in self.call_sites.starts_within(start.saturating_sub(7), end) {
             // It stays known: a thread may have come upon the jump a moment ago.
             let Some(site) = self.call_sites.by_start.get(&at).cloned() else { continue };
             if self.has_jump(at, &site) {
-                self.rewrite(at, &site.original[..site.len()], &mut [0; 8][..site.len()]);
+                self.rewrite(at, &site.original[..site.len()], &mut [0; 8][..site.len()])?;
             }
         }
+        Ok(())
     }
 
-    /// Puts everything back, if one of them begins at `rip`: whether one does, or did a moment ago.
-    pub fn keep_calls_if_at(&mut self, rip: u64) -> bool {
+    /// Puts everything back, if one of them begins at `rip`: whether one does, or did a moment ago. ENOMEM as in [`restore_calls`](Self::restore_calls).
+    pub fn keep_calls_if_at(&mut self, rip: u64) -> Result<bool, Errno> {
         let is_there = self.call_sites.by_start.get(&rip).is_some_and(|site| {
             let original = &site.original[..site.len()];
             self.has_jump(rip, site)
                 || self.bytes_at(rip, site.len()).is_none_or(|bytes| bytes[..site.len()] == *original)
         });
         if is_there {
-            self.keep_calls();
+            self.keep_calls()?;
         }
-        is_there
+        Ok(is_there)
     }
 
-    /// Puts everything back, and has no more of them.
-    pub fn keep_calls(&mut self) {
+    /// Puts everything back, and makes no more of them. ENOMEM as in [`restore_calls`](Self::restore_calls).
+    pub fn keep_calls(&mut self) -> Result<(), Errno> {
         self.call_sites.is_off = true;
-        self.restore_calls(0, u64::MAX);
+        self.restore_calls(0, u64::MAX)
     }
 
     /// The range is unmapped.
@@ -170,31 +173,32 @@ impl AddressSpace {
         self.bytes_at(start, site.len()).is_some_and(|bytes| bytes[..site.len()] == jump[..site.len()])
     }
 
-    /// Puts a copy of the page in its place with these bytes at `start`, and tells what they replace. False if there is no memory for that; then
-    /// it may be away, and comes back as it was.
-    fn rewrite(&mut self, start: u64, bytes: &[u8], before: &mut [u8]) -> bool {
-        let Some((user, (frame, rights))) =
-            UserAddr::new(start).and_then(|user| Some((user, self.table.query(user)?)))
-        else {
-            return false;
-        };
-        let Some(copy) = Frame::uninit().filter(|copy| copy.try_copy_from(&frame)) else { return false };
-        drop(frame);
-        let offset = (start % PAGE) as usize;
-        copy.read(offset, before);
-        copy.write(offset, bytes);
-        let page = user.page().get();
+    /// Has the page come back with these bytes at `start`, and tells what they replace. A page that others have too, a file's for one, is
+    /// exchanged for a copy; ENOMEM if there is no memory for that.
+    fn rewrite(&mut self, start: u64, bytes: &[u8], before: &mut [u8]) -> Result<(), Errno> {
+        let user = UserAddr::new(start).ok_or(Errno::EFAULT)?;
+        let (frame, rights) = self.table.query(user).ok_or(Errno::EFAULT)?;
+        let (offset, page) = ((start % PAGE) as usize, user.page().get());
         let mut flush = Flush::new();
-        if self.table.split_edges(page, page + PAGE, &mut flush).is_err() {
-            flush.now();
-            return false;
+        let split = self.table.split_edges(page, page + PAGE, &mut flush);
+        if split.is_ok() {
+            self.table.unmap(page, page + PAGE, &mut flush);
         }
-        self.table.unmap(page, page + PAGE, &mut flush);
         flush.now();
+        split.map_err(|_| Errno::ENOMEM)?;
+        let is_own = frame.is_unique() && !frame.is_in_window();
+        let copy = if is_own { None } else { Frame::uninit().filter(|copy| copy.try_copy_from(&frame)) };
+        let is_changed = is_own || copy.is_some();
+        let frame = copy.unwrap_or(frame);
+        if is_changed {
+            frame.read(offset, before);
+            frame.write(offset, bytes);
+        }
         let mut flush = Flush::new();
-        let is_mapped = self.table.map(user, copy, Rights { write: false, ..rights }, &mut flush).is_ok();
+        // Its table is there still.
+        let mapped = self.table.map(user, frame, Rights { write: false, ..rights }, &mut flush);
         flush.now();
-        is_mapped
+        if is_changed && mapped.is_ok() { Ok(()) } else { Err(Errno::ENOMEM) }
     }
 }
 

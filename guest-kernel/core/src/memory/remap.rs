@@ -59,6 +59,7 @@ impl AddressSpace {
                 return Err(Errno::ENOMEM);
             }
         }
+        self.restore_calls(old, old_end)?;
         let new = match to {
             Move::To(new) => {
                 let new = self.place(Place::Fixed(new), new_len, None).map_err(|_| Errno::EINVAL)?;
@@ -71,7 +72,6 @@ impl AddressSpace {
             // Where large pages stay large.
             _ => self.place(Place::Hint(0), new_len, Some(old & (LARGE_PAGE - 1)))?,
         };
-        self.restore_calls(old, old_end);
         self.carry(&area, (old, old_len), (new, new_len))?;
         if !keeps_old && old_len > 0 {
             self.unmap(old, old_len)?;

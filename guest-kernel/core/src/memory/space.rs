@@ -294,7 +294,7 @@ impl AddressSpace {
             return Ok(());
         }
         if protection.contains(Protection::WRITE) {
-            self.restore_calls(start, end);
+            self.restore_calls(start, end)?;
         }
         let mut flush = Flush::new();
         self.table.split_edges(start, end, &mut flush).map_err(|_| Errno::ENOMEM)?;

@@ -15,7 +15,7 @@ use core::cell::{Cell, RefCell};
 use septum_abi::layout::{LOST_PAGE, USER_END};
 use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::float::FloatState;
-use septum_guest_hal::trampoline::{self, Site};
+use septum_guest_hal::trampoline::{self, Site, Way};
 use septum_guest_hal::user::{Event, Program, Registers};
 use septum_guest_hal::{log_line, park, vcpu};
 
@@ -243,9 +243,17 @@ impl Thread {
         let (call, arguments, back, site) = {
             let mut program = self.program.borrow_mut();
             let r = program.registers();
-            let site = trampoline::taken(r);
+            let way = trampoline::taken(r);
+            let site = match way {
+                Way::Jump(site) | Way::Astray(site) => Some(site),
+                Way::Instruction => None,
+            };
             // What has to be gone back beyond `syscall` to make it again.
             r.error_code = site.map_or(0, Site::before_call);
+            if matches!(way, Way::Astray(_)) {
+                // Without memory for that, jumps go on to come in like this.
+                let _ = self.process.space.lock().keep_calls();
+            }
             (r.rax, [r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9], r.rip, site)
         };
         if trampoline::are_of_use() && site.is_none() && call_sites::is_often(self.process.pid, back) {
@@ -311,9 +319,16 @@ impl Thread {
                 }
             }
             // The jump's address is not aligned, and the program wants to know of such.
-            17 if self.process.space.lock().keep_calls_if_at(rip) => return Restart::No,
-            // Who steps through code wants to see each instruction.
-            1 => self.process.space.lock().keep_calls(),
+            17 => match self.process.space.lock().keep_calls_if_at(rip) {
+                Ok(true) => return Restart::No,
+                Ok(false) => {}
+                Err(_) => {
+                    self.process.finish(End::OutOfMemory);
+                    return Restart::No;
+                }
+            },
+            // Who steps through code wants to see each instruction; where memory is short, it sees none of the kernel's.
+            1 => drop(self.process.space.lock().keep_calls()),
             _ => {}
         }
         // si_code as Linux gives it: FPE_INTDIV, TRAP_TRACE, ILL_ILLOPN, BUS_ADRALN, FPE_FLTINV …
