@@ -58,6 +58,7 @@ mod sockets {
         passing: "passing" Static [];
         loopback: "loopback" Static [];
         urgent_bytes_and_headers: "urgent" Static [];
+        owners_of_files_and_exclusive_watchers: "owners" Static [];
     }
 }
 

@@ -36,7 +36,7 @@ const CODE_SIZE: u64 = 32;
 const DATA: u64 = 17;
 /// From its data to a `syscall` of its own, its last two bytes, which is made where GS does not name the vCPU.
 pub(crate) const DATA_TO_CALL: u64 = 13;
-const _: () = assert!(DATA + DATA_TO_CALL + 2 == CODE_SIZE && BASE % 0x1_0000 == 0 && PAGES <= 16);
+const _: () = assert!(DATA + DATA_TO_CALL + 2 == CODE_SIZE && BASE.is_multiple_of(0x1_0000) && PAGES <= 16);
 const PAGES: usize = 16;
 /// Trampolines in a page.
 const IN_PAGE: usize = POINTERS.len() * (4096 / LINE as usize);

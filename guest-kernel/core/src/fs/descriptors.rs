@@ -17,8 +17,10 @@ use super::dentry::Dentry;
 use super::inode::{Access, File, poll};
 use super::locks::{self, FileNumber, HostLocks, Owner};
 use super::open::OpenFlags;
+use super::owner::Owner as SignalOwner;
 use super::watch;
 use crate::io::{Destination, Source};
+use crate::net::Socket;
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -40,6 +42,10 @@ pub struct OpenFile {
     position: Mutex<u64>,
     /// Reads and writes of a file that has no wait queue, which cannot tell itself that something is new.
     uses: AtomicU64,
+    /// Who is named to be told by signals; of a socket the socket knows.
+    signal_owner: Mutex<SignalOwner>,
+    /// Of what [`edge`](Self::edge) an epoll has told alone, and which one.
+    claim: Mutex<Option<(u64, usize)>>,
 }
 
 /// What `lseek` counts from.
@@ -74,6 +80,8 @@ impl OpenFile {
             flags: AtomicU32::new(flags.bits()),
             position: Mutex::new(0),
             uses: AtomicU64::new(0),
+            signal_owner: Mutex::default(),
+            claim: Mutex::default(),
         })
     }
 
@@ -110,6 +118,31 @@ impl OpenFile {
     #[must_use]
     pub fn edge(&self) -> u64 {
         self.file.edge().wrapping_add(self.uses.load(Ordering::Relaxed))
+    }
+
+    /// Who is named to be told by signals.
+    #[must_use]
+    pub fn signal_owner(&self) -> &Mutex<SignalOwner> {
+        Socket::of(self).map_or(&self.signal_owner, |socket| &socket.shared.owner)
+    }
+
+    /// Whether one of several that want to be told alone (EPOLLEXCLUSIVE) may tell of what has happened last: `who` comes first, or did. One that
+    /// `must` does so anyway.
+    #[must_use]
+    pub fn claim(&self, edge: u64, who: usize, must: bool) -> bool {
+        let mut claim = self.claim.lock();
+        let is_others = claim.is_some_and(|(at, other)| at == edge && other != who);
+        if is_others && !must {
+            return false;
+        }
+        *claim = Some((edge, who));
+        true
+    }
+
+    /// Whether somebody else than `who` has claimed what has happened last.
+    #[must_use]
+    pub fn is_claimed(&self, edge: u64, who: usize) -> bool {
+        self.claim.lock().is_some_and(|(at, other)| at == edge && other != who)
     }
 
     /// For what it is open.

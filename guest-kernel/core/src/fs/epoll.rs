@@ -25,7 +25,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
 
-/// EPOLLEXCLUSIVE: wakes only one of several waiters; here all look, which is allowed.
+/// EPOLLEXCLUSIVE: of several epolls that watch a file so, one tells what has happened. All of them look, and who comes first
+/// [claims](OpenFile::claim) it.
 pub const EXCLUSIVE: u32 = 1 << 28;
 /// EPOLLONESHOT
 const ONE_SHOT: u32 = 1 << 30;
@@ -61,6 +62,8 @@ struct Interest {
     is_disabled: bool,
     /// The file's edge and the events that were true when they were last reported.
     seen: Option<(u64, u32)>,
+    /// It was true when it was first wished for: told whoever else tells (EPOLLEXCLUSIVE).
+    is_owed: bool,
 }
 
 impl Interest {
@@ -77,6 +80,10 @@ impl Interest {
             }
             _ => found,
         }
+    }
+
+    fn is_exclusive(&self) -> bool {
+        self.wish.events & EXCLUSIVE != 0
     }
 }
 
@@ -145,7 +152,9 @@ impl Epoll {
         if watched.interests.contains_key(&key(fd, file)) {
             return Err(Errno::EEXIST);
         }
-        let interest = Interest { file: Arc::downgrade(file), wish, is_disabled: false, seen: None };
+        let mut interest =
+            Interest { file: Arc::downgrade(file), wish, is_disabled: false, seen: None, is_owed: false };
+        interest.is_owed = interest.is_exclusive() && interest.ready(file) != 0;
         watched.interests.insert(key(fd, file), interest);
         drop(watched);
         if let Some((_, inner)) = &nesting {
@@ -184,7 +193,13 @@ impl Epoll {
         let mut look = |(key, interest): (&Key, &mut Interest)| {
             let Some(file) = interest.file.upgrade() else { return false };
             let edge = file.edge();
-            let events = interest.ready(&file);
+            let mut events = interest.ready(&file);
+            if interest.is_exclusive() {
+                let must = core::mem::take(&mut interest.is_owed);
+                if events != 0 && !file.claim(edge, self.identity(), must) {
+                    events = 0;
+                }
+            }
             if events != 0 {
                 found.push(Wish { events, data: interest.wish.data });
                 interest.seen = Some((edge, events));
@@ -199,6 +214,10 @@ impl Epoll {
         }
         drop(watched);
         found
+    }
+
+    fn identity(&self) -> usize {
+        core::ptr::from_ref(self).addr()
     }
 
     /// The files that are watched and can still be reported. Whoever has them does not keep them open.
@@ -251,7 +270,10 @@ impl File for Epoll {
     }
 
     fn poll(&self) -> u16 {
-        let is_ready = |file: Arc<OpenFile>, interest: &Interest| interest.ready(&file) != 0;
+        let is_ready = |file: Arc<OpenFile>, interest: &Interest| {
+            let is_others = || !interest.is_owed && file.is_claimed(file.edge(), self.identity());
+            interest.ready(&file) != 0 && !(interest.is_exclusive() && is_others())
+        };
         // Files are dropped without the lock, in case they are the last reference.
         let mut files = Vec::new();
         let watched = self.watched.lock();
@@ -316,6 +338,26 @@ mod tests {
         assert_eq!(epoll.remove(4, &reader), Err(Errno::ENOENT));
         epoll.remove(3, &reader).unwrap();
         assert_eq!(epoll.remove(3, &reader), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn one_of_several_exclusive_ones_tells() {
+        let epolls = [Epoll::new(), Epoll::new(), Epoll::new()];
+        let (reader, writer) = anonymous::open_pipe(OpenFlags::empty());
+        for epoll in &epolls[..2] {
+            epoll.add(3, &reader, wish(IN | EXCLUSIVE, 7)).unwrap();
+        }
+        epolls[2].add(3, &reader, wish(IN, 7)).unwrap();
+        let told = || epolls.each_ref().map(|epoll| epoll.take(9).len());
+        assert_eq!(told(), [0, 0, 0]);
+        writer.write(&mut KernelSource(b"x")).unwrap();
+        assert_eq!((told(), told()), ([1, 0, 1], [1, 0, 1]));
+        assert_eq!(epolls.each_ref().map(Epoll::poll), [poll::IN, 0, poll::IN]);
+        writer.write(&mut KernelSource(b"x")).unwrap();
+        assert_eq!((epolls[1].take(9).len(), told()), (1, [0, 1, 1]));
+        let late = Epoll::new();
+        late.add(3, &reader, wish(IN | EXCLUSIVE, 7)).unwrap();
+        assert_eq!((late.take(9).len(), told()), (1, [0, 0, 1]));
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! * [`inode`]: what a file system implements: the two traits [`Inode`](inode::Inode) and [`File`](inode::File);
 //! * [`dentry`]: the tree of names; [`mount`]: what is mounted where; [`path`]: walking; [`context`]: for whom, and what is allowed;
 //! * [`open`]: opening; [`names`]: making and removing names; [`descriptors`]: open files and their numbers;
-//! * [`locks`]: who keeps others from a file; [`watch`]: who is told what happens to it;
+//! * [`locks`]: who keeps others from a file; [`watch`]: who is told what happens to it; [`owner`]: who gets its signals;
 //! * [`ramfs`], [`overlay`], [`erofs`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`]: file systems and files;
 //! * [`pci`]: functions of the host, for programs to drive.
 
@@ -33,6 +33,7 @@ pub mod mount;
 pub mod names;
 pub mod open;
 pub mod overlay;
+pub mod owner;
 mod pages;
 pub mod path;
 pub mod pci;

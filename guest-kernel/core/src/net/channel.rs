@@ -195,6 +195,7 @@ impl Channel {
         if flow.is_finished || flow.is_refused {
             return Err(Errno::EPIPE);
         }
+        let mut tells = false;
         let len = match &mut flow.contents {
             Contents::Bytes(stream) => {
                 let room = stream.room();
@@ -211,6 +212,7 @@ impl Channel {
                     let mut byte = [0];
                     ring.copy(ring.len() - 1, 1, &mut KernelDestination(&mut byte))?;
                     *urgent = Some(Urgent { at: *sent - 1, byte: byte[0], is_known: false });
+                    tells = true;
                 }
                 let files = extra.files.take();
                 match segments.back_mut() {
@@ -243,6 +245,9 @@ impl Channel {
         };
         drop(flow);
         self.receiver.queue.wake_all();
+        if tells {
+            self.receiver.tell_urgent();
+        }
         Ok(len)
     }
 

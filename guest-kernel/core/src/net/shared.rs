@@ -1,5 +1,6 @@
 //! What the other end of a connection may reach of a socket: whom to wake, and an error to tell.
 
+use crate::fs::owner::Owner;
 use crate::wait::WaitQueue;
 use core::sync::atomic::{AtomicBool, Ordering};
 use septum_abi::linux::Errno;
@@ -17,6 +18,8 @@ pub struct Shared {
     pub is_cut: AtomicBool,
     /// An urgent byte is one like the others (SO_OOBINLINE).
     pub has_urgent_inline: AtomicBool,
+    /// Who is told of urgent data.
+    pub owner: Mutex<Owner>,
 }
 
 impl Shared {
@@ -25,6 +28,12 @@ impl Shared {
         *self.error.lock() = Some(errno);
         self.has_error.store(true, Ordering::SeqCst);
         self.queue.wake_all();
+    }
+
+    /// Tells the owner of urgent data.
+    pub fn tell_urgent(&self) {
+        let owner = *self.owner.lock();
+        owner.tell_urgent();
     }
 
     /// The error, told once.

@@ -5,6 +5,7 @@
 use super::FileContext;
 use super::arguments::usable_file;
 use super::disk::ioctl as disk_ioctl;
+use super::owner;
 use super::terminal::ioctl as terminal_ioctl;
 use crate::fs::devices;
 use crate::fs::inode::FileKind;
@@ -21,6 +22,11 @@ mod command {
     pub const NO_CLOSE_ON_EXEC: u32 = 0x5450;
     pub const CLOSE_ON_EXEC: u32 = 0x5451;
     pub const ASYNC: u32 = 0x5452;
+    /// FIOSETOWN, SIOCSPGRP, FIOGETOWN, SIOCGPGRP
+    pub const SET_OWNER: u32 = 0x8901;
+    pub const SOCKET_SET_OWNER: u32 = 0x8902;
+    pub const GET_OWNER: u32 = 0x8903;
+    pub const SOCKET_GET_OWNER: u32 = 0x8904;
     /// FICLONE
     pub const CLONE: u32 = 0x4004_9409;
 }
@@ -54,6 +60,12 @@ pub fn sys_ioctl<C: FileContext>(ctx: &C, fd: i32, command: u32, argument: u64) 
             ctx.copy_out(argument, &len.to_le_bytes())?;
         }
         command::CLONE => return Err(Errno::EOPNOTSUPP),
+        command::SET_OWNER | command::SOCKET_SET_OWNER if Socket::of(&file).is_some() => {
+            owner::set_by_address(ctx, &file, argument)?
+        }
+        command::GET_OWNER | command::SOCKET_GET_OWNER if Socket::of(&file).is_some() => {
+            owner::tell(ctx, &file, argument)?
+        }
         _ => {
             if let Some(socket) = Socket::of(&file) {
                 return interfaces::ioctl(ctx, socket, command, argument);

@@ -3,6 +3,7 @@
 use super::FileContext;
 use super::arguments::{file, int, usable_file};
 use super::locks::{self, Asker};
+use super::owner;
 use crate::fs::descriptors::OpenFile;
 use crate::fs::open::OpenFlags;
 use crate::fs::pipe;
@@ -52,8 +53,7 @@ mod command {
     pub const GET_LOCK: u32 = 5;
     pub const SET_LOCK: u32 = 6;
     pub const SET_LOCK_WAIT: u32 = 7;
-    pub const SET_OWNER: u32 = 8;
-    pub const GET_OWNER: u32 = 9;
+    pub use super::super::owner::command::*;
     pub const OFD_GET_LOCK: u32 = 36;
     pub const OFD_SET_LOCK: u32 = 37;
     pub const OFD_SET_LOCK_WAIT: u32 = 38;
@@ -102,8 +102,12 @@ fn on_file<C: FileContext>(ctx: &C, file: &OpenFile, command: u32, argument: u64
         command::SET_LOCK_WAIT => locks::set(ctx, file, Asker::Process, argument, true),
         command::OFD_SET_LOCK => locks::set(ctx, file, Asker::Description, argument, false),
         command::OFD_SET_LOCK_WAIT => locks::set(ctx, file, Asker::Description, argument, true),
-        command::SET_OWNER => Ok(0),
-        command::GET_OWNER => Ok(0),
+        command::SET_OWNER
+        | command::GET_OWNER
+        | command::SET_OWNER_EX
+        | command::GET_OWNER_EX
+        | command::SET_SIGNAL
+        | command::GET_SIGNAL => owner::control(ctx, file, command, argument),
         command::SET_PIPE_SIZE | command::GET_PIPE_SIZE => {
             let pipe = pipe::of(&**file.file()).ok_or(Errno::EBADF)?;
             if command == command::GET_PIPE_SIZE {

@@ -24,6 +24,7 @@ pub mod file_system;
 pub mod locks;
 pub mod names;
 pub mod open;
+pub mod owner;
 pub mod pipe;
 pub mod poll;
 pub mod position;

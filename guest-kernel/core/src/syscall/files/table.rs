@@ -352,7 +352,7 @@ impl<C: FileContext + 'static> Table<C> {
             number::FCNTL,
             |c, [fd, command, argument, ..]| descriptors::sys_fcntl(c, int(fd), word(command), argument),
             "F_DUPFD, F_DUPFD_CLOEXEC, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETPIPE_SZ, F_SETPIPE_SZ, F_GET_SEALS, F_ADD_SEALS, \
-            F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW; F_SETOWN has no effect, F_NOTIFY only ends",
+            F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW, F_SETOWN, F_SETOWN_EX, F_SETSIG (for SIGURG alone), F_NOTIFY only ends",
         ),
         full(
             number::FLOCK,
