@@ -13,7 +13,7 @@
 //! * [`dentry`]: the tree of names; [`mount`]: what is mounted where; [`path`]: walking; [`context`]: for whom, and what is allowed;
 //! * [`open`]: opening; [`names`]: making and removing names; [`descriptors`]: open files and their numbers;
 //! * [`locks`]: who keeps others from a file; [`watch`]: who is told what happens to it; [`owner`]: who gets its signals;
-//! * [`ramfs`], [`overlay`], [`erofs`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`]: file systems and files;
+//! * [`ramfs`], [`overlay`], [`erofs`], [`devices`], [`proc`], [`pipe`], [`event`], [`epoll`], [`timer`], [`signal`], [`terminal`], [`message_queue`]: file systems and files;
 //! * [`pci`]: functions of the host, for programs to drive.
 
 pub mod anonymous;
@@ -29,6 +29,7 @@ pub mod event;
 pub mod inode;
 pub mod listing;
 pub mod locks;
+pub mod message_queue;
 pub mod mount;
 pub mod names;
 pub mod open;

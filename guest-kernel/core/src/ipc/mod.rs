@@ -1,14 +1,20 @@
-//! System V's ways between processes: shared memory and semaphores, which have keys, owners and permissions in the same way.
+//! System V's ways between processes: shared memory, semaphores and messages, which have keys, owners and permissions in the same way.
 //!
 //! ```text
 //! ipc64_perm   +0 key (i32)  +4 user  +8 group  +12 its maker's  +16  +20 mode (u32)  +24 …  +48
 //! ```
 
+pub mod listing;
+pub mod messages;
 pub mod segments;
 pub mod semaphores;
+pub mod table;
 
+use core::sync::atomic::{AtomicU64, Ordering};
+use septum_abi::layout::PAGE_SIZE;
 use septum_abi::linux::Errno;
 use septum_guest_hal::clock::realtime_ns;
+use septum_guest_hal::frame;
 
 /// IPC_PRIVATE: one that has no key.
 pub const PRIVATE: i32 = 0;
@@ -119,6 +125,31 @@ impl Permission {
     pub fn change(&mut self, bytes: &[u8; PERMISSION_LEN]) {
         let word = |at: usize| u32::from_le_bytes(core::array::from_fn(|byte| bytes[at + byte]));
         (self.owner, self.mode) = ([word(4), word(8)], word(20) & 0o777);
+    }
+}
+
+/// Bytes that messages take, all together.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+/// What a message takes beside its contents.
+const OVERHEAD: usize = 64;
+
+/// The right to memory for a message; dropping it gives it back.
+#[derive(Debug)]
+pub struct Memory(u64);
+
+impl Memory {
+    /// For a message of so many bytes. ENOMEM if all together would take more than a quarter of the partition's memory.
+    pub fn take(len: usize) -> Result<Self, Errno> {
+        let memory = Self((len + OVERHEAD) as u64);
+        let taken = TAKEN.fetch_add(memory.0, Ordering::Relaxed).saturating_add(memory.0);
+        let most = frame::usage().total / 4 * PAGE_SIZE as u64;
+        if taken > most { Err(Errno::ENOMEM) } else { Ok(memory) }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(self.0, Ordering::Relaxed);
     }
 }
 

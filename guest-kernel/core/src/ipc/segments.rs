@@ -7,9 +7,9 @@
 //! A segment's pages are [`SharedMemory`], so that mappings keep them, and are kept here until the segment is removed. How often it is
 //! mapped is how often somebody else holds them.
 
+use super::table::Table;
 use super::{Caller, PRIVATE, Permission, Request, seconds};
 use crate::memory::shared::SharedMemory;
-use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
@@ -46,6 +46,12 @@ impl Segment {
         }
     }
 
+    /// How many of its pages are there.
+    #[must_use]
+    pub fn resident(&self) -> u64 {
+        self.memory().map_or(0, |memory| memory.count())
+    }
+
     /// Whether it was removed.
     #[must_use]
     pub fn is_removed(&self) -> bool {
@@ -73,44 +79,47 @@ impl Segment {
 /// All segments.
 #[derive(Default)]
 pub struct Segments {
-    segments: BTreeMap<i32, Segment>,
-    next: i32,
+    segments: Table<Segment>,
 }
 
 /// Those of the partition.
-pub static SEGMENTS: Mutex<Segments> = Mutex::new(Segments { segments: BTreeMap::new(), next: 0 });
+pub static SEGMENTS: Mutex<Segments> = Mutex::new(Segments { segments: Table::new() });
 
 impl Segments {
     /// The number of the segment that is asked for, which is made if need be.
     pub fn get(&mut self, request: Request, caller: Caller) -> Result<i32, Errno> {
-        self.segments.retain(|_, segment| segment.memory().is_some());
+        self.clear_up();
         let Request { key, size, .. } = request;
         let has_key = |segment: &Segment| key != PRIVATE && segment.permission.key == key;
-        if let Some((&id, segment)) = self.segments.iter().find(|(_, segment)| has_key(segment)) {
+        if let Some((id, segment)) = self.segments.iter().find(|(_, segment)| has_key(segment)) {
             return request.accepts(&segment.permission, segment.size, caller).map(|()| id);
         }
         request.may_make()?;
         if size == 0 {
             return Err(Errno::EINVAL);
         }
-        if self.segments.len() >= MOST {
+        if self.segments.count() >= MOST {
             return Err(Errno::ENOSPC);
         }
-        while self.segments.contains_key(&self.next) {
-            self.next = self.next.checked_add(1).unwrap_or(0);
-        }
-        let id = self.next;
-        self.next = id.checked_add(1).unwrap_or(0);
         let permission = Permission::new(&request, caller);
         let (pids, times) = ([caller.pid, 0], [0, 0, seconds()]);
-        self.segments
-            .insert(id, Segment { permission, size, pids, times, pages: Pages::Kept(Arc::default()) });
-        Ok(id)
+        self.segments.insert(Segment { permission, size, pids, times, pages: Pages::Kept(Arc::default()) })
+    }
+
+    /// Forgets those that nobody has any more.
+    fn clear_up(&mut self) {
+        self.segments.retain(|segment| segment.memory().is_some());
+    }
+
+    /// The segments by their numbers and places.
+    pub fn table(&mut self) -> &Table<Segment> {
+        self.clear_up();
+        &self.segments
     }
 
     /// The segment with this number. EINVAL if there is none.
     pub fn find(&mut self, id: i32) -> Result<&mut Segment, Errno> {
-        self.segments.get_mut(&id).filter(|segment| segment.memory().is_some()).ok_or(Errno::EINVAL)
+        self.segments.get_mut(id).ok().filter(|segment| segment.memory().is_some()).ok_or(Errno::EINVAL)
     }
 
     /// The one whose pages these are.

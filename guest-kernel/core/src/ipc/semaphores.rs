@@ -7,6 +7,7 @@
 //!
 //! What a process asked to be undone (SEM_UNDO) is kept with the set, by the process, and applied when it ends.
 
+use super::table::Table;
 use super::{Caller, PRIVATE, Permission, Request, seconds};
 use crate::wait::WaitQueue;
 use alloc::collections::BTreeMap;
@@ -18,8 +19,10 @@ use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
 
 /// Most sets (SEMMNI), semaphores in one (SEMMSL), and in all of them.
-const MOST_SETS: usize = 4096;
-const MOST_IN_SET: u64 = 32_000;
+pub const MOST_SETS: usize = 32_000;
+/// See above.
+pub const MOST_IN_SET: u64 = 32_000;
+/// Linux says a thousand times as many, for which there is no memory.
 const MOST_IN_ALL: usize = 1_000_000;
 /// Largest value (SEMVMX), and change that is undone (SEMAEM).
 pub const LARGEST: i32 = 32_767;
@@ -209,12 +212,11 @@ impl Set {
 /// All sets.
 #[derive(Debug, Default)]
 pub struct Sets {
-    sets: BTreeMap<i32, Arc<Set>>,
-    next: i32,
+    sets: Table<Arc<Set>>,
 }
 
 /// Those of the partition.
-pub static SETS: Mutex<Sets> = Mutex::new(Sets { sets: BTreeMap::new(), next: 0 });
+pub static SETS: Mutex<Sets> = Mutex::new(Sets { sets: Table::new() });
 
 impl Sets {
     /// The number of the set that is asked for, which is made if need be.
@@ -222,7 +224,7 @@ impl Sets {
         if request.size > MOST_IN_SET {
             return Err(Errno::EINVAL);
         }
-        for (&id, set) in &self.sets {
+        for (id, set) in self.sets.iter() {
             let state = set.state.lock();
             if request.key != PRIVATE && state.permission.key == request.key {
                 return request.accepts(&state.permission, state.count() as u64, caller).map(|()| id);
@@ -233,15 +235,10 @@ impl Sets {
             return Err(Errno::EINVAL);
         }
         let len = usize::try_from(request.size).map_err(|_| Errno::EINVAL)?;
-        let others: usize = self.sets.values().map(|set| set.state.lock().count()).sum();
-        if self.sets.len() >= MOST_SETS || others + len > MOST_IN_ALL {
+        let others: usize = self.sets.iter().map(|(_, set)| set.state.lock().count()).sum();
+        if self.sets.count() >= MOST_SETS || others + len > MOST_IN_ALL {
             return Err(Errno::ENOSPC);
         }
-        while self.sets.contains_key(&self.next) {
-            self.next = self.next.checked_add(1).unwrap_or(0);
-        }
-        let id = self.next;
-        self.next = id.checked_add(1).unwrap_or(0);
         let state = State {
             permission: Permission::new(&request, caller),
             times: [0, seconds()],
@@ -250,13 +247,18 @@ impl Sets {
             waiting: BTreeMap::new(),
             is_removed: false,
         };
-        self.sets.insert(id, Arc::new(Set { state: Mutex::new(state), queue: WaitQueue::new() }));
-        Ok(id)
+        self.sets.insert(Arc::new(Set { state: Mutex::new(state), queue: WaitQueue::new() }))
+    }
+
+    /// The sets by their numbers and places.
+    #[must_use]
+    pub fn table(&self) -> &Table<Arc<Set>> {
+        &self.sets
     }
 
     /// The set with this number. EINVAL if there is none.
     pub fn find(&self, id: i32) -> Result<Arc<Set>, Errno> {
-        self.sets.get(&id).cloned().ok_or(Errno::EINVAL)
+        self.sets.get(id).map(Arc::clone)
     }
 
     /// Removes a set, if its owner asks; who waits for it is told.
@@ -268,7 +270,7 @@ impl Sets {
         UNDONE.fetch_sub(state.undo.len(), Ordering::SeqCst);
         state.undo.clear();
         drop(state);
-        self.sets.remove(&id);
+        self.sets.remove(id);
         set.queue.wake_all();
         Ok(())
     }
@@ -279,7 +281,7 @@ pub fn undo_all(pid: u32) {
     if UNDONE.load(Ordering::SeqCst) == 0 {
         return;
     }
-    let sets: Vec<Arc<Set>> = SETS.lock().sets.values().cloned().collect();
+    let sets: Vec<Arc<Set>> = SETS.lock().sets.iter().map(|(_, set)| Arc::clone(set)).collect();
     for set in sets {
         if set.state.lock().undo(pid) {
             set.queue.wake_all();

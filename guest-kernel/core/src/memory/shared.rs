@@ -25,6 +25,12 @@ impl SharedMemory {
         Some(frame)
     }
 
+    /// How many pages are there.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.pages.lock().len() as u64
+    }
+
     /// Makes the pages of `range` zeros again: those that are mapped in place, the others by giving them up.
     pub fn clear(&self, range: Range<u64>) {
         self.pages.lock().retain(|index, frame| {

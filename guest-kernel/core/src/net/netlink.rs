@@ -83,6 +83,16 @@ impl Routes {
         Ok(len)
     }
 
+    /// Adds something that nobody asked for by a message: what a message queue tells (`mq_notify`).
+    pub fn tell(&self, socket: &Socket, bytes: Vec<u8>) {
+        let mut waiting = self.answers.lock();
+        if waiting.len() < MOST_ANSWERS {
+            waiting.push_back(bytes);
+        }
+        drop(waiting);
+        socket.shared.queue.wake_all();
+    }
+
     /// Receives the first answer.
     pub fn receive(&self, to: &mut dyn Destination, how: How) -> Result<Received, Errno> {
         let mut waiting = self.answers.lock();

@@ -16,6 +16,8 @@ pub mod futex;
 pub mod identity;
 pub mod locked;
 pub mod memory;
+pub mod message_queues;
+pub mod messages;
 pub mod net;
 pub mod pidfd;
 pub mod process_memory;
@@ -44,7 +46,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 19] = [
+pub const FAMILIES: [&[Entry<Thread>]; 21] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
@@ -63,6 +65,8 @@ pub const FAMILIES: [&[Entry<Thread>]; 19] = [
     timers::CALLS,
     semaphores::CALLS,
     shared_memory::CALLS,
+    messages::CALLS,
+    message_queues::CALLS,
     asynchronous::CALLS,
 ];
 

@@ -7,9 +7,9 @@
 
 use super::clock::read_timespec;
 use super::entry::{Entry, Support};
-use super::shared_memory::caller;
+use super::shared_memory::{Listing, caller};
 use super::{int, uint};
-use crate::ipc::semaphores::{Attempt, Change, SETS, State};
+use crate::ipc::semaphores::{Attempt, Change, LARGEST, MOST_IN_SET, MOST_SETS, SETS, State};
 use crate::ipc::{CHANGE, PERMISSION_LEN, READ, Request, seconds};
 use crate::memory::buffer;
 use crate::process::thread::Thread;
@@ -38,6 +38,11 @@ const GET_WAITING: i32 = 14;
 const GET_WAITING_FOR_ZERO: i32 = 15;
 const SET_VALUE: i32 = 16;
 const SET_ALL: i32 = 17;
+/// IPC_INFO, SEM_STAT, SEM_INFO, SEM_STAT_ANY
+const LIMITS: i32 = 3;
+const STATUS_AT: i32 = 18;
+const USAGE: i32 = 19;
+const STATUS_AT_ANY: i32 = 20;
 /// Most changes of a call (SEMOPM), bytes of one, and of a `semid64_ds`.
 const MOST_CHANGES: usize = 500;
 const CHANGE_LEN: usize = 6;
@@ -66,8 +71,8 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::SEMCTL,
         handler: |thread, a| sys_semctl(thread, int(a[0]), int(a[1]), int(a[2]), a[3]),
-        support: Support::Partial,
-        notes: "IPC_STAT, IPC_SET, IPC_RMID, GET* and SET*; not IPC_INFO, SEM_INFO, SEM_STAT",
+        support: Support::Full,
+        notes: "",
     },
 ];
 
@@ -146,6 +151,23 @@ fn status(state: &State) -> [u8; STATUS_LEN] {
     bytes
 }
 
+/// What IPC_INFO tells, or SEM_INFO: limits (`seminfo`), and what there is in place of two of them; and the highest place.
+fn limits(is_usage: bool) -> (usize, [u8; 40]) {
+    let sets = SETS.lock();
+    let table = sets.table();
+    let all: usize = table.iter().map(|(_, set)| set.with(|state| Ok(state.count())).unwrap_or(0)).sum();
+    let most = MOST_SETS as u64 * MOST_IN_SET;
+    let [used, changed] = if is_usage { [table.count() as u64, all as u64] } else { [20, LARGEST as u64] };
+    let of_call = MOST_CHANGES as u64;
+    let words =
+        [most, MOST_SETS as u64, most, most, MOST_IN_SET, of_call, of_call, used, LARGEST as u64, changed];
+    let mut told = [0; 40];
+    for (to, word) in told.chunks_exact_mut(4).zip(words) {
+        to.copy_from_slice(&u32::try_from(word).unwrap_or(u32::MAX).to_le_bytes());
+    }
+    (table.highest(), told)
+}
+
 /// `semctl(2)`
 fn sys_semctl(thread: &Thread, id: i32, index: i32, command: i32, argument: u64) -> Result<usize, Errno> {
     let caller = caller(thread);
@@ -155,13 +177,26 @@ fn sys_semctl(thread: &Thread, id: i32, index: i32, command: i32, argument: u64)
         SETS.lock().remove(id, caller)?;
         return Ok(0);
     }
-    let set = SETS.lock().find(id)?;
+    if matches!(command, LIMITS | USAGE) {
+        let (highest, told) = limits(command == USAGE);
+        buffer::write(space, argument, &told)?;
+        return Ok(highest);
+    }
+    let listing = Listing::of(command, STATUS, STATUS_AT_ANY);
+    let (id, set) = {
+        let sets = SETS.lock();
+        let is_by_place = matches!(command, STATUS_AT | STATUS_AT_ANY);
+        let id = if is_by_place { sets.table().at(id)? } else { id };
+        (id, sets.find(id)?)
+    };
     let may = |state: &State, wanted| state.permission.check(caller, wanted);
     let amount = |value: i32| usize::try_from(value).map_err(|_| Errno::EINVAL);
     match command {
-        STATUS => {
-            let told = set.with(|state| may(state, READ).map(|()| status(state)))?;
-            buffer::write(space, argument, &told).map(|()| 0)
+        STATUS | STATUS_AT | STATUS_AT_ANY => {
+            let wanted = if listing.is_for_anybody { 0 } else { READ };
+            let told = set.with(|state| may(state, wanted).map(|()| status(state)))?;
+            buffer::write(space, argument, &told)?;
+            listing.result(id)
         }
         SET => {
             let mut bytes = [0; PERMISSION_LEN];

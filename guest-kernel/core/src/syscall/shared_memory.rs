@@ -5,9 +5,11 @@
 //!              +48 bytes (u64)  +56 mapped  +64 unmapped  +72 changed (seconds)  +80 maker  +84 last (pid)  +88 mappings (u64)  +112
 //! ```
 
+use super::clock::write_words;
 use super::entry::{Entry, Support};
 use super::{int, uint};
-use crate::ipc::segments::{SEGMENTS, Segment};
+use crate::ipc::listing;
+use crate::ipc::segments::{MOST, SEGMENTS, Segment};
 use crate::ipc::{CHANGE, Caller, PERMISSION_LEN, READ, Request, seconds};
 use crate::memory::area::{Backing, Label, Protection};
 use crate::memory::buffer;
@@ -37,6 +39,11 @@ const LOCK: i32 = 11;
 const UNLOCK: i32 = 12;
 /// SHM_DEST, in a mode
 const REMOVED: u32 = 0o1000;
+/// IPC_INFO, SHM_STAT, SHM_INFO, SHM_STAT_ANY
+const LIMITS: i32 = 3;
+const STATUS_AT: i32 = 13;
+const USAGE: i32 = 14;
+const STATUS_AT_ANY: i32 = 15;
 /// Bytes of a `shmid64_ds`.
 const STATUS_LEN: usize = 112;
 
@@ -63,10 +70,29 @@ pub const CALLS: &[Entry<Thread>] = &[
     Entry {
         number: number::SHMCTL,
         handler: |thread, a| sys_shmctl(thread, int(a[0]), int(a[1]), a[2]),
-        support: Support::Partial,
-        notes: "IPC_STAT, IPC_SET, IPC_RMID, SHM_LOCK, SHM_UNLOCK; a mapping of which a part was changed counts as two",
+        support: Support::Full,
+        notes: "a mapping of which a part was changed counts as two",
     },
 ];
+
+/// How one of a family's objects is asked about: by its number (IPC_STAT), or by its place, as programs do that list them (`*_STAT`, `*_STAT_ANY`).
+#[derive(Clone, Copy)]
+pub(super) struct Listing {
+    pub is_by_place: bool,
+    /// Whoever asks need not be allowed to read it.
+    pub is_for_anybody: bool,
+}
+
+impl Listing {
+    pub(super) fn of(command: i32, by_number: i32, for_anybody: i32) -> Self {
+        Self { is_by_place: command != by_number, is_for_anybody: command == for_anybody }
+    }
+
+    /// What the call returns, of the object with this number.
+    pub(super) fn result(self, id: i32) -> Result<usize, Errno> {
+        if self.is_by_place { usize::try_from(id).map_err(|_| Errno::EINVAL) } else { Ok(0) }
+    }
+}
 
 pub(super) fn caller(thread: &Thread) -> Caller {
     let fs = thread.process.fs.lock();
@@ -161,6 +187,15 @@ fn status(segment: &Segment) -> [u8; STATUS_LEN] {
     bytes
 }
 
+/// What SHM_INFO tells: segments, pages of all, pages there, pages and attempts of a swap that there is not; and the highest place.
+fn usage() -> ([u64; 6], usize) {
+    let mut segments = SEGMENTS.lock();
+    let table = segments.table();
+    let pages = table.iter().map(|(_, segment)| segment.size.div_ceil(PAGE_SIZE as u64)).sum();
+    let resident = table.iter().map(|(_, segment)| segment.resident()).sum();
+    ([table.count() as u64, pages, resident, 0, 0, 0], table.highest())
+}
+
 /// `shmctl(2)`
 fn sys_shmctl(thread: &Thread, id: i32, command: i32, address: u64) -> Result<usize, Errno> {
     let caller = caller(thread);
@@ -182,14 +217,29 @@ fn sys_shmctl(thread: &Thread, id: i32, command: i32, address: u64) -> Result<us
             segment.permission.change(&bytes);
             segment.times[2] = seconds();
         }
-        STATUS => {
-            let told = {
+        STATUS | STATUS_AT | STATUS_AT_ANY => {
+            let listing = Listing::of(command, STATUS, STATUS_AT_ANY);
+            let (id, told) = {
                 let mut segments = SEGMENTS.lock();
+                let id = if listing.is_by_place { segments.table().at(id)? } else { id };
                 let segment = segments.find(id)?;
-                segment.permission.check(caller, READ)?;
-                status(segment)
+                if !listing.is_for_anybody {
+                    segment.permission.check(caller, READ)?;
+                }
+                (id, status(segment))
             };
             buffer::write(&thread.process.space, address, &told)?;
+            return listing.result(id);
+        }
+        LIMITS => {
+            let words = [listing::MOST_SHARED, 1, MOST as u64, MOST as u64, listing::MOST_SHARED, 0, 0, 0, 0];
+            write_words(thread, address, &words)?;
+            return Ok(SEGMENTS.lock().table().highest());
+        }
+        USAGE => {
+            let (words, highest) = usage();
+            write_words(thread, address, &words)?;
+            return Ok(highest);
         }
         _ => return Err(Errno::EINVAL),
     }
