@@ -19,6 +19,7 @@ use super::packet::Packet;
 use super::passing::{Credentials, Passed};
 use super::shared::Shared;
 use super::{Extra, How, Received};
+use crate::fs::descriptors::OpenFile;
 use crate::io::{Destination, KernelDestination, Source};
 use crate::ring::Ring;
 use alloc::collections::VecDeque;
@@ -275,6 +276,18 @@ impl Channel {
             self.sender.queue.wake_all();
         }
         Ok(received)
+    }
+
+    /// Shows the files on their way.
+    pub fn each_file(&self, each: &mut dyn FnMut(&Arc<OpenFile>)) {
+        match &self.flow.lock().contents {
+            Contents::Bytes(stream) => {
+                stream.segments.iter().filter_map(|one| one.files.as_ref()).for_each(|files| files.each(each))
+            }
+            Contents::Packets { packets, .. } => {
+                packets.iter().filter_map(|one| one.files.as_ref()).for_each(|files| files.each(each))
+            }
+        }
     }
 
     /// Somebody wants other room. A stream cannot have more than it had in the beginning.

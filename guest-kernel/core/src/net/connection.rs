@@ -21,10 +21,12 @@ use super::outside::{self, Wire};
 use super::passing::Credentials;
 use super::shared::Shared;
 use super::{Extra, How, Kind, Received, Socket, Target};
+use crate::fs::descriptors::OpenFile;
 use crate::fs::inode::poll;
 use crate::io::{Destination, Source};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::{Mutex, Once};
@@ -525,6 +527,18 @@ impl Connection {
         self.ends
             .get()
             .is_some_and(|ends| ends.outgoing.state().is_finished && ends.incoming.state().is_finished)
+    }
+
+    /// Shows the files on their way to it, and to connections that nobody has accepted.
+    pub fn each_file(&self, each: &mut dyn FnMut(&Arc<OpenFile>)) {
+        if let Some(ends) = self.ends.get() {
+            ends.incoming.each_file(each);
+        }
+        let waiting: Vec<Arc<Socket>> = match &*self.phase.lock() {
+            Phase::Listening(backlog) => backlog.waiting.iter().cloned().collect(),
+            _ => Vec::new(),
+        };
+        waiting.iter().for_each(|socket| socket.each_file(each));
     }
 
     /// Bytes that can be received. EINVAL if it listens.

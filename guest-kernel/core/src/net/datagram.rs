@@ -11,6 +11,7 @@ use super::ports;
 use super::route::{self, Way};
 use super::shared::Shared;
 use super::{Extra, How, Received, Role, Socket, Target};
+use crate::fs::descriptors::OpenFile;
 use crate::fs::inode::poll;
 use crate::io::{Destination, Source};
 use alloc::collections::VecDeque;
@@ -105,6 +106,18 @@ impl Mailbox {
     #[must_use]
     pub fn has_peer(&self) -> bool {
         !matches!(*self.peer.lock(), Peer::None)
+    }
+
+    /// Shows the files on their way.
+    pub fn each_file(&self, each: &mut dyn FnMut(&Arc<OpenFile>)) {
+        let inbox = self.inbox.lock();
+        inbox.packets.iter().filter_map(|packet| packet.files.as_ref()).for_each(|files| files.each(each));
+    }
+
+    /// Nobody will receive what there is.
+    pub fn clear(&self) {
+        let packets = core::mem::take(&mut self.inbox.lock().packets);
+        drop(packets);
     }
 
     /// Bytes of the first message.

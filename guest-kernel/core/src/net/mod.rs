@@ -23,6 +23,7 @@
 
 pub mod address;
 pub mod channel;
+mod circles;
 pub mod connection;
 pub mod datagram;
 pub mod datagram_end;
@@ -389,6 +390,9 @@ impl File for Socket {
 
     fn release(&self) {
         self.close();
+        if self.family == Family::Unix {
+            circles::look();
+        }
     }
 
     fn is_seekable(&self) -> bool {
@@ -445,6 +449,23 @@ impl Socket {
     pub fn look_outside(&self) {
         if self.may_leave() {
             outside::look();
+        }
+    }
+
+    /// Shows the files on their way to it.
+    pub fn each_file(&self, each: &mut dyn FnMut(&Arc<OpenFile>)) {
+        match &self.role {
+            Role::Connection(connection) => connection.each_file(each),
+            Role::Mailbox(mailbox) => mailbox.each_file(each),
+            Role::Routes(_) => {}
+        }
+    }
+
+    /// Closes it, which nobody has open, and drops what it would have received.
+    pub fn abandon(&self) {
+        self.close();
+        if let Role::Mailbox(mailbox) = &self.role {
+            mailbox.clear();
         }
     }
 

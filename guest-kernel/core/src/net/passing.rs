@@ -1,17 +1,17 @@
 //! What goes with a message besides its bytes: open files (SCM_RIGHTS) and who sent it (SCM_CREDENTIALS).
 //!
 //! A file on its way is held by the queue that it is in. A socket may be on its way in a queue of its own, so that nobody can ever
-//! receive it; a circle of such sockets is never freed. Therefore there are never more files on their way than one process may
+//! receive it; such circles are [collected](super::circles). There are never more files on their way than one process may
 //! have open: one more is ETOOMANYREFS, as on Linux.
 //!
 //! Closing the last reference to a socket closes what is in its queue, and so on. [`bury`] does that in a loop instead of calls in calls, which
 //! the program could make deeper than the kernel's stack is.
 
+use super::circles;
 use crate::fs::descriptors::OpenFile;
 use crate::process::vcpus::current_task;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::sync::Mutex;
 
@@ -19,8 +19,6 @@ use septum_guest_hal::sync::Mutex;
 pub const MOST_FILES: usize = 253;
 /// Most files on their way.
 const MOST_ON_THE_WAY: usize = 1024;
-
-static ON_THE_WAY: AtomicUsize = AtomicUsize::new(0);
 
 /// `struct ucred`: who sent a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,16 +54,23 @@ impl core::fmt::Debug for Passed {
 impl Passed {
     /// Sends them off. ETOOMANYREFS if there are too many on their way.
     pub fn new(files: Vec<Arc<OpenFile>>) -> Result<Self, Errno> {
-        let before = ON_THE_WAY.fetch_add(files.len(), Ordering::Relaxed);
+        if circles::set_off(&files) > MOST_ON_THE_WAY {
+            circles::collect();
+        }
         let passed = Self(files);
-        if before + passed.0.len() > MOST_ON_THE_WAY { Err(Errno::ETOOMANYREFS) } else { Ok(passed) }
+        if circles::on_the_way() > MOST_ON_THE_WAY { Err(Errno::ETOOMANYREFS) } else { Ok(passed) }
     }
 
     /// They have arrived.
     #[must_use]
     pub fn arrive(mut self) -> Vec<Arc<OpenFile>> {
-        ON_THE_WAY.fetch_sub(self.0.len(), Ordering::Relaxed);
+        circles::arrived(&self.0);
         core::mem::take(&mut self.0)
+    }
+
+    /// Shows them.
+    pub fn each(&self, each: &mut dyn FnMut(&Arc<OpenFile>)) {
+        self.0.iter().for_each(each);
     }
 
     /// They were looked at, and stay on their way.
@@ -77,7 +82,7 @@ impl Passed {
 
 impl Drop for Passed {
     fn drop(&mut self) {
-        ON_THE_WAY.fetch_sub(self.0.len(), Ordering::Relaxed);
+        circles::arrived(&self.0);
         bury(core::mem::take(&mut self.0));
     }
 }
@@ -91,7 +96,7 @@ struct Graves {
 static GRAVES: Mutex<Graves> = Mutex::new(Graves { files: Vec::new(), is_someone_digging: false });
 
 /// Closes files that nobody received.
-fn bury(mut files: Vec<Arc<OpenFile>>) {
+pub(super) fn bury(mut files: Vec<Arc<OpenFile>>) {
     if files.is_empty() {
         return;
     }
