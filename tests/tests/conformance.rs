@@ -57,6 +57,7 @@ mod sockets {
         time_limits: "time_limits" Static [];
         passing: "passing" Static [];
         loopback: "loopback" Static [];
+        circles_of_passed_sockets: "circles" Static [];
         urgent_bytes_and_headers: "urgent" Static [];
         owners_of_files_and_exclusive_watchers: "owners" Static [];
     }
@@ -80,7 +81,12 @@ mod processes {
         orphans: "orphans" Dynamic [];
         shared_segments: "shared_segments" Static [];
         semaphores: "semaphores" Static [];
+        messages: "messages" Static [];
+        queues_of_messages: "message_queues" Static [];
         as_descriptors: "process_descriptors" Static [];
+        limits_that_are_kept_in_ram: "kept_limits" Static [].files(Files::Ram);
+        limits_that_are_kept_on_a_volume: "kept_limits" Static [].files(Files::Volume);
+        what_is_counted: "counted" Static [].files(Files::Ram);
     }
 }
 
@@ -330,6 +336,7 @@ mod languages {
         rust_abort: "panics" Dynamic ["abort"].code(134);
         rust_exit: "panics" Dynamic ["exit"].code(7);
         rust_surroundings: "surroundings" Dynamic ["one", "two"].environment("STORY_MARK", "here").code(5);
+        system_v_by_its_tools: "system_v" Script [];
         shell_builtins: "builtins" Script ["argument"].code(6);
         shell_rewriting_files: "rewriting" Script [].files(Files::Volume).code(2);
     }

@@ -186,6 +186,32 @@ fn limits_hold_and_are_told() {
         .septum_tool("python3")
         .arguments(["-c", deep.replace("mmap.mmap(-1, 64 << 20)", "bytearray(64 << 20)").as_str()]);
     run.option("--ulimit", "data=33554432").output().expect_code(0).expect_stdout("refused\n");
+    let nice = "import os\nfor value in 5, -3, -4:\n  try: os.setpriority(0, 0, value); print('set')\n  except OSError as e: print(e.errno)";
+    let run = place.septum_tool("python3").arguments(["-c", nice]).option("--user", "1000");
+    run.option("--ulimit", "nice=23").output().expect_code(0).expect_stdout("set\nset\n13\n");
+    let run =
+        shell(&place, "head -c 2000 /dev/zero > /tmp/f; stat -c %s /tmp/f").option("--ulimit", "fsize=1000");
+    run.output().expect_code(0).expect_stdout("1000\n");
+    let forks = "import os\ntry:\n  for n in range(9):\n    if os.fork() == 0: os.execvp('sleep', ['sleep', '9'])\nexcept OSError as e: print(n, e.errno)";
+    let run = place.septum_tool("python3").arguments(["-c", forks]).option("--user", "1000");
+    run.option("--ulimit", "nproc=3").output().expect_code(0).expect_stdout("2 11\n");
+}
+
+#[test]
+fn what_is_not_to_be_executed_is_not_made_executable() {
+    needs_partitions!();
+    let place = Place::new();
+    let script = "import ctypes, mmap\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+        for name in '/a/f', '/b/f':\n  open(name, 'wb').write(bytes(4096))\n  \
+        memory = mmap.mmap(open(name, 'r+b').fileno(), 4096, mmap.MAP_PRIVATE)\n  \
+        at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)))\n  \
+        print(libc.mprotect(at, 4096, 5), ctypes.get_errno())\n";
+    let run = place
+        .septum_tool("python3")
+        .arguments(["-c", script])
+        .option("--tmpfs", "/a")
+        .option("--tmpfs", "/b:exec");
+    run.output().expect_code(0).expect_stdout("-1 13\n0 13\n");
 }
 
 /// Whoever waits for the end finds the statistics written.

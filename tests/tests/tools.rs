@@ -187,12 +187,14 @@ mod processes {
     const POOL: &str = "import multiprocessing\n\
         def square(x): return x * x\n\
         with multiprocessing.get_context('fork').Pool(4) as pool: print(pool.map(square, range(20)))\n";
+    const QUEUES: &str = include_str!("../guests/queues.py");
     const MAKEFILE: &str = "all: a b c\n\t@cat a b c\na b c:\n\t@echo making $@ > $@\nfails:\n\t@exit 4\n";
     const GIT: &str = "git init -q r 2> /dev/null && cd r && git config user.email a@b && git config user.name n && \
         echo a > f && git add f && GIT_AUTHOR_DATE='@0 +0000' GIT_COMMITTER_DATE='@0 +0000' git commit -qm m && \
         echo b >> f && git diff | cat && git log --format=%H%s && git status --short; cd .. && rm -rf r";
 
     tools! {
+        python_queues_of_messages: "python3" ["-c", QUEUES];
         pipeline: "sh" ["-c", "cut -d, -f5 iris.csv | sort | uniq -c | sort -rn | tr -s ' '"];
         pipeline_dash: "dash" ["-c", "seq 1 3000 | sort -rn | head -3; echo $?"];
         substitution: "bash" ["-c", "x=$(wc -l < iris.csv); echo $x $(basename $(pwd) > /dev/null; echo `echo deep`)"];

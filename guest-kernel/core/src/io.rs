@@ -123,3 +123,45 @@ impl Source for KernelSource<'_> {
         self.0 = &self.0[len.min(self.0.len())..];
     }
 }
+
+/// The first bytes of another source.
+pub struct Limited<'a> {
+    /// The other.
+    pub source: &'a mut dyn Source,
+    /// How many are left of them.
+    pub room: usize,
+}
+
+impl Limited<'_> {
+    fn used(&mut self, len: Result<usize, Errno>) -> Result<usize, Errno> {
+        let len = len?;
+        self.room -= len.min(self.room);
+        Ok(len)
+    }
+}
+
+impl Source for Limited<'_> {
+    fn remaining(&self) -> usize {
+        self.source.remaining().min(self.room)
+    }
+
+    fn take(&mut self, bytes: &mut [u8]) -> Result<usize, Errno> {
+        let len = bytes.len().min(self.room);
+        let taken = self.source.take(&mut bytes[..len]);
+        self.used(taken)
+    }
+
+    fn take_to_frame(&mut self, frame: &Frame, offset: usize, len: usize) -> Result<usize, Errno> {
+        let taken = self.source.take_to_frame(frame, offset, len.min(self.room));
+        self.used(taken)
+    }
+
+    fn pin(&mut self, max: usize, pieces: &mut Vec<Pinned>) -> Option<Result<usize, Errno>> {
+        self.source.pin(max.min(self.room), pieces)
+    }
+
+    fn advance(&mut self, len: usize) {
+        self.room -= len.min(self.room);
+        self.source.advance(len);
+    }
+}

@@ -8,6 +8,7 @@ use super::dentry::Dentry;
 use super::inode::{Metadata, Ownership, SetMetadata, Timestamp};
 use super::path::Walker;
 use super::watch;
+use crate::process::limits;
 use alloc::sync::Arc;
 use septum_abi::linux::Errno;
 
@@ -184,6 +185,7 @@ impl FsContext {
         }
         check_writable_mount(dentry)?;
         self.check(dentry, MAY_WRITE)?;
+        limits::check_file_size(|| dentry.metadata().map(|metadata| metadata.size), size)?;
         dentry.inode().set_metadata(&SetMetadata { size: Some(size), ..SetMetadata::default() })?;
         watch::tell(dentry, watch::event::MODIFY);
         Ok(())

@@ -14,13 +14,14 @@
 //! they may wait for long.
 
 use super::dentry::Dentry;
-use super::inode::{Access, File, poll};
+use super::inode::{Access, File, FileKind, poll};
 use super::locks::{self, FileNumber, HostLocks, Owner};
 use super::open::OpenFlags;
 use super::owner::Owner as SignalOwner;
 use super::watch;
-use crate::io::{Destination, Source};
+use crate::io::{Destination, Limited, Source};
 use crate::net::Socket;
+use crate::process::limits;
 use crate::wait::{WaitQueue, wait_for_any};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -28,6 +29,15 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use septum_abi::linux::Errno;
 use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::sync::Mutex;
+
+/// Open files there are.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// How many open files there are (`file-nr`).
+#[must_use]
+pub fn count() -> u64 {
+    COUNT.load(Ordering::Relaxed)
+}
 
 /// Largest position and size.
 pub const MAX_POSITION: u64 = 0x7fff_ffff_ffff_ffff;
@@ -72,6 +82,7 @@ impl OpenFile {
         } else {
             flags.access()
         };
+        COUNT.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self {
             is_seekable: file.is_seekable(),
             dentry,
@@ -294,10 +305,22 @@ impl OpenFile {
 
     fn write_checked(&self, offset: u64, from: &mut dyn Source) -> Result<usize, Errno> {
         check_end(offset, from.remaining())?;
-        let len = self.file.write_at(offset, from)?;
+        let len = self.file.write_at(offset, &mut self.within_limit(offset, from)?)?;
         self.tell(watch::event::MODIFY, len);
         self.sync_if_asked(len)?;
         Ok(len)
+    }
+
+    /// What may be written at `offset` by RLIMIT_FSIZE, of a regular file.
+    fn within_limit<'a>(&self, offset: u64, from: &'a mut dyn Source) -> Result<Limited<'a>, Errno> {
+        let len = from.remaining();
+        let is_regular = || self.dentry.kind() == FileKind::Regular;
+        let room = if limits::is_file_size_limited() && is_regular() {
+            limits::within_file_size(offset, len)?
+        } else {
+            len
+        };
+        Ok(Limited { source: from, room })
     }
 
     /// Of a file that was opened with O_SYNC or O_DSYNC, what was written reaches the disk.
@@ -310,7 +333,13 @@ impl OpenFile {
     }
 
     fn append(&self, from: &mut dyn Source) -> Result<(usize, u64), Errno> {
-        if let Some(result) = self.file.append(from) {
+        let within = if limits::is_file_size_limited() {
+            let end = self.size()?;
+            self.file.append(&mut self.within_limit(end, from)?)
+        } else {
+            self.file.append(from)
+        };
+        if let Some(result) = within {
             let (len, end) = result?;
             self.tell(watch::event::MODIFY, len);
             self.sync_if_asked(len)?;
@@ -390,6 +419,7 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
+        COUNT.fetch_sub(1, Ordering::Relaxed);
         locks::release_all(self.lock_owner());
         self.file.release();
         if let Some(queue) = self.file.wait_queue() {

@@ -50,6 +50,8 @@ pub enum Backing {
         is_shared: bool,
         /// May be made writable later (shared mapping of a file opened for writing, or private).
         may_write: bool,
+        /// May be made executable later: it is not on a mount of which nothing is to be executed.
+        may_execute: bool,
         /// Keeps the file from being sealed against writing, if stores through it reach the file.
         writer: Option<Arc<Writer>>,
     },

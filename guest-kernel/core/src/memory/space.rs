@@ -307,7 +307,10 @@ impl AddressSpace {
                 break;
             }
             let forbidden = matches!(&area.backing, Backing::File { may_write: false, .. } | Backing::Kernel);
-            if protection.contains(Protection::WRITE) && forbidden {
+            let is_plain = matches!(&area.backing, Backing::File { may_execute: false, .. });
+            if protection.contains(Protection::WRITE) && forbidden
+                || protection.contains(Protection::EXECUTE) && is_plain
+            {
                 result = Err(Errno::EACCES);
                 break;
             }

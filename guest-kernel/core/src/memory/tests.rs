@@ -193,8 +193,15 @@ fn map_slow(space: &Mutex<AddressSpace>) -> (u64, mpsc::Receiver<()>, mpsc::Send
     let (asked, is_asked) = mpsc::channel();
     let (give, come) = mpsc::channel();
     let file = Arc::new(SlowFile { asked: Mutex::new(Some(asked)), come: Mutex::new(Some(come)) });
-    let backing =
-        Backing::File { file, dentry: None, offset: 0, is_shared: false, may_write: true, writer: None };
+    let backing = Backing::File {
+        file,
+        dentry: None,
+        offset: 0,
+        is_shared: false,
+        may_write: true,
+        may_execute: true,
+        writer: None,
+    };
     let at = space.lock().map(Place::Hint(0), PAGE, Protection::READ, backing, Label::None).unwrap();
     (at, is_asked, give)
 }

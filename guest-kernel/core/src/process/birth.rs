@@ -4,6 +4,7 @@
 //! the child is listed and begins. Whatever fails before leaves nothing behind.
 
 use super::family::{self, Kin};
+use super::limits;
 use super::shared::Shared;
 use super::signal::{Info, Pending, bit};
 use super::stop::Stop;
@@ -65,6 +66,7 @@ pub fn fork(
     if thread.task.is_interrupted() {
         return Err(Errno::EINTR);
     }
+    limits::check_processes(parent)?;
     let vcpu = Vcpu::take()?;
     let child = Arc::new(copy(parent, wish)?);
     let task = Arc::new(Task::new(&child, child.pid, thread.task.name.lock().clone()));

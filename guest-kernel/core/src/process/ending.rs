@@ -122,6 +122,7 @@ impl Process {
     pub fn add_usage_of(&self, child: &Process) {
         let ns = child.ran_ns() + child.children_ns.load(Ordering::Relaxed);
         self.children_ns.fetch_add(ns, Ordering::Relaxed);
+        self.add_counts_of(child);
         let frames = child.most_resident().max(child.children_frames.load(Ordering::Relaxed));
         self.children_frames.fetch_max(frames, Ordering::Relaxed);
     }

@@ -25,6 +25,10 @@ impl FileContext for Thread {
         self.process.pid
     }
 
+    fn count(&self, is_write: bool, moved: &Result<usize, Errno>) {
+        self.task.counts.moved(is_write, moved);
+    }
+
     fn descriptors(&self) -> &Mutex<DescriptorTable> {
         &self.process.descriptors
     }

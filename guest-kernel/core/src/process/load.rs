@@ -214,6 +214,7 @@ fn map_segments(
                 offset: page_down(segment.offset),
                 is_shared: false,
                 may_write: true,
+                may_execute: true,
                 writer: None,
             };
             space.lock().map(

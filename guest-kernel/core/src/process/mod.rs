@@ -13,6 +13,7 @@
 //! A [`Process`] is shared by its threads; a [`Thread`](thread::Thread) belongs to one vCPU.
 
 pub mod birth;
+pub mod counts;
 pub mod ending;
 pub mod family;
 pub mod file;
@@ -255,6 +256,7 @@ impl Process {
         drop(limits);
         match resource {
             limits::CPU_TIME => self.watch_cpu_limit(),
+            limits::FILE_SIZE => limits::note_file_size(soft),
             limits::STACK => self.space.lock().set_stack_limit(soft),
             limits::FILES => self.descriptors.lock().limit = u32::try_from(soft).unwrap_or(u32::MAX),
             _ => {}

@@ -60,7 +60,7 @@ const SIGINFO_SIZE: usize = 128;
 /// Below the stack pointer, a function may keep data (System V ABI).
 const RED_ZONE: u64 = 128;
 /// Queued signals of one number that are kept apart.
-const MAX_QUEUED: usize = 1024;
+pub const MAX_QUEUED: usize = 1024;
 
 /// What to do about a signal (`struct sigaction`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -185,6 +185,12 @@ impl Pending {
         self.set |= bit(info.signal);
         self.queue.push_back(info);
         crate::fs::signal::ARRIVALS.wake_all();
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.queue.len()
     }
 
     /// Those that wait, in the order in which they came.

@@ -135,7 +135,13 @@ impl ProcessInfo for Process {
             [state.pending.set(), state.mask]
         };
         let name = task.name.lock().clone();
-        Some(ThreadInfo { name, is_waiting: task.is_waiting(), ran_ns: task.ran_ns(), signals })
+        Some(ThreadInfo {
+            name,
+            is_waiting: task.is_waiting(),
+            ran_ns: task.ran_ns(),
+            signals,
+            counts: task.counts.sums(),
+        })
     }
 
     fn rename_thread(&self, tid: u32, name: Vec<u8>) -> bool {
@@ -219,6 +225,7 @@ impl ProcessInfo for Process {
             started_ns: self.started_ns,
             ran_ns: self.ran_ns(),
             children_ran_ns: self.children_ns.load(Ordering::Relaxed),
+            counts: self.counts(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What others may know of a thread: the part of it that its vCPU shares.
 
 use super::Process;
+use super::counts::Counts;
 use super::signal::{self, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, Pending, bit};
 use crate::syscall::futex::Place;
 use alloc::sync::Arc;
@@ -53,6 +54,8 @@ pub struct Task {
     pub affinity: Mutex<Vec<u8>>,
     /// How it asked to be scheduled.
     pub scheduling: Mutex<Scheduling>,
+    /// What it reads, writes and waits.
+    pub counts: Counts,
     vcpu: AtomicU32,
     started_ns: u64,
     /// Time it has waited.
@@ -74,6 +77,7 @@ impl Task {
             name: Mutex::new(name),
             affinity: Mutex::default(),
             scheduling: Mutex::default(),
+            counts: Counts::default(),
             vcpu: AtomicU32::new(0),
             started_ns: monotonic_ns(),
             waited_ns: AtomicU64::new(0),
@@ -177,6 +181,7 @@ impl Task {
     /// Notes that it waits from now on, or that it goes on.
     pub(crate) fn set_waiting(&self, now_ns: u64, waits: bool) {
         if waits {
+            self.counts.waited();
             self.waits_since_ns.store(now_ns, Ordering::Relaxed);
         } else {
             let since = self.waits_since_ns.swap(0, Ordering::Relaxed);

@@ -10,6 +10,7 @@
 //! Nobody takes a thread away from outside: it is told to look ([`Task::alert`]), sees that it must leave on its way back to the program or
 //! before it waits, and takes itself off the list.
 
+use super::counts::{Counts, Sums, WAITS};
 use super::signal::{DEFAULT, Info, STOPPING, bit};
 use super::task::Task;
 use super::{End, Process, family};
@@ -41,6 +42,10 @@ pub struct Threads {
     first_code: AtomicU32,
     /// Time that those ran which are gone, ns.
     gone_ns: AtomicU64,
+    /// What those counted which are gone; what children read and wrote for which it waited is there too.
+    gone: Counts,
+    /// How often children waited for which it waited.
+    pub(super) waits_of_children: AtomicU64,
 }
 
 impl Process {
@@ -75,6 +80,7 @@ impl Process {
     /// A thread is gone; returns how many are left.
     pub fn remove_thread(&self, task: &Task) -> usize {
         self.threads.gone_ns.fetch_add(task.ran_ns(), Ordering::Relaxed);
+        self.threads.gone.add(task.counts.sums());
         let left = {
             let mut list = self.threads.list.lock();
             list.retain(|other| !core::ptr::eq(&**other, task));
@@ -94,6 +100,31 @@ impl Process {
         let list = self.threads.list.lock();
         let running: u64 = list.iter().map(|task| task.ran_ns()).sum();
         running + self.threads.gone_ns.load(Ordering::Relaxed)
+    }
+
+    /// What its threads read, wrote and waited.
+    #[must_use]
+    pub fn counts(&self) -> Sums {
+        let list = self.threads.list.lock();
+        let gone = self.threads.gone.sums();
+        list.iter().fold(gone, |sum, task| {
+            let own = task.counts.sums();
+            core::array::from_fn(|index| sum[index] + own[index])
+        })
+    }
+
+    /// How often the children for which it waited had waited.
+    #[must_use]
+    pub fn waits_of_children(&self) -> u64 {
+        self.threads.waits_of_children.load(Ordering::Relaxed)
+    }
+
+    /// A child for which it waited had counted this.
+    pub(super) fn add_counts_of(&self, child: &Self) {
+        let mut sums = child.counts();
+        let waits = core::mem::take(&mut sums[WAITS]) + child.waits_of_children();
+        self.threads.gone.add(sums);
+        self.threads.waits_of_children.fetch_add(waits, Ordering::Relaxed);
     }
 
     /// Ends the process; the first end counts. Its threads leave.

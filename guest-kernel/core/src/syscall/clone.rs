@@ -7,6 +7,7 @@ use crate::memory::buffer;
 use crate::process::Process;
 use crate::process::birth::{self, Wish};
 use crate::process::file::ProcessFile;
+use crate::process::limits;
 use crate::process::numbers;
 use crate::process::task::Task;
 use crate::process::thread::{Start, Thread};
@@ -219,6 +220,7 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
         return Err(Errno::ENOSYS);
     }
     let process = &thread.process;
+    limits::check_processes(process)?;
     let tid = numbers::next();
     let task = Arc::new(Task::new(process, tid, thread.task.name.lock().clone()));
     task.signals.lock().mask = thread.task.signals.lock().mask;

@@ -346,7 +346,8 @@ fn file_backing(
         Err(_) => (None, false),
     };
     let (file, dentry) = (Arc::clone(open.file()), Some(Arc::clone(open.dentry())));
-    Ok(Backing::File { file, dentry, offset, is_shared, may_write, writer })
+    let may_execute = !open.dentry().mount().is_no_execute;
+    Ok(Backing::File { file, dentry, offset, is_shared, may_write, may_execute, writer })
 }
 
 /// `mprotect(2)`

@@ -4,6 +4,7 @@ use super::clock::write_words;
 use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
+use crate::process::limits::NICE;
 use crate::process::limits::PRIORITIES;
 use crate::process::task::{Scheduling, Task};
 use crate::process::thread::Thread;
@@ -167,7 +168,8 @@ fn sys_setpriority(thread: &Thread, which: i32, who: i32, nice: i32) -> Result<u
         if uid != 0 && uid != process.uid() {
             return Err(Errno::EPERM);
         }
-        if uid != 0 && nice < process.nice.load(Ordering::Relaxed) {
+        let lowest = 20 - i64::try_from(process.limits.lock().0[NICE].0).unwrap_or(40).min(40);
+        if uid != 0 && nice < process.nice.load(Ordering::Relaxed) && i64::from(nice) < lowest {
             return Err(Errno::EACCES);
         }
         process.nice.store(nice, Ordering::Relaxed);

@@ -4,6 +4,7 @@ use super::clock::{read_timespec, write_words};
 use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
+use crate::process::limits;
 use crate::process::signal::{
     Action, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, SS_AUTODISARM, UNSTOPPABLE, bit,
     default_action,
@@ -253,6 +254,7 @@ fn sys_rt_sigqueueinfo(thread: &Thread, pid: i32, signal: i32, info: u64) -> Res
     let info = read_info(thread, signal, info)?;
     let target = u32::try_from(pid).ok().and_then(family::find).ok_or(Errno::ESRCH)?;
     check_foreign(thread, &target, &info)?;
+    check_queue(&target, signal, &info)?;
     send_to(thread, &target, signal, info)
 }
 
@@ -274,9 +276,16 @@ fn sys_rt_tgsigqueueinfo(
     may_signal(thread, &target, signal)?;
     if signal != 0 {
         signal_number(signal)?;
+        check_queue(&target, signal, &info)?;
         task.send(info);
     }
     Ok(0)
+}
+
+/// EAGAIN if a signal of a real-time number, which is not to be lost, finds no room.
+fn check_queue(target: &Process, signal: i32, info: &Info) -> Result<(), Errno> {
+    const FIRST_REAL_TIME: i32 = 32;
+    if signal < FIRST_REAL_TIME || info.code == 0 { Ok(()) } else { limits::check_signals(target) }
 }
 
 /// EPERM if a signal to another process pretends to come from the kernel or `kill`.

@@ -5,6 +5,7 @@ use super::entry::{Entry, Support};
 use super::{int, uint};
 use crate::memory::buffer;
 use crate::names::{self, Name};
+use crate::process::counts::WAITS;
 use crate::process::limits::COUNT;
 use crate::process::thread::Thread;
 use crate::process::wishes::TIMER_SLACK_NS;
@@ -205,21 +206,22 @@ fn sys_getrusage(thread: &Thread, who: i32, usage: u64) -> Result<usize, Errno> 
     let words = match who {
         -1 => {
             let frames = process.children_frames.load(Ordering::Relaxed);
-            usage_words(process.children_ns.load(Ordering::Relaxed), frames)
+            usage_words(process.children_ns.load(Ordering::Relaxed), frames, process.waits_of_children())
         }
-        0 => usage_words(process.ran_ns(), own()),
-        _ => usage_words(thread.task.ran_ns(), own()),
+        0 => usage_words(process.ran_ns(), own(), process.counts()[WAITS]),
+        _ => usage_words(thread.task.ran_ns(), own(), thread.task.counts.sums()[WAITS]),
     };
     write_words(thread, usage, &words)?;
     Ok(0)
 }
 
 /// `struct rusage`: all time is the user's.
-pub(super) fn usage_words(ran_ns: u64, most_frames: u64) -> [u64; 18] {
+pub(super) fn usage_words(ran_ns: u64, most_frames: u64, waits: u64) -> [u64; 18] {
     let mut words = [0; 18];
     words[0] = ran_ns / 1_000_000_000;
     words[1] = ran_ns % 1_000_000_000 / 1000;
     words[4] = most_frames * (PAGE_SIZE as u64 / 1024);
+    words[16] = waits;
     words
 }
 

@@ -11,6 +11,7 @@ use super::system::usage_words;
 use crate::fs::open::OpenFlags;
 use crate::memory::buffer;
 use crate::process::Process;
+use crate::process::counts::WAITS;
 use crate::process::family::{self, Found};
 use crate::process::file::ProcessFile;
 use crate::process::stop::{Change, code};
@@ -79,7 +80,8 @@ impl Waited {
     fn of(child: &Process, (code, status): (i32, u32)) -> Self {
         let ns = child.ran_ns() + child.children_ns.load(Ordering::Relaxed);
         let frames = child.most_resident().max(child.children_frames.load(Ordering::Relaxed));
-        Self { pid: child.pid, uid: child.uid(), code, status, usage: usage_words(ns, frames) }
+        let waits = child.counts()[WAITS] + child.waits_of_children();
+        Self { pid: child.pid, uid: child.uid(), code, status, usage: usage_words(ns, frames, waits) }
     }
 
     /// As `wait4` says it.

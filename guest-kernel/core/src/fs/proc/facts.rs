@@ -4,6 +4,7 @@ use crate::fs::context::FsContext;
 use crate::fs::dentry::Dentry;
 use crate::fs::descriptors::DescriptorTable;
 use crate::fs::mount::Namespace;
+use crate::process::counts::Sums;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -83,6 +84,7 @@ pub trait ProcessInfo: Send + Sync {
             is_waiting: false,
             ran_ns: self.usage().ran_ns,
             signals: [0; 2],
+            counts: self.usage().counts,
         };
         self.threads().contains(&tid).then(own)
     }
@@ -116,13 +118,15 @@ pub struct ThreadInfo {
     pub ran_ns: u64,
     /// Signals: pending, blocked.
     pub signals: [u64; 2],
+    /// What it reads, writes and waits.
+    pub counts: Sums,
 }
 
 impl ThreadInfo {
     /// A thread that is gone.
     #[must_use]
     pub fn of_nobody(name: Vec<u8>) -> Self {
-        Self { name, is_waiting: false, ran_ns: 0, signals: [0; 2] }
+        Self { name, is_waiting: false, ran_ns: 0, signals: [0; 2], counts: [0; 5] }
     }
 }
 
@@ -195,6 +199,8 @@ pub struct Usage {
     pub ran_ns: u64,
     /// Time that its children ran for which it waited, ns.
     pub children_ran_ns: u64,
+    /// What its threads read, wrote and waited.
+    pub counts: Sums,
 }
 
 /// The system.

@@ -4,6 +4,7 @@ use super::facts::{Mapping, ProcessInfo, State, System, ThreadInfo};
 use super::smaps;
 use super::system::{mountinfo, mounts, ticks};
 use crate::fs::dentry::Dentry;
+use crate::process::counts::WAITS;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -64,7 +65,7 @@ pub static FILES: &[ProcessFile] = &[
     file(b"oom_score_adj", |_, _| b"0\n".to_vec()),
     file(b"smaps", |_, process| smaps::smaps(process.process)),
     file(b"smaps_rollup", |_, process| smaps::rollup(process.process)),
-    ProcessFile { name: b"io", permissions: 0o400, make: |_, _| io() },
+    ProcessFile { name: b"io", permissions: 0o400, make: |_, process| io(process) },
     file(b"sched", |_, process| sched(process)),
     file(b"schedstat", |_, process| format!("{} 0 0\n", process.thread.ran_ns).into_bytes()),
     file(b"loginuid", |_, _| b"4294967295".to_vec()),
@@ -87,10 +88,14 @@ fn name(subject: &Subject<'_>) -> String {
     String::from_utf8_lossy(&subject.thread.name).into_owned()
 }
 
-/// What nothing here counts is 0.
-fn io() -> Vec<u8> {
-    b"rchar: 0\nwchar: 0\nsyscr: 0\nsyscw: 0\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
-        .to_vec()
+/// What reaches a disk is not counted.
+fn io(subject: &Subject<'_>) -> Vec<u8> {
+    let sums = if subject.is_thread { subject.thread.counts } else { subject.usage().counts };
+    let [read, written, reads, writes, _] = sums;
+    format!(
+        "rchar: {read}\nwchar: {written}\nsyscr: {reads}\nsyscw: {writes}\nread_bytes: 0\nwrite_bytes: 0\ncancelled_write_bytes: 0\n"
+    )
+    .into_bytes()
 }
 
 fn sched(subject: &Subject<'_>) -> Vec<u8> {
@@ -98,8 +103,15 @@ fn sched(subject: &Subject<'_>) -> Vec<u8> {
     let (ran, priority) = (subject.thread.ran_ns, 120 + subject.nice());
     let mut text = format!("{} ({tid}, #threads: {threads})\n{:-<67}\n", name(subject), "");
     let _ = writeln!(text, "{:<45}:{:>14}.{:06}", "se.sum_exec_runtime", ran / 1_000_000, ran % 1_000_000);
-    for (name, value) in [("nr_switches", 0), ("nr_voluntary_switches", 0), ("policy", 0), ("prio", priority)]
-    {
+    let waits = i128::from(subject.thread.counts[WAITS]);
+    let lines = [
+        ("nr_switches", waits),
+        ("nr_voluntary_switches", waits),
+        ("nr_involuntary_switches", 0),
+        ("policy", 0),
+        ("prio", i128::from(priority)),
+    ];
+    for (name, value) in lines {
         let _ = writeln!(text, "{name:<45}:{value:>21}");
     }
     text.into_bytes()
@@ -235,8 +247,9 @@ fn status(process: &Subject<'_>) -> Vec<u8> {
         "Threads:\t{}\nSigQ:\t0/32768\nSigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}\n\
          SigIgn:\t{ignored:016x}\nSigCgt:\t{caught:016x}\nCapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\n\
          CapEff:\t{capabilities:016x}\nCapBnd:\t{capabilities:016x}\nCapAmb:\t0000000000000000\nNoNewPrivs:\t0\nSeccomp:\t0\n\
-         voluntary_ctxt_switches:\t0\nnonvoluntary_ctxt_switches:\t0\n",
+         voluntary_ctxt_switches:\t{}\nnonvoluntary_ctxt_switches:\t0\n",
         process.threads().len(),
+        process.thread.counts[WAITS],
     );
     text.into_bytes()
 }

@@ -4,6 +4,8 @@ use super::facts::{State, System};
 use super::text::escaped;
 use crate::fs::block;
 use crate::fs::dentry::Dentry;
+use crate::fs::descriptors;
+use crate::ipc::{listing, messages, segments};
 use crate::names;
 use crate::process::numbers;
 use crate::random;
@@ -77,19 +79,37 @@ pub static ITEMS: &[Item] = &[
         format!("Linux version {} (septum) {}\n", system.release(), system.version()).into_bytes()
     }),
     directory(
+        b"sysvipc",
+        &[
+            file(b"msg", |_| listing::messages()),
+            file(b"sem", |_| listing::semaphores()),
+            file(b"shm", |_| listing::segments()),
+        ],
+    ),
+    directory(
         b"sys",
         &[
             directory(
                 b"fs",
                 &[
                     file(b"file-max", |_| b"1048576\n".to_vec()),
-                    file(b"file-nr", |_| b"64\t0\t1048576\n".to_vec()),
+                    file(b"file-nr", |_| format!("{}\t0\t1048576\n", descriptors::count()).into_bytes()),
                     directory(
                         b"inotify",
                         &[
                             file(b"max_queued_events", |_| b"16384\n".to_vec()),
                             file(b"max_user_instances", |_| b"128\n".to_vec()),
                             file(b"max_user_watches", |_| b"1048576\n".to_vec()),
+                        ],
+                    ),
+                    directory(
+                        b"mqueue",
+                        &[
+                            file(b"msg_default", |_| b"10\n".to_vec()),
+                            file(b"msg_max", |_| b"10\n".to_vec()),
+                            file(b"msgsize_default", |_| b"8192\n".to_vec()),
+                            file(b"msgsize_max", |_| b"8192\n".to_vec()),
+                            file(b"queues_max", |_| b"256\n".to_vec()),
                         ],
                     ),
                     file(b"nr_open", |_| b"1048576\n".to_vec()),
@@ -104,6 +124,15 @@ pub static ITEMS: &[Item] = &[
                     file(b"core_uses_pid", |_| b"0\n".to_vec()),
                     file(b"domainname", |_| [&names::DOMAIN.get()[..], b"\n"].concat()),
                     file(b"hostname", |system| [&system.hostname()[..], b"\n"].concat()),
+                    file(b"auto_msgmni", |_| b"0\n".to_vec()),
+                    file(b"msgmax", |_| format!("{}\n", messages::LONGEST).into_bytes()),
+                    file(b"msgmnb", |_| format!("{}\n", messages::MOST_BYTES).into_bytes()),
+                    file(b"msgmni", |_| format!("{}\n", messages::MOST_QUEUES).into_bytes()),
+                    file(b"sem", |_| b"32000\t1024000000\t500\t32000\n".to_vec()),
+                    file(b"shm_rmid_forced", |_| b"0\n".to_vec()),
+                    file(b"shmall", |_| format!("{}\n", listing::MOST_SHARED).into_bytes()),
+                    file(b"shmmax", |_| format!("{}\n", listing::MOST_SHARED).into_bytes()),
+                    file(b"shmmni", |_| format!("{}\n", segments::MOST).into_bytes()),
                     file(b"ngroups_max", |_| b"65536\n".to_vec()),
                     file(b"osrelease", |system| format!("{}\n", system.release()).into_bytes()),
                     file(b"ostype", |_| b"Linux\n".to_vec()),

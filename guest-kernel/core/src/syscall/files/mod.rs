@@ -92,6 +92,11 @@ pub trait FileContext {
     /// `len` bytes of the program's memory, to be read. Nothing is touched yet.
     fn source(&self, address: u64, len: usize) -> Result<Self::Source<'_>, Errno>;
 
+    /// Counts what a call has moved, or that it failed.
+    fn count(&self, is_write: bool, moved: &Result<usize, Errno>) {
+        let _ = (is_write, moved);
+    }
+
     /// Makes SIGPIPE pending: the call that noticed returns EPIPE.
     fn deliver_sigpipe(&self);
 

@@ -10,7 +10,7 @@ use septum_abi::linux::Errno;
 pub fn sys_read<C: FileContext>(ctx: &C, fd: i32, address: u64, len: usize) -> Result<usize, Errno> {
     let file = file(ctx, fd)?;
     file.check_readable()?;
-    file.read(&mut ctx.destination(address, len.min(MOST_BYTES))?)
+    counted(ctx, false, file.read(&mut ctx.destination(address, len.min(MOST_BYTES))?))
 }
 
 /// `write`
@@ -18,7 +18,7 @@ pub fn sys_write<C: FileContext>(ctx: &C, fd: i32, address: u64, len: usize) -> 
     let file = file(ctx, fd)?;
     file.check_writable()?;
     let written = file.write(&mut ctx.source(address, len.min(MOST_BYTES))?);
-    with_signal(ctx, &file, written)
+    with_signal(ctx, &file, counted(ctx, true, written))
 }
 
 /// `pread64`
@@ -30,7 +30,8 @@ pub fn sys_pread64<C: FileContext>(
     at: u64,
 ) -> Result<usize, Errno> {
     let at = offset(at)?;
-    file(ctx, fd)?.read_at(at, &mut ctx.destination(address, len.min(MOST_BYTES))?)
+    let read = file(ctx, fd)?.read_at(at, &mut ctx.destination(address, len.min(MOST_BYTES))?);
+    counted(ctx, false, read)
 }
 
 /// `pwrite64`
@@ -42,14 +43,15 @@ pub fn sys_pwrite64<C: FileContext>(
     at: u64,
 ) -> Result<usize, Errno> {
     let at = offset(at)?;
-    file(ctx, fd)?.write_at(at, &mut ctx.source(address, len.min(MOST_BYTES))?)
+    let written = file(ctx, fd)?.write_at(at, &mut ctx.source(address, len.min(MOST_BYTES))?);
+    counted(ctx, true, written)
 }
 
 /// `readv`
 pub fn sys_readv<C: FileContext>(ctx: &C, fd: i32, vectors: u64, count: usize) -> Result<usize, Errno> {
     let file = file(ctx, fd)?;
     file.check_readable()?;
-    file.read(&mut Vectors::read(ctx, vectors, count)?)
+    counted(ctx, false, file.read(&mut Vectors::read(ctx, vectors, count)?))
 }
 
 /// `writev`
@@ -57,7 +59,7 @@ pub fn sys_writev<C: FileContext>(ctx: &C, fd: i32, vectors: u64, count: usize) 
     let file = file(ctx, fd)?;
     file.check_writable()?;
     let written = file.write(&mut Vectors::read(ctx, vectors, count)?);
-    with_signal(ctx, &file, written)
+    with_signal(ctx, &file, counted(ctx, true, written))
 }
 
 /// `preadv`
@@ -69,7 +71,7 @@ pub fn sys_preadv<C: FileContext>(
     at: u64,
 ) -> Result<usize, Errno> {
     let at = offset(at)?;
-    file(ctx, fd)?.read_at(at, &mut Vectors::read(ctx, vectors, count)?)
+    counted(ctx, false, file(ctx, fd)?.read_at(at, &mut Vectors::read(ctx, vectors, count)?))
 }
 
 /// `pwritev`
@@ -81,7 +83,13 @@ pub fn sys_pwritev<C: FileContext>(
     at: u64,
 ) -> Result<usize, Errno> {
     let at = offset(at)?;
-    file(ctx, fd)?.write_at(at, &mut Vectors::read(ctx, vectors, count)?)
+    counted(ctx, true, file(ctx, fd)?.write_at(at, &mut Vectors::read(ctx, vectors, count)?))
+}
+
+/// The same, which `/proc/PID/io` tells of.
+fn counted<C: FileContext>(ctx: &C, is_write: bool, moved: Result<usize, Errno>) -> Result<usize, Errno> {
+    ctx.count(is_write, &moved);
+    moved
 }
 
 /// RWF_HIPRI, RWF_DSYNC, RWF_SYNC

@@ -5,6 +5,7 @@ use super::arguments::{Path, offset, usable_file};
 use crate::fs::context::check_writable_mount;
 use crate::fs::inode::{FileKind, SetMetadata};
 use crate::fs::watch;
+use crate::process::limits;
 use septum_abi::linux::Errno;
 
 /// `truncate`
@@ -22,6 +23,7 @@ pub fn sys_ftruncate<C: FileContext>(ctx: &C, fd: i32, size: u64) -> Result<usiz
     if !file.access().write || file.dentry().kind() != FileKind::Regular {
         return Err(Errno::EINVAL);
     }
+    limits::check_file_size(|| file.dentry().metadata().map(|metadata| metadata.size), size)?;
     let changes = SetMetadata { size: Some(size), ..SetMetadata::default() };
     file.dentry().inode().set_metadata(&changes)?;
     watch::tell(file.dentry(), watch::event::MODIFY);
@@ -42,6 +44,12 @@ pub fn sys_fallocate<C: FileContext>(ctx: &C, fd: i32, mode: u32, at: u64, len: 
         FileKind::Fifo => return Err(Errno::ESPIPE),
         FileKind::Directory => return Err(Errno::EISDIR),
         _ => return Err(Errno::ENODEV),
+    }
+    const PUNCH_HOLE: u32 = 2;
+    const KEEP_SIZE: u32 = 1;
+    if mode & (PUNCH_HOLE | KEEP_SIZE) == 0 && file.dentry().kind() == FileKind::Regular {
+        let end = at.saturating_add(len);
+        limits::check_file_size(|| file.dentry().metadata().map(|metadata| metadata.size), end)?;
     }
     file.file().allocate(mode, at, len)?;
     Ok(0)

@@ -149,17 +149,18 @@ fn transfer<C: FileContext>(ctx: &C, mut from: End<'_>, mut to: End<'_>, len: us
         let left = buffer.remaining();
         from.unread(left);
         match written {
+            // What is left is tried once more: then it is told why not.
+            Ok(0) => break Ok(()),
             Ok(len) => total += len,
             Err(errno) => break Err(errno),
-        }
-        if left > 0 {
-            break Ok(());
         }
     };
     match result {
         Err(errno) if total == 0 => return Err(errno),
         _ => {}
     }
+    ctx.count(false, &Ok(total));
+    ctx.count(true, &Ok(total));
     from.finish(ctx)?;
     to.finish(ctx)?;
     Ok(total)
