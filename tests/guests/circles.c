@@ -4,18 +4,24 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { ROUNDS = 1100 };
+// More files than may be on their way at once.
+enum { ROUNDS = 30, FILES = 40 };
 
-static long pass(int to, int file) {
-    char control[CMSG_SPACE(sizeof(int))] = {0}, byte = 'x';
+static long pass_several(int to, int file, int count) {
+    char control[CMSG_SPACE(FILES * sizeof(int))] = {0}, byte = 'x';
     struct iovec bytes = {&byte, 1};
-    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &bytes, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE((unsigned)count * sizeof(int))};
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &file, sizeof file);
+    header->cmsg_len = CMSG_LEN((unsigned)count * sizeof(int));
+    for (int i = 0; i < count; i++)
+        memcpy(CMSG_DATA(header) + (unsigned)i * sizeof file, &file, sizeof file);
     return sendmsg(to, &message, 0);
+}
+
+static long pass(int to, int file) {
+    return pass_several(to, file, 1);
 }
 
 static int take(int from) {
@@ -45,7 +51,7 @@ static void itself(int kind) {
     for (int i = 0; i < ROUNDS && failed == 0; i++) {
         int ends[2];
         socketpair(AF_UNIX, kind, 0, ends);
-        failed = pass(ends[0], ends[1]) != 1 ? errno : 0;
+        failed = pass_several(ends[0], ends[1], FILES) != 1 ? errno : 0;
         close(ends[0]);
         close(ends[1]);
     }
@@ -55,12 +61,12 @@ static void itself(int kind) {
 
 static void each_other(void) {
     int failed = 0;
-    for (int i = 0; i < ROUNDS / 3 + 10 && failed == 0; i++) {
+    for (int i = 0; i < ROUNDS && failed == 0; i++) {
         int first[2], second[2], third[2];
         socketpair(AF_UNIX, SOCK_STREAM, 0, first);
         socketpair(AF_UNIX, SOCK_DGRAM, 0, second);
         socketpair(AF_UNIX, SOCK_SEQPACKET, 0, third);
-        if (pass(first[0], second[1]) != 1 || pass(second[0], third[1]) != 1 || pass(third[0], first[1]) != 1)
+        if (pass_several(first[0], second[1], FILES) != 1 || pass(second[0], third[1]) != 1 || pass(third[0], first[1]) != 1)
             failed = errno;
         for (int end = 0; end < 2; end++)
             close(first[end]), close(second[end]), close(third[end]);

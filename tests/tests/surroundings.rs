@@ -201,9 +201,9 @@ fn limits_hold_and_are_told() {
 fn what_is_not_to_be_executed_is_not_made_executable() {
     needs_partitions!();
     let place = Place::new();
-    let script = "import ctypes, mmap\nlibc = ctypes.CDLL(None, use_errno=True)\n\
+    let script = "import ctypes, mmap, os\nlibc = ctypes.CDLL(None, use_errno=True)\n\
         for name in '/a/f', '/b/f':\n  open(name, 'wb').write(bytes(4096))\n  \
-        memory = mmap.mmap(open(name, 'r+b').fileno(), 4096, mmap.MAP_PRIVATE)\n  \
+        memory = mmap.mmap(os.open(name, os.O_RDWR), 4096, mmap.MAP_PRIVATE)\n  \
         at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)))\n  \
         print(libc.mprotect(at, 4096, 5), ctypes.get_errno())\n";
     let run = place
