@@ -4,6 +4,7 @@
 //! own target directory (the outer one holds the lock of its own).
 
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
@@ -80,7 +81,7 @@ fn build_kernel(top: &Path, out: &Path, vdso: &Path) -> PathBuf {
         "-Cforce-frame-pointers=yes",
         "-Cno-redzone=yes",
     ];
-    let script = format!("-Clink-arg=-T{}", top.join("guest-kernel/image/link.ld").display());
+    let script = format!("-Clink-arg=-T{}", link_script(top, out).display());
     let mut flags: Vec<String> = flags.map(String::from).to_vec();
     flags.extend([script, "-Clink-arg=--no-pie".into(), "-Clink-arg=--gc-sections".into()]);
     let mut cargo = Command::new(env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
@@ -107,6 +108,27 @@ fn build_kernel(top: &Path, out: &Path, vdso: &Path) -> PathBuf {
         ])
         .arg(&target_dir));
     target_dir.join(TARGET).join("guest/septum-guest-image")
+}
+
+/// The kernel's linker script, with the functions that come first.
+fn link_script(top: &Path, out: &Path) -> PathBuf {
+    let read = |name: &str| {
+        let path = top.join("guest-kernel/image").join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| {
+            eprintln!("cannot read {}: {error}", path.display());
+            exit(1);
+        })
+    };
+    let list = read("order.txt");
+    let names = list.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let sections = names.map(|name| format!("*(.text.{name} .text.unlikely.{name})\n"));
+    let script = read("link.ld").replace("{ @order@", &format!("{{ {}", sections.collect::<String>()));
+    let path = out.join("link.ld");
+    if let Err(error) = fs::write(&path, script) {
+        eprintln!("cannot write {}: {error}", path.display());
+        exit(1);
+    }
+    path
 }
 
 /// The linker that comes with rustc.

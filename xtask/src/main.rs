@@ -14,6 +14,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod nested;
+mod order;
 mod process;
 mod setup;
 mod soak;
@@ -58,6 +59,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Find out which of the guest kernel's functions usual programs need, and put those beside each other
+    Order,
     /// Have 64 threads do everything to each other at random, for a minute on each lane and in each privilege mode
     Soak(soak::Options),
     /// Give everything that reads what an enemy wrote anything, for a minute each
@@ -100,6 +103,7 @@ fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Check => check::run(&workspace)?,
         Command::Test(options) => return test::run(&workspace, &options),
         Command::Fuzz(options) => return fuzz::run(&workspace, &options),
+        Command::Order => order::run(&workspace)?,
         Command::Soak(options) => return soak::run(&workspace, &options),
         Command::Conformance(options) => return conformance::run(&workspace, &options),
         Command::Docs { check } => {

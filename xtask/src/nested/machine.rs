@@ -278,6 +278,7 @@ fn emulator(options: &Options, sockets: &Path, shares: &[(&str, PathBuf)]) -> Co
     for device in &options.device {
         command.arg("-device").arg(device);
     }
+    command.args(&options.emulator);
     command.arg("-append").arg(KERNEL_ARGUMENTS);
     command
 }

@@ -65,6 +65,9 @@ pub struct Options {
     /// Add an emulated device (an argument of QEMU's -device)
     #[arg(long, value_name = "DEVICE")]
     pub device: Vec<String>,
+    /// Add an argument of QEMU's, to look into the emulation
+    #[arg(long, value_name = "ARGUMENT", allow_hyphen_values = true)]
+    pub emulator: Vec<String>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub command: Vec<String>,
@@ -203,6 +206,7 @@ mod tests {
             timeout: 1,
             write_back: None,
             env: vec!["A=b c".to_owned()],
+            emulator: Vec::new(),
             device: Vec::new(),
             command: ["echo", "it's", ""].map(str::to_owned).to_vec(),
         };
