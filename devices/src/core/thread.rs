@@ -23,6 +23,9 @@ use event_manager::{EventManager, MutEventSubscriber, RemoteEndpoint};
 /// What a device attaches to a thread.
 pub type Subscriber = Box<dyn MutEventSubscriber + Send>;
 
+/// What a device's thread needs. The usual 2 MiB can be one huge page, which the host's kernel fills with zeros at the first touch.
+const STACK_BYTES: usize = 512 << 10;
+
 /// How long `stop` waits for the work in progress.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
 
@@ -54,7 +57,7 @@ impl DeviceThread {
         let stop = Arc::new(AtomicBool::new(false));
         let (end, ended) = channel::<()>();
         let should_stop = Arc::clone(&stop);
-        let thread = Builder::new().name(name.to_owned()).spawn(move || {
+        let thread = Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(move || {
             let _ends_with_the_thread = end;
             prepare();
             while !should_stop.load(Ordering::Acquire) {

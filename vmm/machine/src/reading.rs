@@ -2,7 +2,7 @@
 //!
 //! The guest's counters are read from its memory, without it. They are its word: whatever it writes there becomes numbers, never more.
 
-use crate::guest::read;
+use crate::guest::read_boxed;
 use crate::outcome::{Latencies, MachineStats};
 use crate::report;
 use crate::vcpus::Vcpus;
@@ -38,12 +38,13 @@ pub fn look(vcpus: &Vcpus, mut stats: MachineStats) -> Reading {
     let devices = devices.iter().map(|traffic| (traffic.device(), traffic.count())).collect();
     let mut reading = Reading { vcpus: vcpus.count(), devices, ..Reading::default() };
     // The report is RAM.
-    if let Ok(Plain(of_guest)) = read::<Plain<GuestReport>>(vcpus.ram(), REPORT) {
-        report::count(&mut stats, &of_guest);
+    if let Ok(of_guest) = read_boxed::<Plain<GuestReport>>(vcpus.ram(), REPORT) {
+        let of_guest = &of_guest.0;
+        report::count(&mut stats, of_guest);
         reading.used_bytes = report::frames_in_bytes(of_guest.frames_used, stats.guest_limit_bytes);
         reading.cached_bytes = report::frames_in_bytes(of_guest.frames_cached, reading.used_bytes);
-        reading.classes = report::classes(&of_guest);
-        reading.latencies = report::latencies(&of_guest);
+        reading.classes = report::classes(of_guest);
+        reading.latencies = report::latencies(of_guest);
     }
     Reading { stats, ..reading }
 }

@@ -1,6 +1,6 @@
 //! What the guest reported, checked and turned into an outcome.
 
-use crate::guest::read;
+use crate::guest::read_boxed;
 use crate::outcome::{End, Latencies, Latency, MachineStats, Outcome, PanicReport, StartError};
 use crate::symbols::Symbols;
 use septum_abi::counters::{COUNTED_CALLS, Class, Shard};
@@ -33,16 +33,17 @@ impl TscBase {
 
 /// Reads the report; `known` is how the partition ended if the guest did not say so itself.
 pub fn outcome(ram: &GuestRam, known: Option<End>, mut stats: MachineStats, base: TscBase) -> Outcome {
-    let report = match read::<Plain<GuestReport>>(ram, REPORT) {
-        Ok(Plain(report)) => report,
+    let report = match read_boxed::<Plain<GuestReport>>(ram, REPORT) {
+        Ok(report) => report,
         Err(error) => {
             let end = End::Failed { message: format!("cannot read the guest's report: {error}") };
             return Outcome { end, stats, log: String::new() };
         }
     };
-    fill(&mut stats, &report, base);
-    let end = known.unwrap_or_else(|| end_of(&report, stats.guest_limit_bytes));
-    Outcome { end, stats, log: log_of(&report) }
+    let report = &report.0;
+    fill(&mut stats, report, base);
+    let end = known.unwrap_or_else(|| end_of(report, stats.guest_limit_bytes));
+    Outcome { end, stats, log: log_of(report) }
 }
 
 fn fill(stats: &mut MachineStats, report: &GuestReport, base: TscBase) {

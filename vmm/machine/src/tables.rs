@@ -9,7 +9,6 @@ use septum_abi::layout::{
     VCPU_TSS_SIZE, selector,
 };
 use septum_memory::GuestRam;
-use std::collections::BTreeMap;
 use vm_memory::GuestMemoryError;
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -23,41 +22,40 @@ const GLOBAL: u64 = 1 << 8;
 const NO_EXECUTE: u64 = 1 << 63;
 const LARGE_PAGE: u64 = 2 << 20;
 
-/// Page tables under construction: a table is its 512 entries, placed one after the other.
+/// Page tables under construction, one after the other from `BOOT_PAGE_TABLES` on.
 struct Builder {
-    next: u64,
     /// Flags of entries that lead to tables, besides those they always have.
     flags: u64,
-    tables: BTreeMap<u64, Vec<u64>>,
+    tables: Vec<[u64; 512]>,
 }
 
 impl Builder {
     fn new(flags: u64) -> Self {
-        let tables = BTreeMap::from([(BOOT_PAGE_TABLES, vec![0; 512])]);
-        Self { next: BOOT_PAGE_TABLES + PAGE, flags, tables }
+        Self { flags, tables: vec![[0; 512]] }
     }
 
     /// Maps one page of the size that belongs to `last_level` (3: 4 KiB, 2: 2 MiB) at `address`.
     fn map(&mut self, address: u64, entry: u64, last_level: usize) {
         let index = |level: usize| usize::try_from(address >> (39 - 9 * level)).unwrap_or(0) & 511;
-        let mut table = BOOT_PAGE_TABLES;
+        let mut table = 0;
         for level in 0..last_level {
-            let slot = self.tables.get(&table).map_or(0, |entries| entries[index(level)]);
+            let slot = self.tables[table][index(level)];
             table = if slot == 0 {
-                let new = self.next;
-                self.next += PAGE;
-                self.tables.insert(new, vec![0; 512]);
-                if let Some(entries) = self.tables.get_mut(&table) {
-                    entries[index(level)] = new | PRESENT | WRITE | ACCESSED_DIRTY | self.flags;
-                }
+                let new = self.tables.len();
+                self.tables.push([0; 512]);
+                self.tables[table][index(level)] =
+                    Self::address_of(new) | PRESENT | WRITE | ACCESSED_DIRTY | self.flags;
                 new
             } else {
-                slot & !(PAGE - 1)
+                usize::try_from((slot - BOOT_PAGE_TABLES) / PAGE).unwrap_or(0)
             };
         }
-        if let Some(entries) = self.tables.get_mut(&table) {
-            entries[index(last_level)] = entry;
-        }
+        self.tables[table][index(last_level)] = entry;
+    }
+
+    /// Where the table with this number is.
+    fn address_of(table: usize) -> u64 {
+        BOOT_PAGE_TABLES + table as u64 * PAGE
     }
 }
 
@@ -96,8 +94,12 @@ pub fn write_page_tables(
             builder.map(KERNEL_MAP + address, entry, 3);
         }
     }
-    debug_assert!(builder.next <= SERVICE_AREA, "page tables run into what is behind them");
-    builder.tables.iter().try_for_each(|(address, entries)| write_words(ram, *address, entries))
+    debug_assert!(
+        Builder::address_of(builder.tables.len()) <= SERVICE_AREA,
+        "page tables run into what is behind them"
+    );
+    let mut tables = builder.tables.iter().enumerate();
+    tables.try_for_each(|(number, entries)| write_words(ram, Builder::address_of(number), entries))
 }
 
 /// Writes the IDT: every vector an interrupt gate, the fatal ones on their own stack (IST1).

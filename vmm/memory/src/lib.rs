@@ -16,7 +16,7 @@ mod window;
 pub use image::GuestImage;
 pub use mapping::{HUGE_PAGE, Pages};
 pub use own_file::OwnFile;
-pub use plain::Plain;
+pub use plain::{Plain, boxed_zeros};
 pub use reclaim::{populate, reclaim};
 use septum_abi::layout::{BULK_RAM_START, HIGH_RAM_START, LOW_RAM_END, PAGE_SIZE};
 use std::io;

@@ -12,6 +12,13 @@ use vm_memory::ByteValued;
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<T: Copy>(pub T);
 
+/// A value of zeros that was never on the stack: for structures that are large.
+#[must_use]
+pub fn boxed_zeros<T: ByteValued>() -> Box<T> {
+    // SAFETY: any bit pattern is a valid value.
+    unsafe { Box::new_zeroed().assume_init() }
+}
+
 // SAFETY: 1. `repr(C)` structures of integers and arrays of integers; 2. without padding, since every field
 // lies at a multiple of its size, as the assertions below check; 3. any bit pattern is valid.
 unsafe impl ByteValued for Plain<BootPage> {}

@@ -34,6 +34,9 @@ const IF_AT_LEAST: u16 = 0x35;
 const IF_ANY_BIT: u16 = 0x45;
 const RETURN: u16 = 0x06;
 
+/// Instructions of most programs, at most.
+const EXPECTED: usize = 512;
+
 /// What is done about a call.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Verdict {
@@ -60,13 +63,14 @@ impl Verdict {
 /// The program that does this about each call, and raises SIGSYS for all others, those of other architectures among them. `process` is
 /// the number of the process that it is for.
 pub(super) fn program(verdicts: &BTreeMap<u32, Verdict>, process: u32) -> Vec<Instruction> {
-    let mut program = vec![
+    let mut program = Vec::with_capacity(EXPECTED);
+    program.extend([
         statement(LOAD, ARCHITECTURE_AT),
         jump(IF_EQUAL, ARCHITECTURE, 1, 0),
         statement(RETURN, libc::SECCOMP_RET_TRAP),
         statement(LOAD, 0),
-    ];
-    program.append(&mut search(&runs(verdicts), process));
+    ]);
+    search(&mut program, &runs(verdicts), process);
     program
 }
 
@@ -91,72 +95,76 @@ fn runs(verdicts: &BTreeMap<u32, Verdict>) -> Vec<(u32, Verdict)> {
 }
 
 /// Finds the run that the number is in; the depth is the logarithm of how many there are.
-fn search(runs: &[(u32, Verdict)], process: u32) -> Vec<Instruction> {
+fn search(program: &mut Vec<Instruction>, runs: &[(u32, Verdict)], process: u32) {
     let (low, high) = runs.split_at(runs.len() / 2);
-    let Some(&(start, verdict)) = high.first() else { return Vec::new() };
+    let Some(&(start, verdict)) = high.first() else { return };
     if low.is_empty() {
-        return decide(verdict, process);
+        return decide(program, verdict, process);
     }
-    let (mut low, mut high) = (search(low, process), search(high, process));
-    let mut found = match u8::try_from(low.len()) {
-        Ok(len) => vec![jump(IF_AT_LEAST, start, len, 0)],
-        Err(_) => vec![
-            jump(IF_AT_LEAST, start, 0, 1),
-            statement(JUMP, u32::try_from(low.len()).unwrap_or(u32::MAX)),
-        ],
-    };
-    found.append(&mut low);
-    found.append(&mut high);
-    found
+    let here = program.len();
+    program.push(jump(IF_AT_LEAST, start, 0, 0));
+    search(program, low, process);
+    let len = program.len() - here - 1;
+    match u8::try_from(len) {
+        Ok(len) => program[here].jt = len,
+        Err(_) => {
+            program[here].jf = 1;
+            program.insert(here + 1, statement(JUMP, u32::try_from(len).unwrap_or(u32::MAX)));
+        }
+    }
+    search(program, high, process);
 }
 
 /// What is done when the number is known.
-fn decide(verdict: Verdict, process: u32) -> Vec<Instruction> {
+fn decide(program: &mut Vec<Instruction>, verdict: Verdict, process: u32) {
     let (allow, trap) =
         (statement(RETURN, libc::SECCOMP_RET_ALLOW), statement(RETURN, libc::SECCOMP_RET_TRAP));
     match verdict {
-        Verdict::Allow | Verdict::Only(When::Always) => vec![allow],
-        Verdict::Trap => vec![trap],
-        Verdict::Error(errno) => vec![statement(RETURN, libc::SECCOMP_RET_ERRNO | u32::from(errno))],
-        Verdict::Only(When::In(argument, values)) => one_of(&[load(argument, 0)], values),
+        Verdict::Allow | Verdict::Only(When::Always) => program.push(allow),
+        Verdict::Trap => program.push(trap),
+        Verdict::Error(errno) => program.push(statement(RETURN, libc::SECCOMP_RET_ERRNO | u32::from(errno))),
+        Verdict::Only(When::In(argument, values)) => {
+            program.push(load(argument, 0));
+            one_of(program, values);
+        }
         Verdict::Only(When::Masked(argument, mask, values)) => {
-            one_of(&[load(argument, 0), statement(AND, mask)], values)
+            program.extend([load(argument, 0), statement(AND, mask)]);
+            one_of(program, values);
         }
-        Verdict::Only(When::Both((first, one), (second, other))) => {
-            vec![
-                load(first, 0),
-                jump(IF_EQUAL, one, 0, 2),
-                load(second, 0),
-                jump(IF_EQUAL, other, 1, 0),
-                trap,
-                allow,
-            ]
+        Verdict::Only(When::Both((first, one), (second, other))) => program.extend([
+            load(first, 0),
+            jump(IF_EQUAL, one, 0, 2),
+            load(second, 0),
+            jump(IF_EQUAL, other, 1, 0),
+            trap,
+            allow,
+        ]),
+        Verdict::Only(When::OwnProcess(argument)) => {
+            program.push(load(argument, 0));
+            one_of(program, &[process]);
         }
-        Verdict::Only(When::OwnProcess(argument)) => one_of(&[load(argument, 0)], &[process]),
         Verdict::Only(When::Without(argument, bits)) => {
             let [low, high] =
                 [bits & 0xffff_ffff, bits >> 32].map(|half| u32::try_from(half).unwrap_or(u32::MAX));
-            vec![
+            program.extend([
                 load(argument, 0),
                 jump(IF_ANY_BIT, low, 3, 0),
                 load(argument, 1),
                 jump(IF_ANY_BIT, high, 1, 0),
                 allow,
                 trap,
-            ]
+            ]);
         }
     }
 }
 
 /// Allows if what was loaded last is one of these, of which there are less than 255. The first is found first.
-fn one_of(loading: &[Instruction], values: &[u32]) -> Vec<Instruction> {
-    let mut program = loading.to_vec();
+fn one_of(program: &mut Vec<Instruction>, values: &[u32]) {
     for (value, left) in values.iter().zip((0..values.len()).rev()) {
         program.push(jump(IF_EQUAL, *value, u8::try_from(left + 1).unwrap_or(u8::MAX), 0));
     }
     program.push(statement(RETURN, libc::SECCOMP_RET_TRAP));
     program.push(statement(RETURN, libc::SECCOMP_RET_ALLOW));
-    program
 }
 
 /// Loads a half of an argument: the lower is 0.

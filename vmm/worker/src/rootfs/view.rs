@@ -131,8 +131,8 @@ impl View {
 
     /// The innermost mount that has a path without links. Mounts are in order: of those at the same place the last one counts.
     fn covering(&self, path: &Path) -> Option<&MountSpec> {
-        let mounts = self.mounts.iter().filter(|mount| path.starts_with(target(mount)));
-        mounts.max_by_key(|mount| target(mount).components().count())
+        let mounts = self.mounts.iter().filter(|mount| is_inside(path, target(mount)));
+        mounts.max_by_key(|mount| mount.target.len())
     }
 
     /// As [`lookup`](Self::lookup); also tells the path without symbolic links.
@@ -175,7 +175,7 @@ impl View {
     fn step(&self, path: &Path) -> Result<Step, LookupError> {
         let directory = Step::File(Found { kind: Kind::Directory, place: Place::Guest });
         let covering = self.covering(path);
-        let is_on_the_way = self.mounts.iter().any(|mount| target(mount).starts_with(path));
+        let is_on_the_way = self.mounts.iter().any(|mount| is_inside(target(mount), path));
         if let Some(mount) = covering {
             match (mount.kind, &self.image) {
                 (MountKind::Text, _) => {
@@ -229,6 +229,16 @@ impl View {
 
 fn target(mount: &MountSpec) -> &Path {
     Path::new(OsStr::from_bytes(&mount.target))
+}
+
+/// Whether a path is that of the directory, or in it. Both are absolute, and no part of them is empty, `.` or `..`, so that comparing bytes is enough;
+/// it is done a few hundred times in a start.
+fn is_inside(path: &Path, directory: &Path) -> bool {
+    let (path, directory) = (path.as_os_str().as_bytes(), directory.as_os_str().as_bytes());
+    match path.strip_prefix(directory) {
+        Some(rest) => rest.is_empty() || rest[0] == b'/' || directory == b"/",
+        None => false,
+    }
 }
 
 /// Puts the components on the stack, the first on top.
