@@ -205,10 +205,16 @@ impl Browser {
     pub fn click(&mut self, selector: &str) {
         let quoted = Value::from(selector).to_string();
         self.wait_for(&format!("!document.querySelector({quoted}).disabled"));
-        let place = self.evaluate(&format!(
+        let place = format!(
             "(() => {{ const it = document.querySelector({quoted}); it.scrollIntoView({{block: 'center'}}); \
              const box = it.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2] }})()"
+        );
+        // What has just been opened or moved may not be where the next frame draws it, or not yet on top.
+        self.wait_for(&format!(
+            "(() => {{ const place = {place}; const before = window.lastPlace; window.lastPlace = place.join(); \
+             return window.lastPlace === before && document.querySelector({quoted}).contains(document.elementFromPoint(...place)) }})()"
         ));
+        let place = self.evaluate(&place);
         for kind in ["mousePressed", "mouseReleased"] {
             let event =
                 json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
