@@ -1,9 +1,9 @@
 //! Fuzz targets: everything that reads what an enemy wrote.
 //!
 //! ```text
-//! guest → host   fuse-requests  socket-packets  disk-requests  registers
+//! guest → host   fuse-requests  socket-packets  disk-requests  registers  service
 //! host → guest   fuse-answers   socket-answers
-//! files          erofs  archive
+//! files          erofs  archive  elf
 //! words          control-frames  options
 //! ```
 //!
@@ -17,6 +17,7 @@ use std::path::Path;
 
 mod bytes;
 mod mutation;
+mod program;
 mod targets;
 
 // What the devices' own tests drive them with.
@@ -29,6 +30,14 @@ mod machine;
 #[allow(dead_code, reason = "the tests use more of it")]
 #[path = "../../devices/tests/guest/virtqueue.rs"]
 mod virtqueue;
+
+// What is no other crate's business.
+#[allow(dead_code, reason = "the machine uses more of it")]
+#[path = "../../vmm/machine/src/guest.rs"]
+mod guest;
+#[allow(dead_code, reason = "the machine uses more of it")]
+#[path = "../../vmm/machine/src/service/mod.rs"]
+mod service;
 
 pub use mutation::Mutator;
 pub use targets::TARGETS;

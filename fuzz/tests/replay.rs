@@ -55,6 +55,8 @@ replays! {
     registers: "registers",
     names: "names",
     calls: "calls",
+    service: "service",
+    elf: "elf",
     erofs: "erofs",
     archive: "archive",
     control_frames: "control-frames",

@@ -4,11 +4,13 @@ mod archive;
 mod calls;
 mod device;
 mod disk_requests;
+mod elf;
 mod erofs;
 mod fuse_answers;
 mod fuse_requests;
 mod names;
 mod registers;
+mod service;
 mod socket_answers;
 mod socket_packets;
 mod words;
@@ -64,6 +66,18 @@ pub const TARGETS: &[Target] = &[
         what: "a worker's calls to other partitions, as its supervisor reads them",
         run: calls::run,
         seeds: calls::seeds,
+    },
+    Target {
+        name: "service",
+        what: "a guest's calls about further programs and their streams",
+        run: service::run,
+        seeds: service::seeds,
+    },
+    Target {
+        name: "elf",
+        what: "programs, as the worker looks at them and as the guest kernel loads them",
+        run: elf::run,
+        seeds: elf::seeds,
     },
     Target {
         name: "erofs",

@@ -1,12 +1,13 @@
-//! Programs into an address space: ELF files (System V ABI, x86-64 supplement) and `#!` scripts.
+//! Programs into an address space: ELF files (what they say is read by [`elf`]) and `#!` scripts.
 
+use super::elf::{Headers, Pieces, Segment};
 use super::{Image, Machine};
 use crate::fs::context::FsContext;
 use crate::fs::dentry::Dentry;
 use crate::fs::inode::File;
 use crate::io::KernelDestination;
 use crate::memory::area::{Backing, Label, Protection};
-use crate::memory::layout::{Layout, page_down, page_up};
+use crate::memory::layout::{Layout, page_down};
 use crate::memory::space::Place;
 use crate::memory::{AddressSpace, buffer};
 use crate::process::stack;
@@ -21,15 +22,6 @@ use septum_guest_hal::sync::Mutex;
 const PAGE: u64 = PAGE_SIZE as u64;
 /// Bytes of a file that are read to tell what it is; program headers beyond it are read separately.
 const HEAD: usize = 1024;
-/// More program headers than any real program has.
-const MAX_HEADERS: usize = 64;
-const HEADER_SIZE: usize = 56;
-const PT_LOAD: u32 = 1;
-const PT_INTERP: u32 = 3;
-const PT_PHDR: u32 = 6;
-const ET_EXEC: u16 = 2;
-const ET_DYN: u16 = 3;
-const EM_X86_64: u16 = 62;
 /// Scripts may name a script as interpreter, this often.
 const MAX_SCRIPTS: usize = 4;
 
@@ -78,41 +70,6 @@ pub struct Loaded {
     pub image: Image,
 }
 
-/// One program header.
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    kind: u32,
-    flags: u32,
-    offset: u64,
-    address: u64,
-    file_len: u64,
-    memory_len: u64,
-}
-
-/// What the headers of an ELF file say.
-struct Headers {
-    is_fixed: bool,
-    entry: u64,
-    table_offset: u64,
-    segments: Vec<Segment>,
-}
-
-fn bytes<const N: usize>(from: &[u8], at: usize) -> Result<[u8; N], Errno> {
-    from.get(at..at + N).and_then(|slice| slice.try_into().ok()).ok_or(Errno::ENOEXEC)
-}
-
-fn word(from: &[u8], at: usize) -> Result<u64, Errno> {
-    bytes(from, at).map(u64::from_le_bytes)
-}
-
-fn half(from: &[u8], at: usize) -> Result<u16, Errno> {
-    bytes(from, at).map(u16::from_le_bytes)
-}
-
-fn int(from: &[u8], at: usize) -> Result<u32, Errno> {
-    bytes(from, at).map(u32::from_le_bytes)
-}
-
 /// Reads up to `len` bytes at `offset`.
 fn read(file: &Arc<dyn File>, offset: u64, len: usize) -> Result<Vec<u8>, Errno> {
     let mut data = alloc::vec![0; len];
@@ -127,57 +84,8 @@ fn read(file: &Arc<dyn File>, offset: u64, len: usize) -> Result<Vec<u8>, Errno>
     Ok(data)
 }
 
-impl Headers {
-    fn parse(file: &Arc<dyn File>, head: &[u8]) -> Result<Self, Errno> {
-        let is_elf64 = head.starts_with(b"\x7fELF\x02\x01\x01");
-        let kind = half(head, 16)?;
-        if !is_elf64 || half(head, 18)? != EM_X86_64 || !(kind == ET_EXEC || kind == ET_DYN) {
-            return Err(Errno::ENOEXEC);
-        }
-        let table_offset = word(head, 32)?;
-        let count = usize::from(half(head, 56)?);
-        if usize::from(half(head, 54)?) != HEADER_SIZE || count == 0 || count > MAX_HEADERS {
-            return Err(Errno::ENOEXEC);
-        }
-        let len = count * HEADER_SIZE;
-        let start = usize::try_from(table_offset).map_err(|_| Errno::ENOEXEC)?;
-        let table = match start.checked_add(len).and_then(|end| head.get(start..end)) {
-            Some(table) => table.to_vec(),
-            None => read(file, table_offset, len)?,
-        };
-        let segments = table.chunks(HEADER_SIZE).map(|header| {
-            Ok(Segment {
-                kind: int(header, 0)?,
-                flags: int(header, 4)?,
-                offset: word(header, 8)?,
-                address: word(header, 16)?,
-                file_len: word(header, 32)?,
-                memory_len: word(header, 40)?,
-            })
-        });
-        Ok(Self {
-            is_fixed: kind == ET_EXEC,
-            entry: word(head, 24)?,
-            table_offset,
-            segments: segments.collect::<Result<_, Errno>>()?,
-        })
-    }
-
-    fn loads(&self) -> impl Iterator<Item = &Segment> {
-        self.segments.iter().filter(|segment| segment.kind == PT_LOAD && segment.memory_len > 0)
-    }
-
-    /// First and last address of what is loaded, page-aligned.
-    fn extent(&self) -> Result<(u64, u64), Errno> {
-        let mut extent: Option<(u64, u64)> = None;
-        for segment in self.loads() {
-            let end =
-                segment.address.checked_add(segment.memory_len).and_then(page_up).ok_or(Errno::ENOEXEC)?;
-            let start = page_down(segment.address);
-            extent = Some(extent.map_or((start, end), |(low, high)| (low.min(start), high.max(end))));
-        }
-        extent.ok_or(Errno::ENOEXEC)
-    }
+fn parse(file: &Arc<dyn File>, head: &[u8]) -> Result<Headers, Errno> {
+    Headers::parse(head, |offset, len| read(file, offset, len))
 }
 
 fn protection(flags: u32) -> Protection {
@@ -197,16 +105,8 @@ fn map_segments(
     bias: u64,
 ) -> Result<(), Errno> {
     for segment in headers.loads() {
-        let address = segment.address.checked_add(bias).ok_or(Errno::ENOEXEC)?;
-        let start = page_down(address);
-        if segment.offset % PAGE != address % PAGE || segment.file_len > segment.memory_len {
-            return Err(Errno::ENOEXEC);
-        }
+        let Pieces { start, file_end, anonymous_start, end, tail } = segment.pieces(bias)?;
         let protection = protection(segment.flags);
-        let file_end = address.checked_add(segment.file_len).ok_or(Errno::ENOEXEC)?;
-        let memory_end = address.checked_add(segment.memory_len).ok_or(Errno::ENOEXEC)?;
-        let anonymous_start =
-            if segment.file_len == 0 { start } else { page_up(file_end).ok_or(Errno::ENOEXEC)? };
         if segment.file_len > 0 {
             let backing = Backing::File {
                 file: Arc::clone(file),
@@ -225,7 +125,6 @@ fn map_segments(
                 Label::None,
             )?;
         }
-        let end = page_up(memory_end).ok_or(Errno::ENOEXEC)?;
         if end > anonymous_start {
             let len = end - anonymous_start;
             space.lock().map(
@@ -238,7 +137,6 @@ fn map_segments(
         }
         // The rest of the last file page belongs to the bss, and what follows it in the page is zero too: the dynamic
         // linker allocates from there.
-        let tail = if memory_end > file_end { anonymous_start - file_end } else { 0 };
         if segment.file_len > 0 && tail > 0 && protection.contains(Protection::WRITE) {
             const ZEROS: [u8; PAGE_SIZE] = [0; PAGE_SIZE];
             let tail = usize::try_from(tail).map_err(|_| Errno::ENOEXEC)?;
@@ -300,7 +198,7 @@ fn find_program(fs: &FsContext, request: &mut Request<'_>) -> Result<Found, Load
 pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Result<Loaded, LoadError> {
     let Found { dentry, file, head, path } = find_program(fs, &mut request)?;
     let format = because(start_error::FORMAT);
-    let headers = Headers::parse(&file, &head).map_err(&format)?;
+    let headers = parse(&file, &head).map_err(&format)?;
     let (low, high) = headers.extent().map_err(&format)?;
     // One request, since each costs a block of the generator: for the layout, and for the program (AT_RANDOM).
     let mut random = [0; 32];
@@ -311,25 +209,17 @@ pub fn load(fs: &FsContext, machine: &Machine, mut request: Request<'_>) -> Resu
     space.lock().activate();
     let bias = if headers.is_fixed { 0 } else { layout.program.wrapping_sub(low) };
     map_segments(&space, &file, &dentry, &headers, bias).map_err(&format)?;
-    space.lock().set_break(high.wrapping_add(bias) + layout.break_gap);
+    space.lock().set_break(high.wrapping_add(bias).wrapping_add(layout.break_gap));
 
     let mut entry = headers.entry.wrapping_add(bias);
     let mut interpreter_base = 0;
-    if let Some(segment) = headers.segments.iter().find(|segment| segment.kind == PT_INTERP) {
+    if let Some(segment) = headers.interpreter() {
         (entry, interpreter_base) = load_interpreter(fs, &space, &file, segment)?;
     }
     let vdso = map_vdso(&space, machine).map_err(&format)?;
-    let table =
-        headers.segments.iter().find(|segment| segment.kind == PT_PHDR).map(|segment| segment.address);
-    let table = table.or_else(|| {
-        let holds = |segment: &&Segment| {
-            (segment.offset..segment.offset + segment.file_len).contains(&headers.table_offset)
-        };
-        headers.loads().find(holds).map(|segment| segment.address + (headers.table_offset - segment.offset))
-    });
     let facts = stack::Facts {
-        program_headers: table.map_or(0, |address| address.wrapping_add(bias)),
-        program_header_count: headers.segments.len() as u64,
+        program_headers: headers.table_address().map_or(0, |address| address.wrapping_add(bias)),
+        program_header_count: headers.count() as u64,
         entry: headers.entry.wrapping_add(bias),
         interpreter_base,
         vdso,
@@ -365,7 +255,7 @@ fn load_interpreter(
     let dentry = fs.resolve(&fs.cwd, path, true).map_err(&missing)?;
     let file = fs.open_program(&dentry).map_err(&missing)?;
     let head = read(&file, 0, HEAD).map_err(&missing)?;
-    let headers = Headers::parse(&file, &head)
+    let headers = parse(&file, &head)
         .map_err(|_| LoadError { reason: start_error::INTERPRETER, errno: Errno::ELIBBAD })?;
     let (low, high) = headers.extent().map_err(&missing)?;
     let bias = if headers.is_fixed {

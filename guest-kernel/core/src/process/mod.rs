@@ -14,6 +14,7 @@
 
 pub mod birth;
 pub mod counts;
+pub mod elf;
 pub mod ending;
 pub mod family;
 pub mod file;

@@ -156,9 +156,20 @@ impl Service {
 
     /// Gives the first program a terminal, whose other end these are. Before the guest runs.
     pub fn give_terminal(&self, input: Option<OwnedFd>, output: Option<OwnedFd>, ram: &GuestRam) {
-        self.sessions().begin(FIRST_SESSION, Vec::new(), [input, output, None], true);
+        self.begin_session(FIRST_SESSION, Vec::new(), [input, output, None], true);
         self.lock().is_wanted = true;
         ask_for_service(ram);
+    }
+
+    /// What the host has of a session whose program the guest is to be asked for.
+    pub fn begin_session(
+        &self,
+        number: u32,
+        program: Vec<u8>,
+        streams: [Option<OwnedFd>; 3],
+        is_terminal: bool,
+    ) {
+        self.sessions().begin(number, program, streams, is_terminal);
     }
 
     /// Wants something of the guest.
@@ -167,7 +178,7 @@ impl Service {
         let event = match wish {
             Wish::Signal(session, signal) => Event { kind: event::SIGNAL, session, detail: signal, ..none },
             Wish::Begin(NewSession { number, program, streams, is_terminal }) => {
-                self.sessions().begin(number, program, streams, is_terminal);
+                self.begin_session(number, program, streams, is_terminal);
                 Event { kind: event::BEGIN, session: number, ..none }
             }
             Wish::Resize(session, [rows, columns]) => {
