@@ -75,6 +75,26 @@ fn several_disks_have_names_in_their_order() {
 }
 
 #[test]
+fn disks_are_in_sys() {
+    needs_partitions!();
+    let place = Place::new();
+    let disks = [disk(&place, "one", 3 << 20), disk(&place, "two", 1 << 20)];
+    let [one, two] = disks.each_ref().map(|path| path.display().to_string());
+    let script = "cd /sys; ls block class/block devices/virtual/block dev/block; cat block/vda/dev class/block/vdb/size\n\
+                  cat block/vda/ro block/vdb/ro block/vda/queue/logical_block_size; cat dev/block/254:16/uevent\n\
+                  readlink -f block/vda dev/block/254:16 class/block/vdb/subsystem; readlink block/vda\n\
+                  cat block/vdc/dev 2> /dev/null || echo none\n\
+                  lsblk -bnro NAME,SIZE,RO,TYPE,LOG-SEC,ROTA,MAJ:MIN; lsblk -bnro NAME,SIZE /dev/vdb";
+    let output = shell(&place, &[&one, &format!("{two}:ro")], script);
+    output.expect_code(0).expect_stdout(
+        "block:\nvda\nvdb\n\nclass/block:\nvda\nvdb\n\ndev/block:\n254:0\n254:16\n\ndevices/virtual/block:\nvda\nvdb\n\
+         254:0\n2048\n0\n1\n512\nMAJOR=254\nMINOR=16\nDEVNAME=vdb\nDEVTYPE=disk\n\
+         /sys/devices/virtual/block/vda\n/sys/devices/virtual/block/vdb\n/sys/class/block\n../devices/virtual/block/vda\n\
+         none\nvda 3145728 0 disk 512 0 254:0\nvdb 1048576 1 disk 512 0 254:16\nvdb 1048576\n",
+    );
+}
+
+#[test]
 fn a_read_only_disk_cannot_be_written() {
     needs_partitions!();
     let place = Place::new();

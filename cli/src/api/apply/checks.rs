@@ -8,7 +8,7 @@ use std::str::FromStr;
 use septum_api_types::disk::Disk;
 use septum_api_types::duration::Span;
 use septum_api_types::names::{HostEntry, Nameserver};
-use septum_api_types::network::{Publish, Rule};
+use septum_api_types::network::{Expose, Publish, Rule};
 use septum_api_types::privilege::PrivilegeChoice;
 use septum_api_types::restart::Restart;
 use septum_api_types::signal::Signal;
@@ -33,6 +33,7 @@ pub fn wrong(spec: &CreatePartition) -> Option<Wrong> {
         ));
     };
     let network = &spec.network;
+    let exposed: Vec<String> = network.expose.iter().map(ToString::to_string).collect();
     let singles = [
         one("name", Some(own), name),
         one("memory", spec.memory.as_ref(), parsed::<Size>),
@@ -52,6 +53,7 @@ pub fn wrong(spec: &CreatePartition) -> Option<Wrong> {
         several("ulimits", &spec.ulimits, parsed::<Ulimit>),
         several("network.allow", &network.allow, parsed::<Rule>),
         several("network.publish", &network.publish, parsed::<Publish>),
+        several("network.expose", &exposed, parsed::<Expose>),
         several("network.hosts", &network.hosts, parsed::<HostEntry>),
         several("network.dns", &network.dns, parsed::<Nameserver>),
         several("env", &spec.env, |text| {

@@ -1,30 +1,38 @@
-//! `/sys`: what programs read there to learn how many CPUs, which caches and how much memory they have.
+//! `/sys`: what programs read there to learn how many CPUs, which caches and how much memory they have; and which [`disks`].
 //!
 //! Every CPU that the program is told of is a core of its own in one package, all memory is one node. Caches are those that the CPU tells
 //! (CPUID), the first two levels a core's own. What nobody needs is not there; `/sys/fs/cgroup` is a place where nothing is mounted.
 
+use super::disks;
 use super::facts::{Cache, CacheKind, System};
-use super::system::{Body, Item, Way, cpu_list, cpu_mask, directory, file};
+use super::system::{Body, Item, Names, Way, cpu_list, cpu_mask, directory, file};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 use septum_guest_hal::frame;
 
-const fn part(name: &'static [u8], make: fn(&dyn System, Way) -> Vec<u8>) -> Item {
+pub(super) const fn part(name: &'static [u8], make: fn(&dyn System, Way) -> Vec<u8>) -> Item {
     Item { name, body: Body::Part(make) }
 }
 
 /// What is in `/sys`.
 pub static ITEMS: &[Item] = &[
-    directory(b"block", &[]),
+    directory(b"block", &[disks::links(Names::Device, b"../devices/virtual/block/")]),
     directory(b"bus", &[directory(b"pci", &[directory(b"devices", &[])])]),
-    directory(b"class", &[]),
+    directory(
+        b"class",
+        &[directory(b"block", &[disks::links(Names::Device, b"../../devices/virtual/block/")])],
+    ),
+    directory(
+        b"dev",
+        &[directory(b"block", &[disks::links(Names::Number, b"../../devices/virtual/block/")])],
+    ),
     directory(
         b"devices",
         &[
             directory(b"system", &[directory(b"cpu", CPU), directory(b"node", NODE)]),
-            directory(b"virtual", &[]),
+            directory(b"virtual", &[directory(b"block", &[disks::ALL])]),
         ],
     ),
     directory(b"firmware", &[]),
@@ -137,7 +145,7 @@ const MM: &[Item] = &[
     ),
 ];
 
-fn line(mut text: String) -> Vec<u8> {
+pub(super) fn line(mut text: String) -> Vec<u8> {
     text.push('\n');
     text.into_bytes()
 }

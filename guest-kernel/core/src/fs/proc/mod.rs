@@ -8,11 +8,12 @@
 //!                └─ task/TID ─ the same, for a thread
 //! ```
 //!
-//! `/sys` is made of the same parts: items that are always there ([`hardware`]), some of them once for each CPU.
+//! `/sys` is made of the same parts: items that are always there ([`hardware`]), some of them once for each CPU or disk ([`disks`]).
 //!
 //! Inodes are made when they are looked up and hold nothing: what they tell is asked for when it is read ([`facts`]). A text is made
 //! whole when the file is opened. Processes and descriptors come and go, so directories are never remembered.
 
+mod disks;
 pub mod facts;
 mod hardware;
 mod name;
@@ -24,6 +25,7 @@ mod system;
 mod tests;
 mod text;
 
+use super::block;
 use super::dentry::Dentry;
 use super::inode::{
     Access, File, FileKind, FileSystemStatus, Inode, InodeRef, Metadata, SetMetadata, Timestamp,
@@ -39,7 +41,7 @@ use name::NameFile;
 use pagemap::PageMap;
 use process::{FILES, NAME_FILE, PAGE_MAP, Subject};
 use septum_abi::linux::Errno;
-use system::{Body, ITEMS, Item, Way};
+use system::{Body, ITEMS, Item, OfDisk, Way};
 pub use text::TextFile;
 
 /// PROC_SUPER_MAGIC
@@ -134,13 +136,18 @@ fn each(system: &dyn System, way: Way, count: fn(&dyn System) -> u32) -> impl It
     (0..count).map(move |number| (number, if way[0] == 0 { [number + 1, 0] } else { [way[0], number + 1] }))
 }
 
+/// The way to a disk.
+fn of_disk(index: u8) -> Way {
+    [u16::from(index) + 1, 0]
+}
+
 impl Node {
     fn kind(self) -> FileKind {
         match self {
             Self::Item(item, ..) => match item.body {
                 Body::File(_) | Body::Part(_) => FileKind::Regular,
-                Body::Directory(_) | Body::Each(..) => FileKind::Directory,
-                Body::Link(_) => FileKind::Symlink,
+                Body::Directory(_) | Body::Each(..) | Body::Disks(_, OfDisk::Files(_)) => FileKind::Directory,
+                Body::Link(_) | Body::Disks(_, OfDisk::LinkBelow(_)) => FileKind::Symlink,
             },
             Self::ProcessFile(..) | Self::TaskFile(..) | Self::DescriptorInfo(..) => FileKind::Regular,
             Self::Jump(..) | Self::Descriptor(..) => FileKind::Symlink,
@@ -200,6 +207,10 @@ impl ProcInode {
                         each(self.system(), way, count).find(|(number, _)| u32::from(*number) == wanted)?;
                     Some(Node::Item(item, inode, way))
                 }
+                Body::Disks(names, _) => {
+                    let disk = (0..block::count()).find(|&disk| names.of(disk) == name)?;
+                    Some(Node::Item(item, inode, of_disk(disk)))
+                }
                 _ => (item.name == name).then_some(Node::Item(item, inode, way)),
             }
         })
@@ -213,6 +224,8 @@ impl ProcInode {
                     let name = [item.name, format!("{number}").as_bytes()].concat();
                     push(&name, Node::Item(item, inode, way));
                 }),
+                Body::Disks(names, _) => (0..block::count())
+                    .for_each(|disk| push(&names.of(disk), Node::Item(item, inode, of_disk(disk)))),
                 _ => push(item.name, Node::Item(item, inode, way)),
             }
         }
@@ -238,9 +251,14 @@ impl ProcInode {
                 let process = self.system().process(number(name).filter(|_| self.fs.has_processes)?)?;
                 Some(Node::Process(process.pid()))
             }),
-            Node::Item(Item { body: Body::Directory(items) | Body::Each(_, items), .. }, above, way) => {
-                self.item_in(items, above, way, name)
-            }
+            Node::Item(
+                Item {
+                    body: Body::Directory(items) | Body::Each(_, items) | Body::Disks(_, OfDisk::Files(items)),
+                    ..
+                },
+                above,
+                way,
+            ) => self.item_in(items, above, way, name),
             Node::Process(pid) => of_process(pid, &|index| Node::ProcessFile(pid, index))
                 .or((name == b"task").then_some(Node::Tasks(pid))),
             Node::Task(pid, tid) => of_process(pid, &|index| Node::TaskFile(pid, tid, index)),
@@ -278,7 +296,14 @@ impl ProcInode {
                 let pids = if self.fs.has_processes { self.system().pids() } else { Vec::new() };
                 pids.into_iter().for_each(|pid| numbered(&mut push, pid, Node::Process(pid)));
             }
-            Node::Item(Item { body: Body::Directory(items) | Body::Each(_, items), .. }, above, way) => {
+            Node::Item(
+                Item {
+                    body: Body::Directory(items) | Body::Each(_, items) | Body::Disks(_, OfDisk::Files(items)),
+                    ..
+                },
+                above,
+                way,
+            ) => {
                 self.list_items(items, above, way, &mut push);
             }
             Node::Process(pid) => {
@@ -409,6 +434,10 @@ impl Inode for ProcInode {
             Node::Item(Item { body: Body::Link(make), .. }, ..) => {
                 let text = make(self.system());
                 if text.is_empty() { Err(Errno::ENOENT) } else { Ok(text) }
+            }
+            Node::Item(Item { body: Body::Disks(_, OfDisk::LinkBelow(directory)), .. }, _, way) => {
+                Ok([directory, &block::name(disks::index(way.map(|number| number.saturating_sub(1)))).0[..]]
+                    .concat())
             }
             Node::Jump(pid, Jump::Executable) => {
                 process::executable_path(self.process(pid)?.as_ref()).ok_or(Errno::ENOENT)

@@ -29,12 +29,42 @@ pub enum Body {
     Link(fn(&dyn System) -> Vec<u8>),
     /// As many directories as there are, their numbers behind the name.
     Each(fn(&dyn System) -> u32, &'static [Item]),
-    /// A file below [`Each`](Self::Each), which is given the numbers of the directories on the way.
+    /// As many entries as there are disks, called as these names say.
+    Disks(Names, OfDisk),
+    /// A file below [`Each`](Self::Each) or [`Disks`](Self::Disks), which is given the numbers of the directories on the way.
     Part(fn(&dyn System, Way) -> Vec<u8>),
 }
 
-/// Numbers of the outer and the inner [`Body::Each`] that a path leads through.
+/// Numbers of the outer and the inner [`Body::Each`], or the disk, that a path leads through.
 pub type Way = [u16; 2];
+
+/// What disks are called in a directory.
+#[derive(Clone, Copy, Debug)]
+pub enum Names {
+    /// `vda`
+    Device,
+    /// `254:0`
+    Number,
+}
+
+/// What is behind the name of a disk.
+#[derive(Clone, Copy)]
+pub enum OfDisk {
+    Files(&'static [Item]),
+    /// A link to it in that directory.
+    LinkBelow(&'static [u8]),
+}
+
+impl Names {
+    /// What a disk is called.
+    pub fn of(self, index: u8) -> Vec<u8> {
+        let (name, number) = block::name(index);
+        match self {
+            Self::Device => name.to_vec(),
+            Self::Number => format!("{}:{}", number >> 8, number & 0xff).into_bytes(),
+        }
+    }
+}
 
 pub(super) const fn file(name: &'static [u8], make: fn(&dyn System) -> Vec<u8>) -> Item {
     Item { name, body: Body::File(make) }
