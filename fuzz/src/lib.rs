@@ -74,11 +74,13 @@ pub fn confine() {
     let most = Rlimit { current: Some(4 << 20), maximum: Some(4 << 20) };
     setrlimit(Resource::Fsize, most).expect("a lower limit is always allowed");
     // Beyond it there is EFBIG instead of a signal.
-    ignore_file_size_signal();
+    // Beyond it there is EFBIG instead of a signal; and EPIPE where nobody reads, as in all of Rust's programs.
+    ignore(libc::SIGXFSZ);
+    ignore(libc::SIGPIPE);
 }
 
 #[allow(unsafe_code, reason = "no wrapper of signal() ignores a signal")]
-fn ignore_file_size_signal() {
-    // SAFETY: 1. SIGXFSZ exists. 2. SIG_IGN runs no code.
-    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+fn ignore(signal: i32) {
+    // SAFETY: 1. The callers' signals exist. 2. SIG_IGN runs no code.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
