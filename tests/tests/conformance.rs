@@ -83,6 +83,7 @@ mod processes {
         semaphores: "semaphores" Static [];
         messages: "messages" Static [];
         queues_of_messages: "message_queues" Static [];
+        tracing: "tracing" Static [];
         as_descriptors: "process_descriptors" Static [];
         limits_that_are_kept_in_ram: "kept_limits" Static [].files(Files::Ram);
         limits_that_are_kept_on_a_volume: "kept_limits" Static [].files(Files::Volume);
@@ -337,6 +338,7 @@ mod languages {
         rust_exit: "panics" Dynamic ["exit"].code(7);
         rust_surroundings: "surroundings" Dynamic ["one", "two"].environment("STORY_MARK", "here").code(5);
         system_v_by_its_tools: "system_v" Script [];
+        shells_under_strace: "traced_shell" Script [];
         shell_builtins: "builtins" Script ["argument"].code(6);
         shell_rewriting_files: "rewriting" Script [].files(Files::Volume).code(2);
     }

@@ -194,6 +194,8 @@ mod processes {
         echo b >> f && git diff | cat && git log --format=%H%s && git status --short; cd .. && rm -rf r";
 
     tools! {
+        strace_of_true: "strace" ["-e", "trace=openat,read,close,exit_group", "/bin/true"];
+        strace_that_injects: "strace" ["-e", "inject=chdir:error=EACCES", "-e", "trace=chdir", "sh", "-c", "cd /usr || echo no"];
         python_queues_of_messages: "python3" ["-c", QUEUES];
         pipeline: "sh" ["-c", "cut -d, -f5 iris.csv | sort | uniq -c | sort -rn | tr -s ' '"];
         pipeline_dash: "dash" ["-c", "seq 1 3000 | sort -rn | head -3; echo $?"];

@@ -183,6 +183,22 @@ pub fn wait_to_the_end<T>(
     result
 }
 
+/// Waits on a queue until `condition` gives something, whatever signals come, and even if `task`, which is the caller's, must end.
+pub fn wait_in_any_case<T>(queue: &WaitQueue, task: &Task, mut condition: impl FnMut() -> Option<T>) -> T {
+    let cpu = vcpu::current();
+    queue.enter(cpu);
+    task.set_waiting(monotonic_ns(), true);
+    let result = loop {
+        if let Some(found) = condition() {
+            break found;
+        }
+        park::park(None);
+    };
+    task.set_waiting(monotonic_ns(), false);
+    queue.leave(cpu);
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

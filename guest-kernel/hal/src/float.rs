@@ -19,6 +19,12 @@ impl FloatState {
         state
     }
 
+    /// As they lie in memory.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 512] {
+        &self.0
+    }
+
     /// Makes them this CPU's.
     pub fn load(&self) {
         imp::load(&self.0);

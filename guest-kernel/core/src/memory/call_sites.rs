@@ -151,6 +151,21 @@ impl AddressSpace {
         self.restore_calls(0, u64::MAX)
     }
 
+    /// Writes a part of a page that its process may only read, for a tracer: a private mapping's page that is there. EFAULT if it is another.
+    pub fn poke(&mut self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        let page = address & !(PAGE - 1);
+        let is_private = |area: &Area| match &area.backing {
+            Backing::File { is_shared, .. } => !is_shared,
+            Backing::Anonymous => true,
+            _ => false,
+        };
+        if !self.area_at(address).is_some_and(is_private) {
+            return Err(Errno::EFAULT);
+        }
+        self.restore_calls(page, page + PAGE)?;
+        self.rewrite(address, bytes, &mut alloc::vec![0; bytes.len()])
+    }
+
     /// The range is unmapped.
     pub(super) fn forget_calls(&mut self, start: u64, end: u64) {
         for at in self.call_sites.starts_within(start, end) {

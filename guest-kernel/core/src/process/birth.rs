@@ -13,6 +13,7 @@ use super::thread::{Start, Thread};
 use super::threads::Threads;
 use super::timer::Timers;
 use super::to_many::ToMany;
+use super::trace::event;
 use super::vcpus::Vcpu;
 use super::{LettingGo, Process, next_program, numbers};
 use crate::memory::discard;
@@ -20,7 +21,7 @@ use crate::wait::WaitQueue;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use septum_abi::linux::Errno;
+use septum_abi::linux::{Errno, signal};
 use septum_guest_hal::clock::monotonic_ns;
 use septum_guest_hal::float::FloatState;
 use septum_guest_hal::sync::Mutex;
@@ -113,9 +114,19 @@ pub fn fork(
         family::remove(child.pid);
         return Err(abandon(&child, &task, errno));
     }
+    let kind = match (wish.is_waited_for, wish.exit_signal) {
+        (true, _) => event::VFORK,
+        (false, signal::SIGCHLD) => event::FORK,
+        _ => event::CLONE,
+    };
+    let told = thread.pass_trace_on(&task, kind);
     vcpu.launch(Box::new(start));
+    if let Some(event) = told {
+        thread.stop_for_event(event, u64::from(child.pid));
+    }
     if wish.is_waited_for {
         child.letting_go.wait(&thread.task);
+        thread.stop_for_event(event::VFORK_DONE, u64::from(child.pid));
     }
     Ok(child.pid)
 }

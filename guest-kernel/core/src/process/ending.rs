@@ -8,7 +8,7 @@ use super::family::{self, Bereaved};
 use super::signal::{IGNORE, Info, flag};
 use super::stop::code;
 use super::task::Task;
-use super::{End, FIRST_PID, Process, sessions};
+use super::{End, FIRST_PID, Process, sessions, trace};
 use crate::fs::locks;
 use crate::fs::terminal::jobs;
 use crate::ipc::semaphores;
@@ -70,6 +70,7 @@ impl Process {
     pub(super) fn conclude(&self, offer: impl FnOnce()) {
         self.release();
         semaphores::undo_all(self.pid);
+        trace::tracer_ended(self.pid);
         offer();
         let end = *self.end.lock();
         let exit_signal = self.kin.exit_signal();

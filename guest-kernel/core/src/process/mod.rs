@@ -34,6 +34,7 @@ pub mod thread;
 pub mod threads;
 pub mod timer;
 pub mod to_many;
+pub mod trace;
 pub mod vcpus;
 pub mod wishes;
 

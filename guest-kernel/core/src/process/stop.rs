@@ -24,6 +24,8 @@ pub mod code {
     pub const EXITED: i32 = 1;
     /// A signal killed it.
     pub const KILLED: i32 = 2;
+    /// Its tracer is told of a stop.
+    pub const TRAPPED: i32 = 4;
     /// It has stopped.
     pub const STOPPED: i32 = 5;
     /// It goes on.
@@ -107,6 +109,16 @@ impl Process {
         if had_stopped {
             self.tell_parent(code::CONTINUED, signal::SIGCONT);
         }
+    }
+
+    /// It is a tracer's from now on, to stop and to continue.
+    pub fn go_on_untold(&self) {
+        {
+            let mut state = self.stop.state.lock();
+            self.stop.signal.store(0, Ordering::Release);
+            (state.is_stopped, state.unreported) = (false, None);
+        }
+        self.tasks().iter().for_each(|task| task.alert());
     }
 
     /// Halts the calling thread for as long as the process is stopped.

@@ -135,7 +135,9 @@ impl ProcessInfo for Process {
             [state.pending.set(), state.mask]
         };
         let name = task.name.lock().clone();
+        let tracer = task.trace.tracer();
         Some(ThreadInfo {
+            tracer,
             name,
             is_waiting: task.is_waiting(),
             ran_ns: task.ran_ns(),

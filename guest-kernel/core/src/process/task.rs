@@ -3,6 +3,7 @@
 use super::Process;
 use super::counts::Counts;
 use super::signal::{self, AlternateStack, DEFAULT, DefaultAction, IGNORE, Info, Pending, bit};
+use super::trace::Trace;
 use crate::syscall::futex::Place;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -54,6 +55,8 @@ pub struct Task {
     pub affinity: Mutex<Vec<u8>>,
     /// How it asked to be scheduled.
     pub scheduling: Mutex<Scheduling>,
+    /// Who traces it.
+    pub trace: Trace,
     /// What it reads, writes and waits.
     pub counts: Counts,
     vcpu: AtomicU32,
@@ -77,6 +80,7 @@ impl Task {
             name: Mutex::new(name),
             affinity: Mutex::default(),
             scheduling: Mutex::default(),
+            trace: Trace::default(),
             counts: Counts::default(),
             vcpu: AtomicU32::new(0),
             started_ns: monotonic_ns(),
@@ -133,7 +137,7 @@ impl Task {
     /// no other thread is interrupted by it too.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        if self.process.must_leave(self) {
+        if self.process.must_leave(self) || self.trace.is_interrupted() {
             return true;
         }
         let mut state = self.signals.lock();
@@ -166,6 +170,10 @@ impl Task {
 
     /// Whether sending it changes nothing: it is ignored and not waited for.
     pub(super) fn ignores(&self, signal: u32) -> bool {
+        // A tracer sees them all.
+        if self.trace.is_on() {
+            return false;
+        }
         let handler = self.process.actions.lock().0[signal as usize - 1].handler;
         let is_nothing = signal::default_action(signal) == DefaultAction::Ignore;
         let is_ignored = handler == IGNORE || (handler == DEFAULT && is_nothing);

@@ -1,8 +1,9 @@
 //! A thread's life: its vCPU runs the program until it traps, serves the trap, and goes on.
 
 use super::signal::{self, DEFAULT, DefaultAction, IGNORE, Info, UNSTOPPABLE, bit, flag};
+use super::stop::code;
 use super::task::Task;
-use super::{End, FIRST_PID, Process, ending, load, vcpus};
+use super::{End, FIRST_PID, Process, ending, load, trace, vcpus};
 use crate::memory::area::Label;
 use crate::memory::buffer;
 use crate::memory::call_sites::{self, Around};
@@ -12,7 +13,7 @@ use crate::syscall;
 use crate::syscall::futex::robust;
 use alloc::sync::Arc;
 use core::cell::{Cell, RefCell};
-use septum_abi::layout::{LOST_PAGE, USER_END};
+use septum_abi::layout::{LOST_PAGE, SIGNAL_END_CALL, USER_END};
 use septum_abi::linux::{Errno, signal as number};
 use septum_guest_hal::float::FloatState;
 use septum_guest_hal::trampoline::{self, Site, Way};
@@ -129,6 +130,9 @@ impl Thread {
         loop {
             self.process.check_timers();
             self.process.halt_while_stopped(&self.task);
+            if self.task.trace.is_on() {
+                self.stop_if_interrupted();
+            }
             self.deliver_signals(restart);
             restart = Restart::No;
             if self.is_over.get() || self.process.must_leave(&self.task) {
@@ -175,6 +179,14 @@ impl Thread {
     /// Lets go of everything. If the partition ends with it, says how.
     fn leave(&self) -> Option<End> {
         let process = &self.process;
+        if self.task.trace.is_on() {
+            let is_last = process.thread_count() == 1;
+            let is_ended = process.end.lock().is_some();
+            let code = if is_last { process.first_code() } else { 0 };
+            let end = if is_ended { process.end_code() } else { (code::EXITED, u32::from(code)) };
+            self.stop_before_end(end);
+            trace::thread_ended(&self.task, is_last, end);
+        }
         self.leave_memory(|| self.offer_vcpu());
         if process.pid == FIRST_PID {
             return self.leave_first();
@@ -259,13 +271,34 @@ impl Thread {
         if trampoline::are_of_use() && site.is_none() && call_sites::is_often(self.process.pid, back) {
             self.process.space.lock().replace_call(back, call);
         }
-        let Some(result) = syscall::call(self, call, arguments) else { return Restart::No };
+        // What the kernel's own code in the program asks for is nobody's business.
+        let is_seen = call != SIGNAL_END_CALL;
+        let (call, arguments) = if self.task.trace.is_on() && is_seen {
+            let Some(wanted) = self.stop_before_call(call, arguments) else { return Restart::No };
+            wanted
+        } else {
+            (call, arguments)
+        };
+        let Some(result) = syscall::call(self, call, arguments) else {
+            if self.task.trace.is_on()
+                && is_seen
+                && !self.is_over.get()
+                && !self.process.must_leave(&self.task)
+            {
+                self.stop_behind_call(call, None);
+            }
+            return Restart::No;
+        };
         let value = match result {
             Ok(value) => value as u64,
             Err(errno) => (-i64::from(errno.number())).cast_unsigned(),
         };
         self.program.borrow_mut().registers().rax = value;
         let restart = match result {
+            // A stop for the tracer alone disturbs no call.
+            Err(Errno::EINTR) if self.task.trace.is_interrupted() && self.task.is_undisturbed() => {
+                Restart::Always(call)
+            }
             Err(Errno::EINTR) if syscall::must_restart(call, &arguments) => Restart::Always(call),
             Err(Errno::EINTR)
                 if syscall::may_restart(call, &arguments)
@@ -281,6 +314,15 @@ impl Thread {
             if registers.rip == back {
                 site.complete(registers);
             }
+        }
+        if self.task.trace.is_on() && !self.process.must_leave(&self.task) {
+            let shown = match restart {
+                Restart::Call(_) => Some(trace::restart::SYSTEM),
+                Restart::Always(_) => Some(trace::restart::NO_INTERRUPTION),
+                Restart::No if result == Err(Errno::EINTR) => syscall::shown_if_interrupted(call),
+                Restart::No => None,
+            };
+            self.stop_behind_call(call, shown);
         }
         restart
     }
@@ -386,6 +428,12 @@ impl Thread {
         while self.task.is_interrupted() {
             let mask = self.task.signals.lock().mask;
             let Some(info) = self.take_signal(!mask) else { break };
+            let info = if self.task.trace.is_on() {
+                let Some(info) = self.stop_for_signal(info) else { continue };
+                info
+            } else {
+                info
+            };
             let action = self.process.actions.lock().0[info.signal as usize - 1];
             match action.handler {
                 IGNORE => {}
@@ -393,6 +441,7 @@ impl Thread {
                     DefaultAction::Terminate => return self.process.finish(End::Killed(info.signal)),
                     DefaultAction::Ignore => {}
                     DefaultAction::Stop if !self.process.may_stop(info.signal) => {}
+                    DefaultAction::Stop if self.stop_as_group(info.signal) => {}
                     DefaultAction::Stop => {
                         self.process.stop(info.signal);
                         self.process.halt_while_stopped(&self.task);

@@ -204,6 +204,10 @@ impl Process {
             return false;
         }
         self.discard_pending(bit(number::SIGCONT));
+        // A tracer decides.
+        if self.tasks().iter().any(|task| task.trace.is_on()) {
+            return false;
+        }
         let is_default = self.actions.lock().0[signal as usize - 1].handler == DEFAULT;
         let is_taken = is_default && self.tasks().iter().any(|task| task.takes(bit(signal)) != 0);
         if is_taken && !self.may_stop(signal) {

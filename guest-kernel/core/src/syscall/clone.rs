@@ -11,6 +11,7 @@ use crate::process::limits;
 use crate::process::numbers;
 use crate::process::task::Task;
 use crate::process::thread::{Start, Thread};
+use crate::process::trace::event;
 use crate::process::vcpus::Vcpu;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -85,12 +86,6 @@ pub const CALLS: &[Entry<Thread>] = &[
     },
     Entry {
         number: number::SETNS,
-        handler: |_, _| Err(Errno::EPERM),
-        support: Support::Refused,
-        notes: "EPERM",
-    },
-    Entry {
-        number: number::PTRACE,
         handler: |_, _| Err(Errno::EPERM),
         support: Support::Refused,
         notes: "EPERM",
@@ -245,8 +240,12 @@ fn sys_clone(thread: &Thread, request: Request) -> Result<usize, Errno> {
         }
     }
     let vcpu = Vcpu::take()?;
-    process.add_thread(task)?;
+    process.add_thread(Arc::clone(&task))?;
+    let told = thread.pass_trace_on(&task, event::CLONE);
     vcpu.launch(Box::new(start));
+    if let Some(event) = told {
+        thread.stop_for_event(event, u64::from(tid));
+    }
     Ok(septum_guest_hal::address::to_usize(u64::from(tid)))
 }
 

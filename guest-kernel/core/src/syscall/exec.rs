@@ -104,6 +104,7 @@ fn execute(
             return Err(error.errno);
         }
     };
+    let before = thread.task.tid();
     if let Err(errno) = process.leave_only(&thread.task) {
         process.space.lock().activate();
         return Err(errno);
@@ -149,6 +150,7 @@ fn execute(
     discard::relieve();
     vcpu::rename(&thread.task.name.lock(), false);
     thread.start_at(loaded.entry, loaded.stack);
+    thread.stop_after_exec(before);
     // The result register of a program that starts is unspecified; zero is what Linux leaves.
     Ok(0)
 }

@@ -27,10 +27,11 @@ pub mod shared_memory;
 pub mod signals;
 pub mod system;
 pub mod timers;
+pub mod tracing;
 pub mod wait;
 
 use crate::process::thread::Thread;
-use crate::process::{End, signal};
+use crate::process::{End, signal, trace};
 use entry::{Entry, Handler};
 use septum_abi::layout::SIGNAL_END_CALL;
 use septum_abi::linux::syscall as number;
@@ -46,7 +47,7 @@ const FILE_CALLS: &[Entry<Thread>] = files::file_calls();
 const NET_CALLS: &[Entry<Thread>] = net::net_calls();
 
 /// Every family's list.
-pub const FAMILIES: [&[Entry<Thread>]; 21] = [
+pub const FAMILIES: [&[Entry<Thread>]; 22] = [
     FILE_CALLS,
     NET_CALLS,
     memory::CALLS,
@@ -67,6 +68,7 @@ pub const FAMILIES: [&[Entry<Thread>]; 21] = [
     shared_memory::CALLS,
     messages::CALLS,
     message_queues::CALLS,
+    tracing::CALLS,
     asynchronous::CALLS,
 ];
 
@@ -163,6 +165,20 @@ pub fn may_restart(call: u64, arguments: &[u64; 6]) -> bool {
     let call = usize::try_from(call).unwrap_or(LIMIT);
     // A wait for a futex with a timeout is not: it would begin anew.
     !NEVER.contains(&call) && (call != number::FUTEX || arguments[3] == 0)
+}
+
+/// What a tracer sees an interrupted call return that is not made again whatever SA_RESTART says; `None`: EINTR.
+#[must_use]
+pub fn shown_if_interrupted(call: u64) -> Option<i64> {
+    match usize::try_from(call) {
+        Ok(number::NANOSLEEP | number::CLOCK_NANOSLEEP | number::POLL | number::FUTEX) => {
+            Some(trace::restart::BLOCK)
+        }
+        Ok(number::SELECT | number::PSELECT6 | number::PPOLL | number::PAUSE | number::RT_SIGSUSPEND) => {
+            Some(trace::restart::NO_HANDLER)
+        }
+        _ => None,
+    }
 }
 
 /// Whether it waits at a socket with a time limit of its own (SO_RCVTIMEO, SO_SNDTIMEO): then it is not made again, whatever SA_RESTART

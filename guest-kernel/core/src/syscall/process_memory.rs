@@ -63,7 +63,7 @@ fn target(thread: &Thread, pid: i32) -> Result<Arc<Process>, Errno> {
 }
 
 /// Copies what lies in one page of the other's memory.
-fn exchange(
+pub(super) fn exchange(
     space: &Mutex<AddressSpace>,
     address: u64,
     bytes: &mut [u8],

@@ -16,6 +16,7 @@ use crate::process::family::{self, Found};
 use crate::process::file::ProcessFile;
 use crate::process::stop::{Change, code};
 use crate::process::thread::Thread;
+use crate::process::trace;
 use crate::wait::wait_for_any;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -88,7 +89,7 @@ impl Waited {
     fn encoded(&self) -> u32 {
         match self.code {
             code::EXITED => (self.status & 0xff) << 8,
-            code::STOPPED => self.status << 8 | 0x7f,
+            code::STOPPED | code::TRAPPED => self.status << 8 | 0x7f,
             code::CONTINUED => 0xffff,
             _ => self.status,
         }
@@ -131,11 +132,29 @@ fn wait(thread: &Thread, whom: Whom, options: Options) -> Result<Option<Waited>,
             None => Found::No,
         }
     };
-    let found =
-        wait_for_any(&[&own.children], None, || match family::with_children(own.pid, is_meant, look) {
-            Ok(None) if !options.contains(Options::NO_HANG) => None,
+    let is_traced = |tid: u32, group: u32| match &whom {
+        Whom::Any => true,
+        Whom::Process(pid) => tid == *pid,
+        Whom::Group(wanted) => group == *wanted,
+        Whom::This(process) => tid == process.pid,
+    };
+    let is_patient = !options.contains(Options::NO_HANG);
+    let found = wait_for_any(&[&own.children], None, || {
+        if let Some(trace::Report { tid, uid, code, status }) = trace::report(own.pid, takes, is_traced) {
+            return Some(Ok(Some(Waited { pid: tid, uid, code, status, usage: [0; 18] })));
+        }
+        match family::with_children(own.pid, is_meant, look) {
+            Ok(None) if is_patient => None,
+            Err(Errno::ECHILD) if trace::has_tracees(own.pid, is_traced) => {
+                if is_patient {
+                    None
+                } else {
+                    Some(Ok(None))
+                }
+            }
             result => Some(result),
-        })?;
+        }
+    })?;
     found.unwrap_or(Err(Errno::EINTR))
 }
 

@@ -85,6 +85,7 @@ pub trait ProcessInfo: Send + Sync {
             ran_ns: self.usage().ran_ns,
             signals: [0; 2],
             counts: self.usage().counts,
+            tracer: 0,
         };
         self.threads().contains(&tid).then(own)
     }
@@ -120,13 +121,15 @@ pub struct ThreadInfo {
     pub signals: [u64; 2],
     /// What it reads, writes and waits.
     pub counts: Sums,
+    /// Who traces it, or 0.
+    pub tracer: u32,
 }
 
 impl ThreadInfo {
     /// A thread that is gone.
     #[must_use]
     pub fn of_nobody(name: Vec<u8>) -> Self {
-        Self { name, is_waiting: false, ran_ns: 0, signals: [0; 2], counts: [0; 5] }
+        Self { name, is_waiting: false, ran_ns: 0, signals: [0; 2], counts: [0; 5], tracer: 0 }
     }
 }
 

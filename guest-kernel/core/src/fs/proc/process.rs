@@ -217,11 +217,12 @@ fn status(process: &Subject<'_>) -> Vec<u8> {
     let (letter, state) = state_of(process).name();
     let kinds = smaps::kinds(process.process);
     let mut text = format!(
-        "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({state})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t{}\nTracerPid:\t0\n\
+        "Name:\t{}\nUmask:\t{:04o}\nState:\t{letter} ({state})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{tid}\nPPid:\t{}\nTracerPid:\t{}\n\
          Uid:\t{uids}\nGid:\t{gids}\nFDSize:\t{descriptors}\nGroups:\t{groups}\n",
         name(process),
         fs.umask,
         process.parent(),
+        process.thread.tracer,
     );
     for (name, value) in [
         ("VmPeak", virtual_kib),
