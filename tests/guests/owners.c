@@ -134,12 +134,12 @@ static int told(int file, unsigned events, int writer, void (*happen)(int)) {
             struct epoll_event event;
             int epoll = watch(file, events);
             write(ready[1], "r", 1);
-            _exit(epoll < 0 ? 9 : epoll_wait(epoll, &event, 1, 700));
+            _exit(epoll < 0 ? 9 : epoll_wait(epoll, &event, 1, 3000));
         }
     char byte;
     for (int i = 0; i < PROCESSES; i++)
         read(ready[0], &byte, 1);
-    usleep(150000);
+    usleep(400000);
     happen(writer);
     for (int i = 0; i < PROCESSES; i++) {
         int status = 0;
@@ -190,6 +190,8 @@ static void exclusive(void) {
 }
 
 int main(void) {
+    // A group that is there, whoever started this.
+    setpgid(0, 0);
     signals();
     exclusive();
     return 0;
