@@ -291,7 +291,7 @@ mod tests {
             &["--threads", "-1", "x"],
             &["--privilege", "ring1", "x"],
             &["--timeout", "soon", "x"],
-            &["--volume", "/data", "x"],
+            &["--volume", "data", "x"],
             &["--volume", "d:/data", "x"],
             &["--mount", "type=bind,target=/data", "x"],
             &["--block", ":ro", "x"],
