@@ -15,7 +15,7 @@ pub struct Plain<T: Copy>(pub T);
 /// A value of zeros that was never on the stack: for structures that are large.
 #[must_use]
 pub fn boxed_zeros<T: ByteValued>() -> Box<T> {
-    // SAFETY: any bit pattern is a valid value.
+    // SAFETY: 1. any bit pattern is a valid value, as `ByteValued` says.
     unsafe { Box::new_zeroed().assume_init() }
 }
 
